@@ -1,0 +1,167 @@
+"""The open file description: what a descriptor refers to, and what reads and writes go through.
+
+Subclass File for each kind of file and implement what the kind can do; the defaults give the errno
+that Linux gives where the kind cannot.
+"""
+
+from typing import TYPE_CHECKING
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.fcntl import O
+from aionoah.abi.poll import Poll
+from aionoah.host.waiting import Source, sleep_on
+from aionoah.memory.buffer import Buffer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aionoah.fs.inode import Attributes, DirectoryEntry, FileSystemStatus, Inode
+    from aionoah.fs.path import Dentry
+
+
+class WouldBlock(Exception):  # noqa: N818 - a condition, named like trio's
+    """A read or write finds nothing to do now; `wait` says when to try again."""
+
+
+class HostMapping:
+    """A host descriptor and offset whose pages are the file's pages, for mmap."""
+
+    __slots__ = ("fd", "offset")
+
+    def __init__(self, fd: int, offset: int) -> None:
+        self.fd = fd
+        self.offset = offset
+
+
+class File:
+    """One open file description; descriptors, dup and fork share it by reference."""
+
+    is_seekable = False
+
+    def __init__(self, flags: O, dentry: "Dentry | None" = None) -> None:
+        self.flags = flags  # access mode and status flags; F_SETFL changes the latter
+        self.dentry = dentry  # what was opened; None for pipes and the like
+        self.offset = 0
+        self._references = 1
+
+    # -- lifetime ---------------------------------------------------------------------------------
+
+    def hold(self) -> "File":
+        self._references += 1
+        return self
+
+    def drop(self) -> None:
+        """Give a reference back; the last one releases the file."""
+        self._references -= 1
+        if self._references == 0:
+            self.release()
+
+    def release(self) -> None:
+        """Free what the file holds. Called once."""
+
+    # -- access mode ------------------------------------------------------------------------------
+
+    @property
+    def is_readable(self) -> bool:
+        return self.flags & O.ACCMODE in (O.RDONLY, O.RDWR) and not self.flags & O.PATH
+
+    @property
+    def is_writable(self) -> bool:
+        return self.flags & O.ACCMODE in (O.WRONLY, O.RDWR) and not self.flags & O.PATH
+
+    @property
+    def is_nonblocking(self) -> bool:
+        return O.NONBLOCK in self.flags
+
+    # -- data: what a kind of file implements -------------------------------------------------------
+
+    def read_nowait(self, dst: Buffer) -> int:
+        """Read at the present position and move it. Returns the count, 0 at end of file.
+
+        WouldBlock if there is nothing yet; LinuxError.
+        """
+        raise LinuxError(Errno.EINVAL)
+
+    def write_nowait(self, src: Buffer) -> int:
+        """Write at the present position (the end with O_APPEND) and move it. WouldBlock, LinuxError."""
+        raise LinuxError(Errno.EINVAL)
+
+    def pread(self, dst: Buffer, offset: int) -> int:
+        """Read at `offset`; never waits. ESPIPE for what cannot seek."""
+        raise LinuxError(Errno.ESPIPE)
+
+    def pwrite(self, src: Buffer, offset: int) -> int:
+        raise LinuxError(Errno.ESPIPE)
+
+    def seek(self, offset: int, whence: int) -> int:
+        """The new position, in bytes (for directories: a cookie)."""
+        raise LinuxError(Errno.ESPIPE)
+
+    def poll(self) -> Poll:
+        """What would not block now. Files that never block are always ready."""
+        return Poll(Poll.IN | Poll.OUT | Poll.RDNORM | Poll.WRNORM)
+
+    def source(self, events: Poll) -> Source:  # noqa: ARG002 - for subclasses
+        """What to wait for until one of `events` may have come."""
+        return Source()
+
+    def entries(self) -> "Iterator[DirectoryEntry]":
+        """The entries of a directory from the present position on; consuming one moves the position."""
+        raise LinuxError(Errno.ENOTDIR)
+
+    # -- the rest -------------------------------------------------------------------------------------
+
+    @property
+    def inode(self) -> "Inode":
+        """The inode behind the file; kinds without a dentry override it."""
+        if self.dentry is None:
+            raise LinuxError(Errno.EINVAL)
+        return self.dentry.inode
+
+    def attributes(self) -> "Attributes":
+        """What fstat reports."""
+        return self.inode.attributes()
+
+    def filesystem_status(self) -> "FileSystemStatus":
+        return self.inode.filesystem.status()
+
+    def truncate(self, length: int) -> None:
+        raise LinuxError(Errno.EINVAL)
+
+    def allocate(self, mode: int, offset: int, length: int) -> None:
+        raise LinuxError(Errno.EOPNOTSUPP)
+
+    def sync(self, *, data_only: bool) -> None:
+        raise LinuxError(Errno.EINVAL)
+
+    def mapping(self) -> HostMapping:
+        """For mmap; raises ENODEV for files without pages."""
+        raise LinuxError(Errno.ENODEV)
+
+    def describe(self) -> bytes:
+        """What /proc/self/fd/N shows when there is no path, such as b"pipe:[4711]"."""
+        return b"anon_inode:[unknown]"
+
+
+async def read(file: File, dst: Buffer) -> int:
+    """Read, sleeping until there is something. The sleep is the only cancellation point and nothing
+    has been consumed when we reach it, so a signal can never lose data.
+    """
+    while True:
+        try:
+            return file.read_nowait(dst)
+        except WouldBlock:
+            if file.is_nonblocking:
+                raise LinuxError(Errno.EAGAIN) from None
+        await sleep_on(file.source(Poll(Poll.IN)))
+
+
+async def write(file: File, src: Buffer) -> int:
+    """Write, sleeping until there is room for something."""
+    while True:
+        try:
+            return file.write_nowait(src)
+        except WouldBlock:
+            if file.is_nonblocking:
+                raise LinuxError(Errno.EAGAIN) from None
+        await sleep_on(file.source(Poll(Poll.OUT)))

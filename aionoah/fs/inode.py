@@ -1,0 +1,165 @@
+"""What a file system offers to the path walk: inodes and the file systems they belong to."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.fcntl import O
+from aionoah.abi.stat import S
+
+if TYPE_CHECKING:
+    from aionoah.fs.file import File
+    from aionoah.fs.path import Dentry
+
+
+class Attributes(NamedTuple):
+    """What stat tells of an inode, in Linux's numbers. Times are nanoseconds since the epoch."""
+
+    mode: int  # type and permission bits
+    ino: int
+    dev: int  # as makedev(major, minor) in Linux's 64-bit form
+    nlink: int = 1
+    uid: int = 0
+    gid: int = 0
+    rdev: int = 0
+    size: int = 0
+    blksize: int = 4096
+    blocks: int = 0  # of 512 bytes
+    atime_ns: int = 0
+    mtime_ns: int = 0
+    ctime_ns: int = 0
+    btime_ns: int | None = None
+
+
+class FileSystemStatus(NamedTuple):
+    """What statfs tells; counts are in blocks of `block_size` bytes."""
+
+    magic: int
+    block_size: int = 4096
+    blocks: int = 0
+    blocks_free: int = 0
+    blocks_available: int = 0
+    files: int = 0
+    files_free: int = 0
+    name_length: int = 255
+    flags: int = 0
+
+
+class DirectoryEntry(NamedTuple):
+    """One entry for getdents64; `cookie` is the position behind it."""
+
+    ino: int
+    cookie: int
+    kind: int  # DT_*
+    name: bytes
+
+
+class Change(NamedTuple):
+    """What setattr is to change; None leaves a field as it is. NOW in a time means the present."""
+
+    mode: int | None = None  # permission bits
+    uid: int | None = None
+    gid: int | None = None
+    size: int | None = None
+    atime_ns: int | None = None
+    mtime_ns: int | None = None
+
+
+class FileSystem:
+    """One mounted instance of a file system type."""
+
+    type_name = b"none"  # as in /proc/filesystems
+    is_read_only = False
+    root: "Inode"
+    device: int  # st_dev of its inodes
+
+    def status(self) -> FileSystemStatus:
+        raise LinuxError(Errno.ENOSYS)
+
+    def release(self) -> None:
+        """Free what the file system holds. Called once, at unmount."""
+
+
+class Inode:
+    """A file as the file system knows it, without a name. Defaults refuse as Linux would.
+
+    Names are single components, never empty, "." or "..", and contain no slash: the path walk
+    sees to that, and to permissions and read-only mounts.
+    """
+
+    filesystem: FileSystem
+
+    def attributes(self) -> Attributes:
+        raise NotImplementedError
+
+    @property
+    def kind(self) -> int:
+        """The S_IFMT bits."""
+        return self.attributes().mode & S.IFMT
+
+    # -- directories: ENOTDIR unless overridden ------------------------------------------------------
+
+    def lookup(self, name: bytes) -> "Inode":
+        """The inode of an entry; ENOENT."""
+        raise LinuxError(Errno.ENOTDIR)
+
+    def create(self, name: bytes, mode: int, uid: int, gid: int) -> "Inode":
+        """Make a regular file; EEXIST."""
+        raise LinuxError(Errno.ENOTDIR)
+
+    def mkdir(self, name: bytes, mode: int, uid: int, gid: int) -> "Inode":
+        raise LinuxError(Errno.ENOTDIR)
+
+    def mknod(self, name: bytes, mode: int, rdev: int, uid: int, gid: int) -> "Inode":
+        raise LinuxError(Errno.ENOTDIR)
+
+    def symlink(self, name: bytes, target: bytes, uid: int, gid: int) -> "Inode":
+        raise LinuxError(Errno.ENOTDIR)
+
+    def link(self, name: bytes, inode: "Inode") -> None:
+        """A further name for an inode of the same file system."""
+        raise LinuxError(Errno.ENOTDIR)
+
+    def unlink(self, name: bytes) -> None:
+        raise LinuxError(Errno.ENOTDIR)
+
+    def rmdir(self, name: bytes) -> None:
+        raise LinuxError(Errno.ENOTDIR)
+
+    def rename(self, name: bytes, directory: "Inode", new_name: bytes, flags: int) -> None:
+        """Move an entry to another directory of the same file system; flags are RENAME_*."""
+        raise LinuxError(Errno.ENOTDIR)
+
+    def entries(self, cookie: int) -> Iterator[DirectoryEntry]:
+        """The entries behind a cookie (0: all), "." and ".." among them."""
+        raise LinuxError(Errno.ENOTDIR)
+
+    # -- symbolic links -----------------------------------------------------------------------------
+
+    def readlink(self) -> bytes:
+        raise LinuxError(Errno.EINVAL)
+
+    def magic_target(self) -> "Dentry | None":
+        """Where a link of /proc leads without a path walk; None for ordinary links."""
+        return None
+
+    # -- everything -----------------------------------------------------------------------------------
+
+    def open(self, flags: O, dentry: "Dentry") -> "File":
+        """An open file description. O_TRUNC and O_CREAT have been dealt with."""
+        raise LinuxError(Errno.ENXIO)
+
+    def change(self, change: Change) -> None:
+        raise LinuxError(Errno.EPERM)
+
+    def get_xattr(self, name: bytes) -> bytes:
+        raise LinuxError(Errno.EOPNOTSUPP)
+
+    def set_xattr(self, name: bytes, value: bytes, flags: int) -> None:
+        raise LinuxError(Errno.EOPNOTSUPP)
+
+    def list_xattrs(self) -> list[bytes]:
+        raise LinuxError(Errno.EOPNOTSUPP)
+
+    def remove_xattr(self, name: bytes) -> None:
+        raise LinuxError(Errno.EOPNOTSUPP)

@@ -1,0 +1,204 @@
+"""The hypervisor border: what a backend gives to the kernel above it.
+
+Three implementations share it: kvm.py, unicorn.py, and hvf.py to come. What Hypervisor.framework
+imposes is part of the contract: a vCPU is created, run and closed on one OS thread; there may be one
+VM for the whole host process, so an AddressSpace is no more than a page-table root; and frames reach
+the guest only through `AddressSpace.map`, so that a backend may map host memory coarsely and lazily.
+
+Nothing here knows Linux: no errno, no system call number, no signal.
+
+All methods but `Vcpu.run` and `Vcpu.kick` are called under the kernel lock.
+"""
+
+from collections.abc import Sequence
+from enum import IntEnum, IntFlag
+from typing import Final, NamedTuple, Protocol
+
+PAGE_SIZE: Final = 4096
+
+
+class Prot(IntFlag):
+    """Access rights of a guest page. No right at all keeps the frame and lets nobody in."""
+
+    NONE = 0
+    READ = 1
+    WRITE = 2
+    EXECUTE = 4
+
+
+class ExitKind(IntEnum):
+    """Why a vCPU left the guest. The numbers are those of native/vcpu.h."""
+
+    SYSCALL = 1  # SYSCALL or SVC #0; the program counter is behind the instruction
+    PAGE_FAULT = 2  # the page tables refuse an access: `fault` says where and what
+    EXCEPTION = 3  # any other exception of the guest: `exception` says which
+    KICKED = 4  # kick() was called since the last return from run()
+    HOST_FAULT = 5  # the host has no page behind the frame (beyond the end of a mapped file)
+    BROKEN = 6  # the backend itself failed: `describe` has its words
+
+
+class Fault(NamedTuple):
+    """A refused access to guest memory."""
+
+    address: int
+    access: Prot  # the one right that was missing
+
+
+class ExceptionKind(IntEnum):
+    """CPU exceptions by what they mean, the same for every architecture."""
+
+    DIVIDE = 1
+    SINGLE_STEP = 2
+    BREAKPOINT = 3
+    ILLEGAL_INSTRUCTION = 4
+    PROTECTION = 5  # #GP, #SS: a non-canonical address, a privileged instruction
+    ALIGNMENT = 6
+    FLOATING_POINT = 7
+    OVERFLOW = 8
+    OTHER = 9
+
+
+class GuestException(NamedTuple):
+    kind: ExceptionKind
+    vector: int  # the architecture's own number: x86 vector, or ESR_EL1.EC
+    error_code: int
+
+
+class Extent(NamedTuple):
+    """Guest pages that are neighbours in guest memory and in host memory, with the same rights."""
+
+    start: int  # guest virtual address, page-aligned
+    end: int
+    prot: Prot
+    memory: memoryview  # the bytes themselves, writable for the kernel whatever `prot` says
+    is_file: bool  # touching it may fail on the host: go through Frames.copy_in and copy_out
+
+
+class Frames(Protocol):
+    """Guest-physical memory: one reserved, sparse host region cut into frames of PAGE_SIZE bytes.
+
+    A frame is named by its index. Every mapping of a frame in an AddressSpace holds one reference;
+    whoever allocates holds one too and drops it when the mapping has been made.
+    """
+
+    limit: int  # frames that may be in use at once
+    in_use: int
+
+    def allocate(self, count: int) -> int:
+        """First index of `count` neighbouring zero frames, each with one reference. MemoryError."""
+        ...
+
+    def allocate_file(self, fd: int, offset: int, count: int, *, shared: bool, writable: bool) -> int:
+        """Like allocate, the frames being a mapping of a host file. MemoryError, OSError.
+
+        The host mapping is MAP_SHARED if `shared`, else MAP_PRIVATE; `writable` matters for shared.
+        """
+        ...
+
+    def hold(self, first: int, count: int) -> None: ...
+
+    def drop(self, first: int, count: int) -> None:
+        """Give references back; a frame without any returns to the host."""
+        ...
+
+    def view(self, first: int, count: int) -> memoryview:
+        """The bytes of neighbouring frames, for as long as the caller holds them."""
+        ...
+
+
+class AddressSpace(Protocol):
+    """One guest virtual address space: page tables and the backend's idea of them.
+
+    Addresses and lengths are multiples of PAGE_SIZE below `end`.
+    """
+
+    end: int  # first address that a program may not use
+
+    def map(self, address: int, first_frame: int, count: int, prot: Prot, *, is_file: bool = False) -> None:
+        """Put neighbouring frames at neighbouring pages, taking a reference of each.
+
+        The pages must be empty. `is_file`: the frames came from `allocate_file`. MemoryError if there
+        is no memory for page tables; then nothing is mapped.
+        """
+        ...
+
+    def unmap(self, address: int, length: int) -> None:
+        """Empty the pages and drop their references. Pages that are empty already stay so."""
+        ...
+
+    def protect(self, address: int, length: int, prot: Prot) -> None:
+        """New rights for the pages that are mapped; it holds for running vCPUs at return."""
+        ...
+
+    def move(self, old: int, new: int, length: int) -> None:
+        """Move mappings to empty pages, empty places included (mremap)."""
+        ...
+
+    def extent(self, address: int) -> Extent | None:
+        """The mapped neighbourhood of an address, PROT_NONE included; None where nothing is mapped."""
+        ...
+
+    def resident(self, address: int, count: int) -> Sequence[bool]:
+        """For each page, whether a frame is mapped there (with any rights)."""
+        ...
+
+    def close(self) -> None:
+        """Drop every reference. No vCPU of this space may be open."""
+        ...
+
+
+class Vcpu(Protocol):
+    """A virtual CPU, owned by the OS thread that created it."""
+
+    registers: memoryview  # 64-bit words in the order of the architecture's register file (registers.py)
+    fault: Fault  # after PAGE_FAULT
+    exception: GuestException  # after EXCEPTION
+
+    def run(self) -> ExitKind:
+        """Enter the guest with the present registers until something leaves it. Releases the GIL."""
+        ...
+
+    def kick(self) -> None:
+        """Make the present or the next run() return KICKED soon. From any thread; never lost."""
+        ...
+
+    def get_tls(self) -> int:
+        """The thread pointer: FS base on x86_64, TPIDR_EL0 on aarch64."""
+        ...
+
+    def set_tls(self, value: int) -> None: ...
+
+    def get_fpu(self) -> bytes:
+        """The floating-point and vector state in the architecture's own layout (XSAVE; FPSIMD)."""
+        ...
+
+    def set_fpu(self, state: bytes) -> None:
+        """ValueError for a state that the CPU would refuse."""
+        ...
+
+    def describe(self) -> str:
+        """What the backend can say of its state, for a BROKEN exit."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Machine(Protocol):
+    """Guest-physical memory and the way to run code in it. Thread-safe only under the kernel lock."""
+
+    name: str  # "kvm", "unicorn", …
+    architecture: str  # of the guest: "x86_64" or "aarch64"
+    frames: Frames
+    max_vcpus: int  # of one address space
+
+    def new_space(self) -> AddressSpace:
+        """An empty address space. MemoryError, OSError."""
+        ...
+
+    def new_vcpu(self, space: AddressSpace) -> Vcpu:
+        """A vCPU with all registers zero, in user mode; it belongs to the calling thread."""
+        ...
+
+    def close(self) -> None:
+        """Free everything; spaces and vCPUs must be closed."""
+        ...
