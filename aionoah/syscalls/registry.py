@@ -1,0 +1,67 @@
+"""`@syscall`: how a function becomes the handler of a system call.
+
+Decorating does next to nothing, because every program pays for the import of all handlers:
+signatures are looked at when a call is made for the first time (decode.py).
+"""
+
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any, Final, NamedTuple, TypeVar, overload
+
+_CO_COROUTINE: Final = 0x80  # inspect.CO_COROUTINE; importing inspect costs more than this package
+
+H = TypeVar("H", bound=Callable[..., Any])
+
+
+class Handler(NamedTuple):
+    """One registered handler."""
+
+    name: str  # of the system call, as in the man page
+    function: Callable[..., Any]  # (task, arguments …) -> int | None | Outcome, or a coroutine of it
+    is_async: bool  # may sleep
+    partial: str | None  # what of the call is not done; None when nothing is missing
+    module: str
+
+
+_handlers: dict[str, Handler] = {}
+
+
+@overload
+def syscall(handler: H) -> H: ...
+@overload
+def syscall(*, partial: str) -> Callable[[H], H]: ...
+def syscall(handler: H | None = None, *, partial: str | None = None) -> H | Callable[[H], H]:
+    """Make a function the handler of the system call of its name.
+
+    An underscore at the end of the name is dropped, so that `exit_` or `select_` can be told from
+    Python's own. `partial` says in a sentence what is missing; the support table prints it.
+    `async def` handlers may sleep. Raises ValueError for a name that has a handler already.
+    """
+    if handler is not None:
+        return _register(handler, partial)
+
+    def decorate(handler: H) -> H:
+        return _register(handler, partial)
+
+    return decorate
+
+
+def _register(handler: H, partial: str | None) -> H:
+    if not isinstance(handler, FunctionType):
+        raise TypeError(f"{handler!r} is not a function")
+    name = handler.__name__.removesuffix("_")
+    if name in _handlers:
+        raise ValueError(f"{name} has a handler already, in {_handlers[name].module}")
+    is_async = bool(handler.__code__.co_flags & _CO_COROUTINE)
+    _handlers[name] = Handler(name, handler, is_async, partial, handler.__module__)
+    return handler
+
+
+def find_handler(name: str) -> Handler | None:
+    """The handler of a system call, or None if it has none (yet)."""
+    return _handlers.get(name)
+
+
+def all_handlers() -> list[Handler]:
+    """Every registered handler, by name."""
+    return sorted(_handlers.values())
