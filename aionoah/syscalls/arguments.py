@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
     class Ptr(int, Generic[T]):
         """The address of a T in guest memory; 0 is NULL. `task.memory.get(T, ptr)` reads it."""
+
+    class In(int, Generic[T]):
+        """A Ptr to what the kernel only reads: strace prints it even if the call fails."""
 else:
 
     class Ptr:
@@ -39,3 +42,11 @@ else:
             from typing import Annotated  # noqa: PLC0415
 
             return Annotated[int, ("ptr", item)]
+
+    class In:
+        """At run time an In[T] argument is a plain int."""
+
+        def __class_getitem__(cls, item: object) -> object:
+            from typing import Annotated  # noqa: PLC0415
+
+            return Annotated[int, ("in", item)]

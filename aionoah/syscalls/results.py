@@ -11,18 +11,22 @@ from aionoah.host.waiting import Waiter
 class Outcome(Enum):
     """The named results of calls that have no result register to write."""
 
-    KEEP_REGISTERS = "the handler has set the registers itself, or no program is left that reads them"
+    KEEP_REGISTERS = "the handler has set the registers itself, or no program is left to read them"
 
 
 class Suspended(NamedTuple):
-    """A handler that sleeps: step `coroutine` again once `waiter` is woken.
-
-    Whatever it raises or returns in the end goes through `SyscallTable.finish`.
-    """
+    """A handler that sleeps: `SyscallTable.step(coroutine)` goes on once `waiter` is woken."""
 
     coroutine: Coroutine[Waiter, None, Any]
     waiter: Waiter
-    name: str
+
+
+class Restart(Enum):
+    """How a call goes on that ended only to let a signal in."""
+
+    FAIL = "the result is -EINTR"
+    AGAIN = "the same call with the same registers"
+    BLOCK = "the call restart_syscall, which goes on where the call was"
 
 
 _RESTARTS: Final = frozenset(
@@ -31,5 +35,19 @@ _RESTARTS: Final = frozenset(
 
 
 def wants_restart(error: LinuxError) -> bool:
-    """Whether a call ended only to let a signal in: the signal layer decides between EINTR and again."""
+    """Whether a call ended only to let a signal in; the guest never sees such an errno."""
     return error.errno in _RESTARTS
+
+
+def after_signal(error: LinuxError, *, runs_handler: bool, is_restarting: bool) -> Restart:
+    """What becomes of a call that ended with one of the ERESTART errnos (signal(7); handle_signal in
+    arch/x86/kernel/signal.c).
+
+    `runs_handler`: a guest's signal handler is to run first; `is_restarting`: with SA_RESTART.
+    """
+    if not runs_handler:
+        is_block = error.errno is Errno.ERESTART_RESTARTBLOCK
+        return Restart.BLOCK if is_block else Restart.AGAIN
+    if error.errno is Errno.ERESTARTNOINTR or (error.errno is Errno.ERESTARTSYS and is_restarting):
+        return Restart.AGAIN
+    return Restart.FAIL

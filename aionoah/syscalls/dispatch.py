@@ -1,0 +1,111 @@
+"""From a system call's number to its result register: the one place where errors become numbers."""
+
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.host.waiting import Waiter
+from aionoah.syscalls.decode import compile_call
+from aionoah.syscalls.registry import find_handler
+from aionoah.syscalls.results import Outcome, Suspended, wants_restart
+
+if TYPE_CHECKING:
+    from aionoah.abi.architecture import Architecture
+    from aionoah.process.task import Task
+    from aionoah.syscalls.strace import Tracer
+
+_WORD: Final = 0xFFFF_FFFF_FFFF_FFFF
+
+Call = Callable[..., Any]
+
+
+def error_result(error: LinuxError) -> int:
+    """The result register of a failed call."""
+    return -error.errno & _WORD
+
+
+def encode(result: object) -> int | Outcome:
+    """The result register for what a handler returned: None is 0, negative numbers wrap.
+
+    Raises TypeError for anything else: a handler of ours is wrong.
+    """
+    if result is None:
+        return 0
+    if isinstance(result, int):
+        return result & _WORD
+    if isinstance(result, Outcome):
+        return result
+    raise TypeError(f"a system call cannot return {result!r}")
+
+
+class SyscallTable:
+    """Every system call of one architecture.
+
+    `call` starts one; a handler that sleeps comes back as Suspended, and `step` takes it further. Both
+    return the unsigned 64-bit result register, Outcome.KEEP_REGISTERS or Suspended. They raise LinuxError
+    for nothing but ERESTART… (results.wants_restart): the caller delivers the signal that is pending
+    and then decides by results.after_signal. Any other exception is a bug of ours and passes through.
+
+    Call with the kernel lock held.
+    """
+
+    def __init__(self, architecture: "Architecture", tracer: "Tracer | None" = None) -> None:
+        self.architecture = architecture
+        self._tracer = tracer
+        self._calls: dict[int, tuple[Call, bool]] = {}  # by number, filled when first called
+
+    def call(self, task: "Task", number: int, args: Sequence[int]) -> int | Outcome | Suspended:
+        """Start a call: number and six arguments as the unsigned words of their registers."""
+        found = self._calls.get(number)
+        if found is None:
+            found = self._bind(number & 0xFFFF_FFFF)  # the register's upper half does not count
+        call, is_async = found
+        try:
+            result = call(task, *args)
+        except LinuxError as error:
+            return self._fail(error)
+        except MemoryError:
+            return error_result(LinuxError(Errno.ENOMEM))
+        if is_async:
+            return self.step(result)
+        return result & _WORD if result.__class__ is int else encode(result)
+
+    def step(
+        self, coroutine: Coroutine[Waiter, None, Any], thrown: BaseException | None = None
+    ) -> int | Outcome | Suspended:
+        """Run a handler until it sleeps or ends, throwing an exception into its sleep if one is given:
+        LinuxError(ERESTARTSYS) when a signal is there. (`coroutine.close()` when the task dies.)
+        """
+        try:
+            waiter = coroutine.send(None) if thrown is None else coroutine.throw(thrown)
+        except StopIteration as stop:
+            return encode(stop.value)
+        except LinuxError as error:
+            return self._fail(error)
+        except MemoryError:
+            return error_result(LinuxError(Errno.ENOMEM))
+        return Suspended(coroutine, waiter)
+
+    @staticmethod
+    def _fail(error: LinuxError) -> int:
+        if wants_restart(error):
+            raise error
+        return error_result(error)
+
+    def _bind(self, number: int) -> tuple[Call, bool]:
+        """What answers a number, kept for the next time unless the number means nothing."""
+        name = self.architecture.syscalls.get(number)
+        handler = find_handler(name) if name is not None else None
+        if handler is not None:
+            found = compile_call(handler, self.architecture), handler.is_async
+        else:
+            found = _no_such_call, False
+        if self._tracer is not None:
+            found = self._tracer.wrap(name or f"syscall_{number:#x}", handler, found[0]), found[1]
+        if name is not None:
+            self._calls[number] = found
+        return found
+
+
+def _no_such_call(task: "Task", *args: int) -> int:
+    raise LinuxError(Errno.ENOSYS)
