@@ -4,6 +4,7 @@ Subclass File for each kind of file and implement what the kind can do; the defa
 that Linux gives where the kind cannot.
 """
 
+from asyncio import CancelledError
 from typing import TYPE_CHECKING
 
 from aionoah.abi.errno import Errno, LinuxError
@@ -23,6 +24,18 @@ class WouldBlock(Exception):  # noqa: N818 - a condition, named like trio's
     """A read or write finds nothing to do now; `wait` says when to try again."""
 
 
+class BrokenPipe(LinuxError):  # noqa: N818 - the C library's words for EPIPE
+    """EPIPE of a write to a pipe or socket that nobody reads any more: it also raises SIGPIPE.
+
+    The write handler catches it, sends SIGPIPE to the calling thread (sockets: unless MSG_NOSIGNAL), and
+    returns `written` if that is not 0, else EPIPE.
+    """
+
+    def __init__(self, written: int = 0) -> None:
+        super().__init__(Errno.EPIPE)
+        self.written = written  # bytes of this call that had gone through before
+
+
 class HostMapping:
     """A host descriptor and offset whose pages are the file's pages, for mmap."""
 
@@ -37,6 +50,7 @@ class File:
     """One open file description; descriptors, dup and fork share it by reference."""
 
     is_seekable = False
+    is_stream = False  # pipes and the like: a blocking write goes on until all is written
 
     def __init__(self, flags: O, dentry: "Dentry | None" = None) -> None:
         self.flags = flags  # access mode and status flags; F_SETFL changes the latter
@@ -153,15 +167,42 @@ async def read(file: File, dst: Buffer) -> int:
         except WouldBlock:
             if file.is_nonblocking:
                 raise LinuxError(Errno.EAGAIN) from None
-        await sleep_on(file.source(Poll(Poll.IN)))
+        await sleep_until(file, Poll(Poll.IN))
 
 
 async def write(file: File, src: Buffer) -> int:
-    """Write, sleeping until there is room for something."""
-    while True:
-        try:
-            return file.write_nowait(src)
-        except WouldBlock:
-            if file.is_nonblocking:
-                raise LinuxError(Errno.EAGAIN) from None
-        await sleep_on(file.source(Poll(Poll.OUT)))
+    """Write, sleeping until there is room: for something, or for everything if the file is a stream.
+
+    What has been written when an error or a cancellation comes is what the call returns.
+    """
+    written = 0
+    try:
+        while True:
+            try:
+                done = file.write_nowait(src)
+            except WouldBlock:
+                if file.is_nonblocking:
+                    raise LinuxError(Errno.EAGAIN) from None
+                await sleep_until(file, Poll(Poll.OUT))
+                continue
+            written += done
+            if done == src.length or not file.is_stream or file.is_nonblocking:
+                return written
+            src.advance(done)
+    except BrokenPipe:
+        raise BrokenPipe(written) from None
+    except (LinuxError, CancelledError):
+        if not written:
+            raise
+        return written
+
+
+async def sleep_until(file: File, events: Poll) -> None:
+    """Sleep until one of `events` may have come. Another thread may close the descriptor meanwhile: the
+    file lives on until we are back.
+    """
+    file.hold()
+    try:
+        await sleep_on(file.source(events))
+    finally:
+        file.drop()

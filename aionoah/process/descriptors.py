@@ -65,7 +65,7 @@ class DescriptorTable:
         """
         fds: list[int] = []
         try:
-            for _ in range(count):
+            while len(fds) < count:
                 fds.append(self._take_lowest(minimum))
         except LinuxError:
             self._give_back(fds)
