@@ -153,4 +153,3 @@ class LinuxError(Exception):
     def __init__(self, errno: Errno) -> None:
         super().__init__(errno.name)
         self.errno = errno
-

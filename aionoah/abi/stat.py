@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from aionoah.abi.cstruct import I32, I64, U16, U32, U64, Struct
+from aionoah.abi.cstruct import I64, U16, U32, U64, Struct
 from aionoah.abi.flags import Choice, Flags
 
 
@@ -116,11 +116,10 @@ class STATX_ATTR(Flags):  # noqa: N801 - the name of the header
 class StatxTimestamp(Struct):
     tv_sec: I64
     tv_nsec: U32
-    reserved: I32
 
 
 class Statx(Struct):
-    """256 bytes, the same on every architecture; what later kernels may use is `spare`."""
+    """256 bytes, the same on every architecture, the last 76 of them spare."""
 
     stx_mask: U32
     stx_blksize: U32
@@ -129,7 +128,6 @@ class Statx(Struct):
     stx_uid: U32
     stx_gid: U32
     stx_mode: U16
-    spare0: U16
     stx_ino: U64
     stx_size: U64
     stx_blocks: U64
@@ -148,9 +146,7 @@ class Statx(Struct):
     stx_subvol: U64
     stx_atomic_write_unit_min: U32
     stx_atomic_write_unit_max: U32
-    stx_atomic_write_segments_max: U32
-    spare1: U32
-    spare3: Annotated[bytes, "72s"]
+    stx_atomic_write_segments_max: Annotated[int, "I76x"]
 
 
 def makedev(major_number: int, minor_number: int) -> int:

@@ -70,5 +70,5 @@ _HOST_ERRORS: Final = _HostErrors()
 
 
 def host_errors() -> _HostErrors:
-    """A context whose OSErrors the guest is told in Linux's numbers: `with host_errors(): os.read(…)`."""
+    """The context around a call of the host, in which an OSError becomes the guest's LinuxError."""
     return _HOST_ERRORS
