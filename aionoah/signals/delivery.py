@@ -1,0 +1,69 @@
+"""Choosing the signal that a thread takes next, just before it goes back to its program.
+
+Source: kernel/signal.c (get_signal, signal_delivered).
+
+The virtual CPU's side does:
+
+    while (delivery := next_signal(task)) is not None:
+        HANDLE: build the frame with delivery.return_mask, then enter_handler(task, delivery)
+        TERMINATE, CORE, STOP: act on the process
+    task.signals.restore_mask()
+"""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from aionoah.abi.signal import SA, signal_bit
+from aionoah.signals.actions import DEFAULT, UNBLOCKABLE, Disposition, Effect
+from aionoah.signals.info import SigInfo
+
+if TYPE_CHECKING:
+    from aionoah.process.task import Task
+
+
+class Delivery(NamedTuple):
+    """A signal on its way to the program; `effect` is never IGNORE."""
+
+    info: SigInfo
+    effect: Effect
+    disposition: Disposition  # as it was when the signal was taken
+    return_mask: int  # the mask that comes back when the handler returns
+
+    @property
+    def signal(self) -> int:
+        return self.info.si_signo
+
+    @property
+    def restarts(self) -> bool:
+        """Whether an interrupted call goes on after the handler."""
+        return SA.RESTART in self.disposition.flags
+
+
+def take_signal(task: "Task", wanted: int) -> SigInfo | None:
+    """Remove the next pending signal of a set, the thread's own before the process's."""
+    return task.signals.pending.take(wanted) or task.process.signals.pending.take(wanted)
+
+
+def next_signal(task: "Task") -> Delivery | None:
+    """The next signal to deliver; those that are ignored are dropped here. None if there is none."""
+    signals = task.signals
+    while (info := take_signal(task, ~signals.mask)) is not None:
+        signal = info.si_signo
+        disposition = signals.shared.dispositions[signal]
+        effect = disposition.effect(signal)
+        if effect is Effect.IGNORE:
+            continue
+        if effect is Effect.HANDLE and SA.RESETHAND in disposition.flags:
+            signals.shared.dispositions[signal] = DEFAULT
+        mask = signals.mask if signals.saved_mask is None else signals.saved_mask
+        return Delivery(info, effect, disposition, mask)
+    return None
+
+
+def enter_handler(task: "Task", delivery: Delivery) -> None:
+    """The frame is in place: block what the handler wants blocked while it runs."""
+    signals = task.signals
+    blocked = delivery.disposition.mask
+    if SA.NODEFER not in delivery.disposition.flags:
+        blocked |= signal_bit(delivery.signal)
+    signals.saved_mask = None
+    signals.mask = (signals.mask | blocked) & ~UNBLOCKABLE

@@ -1,0 +1,97 @@
+"""Sending signals: who gets one, who is woken, and which are dropped at once.
+
+Source: kernel/signal.c (prepare_signal, complete_signal, force_sig_info_to_task).
+"""
+
+from typing import TYPE_CHECKING
+
+from aionoah.abi.signal import SIG, SIG_IGN, signal_bit
+from aionoah.signals.actions import CONTINUING, DEFAULT, STOPPING, Effect
+from aionoah.signals.info import SigInfo
+
+if TYPE_CHECKING:
+    from aionoah.process.task import Process, Task
+    from aionoah.signals.state import TaskSignals
+
+
+def send_to_process(process: "Process", info: SigInfo, limit: int | None = None) -> None:
+    """Generate a signal that any thread of the process may take.
+
+    Raises EAGAIN if a queued real-time signal exceeds `limit` (RLIMIT_SIGPENDING).
+    """
+    tasks = list(process.tasks.values())
+    _cancel_opposite(process, info.si_signo)
+    leader = process.tasks.get(process.pid) or (tasks[0] if tasks else None)
+    if leader is None or _is_dropped(leader.signals, info.si_signo):
+        return
+    process.signals.pending.add(info, limit)
+    process.signals.queue.wake()
+    _interrupt_first(tasks, info.si_signo)
+
+
+def send_to_task(task: "Task", info: SigInfo, limit: int | None = None) -> None:
+    """Generate a signal for one thread. Raises EAGAIN as send_to_process does."""
+    _cancel_opposite(task.process, info.si_signo)
+    if _is_dropped(task.signals, info.si_signo):
+        return
+    task.signals.pending.add(info, limit)
+    task.process.signals.queue.wake()
+    _interrupt_first([task], info.si_signo)
+
+
+def force(task: "Task", info: SigInfo) -> None:
+    """Generate a signal that the thread's own instruction caused: it cannot be blocked or ignored,
+    so if it is, the default action is taken.
+    """
+    signals = task.signals
+    signal, bit = info.si_signo, signal_bit(info.si_signo)
+    if signals.mask & bit or signals.shared.dispositions[signal].handler == SIG_IGN:
+        signals.shared.dispositions[signal] = DEFAULT
+        signals.mask &= ~bit
+    signals.pending.add(info)
+    task.process.signals.queue.wake()
+    signals.interrupt()
+
+
+def discard_ignored(process: "Process", signal: int) -> None:
+    """A signal has just been set to be ignored: pending ones vanish (POSIX 3.3.1.3)."""
+    if process.signals.dispositions[signal].effect(signal) is Effect.IGNORE:
+        _discard(process, signal_bit(signal))
+
+
+def _cancel_opposite(process: "Process", signal: int) -> None:
+    """A stop cancels a pending SIGCONT, and SIGCONT every pending stop, blocked or ignored or not."""
+    if signal_bit(signal) & STOPPING:
+        _discard(process, CONTINUING)
+    elif signal == SIG.CONT:
+        _discard(process, STOPPING)
+
+
+def _discard(process: "Process", unwanted: int) -> None:
+    process.signals.pending.discard(unwanted)
+    for task in process.tasks.values():
+        task.signals.pending.discard(unwanted)
+
+
+def _is_dropped(signals: "TaskSignals", signal: int) -> bool:
+    """An ignored signal is dropped at once unless it is blocked: the program may change its mind before
+    it unblocks it, and sigtimedwait and signalfd see it.
+    """
+    if (signals.mask | signals.waited) & signal_bit(signal):
+        return False
+    return signals.effect(signal) is Effect.IGNORE
+
+
+def _interrupt_first(tasks: "list[Task]", signal: int) -> None:
+    """Interrupt the first thread that takes the signal; one in sigtimedwait has been woken already.
+
+    SIGKILL ends all threads, so that all are interrupted.
+    """
+    bit = signal_bit(signal)
+    for task in tasks:
+        if task.signals.waited & bit:
+            return
+        if not task.signals.mask & bit:
+            task.signals.interrupt()
+            if signal != SIG.KILL:
+                return

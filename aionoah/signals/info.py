@@ -1,0 +1,53 @@
+"""Why a signal was sent: making the siginfo that comes with it (sigaction(2))."""
+
+from typing import Protocol
+
+from aionoah.abi.siginfo import (
+    SI,
+    SIGINFO_SIZE,
+    SigInfoChild,
+    SigInfoFault,
+    SigInfoHeader,
+    SigInfoKill,
+)
+
+
+class SigInfo(Protocol):
+    """Any of the structures of abi.siginfo."""
+
+    si_signo: int
+    si_errno: int
+    si_code: int
+
+    def pack(self) -> bytes:
+        """All 128 bytes."""
+        ...
+
+
+def from_user(signal: int, pid: int, uid: int, code: int = SI.USER) -> SigInfo:
+    """Sent by kill (SI_USER) or tkill and tgkill (SI_TKILL) of process `pid` with real user `uid`."""
+    return SigInfoKill(signal, 0, code, pid, uid)
+
+
+def from_kernel(signal: int) -> SigInfo:
+    """Sent by the kernel with nothing more to say."""
+    return SigInfoKill(signal, 0, SI.KERNEL, 0, 0)
+
+
+def from_fault(signal: int, code: int, address: int) -> SigInfo:
+    """Caused by the program's own instruction; `address` is what si_addr shows."""
+    return SigInfoFault(signal, 0, code, address, 0, 0, 0)
+
+
+def from_child(  # noqa: PLR0917 - the fields of the structure
+    signal: int, code: int, pid: int, uid: int, status: int, utime_ticks: int = 0, stime_ticks: int = 0
+) -> SigInfo:
+    """A child has changed its state: `code` is CLD_*, `status` its exit status or signal."""
+    return SigInfoChild(signal, 0, code, pid, uid, status, utime_ticks, stime_ticks)
+
+
+def from_bytes(data: bytes, signal: int) -> SigInfo:
+    """A siginfo that a program made itself, for `signal` whatever it says."""
+    info = SigInfoHeader.unpack(data.ljust(SIGINFO_SIZE, b"\0"))
+    info.si_signo = signal
+    return info

@@ -1,0 +1,127 @@
+"""The signal state of a thread and of a process."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple
+
+from aionoah.abi.signal import SIG_IGN, SS, StackT
+from aionoah.host.waiting import WaitQueue
+from aionoah.signals.actions import DEFAULT, LAST_SIGNAL, UNBLOCKABLE, Disposition, Effect
+from aionoah.signals.pending import PendingSignals
+
+
+class AlternateStack(NamedTuple):
+    """Where handlers with SA_ONSTACK run (sigaltstack(2)). Without a size there is none."""
+
+    base: int = 0
+    size: int = 0
+    flags: int = 0  # SS_AUTODISARM or nothing
+
+    def contains(self, stack_pointer: int) -> bool:
+        """Whether a program runs on it. A stack that disarms itself counts as never in use."""
+        if self.flags & SS.AUTODISARM:
+            return False
+        return self.base < stack_pointer <= self.base + self.size
+
+    def to_abi(self, stack_pointer: int) -> StackT:
+        """What sigaltstack reports to a program with this stack pointer."""
+        if not self.size:
+            state = SS.DISABLE
+        else:
+            state = SS.ONSTACK if self.contains(stack_pointer) else 0
+        return StackT(self.base, _signed(state | self.flags), self.size)
+
+
+NO_STACK: Final = AlternateStack()
+
+
+def _signed(word: int) -> int:
+    """A 32-bit word as C's int."""
+    return word - (1 << 32) if word >> 31 else word
+
+
+class SharedSignals:
+    """What the threads of a process share: dispositions and the signals sent to the process."""
+
+    def __init__(self) -> None:
+        self.dispositions: list[Disposition] = [DEFAULT] * (LAST_SIGNAL + 1)  # by number, 0 unused
+        self.pending = PendingSignals()
+        self.queue = WaitQueue()  # woken whenever a signal is generated for any thread, blocked or not
+
+    def copy_dispositions(self, other: "SharedSignals") -> None:
+        """For a child by fork: the same handlers, nothing pending."""
+        self.dispositions = list(other.dispositions)
+
+    def reset_for_exec(self) -> None:
+        """Handlers belong to the old program; what was ignored stays ignored (execve(2))."""
+        self.dispositions = [
+            Disposition(SIG_IGN) if old.handler == SIG_IGN else DEFAULT for old in self.dispositions
+        ]
+
+
+class TaskSignals:
+    """What a thread has for itself: mask, alternate stack and the signals sent to it alone.
+
+    The two callables are set by whoever runs the thread's virtual CPU; both are called under the
+    kernel lock.
+    """
+
+    def __init__(self, shared: SharedSignals, mask: int = 0) -> None:
+        self.shared = shared
+        self.mask = mask & ~UNBLOCKABLE
+        self.pending = PendingSignals()
+        self.stack = NO_STACK
+        self.saved_mask: int | None = None  # what sigsuspend and the like replaced until a signal came
+        self.waited = 0  # the set that rt_sigtimedwait sleeps for
+        self.restart_block: Callable[[], Awaitable[int | None]] | None = None
+        self.interrupt: Callable[[], None] = _nothing_runs
+        """A signal can be delivered now: kick the CPU, or throw LinuxError(ERESTARTSYS) into the sleep."""
+        self.stack_pointer: Callable[[], int] = _no_stack_pointer
+        """The guest's stack pointer at its present system call."""
+
+    @property
+    def all_pending(self) -> int:
+        """The set that sigpending reports, unblocked ones included."""
+        return self.pending.bits | self.shared.pending.bits
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether a signal could be delivered now. Look before you let the thread sleep."""
+        return bool(self.all_pending & ~self.mask & ~self.waited)
+
+    def set_mask(self, mask: int) -> None:
+        """Block exactly this set; SIGKILL and SIGSTOP never are."""
+        self.mask = mask & ~UNBLOCKABLE
+
+    def replace_mask(self, mask: int) -> None:
+        """Block exactly this set until the next signal has been dealt with (sigsuspend, ppoll)."""
+        if self.saved_mask is None:
+            self.saved_mask = self.mask
+        self.set_mask(mask)
+
+    def restore_mask(self) -> None:
+        """No handler will run: undo replace_mask."""
+        if self.saved_mask is not None:
+            self.mask, self.saved_mask = self.saved_mask, None
+
+    def effect(self, signal: int) -> Effect:
+        """What delivering a signal would do at present."""
+        return self.shared.dispositions[signal].effect(signal)
+
+    def reset_for_exec(self) -> None:
+        """A new program has no alternate stack; mask and pending signals stay."""
+        self.stack = NO_STACK
+        self.restart_block = None
+
+    def for_clone(self, shared: SharedSignals, *, shares_memory: bool) -> "TaskSignals":
+        """The state of a new thread or child: the mask, and the alternate stack if memory is its own."""
+        new = TaskSignals(shared, self.mask if self.saved_mask is None else self.saved_mask)
+        new.stack = NO_STACK if shares_memory else self.stack
+        return new
+
+
+def _nothing_runs() -> None:
+    """No virtual CPU has been attached yet: it will look when it starts."""
+
+
+def _no_stack_pointer() -> int:
+    return 0
