@@ -105,6 +105,14 @@ class Frames(Protocol):
         """The bytes of neighbouring frames, for as long as the caller holds them."""
         ...
 
+    def copy_in(self, view: memoryview) -> bytes:
+        """A copy of (part of) an Extent whose is_file is set; OSError(EFAULT) where the host has no page."""
+        ...
+
+    def copy_out(self, view: memoryview, data: bytes | bytearray | memoryview) -> None:
+        """Copy data over such a part of the same length; OSError(EFAULT) where the host has no page."""
+        ...
+
 
 class AddressSpace(Protocol):
     """One guest virtual address space: page tables and the backend's idea of them.
