@@ -1,4 +1,5 @@
 """What a file system offers to the path walk: inodes and the file systems they belong to."""
+# ruff: noqa: ARG002 - defaults refuse, whatever they are asked
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
@@ -70,6 +71,7 @@ class FileSystem:
 
     type_name = b"none"  # as in /proc/filesystems
     is_read_only = False
+    is_ephemeral = False  # nothing in it outlives the guests: mountpoints may be made in it
     root: "Inode"
     device: int  # st_dev of its inodes
 
@@ -91,6 +93,13 @@ class Inode:
 
     def attributes(self) -> Attributes:
         raise NotImplementedError
+
+    def looked_up_attributes(self) -> Attributes:
+        """The attributes as the lookup that has just found this inode saw them.
+
+        Only for use right behind a path walk, where it saves a second question to the host.
+        """
+        return self.attributes()
 
     @property
     def kind(self) -> int:

@@ -1,0 +1,74 @@
+"""What a path is resolved against: root, working directory, umask and the user on whose behalf."""
+
+from typing import TYPE_CHECKING
+
+from aionoah.fs.permissions import Credentials, Identity, effective_identity
+
+if TYPE_CHECKING:
+    from aionoah.fs.path import Dentry
+
+
+class _Shared:
+    """The part that CLONE_FS shares (Linux's fs_struct)."""
+
+    __slots__ = ("cwd", "root", "umask")
+
+    def __init__(self, root: "Dentry", cwd: "Dentry", umask: int) -> None:
+        self.root = root
+        self.cwd = cwd
+        self.umask = umask
+
+
+class FsContext:
+    """One task's view of the file system. Credentials are the task's own even where the rest is shared:
+    whoever replaces the task's credentials object replaces it here too.
+    """
+
+    __slots__ = ("_shared", "credentials")
+
+    def __init__(
+        self, root: "Dentry", credentials: Credentials, cwd: "Dentry | None" = None, umask: int = 0o022
+    ) -> None:
+        self._shared = _Shared(root, cwd or root, umask)
+        self.credentials = credentials
+
+    def clone(self, credentials: Credentials, *, share: bool) -> "FsContext":
+        """The context of a child: with `share` (CLONE_FS) chdir, chroot and umask of one move both."""
+        copy = FsContext(self.root, credentials, self.cwd, self.umask)
+        if share:
+            copy._shared = self._shared
+        return copy
+
+    def unshare(self) -> None:
+        """Stop sharing with other tasks (unshare(2), CLONE_FS)."""
+        self._shared = _Shared(self.root, self.cwd, self.umask)
+
+    @property
+    def root(self) -> "Dentry":
+        return self._shared.root
+
+    @root.setter
+    def root(self, root: "Dentry") -> None:
+        self._shared.root = root
+
+    @property
+    def cwd(self) -> "Dentry":
+        return self._shared.cwd
+
+    @cwd.setter
+    def cwd(self, cwd: "Dentry") -> None:
+        self._shared.cwd = cwd
+
+    @property
+    def umask(self) -> int:
+        """Nine permission bits that are taken from new files."""
+        return self._shared.umask
+
+    @umask.setter
+    def umask(self, umask: int) -> None:
+        self._shared.umask = umask & 0o777
+
+    @property
+    def identity(self) -> Identity:
+        """Who the permission checks are about."""
+        return effective_identity(self.credentials)

@@ -1,0 +1,304 @@
+"""Positions in the tree of mounts, and the walk along a path.
+
+Symbolic links are resolved here, one component at a time, and never by the host; `..` is a step to the
+parent in this tree, so neither can leave the root. Sources: path_resolution(7), openat2(2), symlink(7);
+Linux fs/namei.c.
+"""
+
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.fcntl import ACCESS, RESOLVE
+from aionoah.abi.stat import S
+from aionoah.fs.context import FsContext
+from aionoah.fs.inode import Inode
+from aionoah.fs.permissions import require
+
+if TYPE_CHECKING:
+    from aionoah.fs.mount import Mount
+
+NAME_MAX: Final = 255
+PATH_MAX: Final = 4096  # with the terminating NUL
+MAX_LINKS: Final = 40
+_RETRIES: Final = 16
+
+T = TypeVar("T")
+
+
+class Dentry:
+    """A position in the tree: a name in a parent directory, and the inode found there.
+
+    While anybody holds the Dentry of a name, walks find the same object again; so a rename that
+    changes it in place is seen by every working directory and open file below. It is not a cache:
+    the file system is asked at every step. The root of a mount has the parent and the name of its
+    mountpoint, so `..` and path_of cross mounts without a special case.
+    """
+
+    __slots__ = ("__weakref__", "children", "covers", "inode", "is_deleted", "mount", "name", "parent")
+
+    def __init__(self, mount: "Mount", parent: "Dentry | None", name: bytes, inode: Inode) -> None:
+        self.mount = mount
+        self.parent = parent  # None at the root of all
+        self.name = name
+        self.inode = inode
+        self.is_deleted = False  # removed by a guest; what the host removes shows as ENOENT
+        self.covers: dict[bytes, Dentry] | None = None  # names that mounts put over this directory
+        self.children: dict[bytes, weakref.ref[Dentry]] = {}
+
+    def __del__(self) -> None:
+        if self.parent is not None:
+            self.parent.forget(self)
+
+    def forget(self, child: "Dentry") -> None:
+        """The last holder of a child's position is gone."""
+        known = self.children.get(child.name)
+        if known is not None and known() in (child, None):
+            self.children.pop(child.name, None)
+
+    def child(self, name: bytes) -> "Dentry":
+        """What an entry leads to, without following it: ENOENT, ENOTDIR."""
+        if self.covers is not None and name in self.covers:
+            return self.covers[name]
+        return self.attach(name, self.inode.lookup(name))
+
+    def attach(self, name: bytes, inode: Inode) -> "Dentry":
+        """The position of an inode that was just found or made under a name."""
+        reference = self.children.get(name)
+        known = reference() if reference is not None else None
+        if known is not None and known.inode is inode:
+            return known
+        made = Dentry(self.mount, self, name, inode)
+        self.children[name] = weakref.ref(made)
+        return made
+
+    def is_covered(self, name: bytes) -> bool:
+        """Whether the name is a mountpoint, or a directory made up to hold one."""
+        return self.covers is not None and name in self.covers
+
+    def was_removed(self, name: bytes) -> None:
+        """An entry has been unlinked: whoever still holds its position shall know."""
+        known = self.take_child(name)
+        if known is not None:
+            known.is_deleted = True
+
+    def was_renamed(self, name: bytes, directory: "Dentry", new_name: bytes, *, exchange: bool) -> None:
+        """An entry has become another directory's: move the positions that are held."""
+        moved = self.take_child(name)
+        replaced = directory.take_child(new_name)
+        if moved is not None:
+            directory.adopt(new_name, moved)
+        if replaced is not None and exchange:
+            self.adopt(name, replaced)
+        elif replaced is not None and replaced is not moved:
+            replaced.is_deleted = True
+
+    def take_child(self, name: bytes) -> "Dentry | None":
+        """Separate the position that is held for a name, if any, from the name."""
+        reference = self.children.pop(name, None)
+        return reference() if reference is not None else None
+
+    def adopt(self, name: bytes, child: "Dentry") -> None:
+        """Give a position a new parent and name."""
+        child.parent, child.name = self, name
+        self.children[name] = weakref.ref(child)
+
+    def is_at(self, other: "Dentry") -> bool:
+        return self is other or (self.inode is other.inode and self.mount is other.mount)
+
+
+def path_of(dentry: Dentry, root: Dentry) -> bytes:
+    """The absolute path of a position as seen from a root directory.
+
+    As the kernel's d_path: " (deleted)" follows if the name is gone, and "(unreachable)" precedes if
+    the position is not below the root.
+    """
+    names: list[bytes] = []
+    here = dentry
+    prefix = b""
+    while not here.is_at(root):
+        if here.parent is None:
+            prefix = b"(unreachable)"
+            break
+        names.append(here.name)
+        here = here.parent
+    suffix = b" (deleted)" if dentry.is_deleted else b""
+    return prefix + b"/" + b"/".join(reversed(names)) + suffix
+
+
+class LastComponent(NamedTuple):
+    """Where a path's last name is to be looked up, made or removed."""
+
+    directory: Dentry
+    name: bytes  # b"" where the path is the root; may be b"." or b".."
+    wants_directory: bool  # a slash follows
+
+    @property
+    def is_ordinary(self) -> bool:
+        return self.name not in (b"", b".", b"..")
+
+
+class Walk:
+    """The state of one path resolution.
+
+    `to_last` goes as far as the directory of the last component; the caller looks at that with
+    `step`, and may go on through a symbolic link with `enter_link`.
+    """
+
+    __slots__ = ("_identity", "_links", "_pending", "_resolve", "_root", "position", "wants_directory")
+
+    def __init__(self, context: FsContext, start: Dentry, path: bytes, resolve: int = 0) -> None:
+        """ENOENT for an empty path, ENAMETOOLONG, ENOTDIR if `start` is needed and no directory."""
+        if not path:
+            raise LinuxError(Errno.ENOENT)
+        if len(path) >= PATH_MAX:
+            raise LinuxError(Errno.ENAMETOOLONG)
+        self._identity = context.identity
+        self._links = 0
+        self._resolve = resolve
+        self._root = start if resolve & (RESOLVE.BENEATH | RESOLVE.IN_ROOT) else context.root
+        self.position = start
+        self.wants_directory = False
+        self._pending: list[bytes] = []  # components still to go, the next one last
+        self._push(path)
+        if self.position.inode.kind != S.IFDIR:
+            raise LinuxError(Errno.ENOTDIR)
+
+    def _push(self, path: bytes) -> None:
+        """Put the components of a path before those that are pending."""
+        if path.startswith(b"/"):
+            if self._resolve & RESOLVE.BENEATH:
+                raise LinuxError(Errno.EXDEV)
+            self._jump(self._root)
+        if path.endswith(b"/") and not self._pending:
+            self.wants_directory = True
+        parts = [part for part in path.split(b"/") if part]
+        parts.reverse()
+        self._pending += parts
+
+    def _jump(self, target: Dentry) -> None:
+        if self._resolve & RESOLVE.NO_XDEV and target.mount is not self.position.mount:
+            raise LinuxError(Errno.EXDEV)
+        self.position = target
+
+    def to_last(self) -> bytes | None:
+        """Walk up to the last component and return its name; None if there is none left.
+
+        ENOENT, ENOTDIR, EACCES without search permission, ELOOP, ENAMETOOLONG, EXDEV.
+        """
+        pending = self._pending
+        while pending:
+            self._require_search()
+            name = pending.pop()
+            if not pending:
+                return name
+            target = self.step(name)
+            kind = target.inode.kind
+            if kind == S.IFDIR:
+                self.position = target
+            elif kind == S.IFLNK:
+                self.enter_link(target)
+            else:
+                raise LinuxError(Errno.ENOTDIR)
+        return None
+
+    def _require_search(self) -> None:
+        if not self._identity.is_root:
+            require(self.position.inode.looked_up_attributes(), self._identity, ACCESS.X)
+
+    def step(self, name: bytes) -> Dentry:
+        """What a name in the present directory leads to; a symbolic link is not followed."""
+        position = self.position
+        if name == b".":
+            return position
+        if name == b"..":
+            return self._up()
+        if len(name) > NAME_MAX:
+            raise LinuxError(Errno.ENAMETOOLONG)
+        target = position.child(name)
+        if self._resolve & RESOLVE.NO_XDEV and target.mount is not position.mount:
+            raise LinuxError(Errno.EXDEV)
+        return target
+
+    def _up(self) -> Dentry:
+        position = self.position
+        if position.is_at(self._root):
+            if self._resolve & RESOLVE.BENEATH:
+                raise LinuxError(Errno.EXDEV)
+            return position
+        parent = position.parent
+        if parent is None:
+            return position
+        if self._resolve & RESOLVE.NO_XDEV and parent.mount is not position.mount:
+            raise LinuxError(Errno.EXDEV)
+        return parent
+
+    def enter_link(self, link: Dentry) -> None:
+        """Go where a symbolic link in the present directory points to. ELOOP, ENOENT if it is empty."""
+        self._links += 1
+        if self._links > MAX_LINKS or self._resolve & RESOLVE.NO_SYMLINKS:
+            raise LinuxError(Errno.ELOOP)
+        magic = link.inode.magic_target()
+        if magic is not None:
+            self._enter_magic_link(magic)
+            return
+        target = link.inode.readlink()
+        if not target:
+            raise LinuxError(Errno.ENOENT)
+        self._push(target)
+
+    def _enter_magic_link(self, target: Dentry) -> None:
+        """A link of /proc leads to an object, whatever path that has."""
+        if self._resolve & RESOLVE.NO_MAGICLINKS:
+            raise LinuxError(Errno.ELOOP)
+        if self._resolve & (RESOLVE.BENEATH | RESOLVE.IN_ROOT):
+            raise LinuxError(Errno.EXDEV)
+        self._jump(target)
+        if self._pending and target.inode.kind != S.IFDIR:
+            raise LinuxError(Errno.ENOTDIR)
+
+    def finish(self, *, follow: bool) -> Dentry:
+        """Walk to the end; the last component is followed if `follow` or a slash stands behind it."""
+        while (name := self.to_last()) is not None:
+            target = self.step(name)
+            if (follow or self.wants_directory) and target.inode.kind == S.IFLNK:
+                self.enter_link(target)
+            else:
+                self.position = target
+        if self.wants_directory and self.position.inode.kind != S.IFDIR:
+            raise LinuxError(Errno.ENOTDIR)
+        return self.position
+
+
+def retrying(attempt: Callable[[], T]) -> T:
+    """Call again while the host changes what a walk has just seen (ESTALE), within reason."""
+    for _ in range(_RETRIES):
+        try:
+            return attempt()
+        except LinuxError as error:
+            if error.errno is not Errno.ESTALE:
+                raise
+    return attempt()
+
+
+def walk(context: FsContext, start: Dentry, path: bytes, *, follow: bool = True, resolve: int = 0) -> Dentry:
+    """The position a path leads to; `resolve` are RESOLVE_* bits.
+
+    `start` is where relative paths begin. ENOENT (an empty path too), ENOTDIR, EACCES, ELOOP,
+    ENAMETOOLONG, EXDEV.
+    """
+    return retrying(lambda: Walk(context, start, path, resolve).finish(follow=follow))
+
+
+def walk_parent(context: FsContext, start: Dentry, path: bytes) -> LastComponent:
+    """The directory of a path's last component and its name, which need not exist."""
+
+    def attempt() -> LastComponent:
+        state = Walk(context, start, path)
+        name = state.to_last() or b""
+        if len(name) > NAME_MAX:
+            raise LinuxError(Errno.ENAMETOOLONG)
+        return LastComponent(state.position, name, state.wants_directory)
+
+    return retrying(attempt)
