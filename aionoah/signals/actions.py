@@ -47,7 +47,7 @@ class Disposition(NamedTuple):
     """What a process has asked to be done with a signal (sigaction(2))."""
 
     handler: int = SIG_DFL  # guest address, SIG_DFL or SIG_IGN
-    flags: SA = SA(0)  # noqa: RUF009 - immutable
+    flags: SA = SA(0)
     restorer: int = 0
     mask: int = 0
 

@@ -25,9 +25,8 @@ class AlternateStack(NamedTuple):
     def to_abi(self, stack_pointer: int) -> StackT:
         """What sigaltstack reports to a program with this stack pointer."""
         if not self.size:
-            state = SS.DISABLE
-        else:
-            state = SS.ONSTACK if self.contains(stack_pointer) else 0
+            return StackT(self.base, SS.DISABLE, 0)
+        state = SS.ONSTACK if self.contains(stack_pointer) else 0
         return StackT(self.base, _signed(state | self.flags), self.size)
 
 

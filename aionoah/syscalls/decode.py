@@ -137,30 +137,15 @@ def _expression(
         return f"{expression} if {register} else None" if parameter.is_optional else expression
     scope[f"kind_{register}"] = kind
     word = register if getattr(kind, "WIDTH", 32) == 64 else f"{register} & 0xffffffff"
-    if kind is O and architecture.open_flags:
-        scope["translate"] = open_flags_decoder(architecture.open_flags)
-        return f"translate({word})"
+    if kind is O and _moves_open_flags(architecture):
+        scope["translate"] = architecture.open_flags
+        word = f"translate({word})"
     return f"kind_{register}({word})"
 
 
-def open_flags_decoder(moved: dict[int, int]) -> Callable[[int], O]:
-    """Translates an architecture's O_ bits: `moved` maps each bit that lies elsewhere to its name's
-    place in abi.fcntl (which is asm-generic's, and x86's).
-    """
-    every = 0
-    for bit in moved:
-        every |= bit
-
-    def translate(word: int) -> O:
-        found = word & every
-        if found:
-            word &= ~every
-            for bit, place in moved.items():
-                if found & bit:
-                    word |= place
-        return O(word)
-
-    return translate
+def _moves_open_flags(architecture: "Architecture") -> bool:
+    """Whether a bit of O lies elsewhere on this architecture; most do without a call for that."""
+    return any(architecture.open_flags(1 << bit) != 1 << bit for bit in range(32))
 
 
 def read_name(memory: "GuestMemory", address: int) -> bytes:

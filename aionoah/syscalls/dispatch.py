@@ -94,7 +94,7 @@ class SyscallTable:
 
     def _bind(self, number: int) -> tuple[Call, bool]:
         """What answers a number, kept for the next time unless the number means nothing."""
-        name = self.architecture.syscalls.get(number)
+        name = self.architecture.syscall_names.get(number)
         handler = find_handler(name) if name is not None else None
         if handler is not None:
             found = compile_call(handler, self.architecture), handler.is_async
@@ -107,5 +107,5 @@ class SyscallTable:
         return found
 
 
-def _no_such_call(task: "Task", *args: int) -> int:
+def _no_such_call(_task: "Task", *_args: int) -> int:
     raise LinuxError(Errno.ENOSYS)

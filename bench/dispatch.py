@@ -1,0 +1,88 @@
+"""What a system call costs in Python without a virtual machine: decoding, handler and result.
+
+    python bench/dispatch.py
+
+prints the median time of one call, for handlers that do nothing with their arguments.
+"""
+
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.fcntl import O
+from aionoah.abi.x86_64 import X86_64
+from aionoah.host.waiting import Source, sleep_on
+from aionoah.syscalls import registry
+from aionoah.syscalls.arguments import Addr, Fd, Int, Mode, Path, Size
+from aionoah.syscalls.dispatch import SyscallTable
+from aionoah.syscalls.registry import syscall
+from aionoah.syscalls.results import Suspended
+
+_BATCH = 200
+_ROUNDS = 300
+
+
+class _Memory:
+    def read_cstring(self, _address: int, _limit: int = 4096) -> bytes:
+        return b"/etc/passwd"
+
+
+class _Task:
+    memory = _Memory()
+
+
+def _handlers() -> dict[str, tuple[int, Callable[..., Any]]]:
+    def getppid(task: Any) -> int:
+        return 1
+
+    def lseek(task: Any, fd: Fd, offset: Int, whence: Int) -> int:
+        return offset
+
+    def open_(task: Any, path: Path, flags: O, mode: Mode) -> int:
+        return 3
+
+    def close(task: Any, fd: Fd) -> None:
+        raise LinuxError(Errno.EBADF)
+
+    async def read(task: Any, fd: Fd, buf: Addr, count: Size) -> int:
+        return count
+
+    async def pause(task: Any) -> int:
+        await sleep_on(Source())
+        return 0
+
+    found = {}
+    for function in (getppid, lseek, open_, close, read, pause):
+        syscall(function)
+        name = function.__name__.removesuffix("_")
+        found[name] = X86_64.syscall_numbers[name], function
+    return found
+
+
+def _measure(table: SyscallTable, number: int) -> float:
+    """Median nanoseconds of a call."""
+    task: Any = _Task()
+    args = (3, 4096, 1, 0, 0, 0)
+    times = []
+    for _ in range(_ROUNDS):
+        start = time.perf_counter_ns()
+        for _ in range(_BATCH):
+            result = table.call(task, number, args)
+            if result.__class__ is Suspended:
+                result.coroutine.close()
+        times.append((time.perf_counter_ns() - start) / _BATCH)
+    return median(times)
+
+
+def main() -> None:
+    registry._handlers.clear()  # noqa: SLF001 - the real handlers would need a kernel
+    table = SyscallTable(X86_64)
+    for name, (number, function) in _handlers().items():
+        kind = "async def" if function.__code__.co_flags & 0x80 else "def"
+        print(f"{name:10} {kind:9} {_measure(table, number) / 1000:6.2f} µs")
+
+
+if __name__ == "__main__":
+    main()
