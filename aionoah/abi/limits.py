@@ -1,0 +1,9 @@
+"""Lengths of names (uapi linux/limits.h)."""
+
+NAME_MAX = 255
+PATH_MAX = 4096  # with the NUL
+PIPE_BUF = 4096  # what a write to a pipe does not tear
+MAXSYMLINKS = 40  # include/linux/namei.h
+TASK_COMM_LEN = 16  # with the NUL (include/linux/sched.h)
+ARG_STRING_MAX = 131072  # MAX_ARG_STRLEN: one argument or environment string (linux/binfmts.h)
+NGROUPS_MAX = 65536
