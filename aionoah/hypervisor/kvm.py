@@ -1,0 +1,167 @@
+"""Linux's KVM, for x86_64 guests on x86_64 hosts. The work is done in native/kvm.c."""
+
+import errno
+import os
+from threading import Lock
+from typing import Any, Final
+
+from aionoah.hypervisor._native import ffi, lib
+from aionoah.hypervisor.errors import HypervisorError
+from aionoah.hypervisor.frames import HostFrames
+from aionoah.hypervisor.protocols import ExceptionKind, ExitKind, Fault, GuestException, Prot
+from aionoah.hypervisor.registers import X86_64_REGISTERS
+from aionoah.hypervisor.space import NativeSpace
+
+_EXIT_KINDS: Final = {int(kind): kind for kind in ExitKind}
+_EXCEPTIONS: Final = {
+    0: ExceptionKind.DIVIDE,
+    1: ExceptionKind.SINGLE_STEP,
+    3: ExceptionKind.BREAKPOINT,
+    4: ExceptionKind.OVERFLOW,
+    6: ExceptionKind.ILLEGAL_INSTRUCTION,
+    12: ExceptionKind.PROTECTION,
+    13: ExceptionKind.PROTECTION,
+    16: ExceptionKind.FLOATING_POINT,
+    17: ExceptionKind.ALIGNMENT,
+    19: ExceptionKind.FLOATING_POINT,
+}
+_FAULT_WRITE, _FAULT_EXECUTE = 2, 16  # error code of #PF, Intel SDM volume 3, 4.7
+
+
+def why_unavailable() -> str | None:
+    """One sentence that says why KVM cannot be used here and what to do, or None if /dev/kvm opens."""
+    if not hasattr(lib, "kvm_machine_open"):
+        return "KVM runs x86_64 programs on x86_64 Linux hosts only."
+    if not os.path.exists("/dev/kvm"):  # noqa: PTH110 - a plain question
+        return "/dev/kvm does not exist: load the kvm module, or turn on virtualisation in the firmware."
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return "/dev/kvm may not be opened: run `sudo usermod -aG kvm $USER` and log in again."
+    return None
+
+
+class KvmSpace(NativeSpace):
+    """One VM. Its vCPUs stay with it until it is closed, and are used again by later threads."""
+
+    def __init__(self, machine: "KvmMachine") -> None:
+        self.native = lib.kvm_space_open(machine.native)
+        if self.native == ffi.NULL:
+            if ffi.errno == errno.ENOMEM:
+                raise MemoryError("no memory for another address space is left")
+            raise HypervisorError(f"KVM refuses another virtual machine: {os.strerror(ffi.errno)}.")
+        super().__init__(machine.frames, lib.kvm_space_tables(self.native), lib.KERNEL_BASE)
+
+    def close(self) -> None:
+        lib.kvm_space_close(self.native)
+
+
+class KvmVcpu:
+    """A virtual CPU of one VM, run by the thread that made it."""
+
+    fault: Fault
+    exception: GuestException
+
+    def __init__(self, space: KvmSpace) -> None:
+        self.native: Any = lib.kvm_vcpu_open(space.native)
+        if self.native == ffi.NULL:
+            if ffi.errno == errno.ENOMEM:
+                raise MemoryError("no memory for another virtual CPU is left")
+            raise HypervisorError(f"KVM refuses another virtual CPU: {os.strerror(ffi.errno)}.")
+        words = ffi.buffer(lib.kvm_vcpu_registers(self.native), 8 * len(X86_64_REGISTERS))
+        self.registers = memoryview(words).cast("B").cast("Q")
+        self._is_open = True
+        self._closing = Lock()  # between kick and close
+
+    def run(self) -> ExitKind:
+        kind = _EXIT_KINDS[lib.kvm_vcpu_run(self.native)]
+        if kind is ExitKind.PAGE_FAULT:
+            self.fault = self._page_fault()
+        elif kind is ExitKind.EXCEPTION:
+            vector = lib.kvm_vcpu_vector(self.native)
+            what = _EXCEPTIONS.get(vector, ExceptionKind.OTHER)
+            self.exception = GuestException(what, vector, lib.kvm_vcpu_error_code(self.native))
+        return kind
+
+    def _page_fault(self) -> Fault:
+        code = lib.kvm_vcpu_error_code(self.native)
+        access = Prot.WRITE if code & _FAULT_WRITE else Prot.EXECUTE if code & _FAULT_EXECUTE else Prot.READ
+        return Fault(lib.kvm_vcpu_fault_address(self.native), access)
+
+    def kick(self) -> None:
+        with self._closing:
+            if self._is_open:
+                lib.kvm_vcpu_kick(self.native)
+
+    def get_tls(self) -> int:
+        return self._get_base(0)
+
+    def set_tls(self, value: int) -> None:
+        self._set_base(0, value)
+
+    def get_gs(self) -> int:
+        return self._get_base(1)
+
+    def set_gs(self, value: int) -> None:
+        self._set_base(1, value)
+
+    def _get_base(self, segment: int) -> int:
+        value = ffi.new("uint64_t *")
+        if lib.kvm_vcpu_get_tls(self.native, segment, value):
+            raise HypervisorError(f"KVM refuses to read a segment base: {os.strerror(ffi.errno)}.")
+        return int(value[0])
+
+    def _set_base(self, segment: int, value: int) -> None:
+        if lib.kvm_vcpu_set_tls(self.native, segment, value):
+            raise ValueError(f"{value:#x} is not a canonical address")
+
+    def get_fpu(self) -> bytes:
+        image = bytearray(lib.XSAVE_SIZE)
+        if lib.kvm_vcpu_get_fpu(self.native, ffi.from_buffer(image)):
+            raise HypervisorError(f"KVM refuses to read the FPU state: {os.strerror(ffi.errno)}.")
+        return bytes(image)
+
+    def set_fpu(self, state: bytes) -> None:
+        image = bytearray(lib.XSAVE_SIZE)
+        image[: len(state)] = state
+        if len(image) != lib.XSAVE_SIZE or lib.kvm_vcpu_set_fpu(self.native, ffi.from_buffer(image)):
+            raise ValueError("the CPU refuses this XSAVE image")
+
+    def describe(self) -> str:
+        error, suberror = ffi.new("int *"), ffi.new("unsigned *")
+        reason = lib.kvm_vcpu_reason(self.native, error, suberror)
+        pairs = zip(X86_64_REGISTERS, self.registers, strict=True)
+        registers = " ".join(f"{name}={value:#x}" for name, value in pairs)
+        return f"KVM exit {reason}, error {error[0]}, suberror {suberror[0]}: {registers}"
+
+    def close(self) -> None:
+        with self._closing:
+            self._is_open = False
+            lib.kvm_vcpu_close(self.native)
+
+
+class KvmMachine:
+    """Guest-physical memory of `memory` bytes that KVM runs x86_64 programs in."""
+
+    name = "kvm"
+    architecture = "x86_64"
+
+    def __init__(self, memory: int) -> None:
+        if reason := why_unavailable():
+            raise HypervisorError(reason)
+        self.frames = HostFrames(memory)
+        self.native = lib.kvm_machine_open(self.frames.native)
+        if self.native == ffi.NULL:
+            error = ffi.errno
+            self.frames.close()
+            raise HypervisorError(f"KVM does not work here: {os.strerror(error)}.")
+        self.max_vcpus: int = lib.kvm_machine_max_vcpus(self.native)
+        self.syscall_ring: int = lib.kvm_machine_syscall_ring(self.native)
+
+    def new_space(self) -> KvmSpace:
+        return KvmSpace(self)
+
+    def new_vcpu(self, space: KvmSpace) -> KvmVcpu:
+        return KvmVcpu(space)
+
+    def close(self) -> None:
+        lib.kvm_machine_close(self.native)
+        self.frames.close()

@@ -1,0 +1,46 @@
+/* Guest-physical memory: one reserved, sparse host region cut into 4 KiB frames with reference counts. */
+#ifndef AIONOAH_FRAMES_H
+#define AIONOAH_FRAMES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define PAGE_SHIFT 12
+#define PAGE_SIZE 4096ull
+
+struct frames {
+    uint8_t *base;      /* host address of frame 0, which is never handed out */
+    uint32_t *refs;     /* references by frame; 0 = free */
+    uint8_t *kinds;     /* FRAME_* by frame */
+    uint64_t *bitmap;   /* one bit per frame, set = in use */
+    uint64_t count;     /* frames in the region */
+    uint64_t limit;     /* frames that may be counted at once */
+    uint64_t in_use;    /* frames that are counted: all but shared file pages */
+    uint64_t first_gap; /* no frame below it is free */
+};
+
+enum { FRAME_FILE = 1, FRAME_UNCOUNTED = 2, FRAME_READ_ONLY = 4 };
+
+struct frames *frames_open(uint64_t count, uint64_t limit);
+void frames_close(struct frames *f);
+
+/* First index of `count` neighbouring zero frames with one reference each, or 0 if there is no room. */
+uint64_t frames_allocate(struct frames *f, uint64_t count);
+
+/* The same, being a mapping of a host file. 0 with errno if the host refuses. */
+uint64_t frames_allocate_file(struct frames *f, int fd, uint64_t offset, uint64_t count, int shared, int writable);
+
+void frames_hold(struct frames *f, uint64_t first, uint64_t count);
+void frames_drop(struct frames *f, uint64_t first, uint64_t count);
+
+/* Make every hypervisor forget its translations to these frames. A running guest may see a host fault
+ * meanwhile and must then try again. */
+void frames_invalidate(struct frames *f, uint64_t first, uint64_t count);
+
+/* Give the memory of anonymous frames back: they read as zero from now on. */
+void frames_discard(struct frames *f, uint64_t first, uint64_t count);
+
+/* Copy where one side may have no memory behind it. 0, or -1. */
+int frames_copy(void *to, const void *from, size_t length);
+
+#endif

@@ -1,0 +1,47 @@
+/* Linux's KVM as a hypervisor for x86-64 user-mode programs without a kernel. */
+#ifndef AIONOAH_KVM_H
+#define AIONOAH_KVM_H
+
+#include "space.h"
+
+/* Why vcpu_run returned: ExitKind of protocols.py. */
+enum { EXIT_SYSCALL = 1, EXIT_PAGE_FAULT, EXIT_EXCEPTION, EXIT_KICKED, EXIT_HOST_FAULT, EXIT_BROKEN };
+
+/* User addresses end here; above are the pages of the machine itself. PVM allows the lower half only. */
+#define KERNEL_BASE 0x7fffffe00000ull
+#define KERNEL_END 0x800000000000ull
+
+enum { N_REGISTERS = 18 }; /* in the order of struct kvm_regs */
+
+struct kvm_machine;
+struct kvm_space;
+struct kvm_vcpu;
+
+/* NULL with errno: ENOENT, EACCES for /dev/kvm; ENOSYS if it lacks something we need. */
+struct kvm_machine *kvm_machine_open(struct frames *frames);
+void kvm_machine_close(struct kvm_machine *m);
+int kvm_machine_max_vcpus(const struct kvm_machine *m);
+/* Where SYSCALL takes the CPU: 0 on hardware, 3 on KVM implementations without it. */
+int kvm_machine_syscall_ring(const struct kvm_machine *m);
+
+struct kvm_space *kvm_space_open(struct kvm_machine *m);
+struct space *kvm_space_tables(struct kvm_space *s);
+void kvm_space_close(struct kvm_space *s);
+
+struct kvm_vcpu *kvm_vcpu_open(struct kvm_space *s);
+void kvm_vcpu_close(struct kvm_vcpu *v);
+uint64_t *kvm_vcpu_registers(struct kvm_vcpu *v);
+int kvm_vcpu_run(struct kvm_vcpu *v);
+void kvm_vcpu_kick(struct kvm_vcpu *v);
+uint64_t kvm_vcpu_fault_address(const struct kvm_vcpu *v);
+unsigned kvm_vcpu_vector(const struct kvm_vcpu *v);
+unsigned kvm_vcpu_error_code(const struct kvm_vcpu *v);
+int kvm_vcpu_reason(const struct kvm_vcpu *v, int *error, unsigned *suberror);
+int kvm_vcpu_get_tls(struct kvm_vcpu *v, int gs, uint64_t *value);
+int kvm_vcpu_set_tls(struct kvm_vcpu *v, int gs, uint64_t value);
+/* The XSAVE image in its standard form. */
+enum { XSAVE_SIZE = 4096 };
+int kvm_vcpu_get_fpu(struct kvm_vcpu *v, uint8_t *image);
+int kvm_vcpu_set_fpu(struct kvm_vcpu *v, const uint8_t *image);
+
+#endif

@@ -1,0 +1,44 @@
+/* A guest address space as x86-64 four-level page tables in frames. */
+#ifndef AIONOAH_SPACE_H
+#define AIONOAH_SPACE_H
+
+#include "frames.h"
+
+enum { SPACE_READ = 1, SPACE_WRITE = 2, SPACE_EXECUTE = 4 };
+
+/* Page-table entries. A page without rights keeps its frame with PRESENT clear; an entry of 0 is empty.
+ * Accessed and dirty are set from the start, so that the CPU never needs to write an entry. */
+#define PTE_PRESENT 1ull
+#define PTE_WRITE 2ull
+#define PTE_USER 4ull
+#define PTE_TOUCHED 0x60ull
+#define PTE_FILE (1ull << 9) /* for us: the host may have no page behind the frame */
+#define PTE_NO_EXECUTE (1ull << 63)
+#define PTE_FRAME 0x000ffffffffff000ull
+
+struct space {
+    struct frames *frames;
+    uint64_t root;    /* frame of the top table */
+    uint64_t *tables; /* all frames that hold tables; they stay where they are until the space is closed */
+    size_t n_tables, max_tables;
+    /* Called before a frame is first used by the space; 0, or -1 with errno. */
+    int (*cover)(struct space *s, uint64_t first, uint64_t count);
+};
+
+struct extent {
+    uint64_t start, end, frame;
+    int prot, is_file;
+};
+
+int space_init(struct space *s, struct frames *frames, int (*cover)(struct space *, uint64_t, uint64_t));
+void space_fini(struct space *s);
+
+int space_map(struct space *s, uint64_t address, uint64_t first, uint64_t count, int prot, int is_file);
+int space_map_raw(struct space *s, uint64_t address, uint64_t frame, uint64_t bits);
+void space_unmap(struct space *s, uint64_t address, uint64_t count);
+void space_protect(struct space *s, uint64_t address, uint64_t count, int prot);
+int space_move(struct space *s, uint64_t from, uint64_t to, uint64_t count);
+int space_extent(struct space *s, uint64_t address, struct extent *out);
+void space_resident(struct space *s, uint64_t address, uint64_t count, uint8_t *out);
+
+#endif

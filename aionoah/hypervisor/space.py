@@ -1,0 +1,45 @@
+"""Page tables of the C core as an AddressSpace; a backend adds what makes its vCPUs use them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from aionoah.hypervisor._native import ffi, lib
+from aionoah.hypervisor.frames import HostFrames
+from aionoah.hypervisor.protocols import PAGE_SIZE, Extent, Prot
+
+
+class NativeSpace:
+    """Everything of an AddressSpace but opening and closing it."""
+
+    def __init__(self, frames: HostFrames, tables: Any, end: int) -> None:  # noqa: ANN401 - cffi
+        self.end = end
+        self._frames = frames
+        self._tables = tables
+        self._extent = ffi.new("struct extent *")
+
+    def map(self, address: int, first_frame: int, count: int, prot: Prot, *, is_file: bool = False) -> None:
+        if lib.space_map(self._tables, address, first_frame, count, prot, is_file):
+            raise MemoryError("no memory for page tables is left")
+
+    def unmap(self, address: int, length: int) -> None:
+        lib.space_unmap(self._tables, address, length // PAGE_SIZE)
+
+    def protect(self, address: int, length: int, prot: Prot) -> None:
+        lib.space_protect(self._tables, address, length // PAGE_SIZE, prot)
+
+    def move(self, old: int, new: int, length: int) -> None:
+        if lib.space_move(self._tables, old, new, length // PAGE_SIZE):
+            raise MemoryError("no memory for page tables is left")
+
+    def extent(self, address: int) -> Extent | None:
+        found = self._extent
+        if not lib.space_extent(self._tables, address, found):
+            return None
+        start, end = found.start, found.end
+        memory = self._frames.view(found.frame, (end - start) // PAGE_SIZE)
+        return Extent(start, end, Prot(found.prot), memory, bool(found.is_file))
+
+    def resident(self, address: int, count: int) -> Sequence[bool]:
+        flags = bytearray(count)
+        lib.space_resident(self._tables, address, count, ffi.from_buffer(flags))
+        return [bool(flag) for flag in flags]
