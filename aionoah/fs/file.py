@@ -4,7 +4,6 @@ Subclass File for each kind of file and implement what the kind can do; the defa
 that Linux gives where the kind cannot.
 """
 
-from asyncio import CancelledError
 from typing import TYPE_CHECKING
 
 from aionoah.abi.errno import Errno, LinuxError
@@ -173,7 +172,8 @@ async def read(file: File, dst: Buffer) -> int:
 async def write(file: File, src: Buffer) -> int:
     """Write, sleeping until there is room: for something, or for everything if the file is a stream.
 
-    What has been written when an error or a cancellation comes is what the call returns.
+    What has been written when an error or a signal (ERESTARTSYS, thrown into the sleep) comes is what the
+    call returns.
     """
     written = 0
     try:
@@ -191,7 +191,7 @@ async def write(file: File, src: Buffer) -> int:
             src.advance(done)
     except BrokenPipe:
         raise BrokenPipe(written) from None
-    except (LinuxError, CancelledError):
+    except LinuxError:
         if not written:
             raise
         return written

@@ -14,6 +14,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.poll import Poll
 from aionoah.abi.stat import S, makedev
+from aionoah.abi.statfs import MAGIC
 from aionoah.fs.file import BrokenPipe, File, WouldBlock
 from aionoah.fs.inode import Attributes, FileSystem, FileSystemStatus, Inode
 from aionoah.host.waiting import Source, WaitQueue, sleep_on
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 PIPE_BUF: Final = 4096  # bytes that a write puts in undivided (limits.h); also the unit of capacity
 DEFAULT_CAPACITY: Final = 65536
 MAX_CAPACITY: Final = 1048576  # /proc/sys/fs/pipe-max-size: more needs CAP_SYS_RESOURCE
-PIPEFS_MAGIC: Final = 0x50495045  # linux/magic.h
 
 
 class _Chunk:
@@ -235,7 +235,7 @@ class PipeEnd(File):
                 mask |= Poll.ERR  # most Unices do not for FIFOs; Linux does
         return Poll(mask)
 
-    def source(self, events: Poll) -> Source:  # noqa: ARG002 - HUP and ERR are always waited for
+    def source(self, events: Poll) -> Source:
         if not self.is_writable:
             return Source(self.pipe.readable)
         if not self.is_readable:
@@ -264,7 +264,7 @@ class PipeFileSystem(FileSystem):
     device = makedev(0, 15)
 
     def status(self) -> FileSystemStatus:
-        return FileSystemStatus(PIPEFS_MAGIC)
+        return FileSystemStatus(MAGIC.PIPEFS)
 
 
 _pipefs = PipeFileSystem()
