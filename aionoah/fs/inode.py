@@ -2,7 +2,7 @@
 # ruff: noqa: ARG002 - defaults refuse, whatever they are asked
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
@@ -53,6 +53,10 @@ class DirectoryEntry(NamedTuple):
     cookie: int
     kind: int  # DT_*
     name: bytes
+
+
+NOW: Final = -(1 << 63)
+"""In a time of Change: the present, whenever the file system gets to it."""
 
 
 class Change(NamedTuple):

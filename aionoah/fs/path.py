@@ -5,9 +5,10 @@ parent in this tree, so neither can leave the root. Sources: path_resolution(7),
 Linux fs/namei.c.
 """
 
+import functools
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, ParamSpec, TypeVar
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import ACCESS, RESOLVE
@@ -24,6 +25,7 @@ PATH_MAX: Final = 4096  # with the terminating NUL
 MAX_LINKS: Final = 40
 _RETRIES: Final = 16
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -271,34 +273,40 @@ class Walk:
         return self.position
 
 
-def retrying(attempt: Callable[[], T]) -> T:
-    """Call again while the host changes what a walk has just seen (ESTALE), within reason."""
-    for _ in range(_RETRIES):
-        try:
-            return attempt()
-        except LinuxError as error:
-            if error.errno is not Errno.ESTALE:
-                raise
-    return attempt()
+def retried(attempt: Callable[P, T]) -> Callable[P, T]:
+    """Start a path operation again while the host changes what its walk has just seen.
+
+    File systems say so with ESTALE, before they have done anything; as Linux does for NFS.
+    """
+
+    @functools.wraps(attempt)
+    def persistent(*args: P.args, **kwargs: P.kwargs) -> T:
+        for _ in range(_RETRIES):
+            try:
+                return attempt(*args, **kwargs)
+            except LinuxError as error:
+                if error.errno is not Errno.ESTALE:
+                    raise
+        return attempt(*args, **kwargs)
+
+    return persistent
 
 
+@retried
 def walk(context: FsContext, start: Dentry, path: bytes, *, follow: bool = True, resolve: int = 0) -> Dentry:
     """The position a path leads to; `resolve` are RESOLVE_* bits.
 
     `start` is where relative paths begin. ENOENT (an empty path too), ENOTDIR, EACCES, ELOOP,
     ENAMETOOLONG, EXDEV.
     """
-    return retrying(lambda: Walk(context, start, path, resolve).finish(follow=follow))
+    return Walk(context, start, path, resolve).finish(follow=follow)
 
 
+@retried
 def walk_parent(context: FsContext, start: Dentry, path: bytes) -> LastComponent:
     """The directory of a path's last component and its name, which need not exist."""
-
-    def attempt() -> LastComponent:
-        state = Walk(context, start, path)
-        name = state.to_last() or b""
-        if len(name) > NAME_MAX:
-            raise LinuxError(Errno.ENAMETOOLONG)
-        return LastComponent(state.position, name, state.wants_directory)
-
-    return retrying(attempt)
+    state = Walk(context, start, path)
+    name = state.to_last() or b""
+    if len(name) > NAME_MAX:
+        raise LinuxError(Errno.ENAMETOOLONG)
+    return LastComponent(state.position, name, state.wants_directory)

@@ -1,0 +1,132 @@
+"""Reading and changing what an inode says of itself: access, chmod, chown, utimensat, truncate, statfs.
+
+Sources: access(2), chmod(2), chown(2), utimensat(2), truncate(2); Linux fs/attr.c, fs/open.c, fs/utimes.c.
+All take a position that a path walk or an open file has given.
+"""
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.fcntl import ACCESS
+from aionoah.abi.stat import S
+from aionoah.fs.context import FsContext
+from aionoah.fs.creation import may_keep_setgid
+from aionoah.fs.inode import NOW, Attributes, Change, FileSystemStatus
+from aionoah.fs.path import Dentry
+from aionoah.fs.permissions import effective_identity, real_identity, require
+
+_SPECIAL = (S.IFCHR, S.IFBLK, S.IFIFO, S.IFSOCK)
+_ST_RDONLY = 0x0001  # uapi has no name for these; statfs(2), include/linux/statfs.h
+_ST_VALID = 0x0020
+
+
+def access(context: FsContext, dentry: Dentry, wanted: int, *, real: bool) -> None:
+    """As access(2): `wanted` are bits of ACCESS, 0 for existence; `real` unless AT_EACCESS. EACCES, EROFS."""
+    credentials = context.credentials
+    identity = real_identity(credentials) if real else effective_identity(credentials)
+    attributes = dentry.inode.looked_up_attributes()
+    require(attributes, identity, wanted)
+    if wanted & ACCESS.W and attributes.mode & S.IFMT not in _SPECIAL:
+        dentry.mount.require_writable()
+
+
+def require_enterable(context: FsContext, dentry: Dentry) -> None:
+    """Whether it can become a working or root directory: ENOTDIR, EACCES."""
+    if dentry.inode.kind != S.IFDIR:
+        raise LinuxError(Errno.ENOTDIR)
+    require(dentry.inode.attributes(), context.identity, ACCESS.X)
+
+
+def require_executable(context: FsContext, dentry: Dentry) -> None:
+    """Whether execve may run it: EACCES for what is no regular file or lacks the right."""
+    attributes = dentry.inode.looked_up_attributes()
+    if attributes.mode & S.IFMT != S.IFREG:
+        raise LinuxError(Errno.EACCES)
+    require(attributes, context.identity, ACCESS.X)
+
+
+def chmod(context: FsContext, dentry: Dentry, mode: int) -> None:
+    """fchmodat(2) and fchmod(2). EROFS, EOPNOTSUPP for symbolic links, EPERM."""
+    dentry.mount.require_writable()
+    attributes = dentry.inode.attributes()
+    if attributes.mode & S.IFMT == S.IFLNK:
+        raise LinuxError(Errno.EOPNOTSUPP)
+    _require_owner(context, attributes)
+    mode &= S.IALLUGO
+    if not may_keep_setgid(context, attributes.gid):
+        mode &= ~S.ISGID
+    dentry.inode.change(Change(mode=mode))
+
+
+def _require_owner(context: FsContext, attributes: Attributes) -> None:
+    if not context.identity.may_act_as(attributes.uid):
+        raise LinuxError(Errno.EPERM)
+
+
+def chown(context: FsContext, dentry: Dentry, uid: int | None, gid: int | None) -> None:
+    """fchownat(2) and fchown(2); None leaves an owner as it is. EROFS, EPERM.
+
+    Set-user-ID and set-group-ID of anything but a directory are lost, root's too.
+    """
+    dentry.mount.require_writable()
+    attributes = dentry.inode.attributes()
+    identity = context.identity
+    is_owner = identity.uid == attributes.uid
+    if not identity.is_root and (
+        (uid is not None and not (is_owner and uid == attributes.uid))
+        or (gid is not None and not (is_owner and (gid == attributes.gid or identity.is_member(gid))))
+    ):
+        raise LinuxError(Errno.EPERM)
+    mode = None if attributes.mode & S.IFMT == S.IFDIR else _without_privilege(context, attributes)
+    dentry.inode.change(Change(mode=mode, uid=uid, gid=gid))
+
+
+def _without_privilege(context: FsContext, attributes: Attributes) -> int | None:
+    """The permission bits after a change of owner or contents, None if they stay."""
+    drop = S.ISUID
+    if attributes.mode & S.IXGRP or not may_keep_setgid(context, attributes.gid):
+        drop |= S.ISGID
+    return attributes.mode & S.IALLUGO & ~drop if attributes.mode & drop else None
+
+
+def set_times(context: FsContext, dentry: Dentry, atime_ns: int | None, mtime_ns: int | None) -> None:
+    """utimensat(2); None is UTIME_OMIT and inode.NOW is UTIME_NOW. EROFS, EACCES, EPERM.
+
+    Whoever may write may set both times to the present; anything else is for the owner.
+    """
+    if atime_ns is None and mtime_ns is None:
+        return
+    dentry.mount.require_writable()
+    attributes = dentry.inode.attributes()
+    if atime_ns == mtime_ns == NOW:
+        if not context.identity.may_act_as(attributes.uid):
+            require(attributes, context.identity, ACCESS.W)
+    else:
+        _require_owner(context, attributes)
+    dentry.inode.change(Change(atime_ns=atime_ns, mtime_ns=mtime_ns))
+
+
+def truncate(context: FsContext, dentry: Dentry, length: int) -> None:
+    """As truncate(2): EISDIR, EINVAL, EACCES, EROFS."""
+    if length < 0:
+        raise LinuxError(Errno.EINVAL)
+    attributes = dentry.inode.attributes()
+    kind = attributes.mode & S.IFMT
+    if kind != S.IFREG:
+        raise LinuxError(Errno.EISDIR if kind == S.IFDIR else Errno.EINVAL)
+    dentry.mount.require_writable()
+    require(attributes, context.identity, ACCESS.W)
+    mode = None if context.identity.is_root else _without_privilege(context, attributes)
+    dentry.inode.change(Change(mode=mode, size=length))
+
+
+def readlink(dentry: Dentry) -> bytes:
+    """readlinkat(2) of a position that was walked without following. EINVAL unless it is a link."""
+    if dentry.inode.kind != S.IFLNK:
+        raise LinuxError(Errno.EINVAL)
+    return dentry.inode.readlink()
+
+
+def filesystem_status(dentry: Dentry) -> FileSystemStatus:
+    """statfs(2), with the flags of the mount."""
+    status = dentry.inode.filesystem.status()
+    read_only = _ST_RDONLY if dentry.mount.is_read_only else 0
+    return status._replace(flags=status.flags | _ST_VALID | read_only)

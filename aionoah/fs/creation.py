@@ -1,0 +1,133 @@
+"""Making new names: mkdir, mknod, symlink, link, and the file that open makes.
+
+Sources: mkdir(2), mknod(2), symlink(2), link(2); Linux fs/namei.c (filename_create, may_create) and
+fs/inode.c (inode_init_owner). The order of the checks is the kernel's, since programs see which
+error comes first.
+"""
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.fcntl import ACCESS
+from aionoah.abi.stat import S
+from aionoah.fs.context import FsContext
+from aionoah.fs.path import PATH_MAX, Dentry, LastComponent, retried, walk, walk_parent
+from aionoah.fs.permissions import require
+
+
+def new_owner(context: FsContext, directory: Dentry, mode: int) -> tuple[int, int, int]:
+    """Mode, user and group of a new inode: a set-group-ID directory passes its group on."""
+    identity = context.identity
+    attributes = directory.inode.attributes()
+    if not attributes.mode & S.ISGID:
+        return mode, identity.uid, identity.gid
+    if mode & S.IFMT == S.IFDIR:
+        mode |= S.ISGID
+    elif not may_keep_setgid(context, attributes.gid) and mode & S.IXGRP:
+        mode &= ~S.ISGID
+    return mode, identity.uid, attributes.gid
+
+
+def may_keep_setgid(context: FsContext, gid: int) -> bool:
+    """Only members of a file's group, and root, may have set-group-ID on it."""
+    identity = context.identity
+    return identity.is_root or identity.is_member(gid)
+
+
+def require_may_create(context: FsContext, directory: Dentry) -> None:
+    """EROFS, ENOENT in a removed directory, EACCES."""
+    directory.mount.require_writable()
+    if directory.is_deleted:
+        raise LinuxError(Errno.ENOENT)
+    require(directory.inode.attributes(), context.identity, ACCESS.W | ACCESS.X)
+
+
+def _exists(place: LastComponent) -> bool:
+    try:
+        place.directory.child(place.name)
+    except LinuxError as error:
+        if error.errno is not Errno.ENOENT:
+            raise
+        return False
+    return True
+
+
+def _new_name(
+    context: FsContext, start: Dentry, path: bytes, *, for_directory: bool = False
+) -> LastComponent:
+    """Where something new may be made: EEXIST, ENOENT, EROFS, EACCES."""
+    place = walk_parent(context, start, path)
+    if not place.is_ordinary or _exists(place):
+        raise LinuxError(Errno.EEXIST)
+    if place.wants_directory and not for_directory:
+        raise LinuxError(Errno.ENOENT)
+    require_may_create(context, place.directory)
+    return place
+
+
+@retried
+def mkdir(context: FsContext, start: Dentry, path: bytes, mode: int) -> Dentry:
+    """mkdirat(2)."""
+    place = _new_name(context, start, path, for_directory=True)
+    mode = mode & (S.IRWXUGO | S.ISVTX) & ~context.umask
+    mode, uid, gid = new_owner(context, place.directory, S.IFDIR | mode)
+    made = place.directory.inode.mkdir(place.name, mode & S.IALLUGO, uid, gid)
+    return place.directory.attach(place.name, made)
+
+
+@retried
+def mknod(context: FsContext, start: Dentry, path: bytes, mode: int, rdev: int) -> Dentry:
+    """mknodat(2): a regular file, FIFO or socket for everybody, a device for root. EPERM, EINVAL.
+
+    `rdev` is in the 64-bit form of stat.
+    """
+    kind = mode & S.IFMT or S.IFREG
+    if kind == S.IFDIR:
+        raise LinuxError(Errno.EPERM)
+    if kind not in (S.IFREG, S.IFCHR, S.IFBLK, S.IFIFO, S.IFSOCK):
+        raise LinuxError(Errno.EINVAL)
+    place = _new_name(context, start, path)
+    if kind in (S.IFCHR, S.IFBLK) and not context.identity.is_root:
+        raise LinuxError(Errno.EPERM)
+    mode, uid, gid = new_owner(context, place.directory, kind | mode & S.IALLUGO & ~context.umask)
+    directory = place.directory.inode
+    if kind == S.IFREG:
+        made = directory.create(place.name, mode & S.IALLUGO, uid, gid)
+    else:
+        made = directory.mknod(place.name, mode, rdev, uid, gid)
+    return place.directory.attach(place.name, made)
+
+
+@retried
+def symlink(context: FsContext, target: bytes, start: Dentry, path: bytes) -> Dentry:
+    """symlinkat(2)."""
+    if not target:
+        raise LinuxError(Errno.ENOENT)
+    if len(target) >= PATH_MAX:
+        raise LinuxError(Errno.ENAMETOOLONG)
+    place = _new_name(context, start, path)
+    _, uid, gid = new_owner(context, place.directory, S.IFLNK | S.IRWXUGO)
+    return place.directory.attach(place.name, place.directory.inode.symlink(place.name, target, uid, gid))
+
+
+@retried
+def link(
+    context: FsContext,
+    old_start: Dentry,
+    old_path: bytes,
+    start: Dentry,
+    path: bytes,
+    *,
+    follow: bool = False,
+) -> None:
+    """linkat(2); `follow` is AT_SYMLINK_FOLLOW."""
+    link_dentry(context, walk(context, old_start, old_path, follow=follow), start, path)
+
+
+@retried
+def link_dentry(context: FsContext, old: Dentry, start: Dentry, path: bytes) -> None:
+    """linkat(2) of something open (AT_EMPTY_PATH). EXDEV, EPERM for directories."""
+    place = _new_name(context, start, path)
+    if old.mount is not place.directory.mount:
+        raise LinuxError(Errno.EXDEV)
+    if old.inode.kind == S.IFDIR:
+        raise LinuxError(Errno.EPERM)
+    place.directory.inode.link(place.name, old.inode)

@@ -1,0 +1,137 @@
+"""Opening by path, with all that the flags ask for.
+
+Sources: open(2), openat2(2); Linux fs/namei.c (open_last_lookups, lookup_open, do_open, may_open).
+"""
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.fcntl import ACCESS, O
+from aionoah.abi.stat import S
+from aionoah.fs.context import FsContext
+from aionoah.fs.creation import new_owner, require_may_create
+from aionoah.fs.directory import PathFile
+from aionoah.fs.file import File
+from aionoah.fs.inode import Change
+from aionoah.fs.path import NAME_MAX, Dentry, Walk, retried
+from aionoah.fs.permissions import require
+
+_PATH_FLAGS = O.PATH | O.DIRECTORY | O.NOFOLLOW
+_CREATION_FLAGS = O.CREAT | O.EXCL | O.NOCTTY | O.TRUNC | O.CLOEXEC
+_WANTED = {
+    O.RDONLY: ACCESS.R,
+    O.WRONLY: ACCESS.W,
+    O.RDWR: ACCESS.R | ACCESS.W,
+    O.ACCMODE: ACCESS.R | ACCESS.W,
+}
+
+
+@retried
+def open_file(
+    context: FsContext, start: Dentry, path: bytes, flags: O, mode: int = 0, resolve: int = 0
+) -> File:
+    """openat2(2): the open file description, whose one reference the caller owns.
+
+    O_CLOEXEC is the descriptor's and left to the caller, like O_NOCTTY. O_TMPFILE gives EOPNOTSUPP.
+    """
+    if O.PATH in flags:
+        return _open_path(context, start, path, flags, resolve)
+    if O.TMPFILE in flags:
+        raise LinuxError(Errno.EOPNOTSUPP if flags & O.ACCMODE else Errno.EINVAL)
+    if O.CREAT not in flags:
+        follow = O.NOFOLLOW not in flags
+        target = Walk(context, start, path, resolve).finish(follow=follow)
+        return open_dentry(context, target, flags)
+    if O.DIRECTORY in flags:
+        raise LinuxError(Errno.EINVAL)
+    target, is_new = _look_up_or_create(context, Walk(context, start, path, resolve), flags, mode)
+    if is_new:
+        return target.inode.open(_status(flags), target)
+    if O.EXCL in flags:
+        raise LinuxError(Errno.EEXIST)
+    if target.inode.kind == S.IFDIR:
+        raise LinuxError(Errno.EISDIR)
+    return open_dentry(context, target, flags)
+
+
+def _open_path(context: FsContext, start: Dentry, path: bytes, flags: O, resolve: int) -> File:
+    target = Walk(context, start, path, resolve).finish(follow=O.NOFOLLOW not in flags)
+    if O.DIRECTORY in flags and target.inode.kind != S.IFDIR:
+        raise LinuxError(Errno.ENOTDIR)
+    return PathFile(O(flags & _PATH_FLAGS), target)
+
+
+def _look_up_or_create(context: FsContext, state: Walk, flags: O, mode: int) -> tuple[Dentry, bool]:
+    """What the path leads to, made as a regular file if there is nothing; whether it was made."""
+    follow = not flags & (O.NOFOLLOW | O.EXCL)
+    while (name := state.to_last()) is not None:
+        if name in (b".", b".."):
+            return state.step(name), False
+        if state.wants_directory:
+            raise LinuxError(Errno.EISDIR)
+        if len(name) > NAME_MAX:
+            raise LinuxError(Errno.ENAMETOOLONG)
+        try:
+            target = state.step(name)
+        except LinuxError as error:
+            if error.errno is not Errno.ENOENT:
+                raise
+            return _create(context, state.position, name, mode), True
+        if not follow or target.inode.kind != S.IFLNK:
+            return target, False
+        state.enter_link(target)
+    return state.position, False
+
+
+def _create(context: FsContext, directory: Dentry, name: bytes, mode: int) -> Dentry:
+    require_may_create(context, directory)
+    mode = S.IFREG | mode & S.IALLUGO & ~context.umask
+    mode, uid, gid = new_owner(context, directory, mode)
+    try:
+        inode = directory.inode.create(name, mode & S.IALLUGO, uid, gid)
+    except LinuxError as error:
+        if error.errno is not Errno.EEXIST:
+            raise
+        raise LinuxError(Errno.ESTALE) from None  # the host was quicker: look again
+    return directory.attach(name, inode)
+
+
+def open_dentry(context: FsContext, target: Dentry, flags: O) -> File:
+    """Open what a walk has found, after the checks of may_open.
+
+    ENOTDIR, ELOOP for a symbolic link, EISDIR, EACCES, EROFS, EPERM, ENXIO.
+    """
+    inode = target.inode
+    kind = inode.kind
+    if O.DIRECTORY in flags and kind != S.IFDIR:
+        raise LinuxError(Errno.ENOTDIR)
+    if kind == S.IFLNK:
+        raise LinuxError(Errno.ELOOP)
+    wanted = _WANTED[flags & O.ACCMODE] | (ACCESS.W if O.TRUNC in flags else 0)
+    if kind == S.IFDIR and wanted & ACCESS.W:
+        raise LinuxError(Errno.EISDIR)
+    attributes = inode.looked_up_attributes()
+    require(attributes, context.identity, wanted)
+    if wanted & ACCESS.W and kind == S.IFREG:
+        target.mount.require_writable()
+    if O.NOATIME in flags and not context.identity.may_act_as(attributes.uid):
+        raise LinuxError(Errno.EPERM)
+    file = inode.open(_status(flags), target)
+    if O.TRUNC in flags and kind == S.IFREG:
+        _empty(file)
+    return file
+
+
+def _status(flags: O) -> O:
+    """The flags that stay with an open file; F_GETFL shows O_LARGEFILE as on any 64-bit kernel."""
+    return O((flags & ~_CREATION_FLAGS) | O.LARGEFILE)
+
+
+def _empty(file: File) -> None:
+    """O_TRUNC, which works with O_RDONLY too. The file is closed again if it cannot be emptied."""
+    try:
+        if file.is_writable:
+            file.truncate(0)
+        else:
+            file.inode.change(Change(size=0))
+    except LinuxError:
+        file.drop()
+        raise

@@ -1,0 +1,46 @@
+"""What system-call handlers do with paths, in one place to import from.
+
+Everything takes the calling task's FsContext first and, where there is a path, the position that a
+relative one begins at. Errors are LinuxError.
+"""
+
+from aionoah.fs.attributes import (
+    access,
+    chmod,
+    chown,
+    filesystem_status,
+    readlink,
+    require_enterable,
+    require_executable,
+    set_times,
+    truncate,
+)
+from aionoah.fs.creation import link, link_dentry, mkdir, mknod, symlink
+from aionoah.fs.opening import open_dentry, open_file
+from aionoah.fs.path import path_of, walk, walk_parent
+from aionoah.fs.removal import rename, rmdir, unlink
+
+__all__ = [
+    "access",
+    "chmod",
+    "chown",
+    "filesystem_status",
+    "link",
+    "link_dentry",
+    "mkdir",
+    "mknod",
+    "open_dentry",
+    "open_file",
+    "path_of",
+    "readlink",
+    "rename",
+    "require_enterable",
+    "require_executable",
+    "rmdir",
+    "set_times",
+    "symlink",
+    "truncate",
+    "unlink",
+    "walk",
+    "walk_parent",
+]
