@@ -1,0 +1,143 @@
+"""Calls that differ between hosts, as macOS has them. linux.py has the same functions and describes them.
+
+Constants are looked up by name, with the numbers of Darwin's headers for what Python may lack, so that
+this module can be imported and its arithmetic tested anywhere.
+"""
+
+import errno
+import fcntl
+import os
+import stat
+import struct
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+from aionoah.abi.fcntl import FALLOC, RENAME, SEEK
+from aionoah.host.open_flags import host_open_flags
+
+__all__ = [
+    "anonymous_file",
+    "birth_time_ns",
+    "copy_range",
+    "fallocate",
+    "host_open_flags",
+    "host_whence",
+    "is_pollable",
+    "open_nonblocking",
+    "path_open",
+    "pipe",
+    "rename",
+    "total_memory",
+]
+
+_O_SYMLINK: Final = getattr(os, "O_SYMLINK", 0x200000)  # sys/fcntl.h
+_O_EVTONLY: Final = getattr(os, "O_EVTONLY", 0x8000)
+_F_PREALLOCATE: Final = 42
+_F_PUNCHHOLE: Final = 99
+_F_ALLOCATEALL: Final = 0x4
+_F_PEOFPOSMODE: Final = 3
+_RENAME_SWAP: Final = 0x2  # sys/stdio.h
+_RENAME_EXCL: Final = 0x4
+_COPY_CHUNK: Final = 1 << 20
+
+_WHENCE: Final = {
+    int(SEEK.SET): os.SEEK_SET,
+    int(SEEK.CUR): os.SEEK_CUR,
+    int(SEEK.END): os.SEEK_END,
+    int(SEEK.DATA): getattr(os, "SEEK_DATA", 4),
+    int(SEEK.HOLE): getattr(os, "SEEK_HOLE", 3),
+}
+
+
+def open_nonblocking(fd: int) -> int:
+    """A plain duplicate: /dev/fd/N shares the description here, so nothing can be opened anew."""
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 0)
+
+
+def anonymous_file(name: str) -> int:
+    """An unlinked temporary file."""
+    fd, path = tempfile.mkstemp(prefix=f"{name}-".replace("/", "-"))
+    Path(path).unlink()
+    return fd
+
+
+def path_open(name: bytes, dir_fd: int, *, directory: bool) -> int:
+    """O_EVTONLY asks for no right but search on the way, O_SYMLINK opens a link itself."""
+    kind = os.O_DIRECTORY | os.O_NOFOLLOW if directory else _O_SYMLINK | _O_EVTONLY
+    return os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | kind, dir_fd=dir_fd)
+
+
+def pipe() -> tuple[int, int]:
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    os.set_blocking(writer, False)
+    return reader, writer
+
+
+def total_memory() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def birth_time_ns(status: os.stat_result) -> int | None:
+    seconds: float | None = getattr(status, "st_birthtime", None)
+    return None if seconds is None else int(seconds * 1_000_000_000)
+
+
+def host_whence(whence: int) -> int:
+    """DATA and HOLE have each other's numbers."""
+    return _WHENCE.get(whence, whence)
+
+
+def copy_range(source: int, source_offset: int, target: int, target_offset: int, count: int) -> int:
+    """There is no such call: a chunk through our memory."""
+    data = os.pread(source, min(count, _COPY_CHUNK), source_offset)
+    return os.pwrite(target, data, target_offset) if data else 0
+
+
+def fallocate(fd: int, mode: int, offset: int, length: int) -> None:
+    """Mode 0, KEEP_SIZE and hole punching; EOPNOTSUPP for the rest, as from a file system without it."""
+    if mode == FALLOC.PUNCH_HOLE | FALLOC.KEEP_SIZE:
+        fcntl.fcntl(fd, _F_PUNCHHOLE, struct.pack("IIqq", 0, 0, offset, length))
+    elif mode & ~FALLOC.KEEP_SIZE:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+    else:
+        _preallocate(fd, offset + length, keep_size=mode == FALLOC.KEEP_SIZE)
+
+
+def _preallocate(fd: int, end: int, *, keep_size: bool) -> None:
+    """Only what lies behind the end can be allocated; F_PREALLOCATE does not move the end."""
+    missing = end - os.fstat(fd).st_size
+    if missing > 0:
+        fcntl.fcntl(fd, _F_PREALLOCATE, struct.pack("Iiqqq", _F_ALLOCATEALL, _F_PEOFPOSMODE, 0, missing, 0))
+        if not keep_size:
+            os.ftruncate(fd, end)
+
+
+def rename(old_dir: int, old: bytes, new_dir: int, new: bytes, flags: int) -> None:
+    if flags == 0:
+        os.rename(old, new, src_dir_fd=old_dir, dst_dir_fd=new_dir)
+        return
+    _call("renameatx_np", old_dir, old, new_dir, new, rename_flags(flags))
+
+
+def rename_flags(flags: int) -> int:
+    """The bits of renameatx_np; EINVAL for WHITEOUT, which there is only on Linux, and for both."""
+    chosen = {int(RENAME.NOREPLACE): _RENAME_EXCL, int(RENAME.EXCHANGE): _RENAME_SWAP}.get(flags)
+    if chosen is None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    return chosen
+
+
+def is_pollable(fd: int) -> bool:
+    """Kqueue takes regular files too, but reports them ready at their end only."""
+    return not (stat.S_ISREG(mode := os.fstat(fd).st_mode) or stat.S_ISDIR(mode) or stat.S_ISBLK(mode))
+
+
+def _call(name: str, *arguments: Any) -> None:  # noqa: ANN401 - as ctypes has it
+    import ctypes  # noqa: PLC0415 - slow to import and rarely needed
+
+    library = ctypes.CDLL(None, use_errno=True)
+    if getattr(library, name)(*arguments) == -1:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))

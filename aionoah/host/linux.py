@@ -1,0 +1,129 @@
+"""Calls that differ between hosts, as Linux has them. darwin.py has the same functions.
+
+All raise OSError; callers stand inside `host_errors()`.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+from typing import TYPE_CHECKING, Any, Final
+
+from aionoah.abi.fcntl import RENAME
+from aionoah.host.open_flags import host_open_flags
+
+if TYPE_CHECKING:
+    import ctypes
+
+__all__ = [
+    "anonymous_file",
+    "birth_time_ns",
+    "copy_range",
+    "fallocate",
+    "host_open_flags",
+    "host_whence",
+    "is_pollable",
+    "open_nonblocking",
+    "path_open",
+    "pipe",
+    "rename",
+    "total_memory",
+]
+
+_PTMX: Final = os.makedev(5, 2)  # opening it makes a new pty (pts(4))
+
+
+def open_nonblocking(fd: int) -> int:
+    """A non-blocking descriptor for the same pipe or terminal, which leaves `fd` blocking.
+
+    O_NONBLOCK belongs to the open file description, and that of `fd` is shared with other programs: so
+    open it anew. Where that is refused (a terminal of another user, a pipe without readers) or would
+    give something else (a socket, the master of a pty, a file with its position) the result is a plain
+    duplicate: who uses it must poll first.
+    """
+    if _may_reopen(fd):
+        flags = fcntl.fcntl(fd, fcntl.F_GETFL) & (os.O_ACCMODE | os.O_APPEND)
+        with contextlib.suppress(OSError):
+            return os.open(f"/proc/self/fd/{fd}", flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 0)
+
+
+def _may_reopen(fd: int) -> bool:
+    status = os.fstat(fd)
+    return stat.S_ISFIFO(status.st_mode) or (os.isatty(fd) and status.st_rdev != _PTMX)
+
+
+def anonymous_file(name: str) -> int:
+    """A read-write descriptor of an empty file that has no path; `name` is for debugging."""
+    return os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+
+
+def path_open(name: bytes, dir_fd: int, *, directory: bool) -> int:
+    """A descriptor that only names the entry `name` of a directory, a symbolic link itself included.
+
+    `directory`: ENOTDIR for anything else.
+    """
+    kind = os.O_DIRECTORY if directory else 0
+    return os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC | kind, dir_fd=dir_fd)
+
+
+def pipe() -> tuple[int, int]:
+    """Two ends of a host pipe, both non-blocking and close-on-exec."""
+    return os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def total_memory() -> int:
+    """Bytes of memory that the host has."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def birth_time_ns(status: os.stat_result) -> int | None:  # noqa: ARG001 - Darwin's stat has it
+    """When a file was made, if the host's stat tells. Linux's does not, and Python has no statx."""
+    return None
+
+
+def host_whence(whence: int) -> int:
+    """The host's number for a member of abi.fcntl.SEEK."""
+    return whence
+
+
+def copy_range(source: int, source_offset: int, target: int, target_offset: int, count: int) -> int:
+    """Copy between files without moving their positions; returns how many bytes, 0 at the end."""
+    return os.copy_file_range(source, target, count, source_offset, target_offset)
+
+
+def fallocate(fd: int, mode: int, offset: int, length: int) -> None:
+    """Reserve or free blocks, as in fallocate(2); `mode` has bits of abi.fcntl.FALLOC, which are the host's."""
+    _call("fallocate", fd, mode, _off_t(offset), _off_t(length))
+
+
+def rename(old_dir: int, old: bytes, new_dir: int, new: bytes, flags: int) -> None:
+    """Rename between directories; `flags` has bits of abi.fcntl.RENAME."""
+    if flags == 0:
+        os.rename(old, new, src_dir_fd=old_dir, dst_dir_fd=new_dir)
+        return
+    if RENAME(flags).outside(RENAME.NOREPLACE | RENAME.EXCHANGE | RENAME.WHITEOUT):
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    _call("renameat2", old_dir, old, new_dir, new, flags)
+
+
+def is_pollable(fd: int) -> bool:
+    """Whether an event loop can wait for the descriptor: epoll refuses regular files and directories."""
+    return not (stat.S_ISREG(mode := os.fstat(fd).st_mode) or stat.S_ISDIR(mode) or stat.S_ISBLK(mode))
+
+
+def _off_t(value: int) -> "ctypes.c_int64":
+    from ctypes import c_int64  # noqa: PLC0415 - ctypes is slow to import and rarely needed
+
+    return c_int64(value)
+
+
+def _call(name: str, *arguments: Any) -> None:  # noqa: ANN401 - as ctypes has it
+    """Call a function of the C library that Python's os module lacks."""
+    import ctypes  # noqa: PLC0415 - slow to import and rarely needed
+
+    library = ctypes.CDLL(None, use_errno=True)
+    if getattr(library, name)(*arguments) == -1:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
