@@ -25,7 +25,7 @@ class AlternateStack(NamedTuple):
     def to_abi(self, stack_pointer: int) -> StackT:
         """What sigaltstack reports to a program with this stack pointer."""
         if not self.size:
-            return StackT(self.base, SS.DISABLE, 0)
+            return StackT(0, _signed(SS.DISABLE | self.flags), 0)
         state = SS.ONSTACK if self.contains(stack_pointer) else 0
         return StackT(self.base, _signed(state | self.flags), self.size)
 
