@@ -154,7 +154,7 @@ class _Headers:
         if len(data) < _EHDR_SIZE:
             self.refuse(Errno.ENOEXEC, "ends within its ELF header")
         # Class and byte order first: the rest of the header means nothing without them.
-        if data[4] != 2:  # noqa: PLR2004 - ELFCLASS64
+        if data[4] != 2:  # ELFCLASS64
             self.refuse(Errno.ENOEXEC, "is not a 64-bit program; 32-bit programs are not supported")
         if data[5] != 1:  # ELFDATA2LSB
             self.refuse(Errno.ENOEXEC, "is not a little-endian program")
@@ -216,7 +216,7 @@ class _Headers:
         if found is None:
             return None
         length, offset = found.p_filesz, found.p_offset
-        if not 2 <= length <= _PATH_MAX:  # noqa: PLR2004 - one character and its NUL
+        if not 2 <= length <= _PATH_MAX:  # one character and its NUL
             self.refuse(Errno.ENOEXEC, "names its interpreter in a malformed way")
         if offset > _MAX_OFFSET - length:
             self.refuse(Errno.EINVAL, "names its interpreter in a malformed way")

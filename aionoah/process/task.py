@@ -1,6 +1,12 @@
 """Tasks and processes: what a system-call handler can reach."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from aionoah.host.waiting import WaitQueue
+from aionoah.process.control import NoControl, TaskControl
+from aionoah.process.limits import Limits
+from aionoah.process.robust import exit_robust_list, exit_thread_word
+from aionoah.signals.state import SharedSignals, TaskSignals
 
 if TYPE_CHECKING:
     from aionoah.abi.architecture import Architecture
@@ -9,38 +15,199 @@ if TYPE_CHECKING:
     from aionoah.memory.memory import Memory
     from aionoah.process.credentials import Credentials
     from aionoah.process.descriptors import DescriptorTable
+    from aionoah.process.exec import Loaded
     from aionoah.process.kernel import Kernel
-    from aionoah.process.limits import Limits
-    from aionoah.signals.state import SharedSignals, TaskSignals
+    from aionoah.process.scheduling import Scheduling
+
+COMM_LENGTH: Final = 15  # TASK_COMM_LEN without the NUL
+_DEFAULT_TIMER_SLACK_NS: Final = 50_000
 
 
 class Process:
     """A thread group: what its threads share and its parent waits for."""
 
-    kernel: "Kernel"
-    pid: int
-    parent: "Process | None"
-    tasks: "dict[int, Task]"
-    signals: "SharedSignals"  # dispositions and the shared pending queue
-    limits: "Limits"
-    executable: "Dentry"
-    command_line: bytes  # as /proc/self/cmdline shows it: arguments, each with its NUL
-    name: bytes  # comm, at most 15 bytes
-    wait_status: int | None  # as wait4 reports it, once the process has ended
-    start_ns: int  # CLOCK_BOOTTIME of the start
+    __slots__ = (
+        *("kernel", "pid", "parent", "tasks", "signals", "limits", "process_group", "session"),
+        *("executable", "command_line", "environment", "auxiliary_vector", "name", "has_executed"),
+        *("wait_status", "ended", "start_ns", "cpu_time_ns", "is_dumpable", "is_child_subreaper"),
+    )
+
+    executable: "Dentry"  # set by the first program
+    name: bytes  # comm of the main thread, at most 15 bytes
+
+    def __init__(
+        self,
+        kernel: "Kernel",
+        pid: int,
+        *,
+        parent: "Process | None" = None,
+        limits: Limits | None = None,
+        start_ns: int = 0,
+    ) -> None:
+        """A process without threads. It joins its parent's process group and session; without a
+        parent it leads its own.
+        """
+        self.kernel = kernel
+        self.pid = pid
+        self.parent = parent
+        self.tasks: dict[int, Task] = {}
+        self.signals = SharedSignals()
+        self.limits = limits or Limits()
+        self.process_group: int = parent.process_group if parent is not None else pid
+        self.session: int = parent.session if parent is not None else pid
+        self.command_line = b""  # as /proc/self/cmdline shows it: arguments, each with its NUL
+        self.environment = b""  # as /proc/self/environ
+        self.auxiliary_vector = b""  # as /proc/self/auxv
+        self.name = b""
+        self.has_executed = False  # since it was forked (setpgid of a parent)
+        self.wait_status: int | None = None  # as wait4 reports it, once the process has ended
+        self.ended = WaitQueue()  # woken when wait_status has been set
+        self.start_ns = start_ns  # CLOCK_BOOTTIME of the start
+        self.cpu_time_ns = 0  # of threads that have ended
+        self.is_dumpable = True
+        self.is_child_subreaper = False
+        kernel.processes[pid] = self
+
+    def new_task(
+        self,
+        tid: int,
+        *,
+        architecture: "Architecture",
+        memory: "Memory",
+        files: "DescriptorTable",
+        fs: "FsContext",
+        credentials: "Credentials",
+        signals: TaskSignals | None = None,
+        scheduling: "Scheduling",
+    ) -> "Task":
+        """A further thread, the first one having the process's pid as its tid.
+
+        The task takes over the caller's use of `files` and `memory`.
+        """
+        task = Task(
+            self,
+            tid,
+            architecture=architecture,
+            memory=memory,
+            files=files,
+            fs=fs,
+            credentials=credentials,
+            scheduling=scheduling,
+            signals=signals,
+        )
+        self.tasks[tid] = self.kernel.tasks[tid] = task
+        return task
+
+    @property
+    def all_cpu_time_ns(self) -> int:
+        """CPU time of all threads, past and present."""
+        return self.cpu_time_ns + sum(task.control.cpu_time_ns() for task in self.tasks.values())
+
+    def exit_group(self, wait_status: int) -> None:
+        """End every thread and the process. `wait_status` is what wait4 reports; the first one counts."""
+        if self.wait_status is not None:
+            return
+        for task in list(self.tasks.values()):
+            task.exit(wait_status)
+
+    def reap(self) -> None:
+        """Whoever waited for the process has heard of its end: its number is free again."""
+        del self.kernel.processes[self.pid]
+        self.kernel.free_pid(self.pid)
 
 
 class Task:
     """A guest thread as the kernel sees it. It knows no registers."""
 
-    kernel: "Kernel"
-    process: Process
-    tid: int
-    architecture: "Architecture"
-    memory: "Memory"
-    files: "DescriptorTable"
-    fs: "FsContext"  # root, working directory, umask
-    credentials: "Credentials"
-    signals: "TaskSignals"  # mask, private pending queue, alternate stack
-    clear_child_tid: int  # address for set_tid_address
-    robust_list: int
+    __slots__ = (
+        *("kernel", "process", "tid", "architecture", "memory", "files", "fs", "credentials", "signals"),
+        *("clear_child_tid", "robust_list", "name", "control", "has_exited", "scheduling", "personality"),
+        *("parent_death_signal", "timer_slack_ns", "__weakref__"),
+    )
+
+    def __init__(
+        self,
+        process: Process,
+        tid: int,
+        *,
+        architecture: "Architecture",
+        memory: "Memory",
+        files: "DescriptorTable",
+        fs: "FsContext",
+        credentials: "Credentials",
+        scheduling: "Scheduling",
+        signals: TaskSignals | None = None,
+    ) -> None:
+        self.kernel = process.kernel
+        self.process = process
+        self.tid = tid
+        self.architecture = architecture
+        self.memory = memory
+        self.files = files
+        self.fs = fs  # root, working directory, umask
+        self.credentials = credentials
+        self.signals = signals or TaskSignals(process.signals)  # mask, private queue, alternate stack
+        self.scheduling = scheduling  # nice value, policy, affinity
+        self.control: TaskControl = NoControl()
+        self.clear_child_tid = 0  # address for set_tid_address
+        self.robust_list = 0
+        self.name = process.name  # comm of the thread
+        self.personality = 0
+        self.parent_death_signal = 0
+        self.timer_slack_ns = _DEFAULT_TIMER_SLACK_NS
+        self.has_exited = False
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether this is the main thread."""
+        return self.tid == self.process.pid
+
+    def rename(self, name: bytes) -> None:
+        """A new comm: cut to 15 bytes."""
+        self.name = name[:COMM_LENGTH]
+        if self.is_leader:
+            self.process.name = self.name
+
+    def become(self, program: "Loaded") -> None:
+        """The kernel's side of execve once nothing can fail any more: this task is the new program.
+
+        The old memory is left; descriptors and signals are reset. The caller starts the CPU.
+        """
+        process = self.process
+        exit_robust_list(self)
+        exit_thread_word(self)
+        old, self.memory = self.memory, program.memory
+        self.files.close_on_exec()
+        self.signals.reset_for_exec()
+        process.signals.reset_for_exec()
+        process.executable = program.executable
+        process.command_line = program.command_line
+        process.environment = program.environment
+        process.auxiliary_vector = program.stack.auxiliary_vector
+        process.is_dumpable = not program.is_secure
+        process.has_executed = True
+        self.personality = program.personality
+        self.rename(program.name)
+        if old is not program.memory:
+            old.close()
+
+    def exit(self, wait_status: int) -> None:
+        """The thread ends: tell who waits for it, free what it holds. Again is the same as once.
+
+        The last thread to end ends the process; `wait_status` is then the process's.
+        """
+        if self.has_exited:
+            return
+        self.has_exited = True
+        process = self.process
+        exit_robust_list(self)
+        exit_thread_word(self)
+        process.cpu_time_ns += self.control.cpu_time_ns()
+        self.files.leave()
+        del process.tasks[self.tid], self.kernel.tasks[self.tid]
+        if not self.is_leader:
+            self.kernel.free_pid(self.tid)
+        if not process.tasks:
+            process.wait_status = wait_status
+            process.ended.wake()
+        self.control.exit_thread()

@@ -1,0 +1,69 @@
+"""What system calls ask of the virtual CPU that runs their task.
+
+Calls know no registers. The few that concern the CPU itself, such as execve, go through this protocol;
+whoever runs the thread's virtual CPU implements it and sets `task.control`.
+"""
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from aionoah.process.exec import Loaded
+
+
+class TaskControl(Protocol):
+    """The CPU side of a guest thread. All methods are called under the kernel lock."""
+
+    def start_program(self, program: "Loaded") -> None:
+        """Registers, FPU and thread pointer as at the first instruction of a program, which runs next.
+
+        `program.memory` is the address space from then on. Called by the task's own system call.
+        """
+        ...
+
+    def exit_thread(self) -> None:
+        """The task has ended: never enter the guest again, close a system call that sleeps, and then
+        call `task.release`. May be called for a task that is running, from another thread; again is
+        the same as once.
+        """
+        ...
+
+    def get_tls(self) -> int:
+        """The thread pointer, as Vcpu.get_tls."""
+        ...
+
+    def set_tls(self, value: int) -> None: ...
+
+    def get_gs_base(self) -> int:
+        """The base of GS; x86_64 only."""
+        ...
+
+    def set_gs_base(self, value: int) -> None: ...
+
+    def cpu_time_ns(self) -> int:
+        """How long the thread has used a CPU, in the guest and in its calls."""
+        ...
+
+
+class NoControl:
+    """Stands where no virtual CPU has been attached yet, or any more."""
+
+    def start_program(self, program: "Loaded") -> None:
+        raise NotImplementedError("no virtual CPU runs this task")
+
+    def exit_thread(self) -> None:
+        """Nothing runs."""
+
+    def get_tls(self) -> int:
+        return 0
+
+    def set_tls(self, value: int) -> None:
+        raise NotImplementedError("no virtual CPU runs this task")
+
+    def get_gs_base(self) -> int:
+        return 0
+
+    def set_gs_base(self, value: int) -> None:
+        raise NotImplementedError("no virtual CPU runs this task")
+
+    def cpu_time_ns(self) -> int:
+        return 0

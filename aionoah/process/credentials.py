@@ -1,0 +1,236 @@
+"""Who a task is: user and group ids, capabilities, and Linux's rules for changing them.
+
+Sources: credentials(7), capabilities(7); Linux kernel/sys.c (the set*id calls), security/commoncap.c.
+Every rule raises EPERM where Linux does, before anything has changed. An id is an unsigned 32-bit
+number; -1 as a word (ID_UNCHANGED) leaves an id as it is where a call allows that.
+
+Not here: file capabilities and user namespaces.
+"""
+
+from collections.abc import Collection
+from typing import Final
+
+from aionoah.abi.capability import CAP, CAP_FULL_SET
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.securebits import SECBIT
+from aionoah.abi.stat import S
+
+ID_UNCHANGED: Final = 0xFFFF_FFFF
+_FILE_CAPABILITIES: Final = sum(
+    1 << capability
+    for capability in (
+        CAP.CHOWN,
+        CAP.DAC_OVERRIDE,
+        CAP.DAC_READ_SEARCH,
+        CAP.FOWNER,
+        CAP.FSETID,
+        CAP.LINUX_IMMUTABLE,
+        CAP.MAC_OVERRIDE,
+        CAP.MKNOD,
+    )
+)
+
+
+class Credentials:
+    """The credentials of one task. Changed in place, so that whoever holds them sees the change."""
+
+    __slots__ = (
+        *("uid", "euid", "suid", "fsuid", "gid", "egid", "sgid", "fsgid", "groups"),
+        *("permitted", "effective", "inheritable", "bounding", "ambient", "securebits"),
+        "no_new_privileges",
+    )
+
+    def __init__(self, uid: int = 0, gid: int = 0, groups: Collection[int] = ()) -> None:
+        """A user as after login: root has every capability, nobody else any."""
+        self.uid = self.euid = self.suid = self.fsuid = uid
+        self.gid = self.egid = self.sgid = self.fsgid = gid
+        self.groups = tuple(sorted(groups))
+        self.permitted = self.effective = 0 if uid else CAP_FULL_SET
+        self.inheritable = self.ambient = 0
+        self.bounding = CAP_FULL_SET
+        self.securebits = SECBIT(0)
+        self.no_new_privileges = False
+
+    def copy(self) -> "Credentials":
+        """The credentials of a child."""
+        copy = Credentials.__new__(Credentials)
+        for name in self.__slots__:
+            setattr(copy, name, getattr(self, name))
+        return copy
+
+    def has_capability(self, capability: int) -> bool:
+        """Whether a CAP number is in the effective set."""
+        return bool(self.effective >> capability & 1)
+
+    def require(self, capability: int) -> None:
+        """EPERM without the capability."""
+        if not self.has_capability(capability):
+            raise LinuxError(Errno.EPERM)
+
+    # -- users ----------------------------------------------------------------------------------------
+
+    def set_uid(self, uid: int) -> None:
+        """setuid(2): all of them for the privileged, else the effective one. EINVAL, EPERM."""
+        _require_valid(uid)
+        before = (self.uid, self.euid, self.suid)
+        if self.has_capability(CAP.SETUID):
+            self.uid = self.suid = uid
+        elif uid not in (self.uid, self.suid):
+            raise LinuxError(Errno.EPERM)
+        self.euid = self.fsuid = uid
+        self._fix_capabilities(before)
+
+    def set_reuid(self, uid: int, euid: int) -> None:
+        """setreuid(2). EPERM."""
+        before = old_uid, old_euid, old_suid = self.uid, self.euid, self.suid
+        if not self.has_capability(CAP.SETUID):
+            _require_among(uid, (old_uid, old_euid))
+            _require_among(euid, (old_uid, old_euid, old_suid))
+        self.uid, self.euid = _chosen(uid, old_uid), _chosen(euid, old_euid)
+        if uid != ID_UNCHANGED or euid not in (ID_UNCHANGED, old_uid):
+            self.suid = self.euid
+        self.fsuid = self.euid
+        self._fix_capabilities(before)
+
+    def set_resuid(self, uid: int, euid: int, suid: int) -> None:
+        """setresuid(2). EPERM."""
+        before = (self.uid, self.euid, self.suid)
+        if not self.has_capability(CAP.SETUID):
+            for wanted in (uid, euid, suid):
+                _require_among(wanted, before)
+        self.uid, self.euid = _chosen(uid, self.uid), _chosen(euid, self.euid)
+        self.suid, self.fsuid = _chosen(suid, self.suid), self.euid
+        self._fix_capabilities(before)
+
+    def set_fsuid(self, uid: int) -> int:
+        """setfsuid(2): returns the former one, and tells in no way whether it has changed."""
+        old = self.fsuid
+        known = (self.uid, self.euid, self.suid, old)
+        if uid != ID_UNCHANGED and (uid in known or self.has_capability(CAP.SETUID)):
+            self.fsuid = uid
+            self._fix_file_capabilities(old)
+        return old
+
+    # -- groups ---------------------------------------------------------------------------------------
+
+    def set_gid(self, gid: int) -> None:
+        """setgid(2). EINVAL, EPERM."""
+        _require_valid(gid)
+        if self.has_capability(CAP.SETGID):
+            self.gid = self.sgid = gid
+        elif gid not in (self.gid, self.sgid):
+            raise LinuxError(Errno.EPERM)
+        self.egid = self.fsgid = gid
+
+    def set_regid(self, gid: int, egid: int) -> None:
+        """setregid(2). EPERM."""
+        old_gid, old_egid, old_sgid = self.gid, self.egid, self.sgid
+        if not self.has_capability(CAP.SETGID):
+            _require_among(gid, (old_gid, old_egid))
+            _require_among(egid, (old_gid, old_egid, old_sgid))
+        self.gid, self.egid = _chosen(gid, old_gid), _chosen(egid, old_egid)
+        if gid != ID_UNCHANGED or egid not in (ID_UNCHANGED, old_gid):
+            self.sgid = self.egid
+        self.fsgid = self.egid
+
+    def set_resgid(self, gid: int, egid: int, sgid: int) -> None:
+        """setresgid(2). EPERM."""
+        if not self.has_capability(CAP.SETGID):
+            for wanted in (gid, egid, sgid):
+                _require_among(wanted, (self.gid, self.egid, self.sgid))
+        self.gid, self.egid = _chosen(gid, self.gid), _chosen(egid, self.egid)
+        self.sgid, self.fsgid = _chosen(sgid, self.sgid), self.egid
+
+    def set_fsgid(self, gid: int) -> int:
+        """setfsgid(2): returns the former one."""
+        old = self.fsgid
+        known = (self.gid, self.egid, self.sgid, old)
+        if gid != ID_UNCHANGED and (gid in known or self.has_capability(CAP.SETGID)):
+            self.fsgid = gid
+        return old
+
+    # -- capabilities ---------------------------------------------------------------------------------
+
+    def set_capabilities(self, permitted: int, effective: int, inheritable: int) -> None:
+        """capset(2): sets only shrink, but for inheritable with CAP_SETPCAP. EPERM."""
+        is_capped = not self.has_capability(CAP.SETPCAP)
+        if (
+            (is_capped and inheritable & ~(self.inheritable | self.permitted))
+            or inheritable & ~(self.inheritable | self.bounding)
+            or permitted & ~self.permitted
+            or effective & ~permitted
+        ):
+            raise LinuxError(Errno.EPERM)
+        self.permitted, self.effective, self.inheritable = permitted, effective, inheritable
+        self.ambient &= permitted & inheritable
+
+    def _fix_capabilities(self, before: tuple[int, int, int]) -> None:
+        """What becoming or ceasing to be root does to the sets; `before`: the old uid, euid and suid."""
+        if SECBIT.NO_SETUID_FIXUP in self.securebits:
+            return
+        was_root = 0 in before
+        if was_root and 0 not in (self.uid, self.euid, self.suid):
+            if SECBIT.KEEP_CAPS not in self.securebits:
+                self.permitted = self.effective = 0
+            self.ambient = 0
+        old_euid = before[1]
+        if old_euid == 0 and self.euid != 0:
+            self.effective = 0
+        elif old_euid != 0 and self.euid == 0:
+            self.effective = self.permitted
+
+    def _fix_file_capabilities(self, old_fsuid: int) -> None:
+        if SECBIT.NO_SETUID_FIXUP in self.securebits:
+            return
+        if old_fsuid == 0 and self.fsuid != 0:
+            self.effective &= ~_FILE_CAPABILITIES
+        elif old_fsuid != 0 and self.fsuid == 0:
+            self.effective |= _FILE_CAPABILITIES & self.permitted
+
+    # -- execve ---------------------------------------------------------------------------------------
+
+    def for_program(self, mode: int, uid: int, gid: int, *, honour_set_id: bool = True) -> bool:
+        """Become what execve of a file makes: set-user-ID and set-group-ID bits, capabilities of root.
+
+        `mode`, `uid` and `gid` are the file's; `honour_set_id` is false on a nosuid mount. Returns
+        whether the program must be careful (AT_SECURE): it may do more than who started it.
+        """
+        if honour_set_id and not self.no_new_privileges:
+            if mode & S.ISUID:
+                self.euid = uid
+            if mode & (S.ISGID | S.IXGRP) == S.ISGID | S.IXGRP:
+                self.egid = gid
+        is_set_id = self.euid != self.uid or self.egid != self.gid
+        if is_set_id:
+            self.ambient = 0
+        has_effective = self._gain_capabilities()
+        self.suid = self.fsuid = self.euid
+        self.sgid = self.fsgid = self.egid
+        self.securebits = SECBIT(self.securebits.outside(SECBIT.KEEP_CAPS))
+        has_gained = bool(self.permitted & ~self.ambient)
+        return is_set_id or (self.uid != 0 and (has_effective or has_gained))
+
+    def _gain_capabilities(self) -> bool:
+        """The sets of the new program (capabilities(7)); whether all that is permitted is effective."""
+        is_special_root = SECBIT.NOROOT not in self.securebits
+        gained, has_effective = 0, False
+        if is_special_root and 0 in (self.uid, self.euid):
+            gained = self.bounding | self.inheritable
+            has_effective = self.euid == 0
+        self.permitted = gained | self.ambient
+        self.effective = self.permitted if has_effective else self.ambient
+        return has_effective
+
+
+def _chosen(wanted: int, old: int) -> int:
+    return old if wanted == ID_UNCHANGED else wanted
+
+
+def _require_valid(number: int) -> None:
+    if number == ID_UNCHANGED:
+        raise LinuxError(Errno.EINVAL)
+
+
+def _require_among(wanted: int, allowed: tuple[int, ...]) -> None:
+    if wanted != ID_UNCHANGED and wanted not in allowed:
+        raise LinuxError(Errno.EPERM)
