@@ -235,7 +235,7 @@ class PipeEnd(File):
                 mask |= Poll.ERR  # most Unices do not for FIFOs; Linux does
         return Poll(mask)
 
-    def source(self, events: Poll) -> Source:
+    def source(self, events: Poll) -> Source:  # noqa: ARG002
         if not self.is_writable:
             return Source(self.pipe.readable)
         if not self.is_readable:

@@ -135,10 +135,10 @@ class Node(Generic[T]):
         """The permission bits."""
         return self._mode if isinstance(self._mode, int) else self._mode(owner)
 
-    def links(self, owner: T) -> int:
+    def links(self, owner: T) -> int:  # noqa: ARG002
         return 1
 
-    def size(self, owner: T) -> int:
+    def size(self, owner: T) -> int:  # noqa: ARG002
         """st_size in bytes; /proc says 0 of most files."""
         return 0
 
@@ -170,7 +170,7 @@ class Directory(Node[T]):
         self.find = find
         self._size = size
 
-    def links(self, owner: T) -> int:
+    def links(self, owner: T) -> int:  # noqa: ARG002
         return 2 + sum(node.kind == S.IFDIR for node in self.table.values())
 
     def size(self, owner: T) -> int:
@@ -212,19 +212,19 @@ class _DirectoryInode(SyntheticInode[Directory[Any]]):
 
     # Linux finds no entry of the name before it finds that none can be made.
 
-    def create(self, name: bytes, mode: int, uid: int, gid: int) -> Inode:
+    def create(self, name: bytes, mode: int, uid: int, gid: int) -> Inode:  # noqa: ARG002
         raise LinuxError(Errno.ENOENT)
 
-    def mkdir(self, name: bytes, mode: int, uid: int, gid: int) -> Inode:
+    def mkdir(self, name: bytes, mode: int, uid: int, gid: int) -> Inode:  # noqa: ARG002
         raise LinuxError(Errno.ENOENT)
 
-    def mknod(self, name: bytes, mode: int, rdev: int, uid: int, gid: int) -> Inode:
+    def mknod(self, name: bytes, mode: int, rdev: int, uid: int, gid: int) -> Inode:  # noqa: ARG002
         raise LinuxError(Errno.ENOENT)
 
-    def symlink(self, name: bytes, target: bytes, uid: int, gid: int) -> Inode:
+    def symlink(self, name: bytes, target: bytes, uid: int, gid: int) -> Inode:  # noqa: ARG002
         raise LinuxError(Errno.ENOENT)
 
-    def link(self, name: bytes, inode: Inode) -> None:
+    def link(self, name: bytes, inode: Inode) -> None:  # noqa: ARG002
         raise LinuxError(Errno.ENOENT)
 
     def unlink(self, name: bytes) -> None:
@@ -235,7 +235,7 @@ class _DirectoryInode(SyntheticInode[Directory[Any]]):
         self.lookup(name)
         raise LinuxError(Errno.EPERM)
 
-    def rename(self, name: bytes, directory: Inode, new_name: bytes, flags: int) -> None:
+    def rename(self, name: bytes, directory: Inode, new_name: bytes, flags: int) -> None:  # noqa: ARG002
         self.lookup(name)
         raise LinuxError(Errno.ENOENT)
 
@@ -339,7 +339,7 @@ class Link(Node[T]):
         self.leads_to = leads_to
         self._size = size if size is not None else len(target) if isinstance(target, bytes) else 0
 
-    def size(self, owner: T) -> int:
+    def size(self, owner: T) -> int:  # noqa: ARG002
         return self._size
 
     def make_inode(self, place: Place) -> "SyntheticInode[Any]":

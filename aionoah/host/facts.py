@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -65,8 +66,7 @@ def _portable_memory() -> MemoryFacts:
 
 def _read(path: str) -> bytes:
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - pathlib is not worth its import here
-            return file.read()
+        return Path(path).read_bytes()
     except OSError:
         return b""
 

@@ -237,4 +237,4 @@ class Reservation:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._table._give_back(self._fds)
+        self._table._give_back(self._fds)  # noqa: SLF001 - the table's own helper

@@ -1,0 +1,65 @@
+"""/dev: the devices every program expects, and the names of its own standard streams.
+
+It is made of the same parts as /proc and cannot be written to; /dev/shm, /dev/pts and /dev/mqueue are
+directories for other file systems to be mounted on.
+"""
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.fcntl import O
+from aionoah.abi.stat import makedev
+from aionoah.abi.statfs import MAGIC
+from aionoah.fs.devices import FULL, NULL, RANDOM, TTY, URANDOM, ZERO, open_device
+from aionoah.fs.file import File
+from aionoah.fs.synthetic import Device, Directory, Link, Node, SyntheticFileSystem
+from aionoah.process.current import current_task
+
+if TYPE_CHECKING:
+    from aionoah.fs.path import Dentry
+
+DEVICE: Final = makedev(0, 6)
+
+
+def _open_controlling_terminal(flags: O, dentry: "Dentry") -> File:
+    """/dev/tty: ENXIO for a session without a controlling terminal (tty(4))."""
+    task = current_task()
+    terminal = task.kernel.controlling_terminals.get(task.process.session)
+    if terminal is None:
+        raise LinuxError(Errno.ENXIO)
+    return terminal.inode.open(flags, dentry)
+
+
+def _device(rdev: int) -> Device[None]:
+    return Device(rdev, partial(open_device, rdev))
+
+
+_TREE: Final[dict[bytes, Node[None]]] = {
+    b"null": _device(NULL),
+    b"zero": _device(ZERO),
+    b"full": _device(FULL),
+    b"random": _device(RANDOM),
+    b"urandom": _device(URANDOM),
+    b"tty": Device(TTY, _open_controlling_terminal),
+    b"fd": Link(b"/proc/self/fd"),
+    b"stdin": Link(b"/proc/self/fd/0"),
+    b"stdout": Link(b"/proc/self/fd/1"),
+    b"stderr": Link(b"/proc/self/fd/2"),
+    b"ptmx": Link(b"pts/ptmx"),
+    b"shm": Directory(mode=0o1777),
+    b"pts": Directory(mode=0o755),
+    b"mqueue": Directory(mode=0o1777),
+}
+
+
+def new_devfs() -> SyntheticFileSystem:
+    """A file system for /dev."""
+    return SyntheticFileSystem(
+        Directory(_TREE, mode=0o755),
+        None,
+        type_name=b"devtmpfs",
+        magic=MAGIC.TMPFS,
+        device=DEVICE,
+        block_size=4096,
+    )

@@ -1,0 +1,137 @@
+"""The character devices that need no hardware: /dev/null, zero, full, random and urandom (mem(4), random(4))."""
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.fcntl import O
+from aionoah.abi.poll import Poll
+from aionoah.abi.stat import makedev
+from aionoah.fs.file import File, HostMapping
+from aionoah.host import platform
+from aionoah.host.errors import host_errors
+from aionoah.memory.buffer import Buffer
+
+if TYPE_CHECKING:
+    from aionoah.fs.path import Dentry
+
+# Documentation/admin-guide/devices.txt
+NULL: Final = makedev(1, 3)
+ZERO: Final = makedev(1, 5)
+FULL: Final = makedev(1, 7)
+RANDOM: Final = makedev(1, 8)
+URANDOM: Final = makedev(1, 9)
+TTY: Final = makedev(5, 0)
+
+_CHUNK: Final = 1 << 20  # bytes made at a time for a long read
+_ZEROS: Final = bytes(65536)
+_ENDLESS: Final = 1 << 40  # bytes of a mapping's file: more than any guest has
+
+
+class _MemoryDevice(File):
+    """Reads and writes happen at no position."""
+
+    is_seekable = True
+
+    def seek(self, offset: int, whence: int) -> int:  # noqa: ARG002
+        """Every seek succeeds and leads to 0 (null_lseek in drivers/char/mem.c)."""
+        return 0
+
+    def pread(self, dst: Buffer, offset: int) -> int:  # noqa: ARG002
+        return self.read_nowait(dst)
+
+    def pwrite(self, src: Buffer, offset: int) -> int:  # noqa: ARG002
+        return self.write_nowait(src)
+
+    def write_nowait(self, src: Buffer) -> int:
+        """Everything is swallowed, unread: a bad address is no error."""
+        return src.length
+
+    def allocate(self, mode: int, offset: int, length: int) -> None:  # noqa: ARG002
+        raise LinuxError(Errno.ENODEV)
+
+
+class NullDevice(_MemoryDevice):
+    def read_nowait(self, dst: Buffer) -> int:  # noqa: ARG002
+        return 0
+
+
+class ZeroDevice(_MemoryDevice):
+    """Mapping it gives anonymous memory: see `is_anonymous`."""
+
+    is_anonymous = (
+        True  # mmap makes fresh zero pages, shared ones for MAP_SHARED, instead of asking `mapping`
+    )
+
+    def __init__(self, flags: O, dentry: "Dentry | None" = None) -> None:
+        super().__init__(flags, dentry)
+        self._memory: int | None = None  # a host descriptor
+
+    def read_nowait(self, dst: Buffer) -> int:
+        done = 0
+        for segment in dst.segments():
+            for start in range(0, len(segment), len(_ZEROS)):
+                part = segment[start : start + len(_ZEROS)]
+                part[:] = _ZEROS[: len(part)]
+            done += len(segment)
+        return done
+
+    def mapping(self) -> HostMapping:
+        """For callers that cannot make anonymous memory: a sparse file of zeros, one for each open file."""
+        if self._memory is None:
+            with host_errors():
+                self._memory = platform.anonymous_file("zero")
+                os.ftruncate(self._memory, _ENDLESS)
+        return HostMapping(self._memory, 0)
+
+    def release(self) -> None:
+        if self._memory is not None:
+            os.close(self._memory)
+
+
+class FullDevice(ZeroDevice):
+    """Reads as zeros, has no room for anything written, cannot be mapped (full(4))."""
+
+    is_anonymous = False
+
+    def write_nowait(self, src: Buffer) -> int:  # noqa: ARG002
+        raise LinuxError(Errno.ENOSPC)
+
+    def mapping(self) -> HostMapping:
+        raise LinuxError(Errno.ENODEV)
+
+
+class RandomDevice(_MemoryDevice):
+    """Both random and urandom: they differ no more once the generator is seeded, and the host's is."""
+
+    def read_nowait(self, dst: Buffer) -> int:
+        done = 0
+        for segment in dst.segments():
+            for start in range(0, len(segment), _CHUNK):
+                part = segment[start : start + _CHUNK]
+                part[:] = os.urandom(len(part))
+            done += len(segment)
+        return done
+
+
+class BlockingRandomDevice(RandomDevice):
+    def poll(self) -> Poll:
+        """/dev/random wants no entropy of writers, so it is never reported as writable."""
+        return Poll(Poll.IN | Poll.RDNORM)
+
+
+_KINDS: Final[dict[int, type[File]]] = {
+    NULL: NullDevice,
+    ZERO: ZeroDevice,
+    FULL: FullDevice,
+    RANDOM: BlockingRandomDevice,
+    URANDOM: RandomDevice,
+}
+
+
+def open_device(rdev: int, flags: O, dentry: "Dentry | None" = None) -> File:
+    """Open a device by its number, wherever its node lies; ENXIO for one that we do not have."""
+    kind = _KINDS.get(rdev)
+    if kind is None:
+        raise LinuxError(Errno.ENXIO)
+    return kind(flags, dentry)

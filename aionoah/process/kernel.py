@@ -1,0 +1,86 @@
+"""What one Linux instance shares among all its processes."""
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.host import facts
+from aionoah.process.futex import FutexTable
+
+if TYPE_CHECKING:
+    from aionoah.fs.file import File
+    from aionoah.fs.mount import Namespace
+    from aionoah.hypervisor.protocols import Machine
+    from aionoah.process.task import Process, Task
+
+PID_MAX: Final = (
+    4194304  # /proc/sys/kernel/pid_max: numbers stay below (as systemd sets it on 64-bit machines)
+)
+RESERVED_PIDS: Final = 300  # where allocation starts again after PID_MAX (kernel/pid.c)
+RELEASE: Final = b"6.12.0-aionoah"
+VERSION: Final = b"#1 SMP PREEMPT_DYNAMIC aionoah"
+
+
+class Kernel:
+    """One instance of Linux: its processes, its tree of mounts, its names.
+
+    `tasks` has every thread that has not ended, by tid; `processes` every process whose parent has
+    not yet heard of its end, by pid. Both are kept by whoever makes and reaps them, together with the
+    numbers, which come from `allocate_pid` and go back with `free_pid`.
+    """
+
+    def __init__(
+        self,
+        machine: "Machine",
+        mounts: "Namespace",
+        *,
+        hostname: bytes = b"aionoah",
+        random: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        """`random` gives as many unpredictable bytes as asked for."""
+        self.machine = machine
+        self.mounts = mounts
+        self.hostname = hostname  # at most 64 bytes, as uname has room for
+        self.domainname = b"(none)"
+        self.release = RELEASE
+        self.version = VERSION
+        self.random = random
+        self.boot_id = random_uuid(random)
+        self.boot_time_ns = facts.boot_time_ns()  # the host's: when CLOCK_BOOTTIME was 0, since the epoch
+        self.cpu_count = facts.cpu_count()
+        self.processes: dict[int, Process] = {}
+        self.tasks: dict[int, Task] = {}
+        self.futexes = FutexTable()
+        self.controlling_terminals: dict[int, File] = {}
+        """What /dev/tty is, by session: for a program started on a terminal of the host its HostStreamFile,
+        held here by whoever puts it in."""
+        self.forks = 0  # processes and threads ever made, for /proc/stat
+        self.last_pid = 0  # the youngest one's number, for /proc/loadavg
+        self._pids: set[int] = set()
+
+    def allocate_pid(self) -> int:
+        """A number for a new thread or process, ascending until they wrap around; EAGAIN if all are taken.
+
+        A number stays taken while anything has it: a thread, a zombie, a process group or a session.
+        """
+        if len(self._pids) >= PID_MAX - RESERVED_PIDS:
+            raise LinuxError(Errno.EAGAIN)
+        pid = self.last_pid
+        while True:
+            pid = pid + 1 if pid + 1 < PID_MAX else RESERVED_PIDS
+            if pid not in self._pids:
+                break
+        self._pids.add(pid)
+        self.last_pid = pid
+        self.forks += 1
+        return pid
+
+    def free_pid(self, pid: int) -> None:
+        self._pids.discard(pid)
+
+
+def random_uuid(random: Callable[[int], bytes]) -> bytes:
+    """A random UUID as text, as /proc/sys/kernel/random/uuid gives one at each reading."""
+    return str(UUID(bytes=random(16), version=4)).encode()
