@@ -1,0 +1,39 @@
+"""The signal frames of each architecture."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from aionoah.signals import frame_aarch64, frame_x86_64
+from aionoah.signals.delivery import Delivery
+from aionoah.signals.frame import BadFrame, FaultDetails, Interrupted, SignalEntry, SignalReturn
+
+if TYPE_CHECKING:
+    from aionoah.abi.architecture import Architecture
+
+__all__ = (
+    "BadFrame",
+    "FaultDetails",
+    "Interrupted",
+    "SignalEntry",
+    "SignalFrames",
+    "SignalReturn",
+    "frames_for",
+)
+
+
+class SignalFrames(NamedTuple):
+    """How an architecture enters and leaves handlers; both raise BadFrame."""
+
+    enter_handler: Callable[[Interrupted, Delivery], SignalEntry]
+    leave_handler: Callable[[Interrupted, Callable[[int, int], bytes]], SignalReturn]
+
+
+_FRAMES: Final = {
+    "x86_64": SignalFrames(frame_x86_64.enter_handler, frame_x86_64.leave_handler),
+    "aarch64": SignalFrames(frame_aarch64.enter_handler, frame_aarch64.leave_handler),
+}
+
+
+def frames_for(architecture: "Architecture") -> SignalFrames:
+    """The builders of an architecture."""
+    return _FRAMES[architecture.name]
