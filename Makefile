@@ -1,0 +1,39 @@
+# `make run` and `make test` set up all they need in a fresh clone; `make setup` does just that.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+NATIVE := $(wildcard aionoah/hypervisor/native/*)
+ARGS ?= -- /bin/ls -l /
+
+.PHONY: setup run test lint types bench test-svm clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml $(NATIVE)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check "pip>=25.1"
+	$(BIN)/pip install --quiet --disable-pip-version-check --group dev --editable .
+	touch $@
+
+run: setup
+	$(BIN)/aionoah run $(ARGS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+test: lint types
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+bench: setup
+	$(BIN)/python -m bench $(BENCH_ARGS)
+
+test-svm: setup
+	tests/svm/run
+
+clean:
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache
