@@ -56,9 +56,40 @@ int kvm_vcpu_get_fpu(struct kvm_vcpu *v, uint8_t *image);
 int kvm_vcpu_set_fpu(struct kvm_vcpu *v, const uint8_t *image);
 """
 
+UNICORN = """
+struct unicorn_api {
+    void *emu_start; void *emu_stop; void *hook_add; void *ctl; void *reg_read_batch; void *reg_write_batch;
+};
+struct unicorn_architecture {
+    int registers; int ids[34]; int pc; int flags; uint64_t flags_mask; uint64_t flags_set;
+    uint64_t address_mask; uint64_t end; int syscall_instruction; unsigned syscall_interrupt;
+    unsigned illegal_instruction;
+};
+struct unicorn_machine { size_t address_offset; ...; };
+struct unicorn_space;
+struct unicorn_vcpu {
+    uint64_t registers[34]; uint64_t fault_address; int fault_access; unsigned vector; int error; ...;
+};
+struct unicorn_machine *unicorn_machine_open(struct frames *frames, const struct unicorn_api *api,
+                                             const struct unicorn_architecture *architecture);
+void unicorn_machine_close(struct unicorn_machine *m);
+void unicorn_seize(struct unicorn_machine *m);
+void unicorn_release(struct unicorn_machine *m);
+struct unicorn_space *unicorn_space_open(struct unicorn_machine *m);
+struct space *unicorn_space_tables(struct unicorn_space *s);
+void unicorn_space_close(struct unicorn_space *s);
+void unicorn_space_changed(struct unicorn_space *s, int loses_rights, int prot);
+struct unicorn_vcpu *unicorn_vcpu_open(struct unicorn_space *s, void *engine);
+void unicorn_vcpu_close(struct unicorn_vcpu *v);
+int unicorn_vcpu_set_up(struct unicorn_vcpu *v, uint64_t begin, uint64_t frame);
+void unicorn_vcpu_calibrate(struct unicorn_vcpu *v);
+int unicorn_vcpu_run(struct unicorn_vcpu *v);
+void unicorn_vcpu_kick(struct unicorn_vcpu *v);
+"""
+
 ffibuilder = FFI()
-headers = ["frames.h", "space.h"]
-ffibuilder.cdef(FRAMES + SPACE)
+headers = ["frames.h", "space.h", "unicorn_hook.h"]
+ffibuilder.cdef(FRAMES + SPACE + UNICORN)
 if sys.platform == "linux" and platform.machine() in {"x86_64", "AMD64"}:
     ffibuilder.cdef(KVM)
     headers.append("kvm.h")

@@ -1,0 +1,242 @@
+"""The Unicorn emulator: x86_64 and aarch64 programs on any host, correctly but slowly.
+
+An engine of Unicorn is one vCPU. All of them see the frames at the same guest-physical addresses, and
+their TLBs are filled from the page tables of their AddressSpace; native/unicorn_hook.c does that, and
+says how vCPUs take turns. Here is what is done once or seldom: opening, the FPU, words about errors.
+"""
+
+import ctypes
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Lock
+from typing import Any, Final
+
+from unicorn import unicorn_const
+from unicorn.unicorn_py3.unicorn import uclib
+
+from aionoah.hypervisor._native import ffi, lib
+from aionoah.hypervisor.errors import HypervisorError
+from aionoah.hypervisor.frames import HostFrames
+from aionoah.hypervisor.protocols import (
+    PAGE_SIZE,
+    AddressSpace,
+    ExitKind,
+    Extent,
+    Fault,
+    GuestException,
+    Prot,
+)
+from aionoah.hypervisor.space import NativeSpace
+from aionoah.hypervisor.unicorn_aarch64 import Aarch64Cpu
+from aionoah.hypervisor.unicorn_cpu import GuestCpu
+from aionoah.hypervisor.unicorn_x86_64 import X86Cpu
+
+_CPUS: Final[dict[str, Callable[[], GuestCpu]]] = {"x86_64": X86Cpu, "aarch64": Aarch64Cpu}
+_EXIT_KINDS: Final = {int(kind): kind for kind in ExitKind}
+_TRANSLATION_BUFFER: Final = 128 << 20  # bytes of host address space for an engine; Unicorn would take 1 GiB
+_API: Final = ("emu_start", "emu_stop", "hook_add", "ctl", "reg_read_batch", "reg_write_batch")
+
+
+class UnicornSpace(NativeSpace):
+    """Page tables. Every change of them happens while no guest of the machine runs."""
+
+    def __init__(self, machine: "UnicornMachine") -> None:
+        self.native = lib.unicorn_space_open(machine.native)
+        if self.native == ffi.NULL:
+            raise MemoryError("no memory for another address space is left")
+        self._machine = machine
+        super().__init__(machine.frames, lib.unicorn_space_tables(self.native), machine.cpu.end)
+
+    def map(self, address: int, first_frame: int, count: int, prot: Prot, *, is_file: bool = False) -> None:
+        with self._machine.seized():
+            super().map(address, first_frame, count, prot, is_file=is_file)
+            lib.unicorn_space_changed(self.native, False, prot)
+
+    def unmap(self, address: int, length: int) -> None:
+        with self._machine.seized():
+            super().unmap(address, length)
+            lib.unicorn_space_changed(self.native, True, Prot.NONE)
+
+    def protect(self, address: int, length: int, prot: Prot) -> None:
+        with self._machine.seized():
+            super().protect(address, length, prot)
+            lib.unicorn_space_changed(self.native, True, prot)
+
+    def move(self, old: int, new: int, length: int) -> None:
+        with self._machine.seized():
+            super().move(old, new, length)
+            lib.unicorn_space_changed(self.native, True, Prot.NONE)
+
+    def extent(self, address: int) -> Extent | None:
+        found = super().extent(address)
+        if found is not None and Prot.WRITE | Prot.EXECUTE in found.prot:
+            # Whoever asks may be about to write code that has been translated already.
+            with self._machine.seized():
+                lib.unicorn_space_changed(self.native, False, Prot.EXECUTE)
+        return found
+
+    def read_code(self, address: int, length: int) -> bytes:
+        """Bytes of guest memory; zeros where there is none."""
+        code = bytearray(length)
+        done = 0
+        while done < length:
+            at = address + done
+            size = min(length - done, PAGE_SIZE - at % PAGE_SIZE)
+            found = super().extent(at) if 0 <= at < self.end else None
+            if found is not None:
+                code[done : done + size] = found.memory[at - found.start :][:size]
+            done += size
+        return bytes(code)
+
+    def close(self) -> None:
+        lib.unicorn_space_close(self.native)
+
+
+class UnicornVcpu:
+    """One engine."""
+
+    fault: Fault
+    exception: GuestException
+
+    def __init__(self, machine: "UnicornMachine", space: UnicornSpace) -> None:
+        self._machine = machine
+        self._space = space
+        self._cpu = machine.cpu
+        self._engine: Any = machine.open_engine()
+        # Unicorn's bindings have no public name for the handle.
+        handle = ffi.cast("void *", self._engine._uch.value)  # noqa: SLF001
+        with machine.seized():
+            self.native: Any = lib.unicorn_vcpu_open(space.native, handle)
+            if self.native == ffi.NULL:
+                raise HypervisorError("Unicorn refuses a hook: this version of it does not fit.")
+            machine.enter_user_mode(self._engine, self.native)
+        words = ffi.buffer(self.native.registers, 8 * len(self._cpu.registers))
+        self.registers = memoryview(words).cast("B").cast("Q")
+        self._pc = self._cpu.registers.index("rip" if machine.architecture == "x86_64" else "pc")
+        self._is_open = True
+        self._closing = Lock()  # between kick and close
+
+    def run(self) -> ExitKind:
+        while True:
+            kind = _EXIT_KINDS[lib.unicorn_vcpu_run(self.native)]
+            if kind in {ExitKind.PAGE_FAULT, ExitKind.HOST_FAULT}:
+                self.fault = Fault(self.native.fault_address, Prot(self.native.fault_access))
+                if self._cpu.is_impossible(self.fault.address):
+                    self.exception = self._cpu.impossible_address
+                    return ExitKind.EXCEPTION
+            elif kind is ExitKind.EXCEPTION and not self._is_exception():
+                continue
+            return kind
+
+    def _is_exception(self) -> bool:
+        """Whether the guest's exception is one for the kernel, or has been dealt with."""
+        code = self._space.read_code(self.registers[self._pc] - 4, 8)
+        found = self._cpu.exception(self.native.vector, self.registers, code)
+        if found is None:
+            return False
+        self.exception = found
+        return True
+
+    def kick(self) -> None:
+        with self._closing:
+            if self._is_open:
+                lib.unicorn_vcpu_kick(self.native)
+
+    def get_tls(self) -> int:
+        return self._cpu.get_tls(self._engine)
+
+    def set_tls(self, value: int) -> None:
+        self._cpu.set_tls(self._engine, value)
+
+    def get_gs(self) -> int:
+        """The GS base; of x86_64 only."""
+        return self._cpu.get_gs(self._engine)
+
+    def set_gs(self, value: int) -> None:
+        self._cpu.set_gs(self._engine, value)
+
+    def get_fpu(self) -> bytes:
+        return self._cpu.get_fpu(self._engine)
+
+    def set_fpu(self, state: bytes) -> None:
+        self._cpu.set_fpu(self._engine, state)
+
+    def describe(self) -> str:
+        pairs = zip(self._cpu.registers, self.registers, strict=True)
+        registers = " ".join(f"{name}={value:#x}" for name, value in pairs)
+        words: bytes = uclib.uc_strerror(self.native.error)
+        return f"Unicorn: {words.decode()}: {registers}"
+
+    def close(self) -> None:
+        with self._closing:
+            self._is_open = False
+        with self._machine.seized():
+            lib.unicorn_vcpu_close(self.native)
+            self._engine = None
+
+
+class UnicornMachine:
+    """Guest-physical memory of `memory` bytes for programs of one architecture."""
+
+    name = "unicorn"
+    max_vcpus = 4096
+
+    def __init__(self, architecture: str, memory: int) -> None:
+        self.architecture = architecture
+        self.cpu: GuestCpu = _CPUS[architecture]()
+        self.frames = HostFrames(memory)
+        description = ffi.new("struct unicorn_architecture *")
+        self.cpu.describe(description)
+        functions = [ffi.cast("void *", _address_of(f"uc_{name}")) for name in _API]
+        api = ffi.new("struct unicorn_api *", functions)
+        self.native = lib.unicorn_machine_open(self.frames.native, api, description)
+        if self.native == ffi.NULL:
+            self.frames.close()
+            raise MemoryError("no memory for a machine is left")
+
+    @contextmanager
+    def seized(self) -> Iterator[None]:
+        """No guest of this machine runs in here."""
+        lib.unicorn_seize(self.native)
+        try:
+            yield
+        finally:
+            lib.unicorn_release(self.native)
+
+    def open_engine(self) -> Any:  # noqa: ANN401 - Unicorn's types differ between its versions
+        """An engine that sees all frames."""
+        engine = self.cpu.open_engine()
+        engine.ctl_set_tcg_buffer_size(_TRANSLATION_BUFFER)
+        engine.ctl_set_tlb_mode(unicorn_const.UC_TLB_VIRTUAL)
+        engine.ctl_exits_enabled(True)  # and there are none: no address ends a run
+        base = int(ffi.cast("uintptr_t", self.frames.native.base))
+        engine.mem_map_ptr(0, len(self.frames.memory), unicorn_const.UC_PROT_ALL, base)
+        return engine
+
+    def enter_user_mode(self, engine: Any, native: Any) -> None:  # noqa: ANN401 - see above
+        """Let the engine run the few instructions that take it to user mode, in a frame lent for that."""
+        frame = self.frames.allocate(1)
+        try:
+            code = self.cpu.user_mode_code()
+            self.frames.view(frame, 1)[: len(code)] = code
+            self.cpu.enter_user_mode(engine, lambda: lib.unicorn_vcpu_set_up(native, 0, frame))
+        finally:
+            self.frames.drop(frame, 1)
+        if not self.native.address_offset:
+            lib.unicorn_vcpu_calibrate(native)
+
+    def new_space(self) -> UnicornSpace:
+        return UnicornSpace(self)
+
+    def new_vcpu(self, space: AddressSpace) -> UnicornVcpu:
+        if not isinstance(space, UnicornSpace):
+            raise TypeError("the address space belongs to another backend")
+        return UnicornVcpu(self, space)
+
+    def close(self) -> None:
+        lib.unicorn_machine_close(self.native)
+        self.frames.close()
+
+
+def _address_of(function: str) -> int:
+    return ctypes.cast(getattr(uclib, function), ctypes.c_void_p).value or 0
