@@ -48,6 +48,7 @@ class KvmSpace(NativeSpace):
             if ffi.errno == errno.ENOMEM:
                 raise MemoryError("no memory for another address space is left")
             raise HypervisorError(f"KVM refuses another virtual machine: {os.strerror(ffi.errno)}.")
+        self.fpu_size = machine.fpu_size
         super().__init__(machine.frames, lib.kvm_space_tables(self.native), lib.KERNEL_BASE)
 
     def close(self) -> None:
@@ -68,6 +69,7 @@ class KvmVcpu:
             raise HypervisorError(f"KVM refuses another virtual CPU: {os.strerror(ffi.errno)}.")
         words = ffi.buffer(lib.kvm_vcpu_registers(self.native), 8 * len(X86_64_REGISTERS))
         self.registers = memoryview(words).cast("B").cast("Q")
+        self._fpu_size = space.fpu_size
         self._is_open = True
         self._closing = Lock()  # between kick and close
 
@@ -97,10 +99,10 @@ class KvmVcpu:
     def set_tls(self, value: int) -> None:
         self._set_base(0, value)
 
-    def get_gs(self) -> int:
+    def get_gs_base(self) -> int:
         return self._get_base(1)
 
-    def set_gs(self, value: int) -> None:
+    def set_gs_base(self, value: int) -> None:
         self._set_base(1, value)
 
     def _get_base(self, segment: int) -> int:
@@ -117,7 +119,11 @@ class KvmVcpu:
         image = bytearray(lib.XSAVE_SIZE)
         if lib.kvm_vcpu_get_fpu(self.native, ffi.from_buffer(image)):
             raise HypervisorError(f"KVM refuses to read the FPU state: {os.strerror(ffi.errno)}.")
-        return bytes(image)
+        return bytes(image[: self._fpu_size])
+
+    def reset_fpu(self) -> None:
+        if lib.kvm_vcpu_reset_fpu(self.native):
+            raise HypervisorError(f"KVM refuses to reset the FPU: {os.strerror(ffi.errno)}.")
 
     def set_fpu(self, state: bytes) -> None:
         image = bytearray(lib.XSAVE_SIZE)
@@ -154,6 +160,9 @@ class KvmMachine:
             self.frames.close()
             raise HypervisorError(f"KVM does not work here: {os.strerror(error)}.")
         self.max_vcpus: int = lib.kvm_machine_max_vcpus(self.native)
+        self.hwcap: int = lib.kvm_machine_features(self.native)
+        self.fpu_features: int = lib.kvm_machine_xcr0(self.native)
+        self.fpu_size: int = lib.kvm_machine_xsave_size(self.native)
         self.syscall_ring: int = lib.kvm_machine_syscall_ring(self.native)
 
     def new_space(self) -> KvmSpace:

@@ -184,6 +184,16 @@ class Vcpu(Protocol):
         """ValueError for a state that the CPU would refuse."""
         ...
 
+    def reset_fpu(self) -> None:
+        """The floating-point and vector state of a fresh thread."""
+        ...
+
+    def get_gs_base(self) -> int:
+        """The base of GS, which x86_64 programs may use as they like; x86_64 only."""
+        ...
+
+    def set_gs_base(self, value: int) -> None: ...
+
     def describe(self) -> str:
         """What the backend can say of its state, for a BROKEN exit."""
         ...
@@ -198,6 +208,8 @@ class Machine(Protocol):
     architecture: str  # of the guest: "x86_64" or "aarch64"
     frames: Frames
     max_vcpus: int  # of one address space
+    hwcap: int  # what the CPU can do, for AT_HWCAP: CPUID(1).EDX on x86_64, Linux's HWCAP bits on aarch64
+    fpu_features: int  # x86_64: XCR0, which says what Vcpu.get_fpu holds; else 0
 
     def new_space(self) -> AddressSpace:
         """An empty address space. MemoryError, OSError."""

@@ -14,9 +14,11 @@ class TaskControl(Protocol):
     """The CPU side of a guest thread. All methods are called under the kernel lock."""
 
     def start_program(self, program: "Loaded") -> None:
-        """Registers, FPU and thread pointer as at the first instruction of a program, which runs next.
+        """Registers, FPU and thread pointer as at the first instruction of a program, which runs next in
+        `program.memory`. Called by the task's own execve, as the last thing it does.
 
-        `program.memory` is the address space from then on. Called by the task's own system call.
+        The task has left its old memory already: `leave` has been called, and whoever runs the CPU sees
+        to it that no CPU is in an address space which nobody uses any more before it is closed.
         """
         ...
 
@@ -25,6 +27,10 @@ class TaskControl(Protocol):
         call `task.release`. May be called for a task that is running, from another thread; again is
         the same as once.
         """
+        ...
+
+    def leave_handler(self) -> None:
+        """rt_sigreturn: take registers, FPU, mask and stack back from the frame on the guest's stack."""
         ...
 
     def get_tls(self) -> int:

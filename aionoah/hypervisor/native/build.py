@@ -38,6 +38,9 @@ struct kvm_machine *kvm_machine_open(struct frames *frames);
 void kvm_machine_close(struct kvm_machine *m);
 int kvm_machine_max_vcpus(const struct kvm_machine *m);
 int kvm_machine_syscall_ring(const struct kvm_machine *m);
+uint32_t kvm_machine_features(const struct kvm_machine *m);
+uint64_t kvm_machine_xcr0(const struct kvm_machine *m);
+uint32_t kvm_machine_xsave_size(const struct kvm_machine *m);
 struct kvm_space *kvm_space_open(struct kvm_machine *m);
 struct space *kvm_space_tables(struct kvm_space *s);
 void kvm_space_close(struct kvm_space *s);
@@ -54,6 +57,7 @@ int kvm_vcpu_get_tls(struct kvm_vcpu *v, int gs, uint64_t *value);
 int kvm_vcpu_set_tls(struct kvm_vcpu *v, int gs, uint64_t value);
 int kvm_vcpu_get_fpu(struct kvm_vcpu *v, uint8_t *image);
 int kvm_vcpu_set_fpu(struct kvm_vcpu *v, const uint8_t *image);
+int kvm_vcpu_reset_fpu(struct kvm_vcpu *v);
 """
 
 UNICORN = """

@@ -212,13 +212,17 @@ static int set_msr(struct kvm_vcpu *v, uint32_t index, uint64_t value) {
     return ioctl(v->fd, KVM_SET_MSRS, &m) == 1 ? 0 : -1;
 }
 
-/* The state of a thread that has not run yet; for a used vCPU as for a new one. */
-static int reset(struct kvm_vcpu *v) {
+int kvm_vcpu_reset_fpu(struct kvm_vcpu *v) {
     static const uint16_t initial_fcw = 0x37f;
     static const uint32_t initial_mxcsr = 0x1f80;
     uint8_t image[XSAVE_SIZE] = {0};
     memcpy(image, &initial_fcw, sizeof initial_fcw);
     memcpy(image + 24, &initial_mxcsr, sizeof initial_mxcsr);
+    return ioctl(v->fd, KVM_SET_XSAVE, image);
+}
+
+/* The state of a thread that has not run yet; for a used vCPU as for a new one. */
+static int reset(struct kvm_vcpu *v) {
     memset(v->registers, 0, sizeof v->registers);
     v->registers[RFLAGS] = RFLAGS_FIXED;
     v->in_kernel = v->is_kicked = 0;
@@ -227,7 +231,7 @@ static int reset(struct kvm_vcpu *v) {
     sigemptyset(&kick);
     sigaddset(&kick, SIGURG);
     pthread_sigmask(SIG_BLOCK, &kick, NULL);
-    return set_system_registers(v) || set_msr(v, MSR_FS_BASE, 0) || set_msr(v, MSR_GS_BASE, 0) || ioctl(v->fd, KVM_SET_XSAVE, image);
+    return set_system_registers(v) || set_msr(v, MSR_FS_BASE, 0) || set_msr(v, MSR_GS_BASE, 0) || kvm_vcpu_reset_fpu(v);
 }
 
 static int configure(struct kvm_vcpu *v) {
@@ -462,14 +466,35 @@ static int find_syscall_ring(struct kvm_machine *m) {
     return ring;
 }
 
-static uint64_t supported_xcr0(struct kvm_machine *m) {
+static const struct kvm_cpuid_entry2 *cpuid(const struct kvm_machine *m, uint32_t leaf, uint32_t index) {
     for (unsigned i = 0; i < m->cpuid.head.nent; i++) {
         const struct kvm_cpuid_entry2 *e = &m->cpuid.entries[i];
-        /* x87, SSE, AVX, AVX-512, PKRU: the image has room for these, and AMX would need the host's permission. */
-        if (e->function == 0xd && e->index == 0) return (e->eax | (uint64_t)e->edx << 32) & 0x2e7;
+        if (e->function == leaf && e->index == index) return e;
     }
-    return 0;
+    return NULL;
 }
+
+static uint64_t supported_xcr0(struct kvm_machine *m) {
+    const struct kvm_cpuid_entry2 *e = cpuid(m, 0xd, 0);
+    /* x87, SSE, AVX, AVX-512, PKRU: the image has room for these, and AMX would need the host's permission. */
+    return e ? (e->eax | (uint64_t)e->edx << 32) & 0x2e7 : 0;
+}
+
+uint32_t kvm_machine_xsave_size(const struct kvm_machine *m) {
+    uint32_t size = 512 + 64; /* the legacy area and the header */
+    for (uint32_t feature = 2; feature < 63; feature++) {
+        const struct kvm_cpuid_entry2 *e = m->xcr0 >> feature & 1 ? cpuid(m, 0xd, feature) : NULL;
+        if (e && e->ebx + e->eax > size) size = e->ebx + e->eax;
+    }
+    return size;
+}
+
+uint32_t kvm_machine_features(const struct kvm_machine *m) {
+    const struct kvm_cpuid_entry2 *e = cpuid(m, 1, 0);
+    return e ? e->edx : 0;
+}
+
+uint64_t kvm_machine_xcr0(const struct kvm_machine *m) { return m->xcr0; }
 
 static int has_all(int kvm) {
     return ioctl(kvm, KVM_GET_API_VERSION, 0) == KVM_API_VERSION && ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_IMMEDIATE_EXIT) > 0

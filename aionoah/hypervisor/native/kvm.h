@@ -24,6 +24,11 @@ int kvm_machine_max_vcpus(const struct kvm_machine *m);
 /* Where SYSCALL takes the CPU: 0 on hardware, 3 on KVM implementations without it. */
 int kvm_machine_syscall_ring(const struct kvm_machine *m);
 
+/* CPUID(1).EDX as guests see it, and what XCR0 and the XSAVE image of a vCPU are. */
+uint32_t kvm_machine_features(const struct kvm_machine *m);
+uint64_t kvm_machine_xcr0(const struct kvm_machine *m);
+uint32_t kvm_machine_xsave_size(const struct kvm_machine *m);
+
 struct kvm_space *kvm_space_open(struct kvm_machine *m);
 struct space *kvm_space_tables(struct kvm_space *s);
 void kvm_space_close(struct kvm_space *s);
@@ -43,5 +48,6 @@ int kvm_vcpu_set_tls(struct kvm_vcpu *v, int gs, uint64_t value);
 enum { XSAVE_SIZE = 4096 };
 int kvm_vcpu_get_fpu(struct kvm_vcpu *v, uint8_t *image);
 int kvm_vcpu_set_fpu(struct kvm_vcpu *v, const uint8_t *image);
+int kvm_vcpu_reset_fpu(struct kvm_vcpu *v);
 
 #endif

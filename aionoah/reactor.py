@@ -1,0 +1,192 @@
+"""The event loop's half of a system call: what happens after a handler has decided to sleep.
+
+The vCPU thread hands over the suspended coroutine and parks. Here, on the loop, the handler's `Waiter` is
+armed (wait queues are already; host descriptors and the deadline need the loop) and, once it is woken, the
+handler is stepped again under the kernel lock, until it ends and the thread can go on.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.host.waiting import Waiter, kernel_lock
+from aionoah.process.current import set_current
+from aionoah.syscalls.results import Outcome, Suspended
+
+if TYPE_CHECKING:
+    from aionoah.process.task import Task
+    from aionoah.syscalls.dispatch import SyscallTable
+
+Result = int | Outcome | BaseException
+"""A result register, the sentinel, the ERESTART error of a call that a signal interrupted, or our own bug."""
+
+
+class SleepingCall:
+    """A system call that sleeps: a coroutine on the loop, awaited by a parked thread.
+
+    States: sleeping → finished, by `finish`, exactly once. `interrupt` and `abandon` are asked for under
+    the kernel lock by any thread; they act on the loop, at the sleep.
+    """
+
+    def __init__(self, reactor: "Reactor", task: "Task", table: "SyscallTable", suspended: Suspended) -> None:
+        self.coroutine: Coroutine[Waiter, None, Any] = suspended.coroutine
+        self.waiter = suspended.waiter
+        self.result: Result = Outcome.KEEP_REGISTERS
+        self.is_interrupted = False
+        self.is_abandoned = False
+        self._reactor = reactor
+        self._task = task
+        self._table = table
+        self._finished = threading.Lock()
+        self._finished.acquire()
+
+    # -- on the vCPU thread --------------------------------------------------------------------------
+
+    def wait(self) -> Result:
+        """Park until the call has ended. Without the kernel lock."""
+        self._finished.acquire()  # released by finish(); a lock is the cheapest one-shot event
+        return self.result
+
+    # -- under the kernel lock ----------------------------------------------------------------------------
+
+    def interrupt(self) -> None:
+        """A signal is there: the sleep ends with ERESTARTSYS."""
+        self.is_interrupted = True
+        self.waiter.notify()
+
+    def abandon(self) -> None:
+        """The task dies: the handler is closed and never returns."""
+        self.is_abandoned = True
+        self.waiter.notify()
+
+    def step(self) -> bool:
+        """Run the handler to its next sleep or its end; True if it has ended."""
+        if self.is_abandoned:
+            self.coroutine.close()
+            self.finish(Outcome.KEEP_REGISTERS)
+            return True
+        thrown = None
+        if self.is_interrupted:
+            self.is_interrupted = False
+            thrown = LinuxError(Errno.ERESTARTSYS)
+        set_current(self._task)
+        try:
+            result = self._table.step(self.coroutine, thrown)
+        except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
+            self.finish(error)
+            return True
+        if isinstance(result, Suspended):
+            self.waiter = result.waiter
+            return False
+        self.finish(result)
+        return True
+
+    def finish(self, result: Result) -> None:
+        self.result = result
+        self._finished.release()
+
+
+class Reactor:
+    """Sleeping calls of one Linux instance on one event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._thread_id = threading.get_ident()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._readers: dict[int, list[Waiter]] = {}
+        self._writers: dict[int, list[Waiter]] = {}
+
+    def hand_over(self, task: "Task", table: "SyscallTable", suspended: Suspended) -> SleepingCall:
+        """Take a suspended handler to the loop. On the vCPU thread, under the kernel lock."""
+        call = SleepingCall(self, task, table, suspended)
+        self.loop.call_soon_threadsafe(self._start, call)
+        return call
+
+    def call_soon(self, function: Callable[[], None]) -> None:
+        """Run something on the loop, from whatever thread this is."""
+        if threading.get_ident() == self._thread_id:
+            self.loop.call_soon(function)
+        else:
+            self.loop.call_soon_threadsafe(function)
+
+    async def close(self) -> None:
+        """Wait for every handed-over call; all must have been abandoned or be about to end."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    # -- on the loop ---------------------------------------------------------------------------------------
+
+    def _start(self, call: SleepingCall) -> None:
+        running = self.loop.create_task(self._finish_call(call))
+        self._tasks.add(running)
+        running.add_done_callback(self._tasks.discard)
+
+    async def _finish_call(self, call: SleepingCall) -> None:
+        while True:
+            try:
+                await self._sleep(call.waiter)
+            except asyncio.CancelledError:
+                # The application ends its loop: the guest must not be left parked.
+                with kernel_lock:
+                    call.is_abandoned = True
+                    call.step()
+                raise
+            with kernel_lock:
+                if call.step():
+                    return
+
+    async def _sleep(self, waiter: Waiter) -> None:
+        """Wait for a waiter's queues, descriptors or deadline, whichever comes first."""
+        woken = self.loop.create_future()
+
+        def wake() -> None:
+            if not woken.done():
+                woken.set_result(None)
+
+        with kernel_lock:
+            if waiter.is_woken:
+                return
+            waiter.on_wake = lambda: self.call_soon(wake)
+        self._watch(waiter)
+        timer = None
+        if waiter.deadline_ns is not None:
+            delay_ns = waiter.deadline_ns - time.monotonic_ns()
+            timer = self.loop.call_later(max(0, delay_ns) / 1e9, wake)
+        try:
+            await woken
+        finally:
+            if timer is not None:
+                timer.cancel()
+            self._forget(waiter)
+
+    def _watch(self, waiter: Waiter) -> None:
+        for fd in waiter.source.readable:
+            if fd not in self._readers:
+                self.loop.add_reader(fd, self._ready, self._readers, fd)
+            self._readers.setdefault(fd, []).append(waiter)
+        for fd in waiter.source.writable:
+            if fd not in self._writers:
+                self.loop.add_writer(fd, self._ready, self._writers, fd)
+            self._writers.setdefault(fd, []).append(waiter)
+
+    def _forget(self, waiter: Waiter) -> None:
+        for fd in waiter.source.readable:
+            self._readers[fd].remove(waiter)
+            if not self._readers[fd]:
+                del self._readers[fd]
+                self.loop.remove_reader(fd)
+        for fd in waiter.source.writable:
+            self._writers[fd].remove(waiter)
+            if not self._writers[fd]:
+                del self._writers[fd]
+                self.loop.remove_writer(fd)
+
+    @staticmethod
+    def _ready(waiting: dict[int, list[Waiter]], fd: int) -> None:
+        """A host descriptor is ready: whoever comes first gets it, the others look and sleep again."""
+        with kernel_lock:
+            for waiter in waiting[fd]:
+                waiter.notify()

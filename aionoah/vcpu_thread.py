@@ -1,0 +1,358 @@
+"""The guest thread's half of a system call's life: one OS thread that runs one virtual CPU.
+
+    enter the guest → it leaves → answer under the kernel lock → attend to what came up → enter the guest
+
+`answer` is one method for each kind of exit. What may come up at any time, from any thread, is only noted
+(`_needs_attention`) and dealt with at one place, right before the guest is entered: a signal, the start of
+a new program, the end of the thread.
+"""
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+from typing import TYPE_CHECKING, Final
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.signal import SIG
+from aionoah.host import platform
+from aionoah.host.waiting import kernel_lock
+from aionoah.hypervisor.protocols import ExitKind, Machine, Vcpu
+from aionoah.memory.faults import FaultResult
+from aionoah.process.current import set_current
+from aionoah.signals import faults
+from aionoah.signals.actions import DEFAULT, Effect
+from aionoah.signals.delivery import Delivery, enter_handler, next_signal
+from aionoah.signals.faults import page_fault_details
+from aionoah.signals.frames import BadFrame, FaultDetails, Interrupted, frames_for
+from aionoah.signals.generate import force
+from aionoah.signals.info import from_kernel
+from aionoah.syscalls.dispatch import error_result
+from aionoah.syscalls.results import Outcome, Restart, Suspended, after_signal, wants_restart
+
+if TYPE_CHECKING:
+    from aionoah.process.exec import Loaded
+    from aionoah.process.task import Task
+    from aionoah.reactor import Reactor, SleepingCall
+    from aionoah.syscalls.dispatch import SyscallTable
+
+_log: Final = logging.getLogger("aionoah")
+
+class VcpuThread:
+    """Runs one task from its start to its end; implements process.control.TaskControl.
+
+    `boot` makes the task, on the new thread and under the kernel lock; what it raises reaches `on_start`.
+    `on_exit` gets None, or the exception of a bug of ours that ended the task. Both are called on the thread.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        reactor: "Reactor",
+        table: "SyscallTable",
+        *,
+        boot: "Callable[[VcpuThread], Task]",
+        on_start: "Callable[[Exception | None], None]",
+        on_exit: "Callable[[BaseException | None], None]",
+    ) -> None:
+        self._machine = machine
+        self._reactor = reactor
+        self._table = table
+        self._boot = boot
+        self._on_start = on_start
+        self._on_exit = on_exit
+        architecture = table.architecture
+        self._syscall_words = itemgetter(*architecture.syscall_registers)
+        self._result_register = architecture.result_register
+        self._frames = frames_for(architecture)
+        self._is_aarch64 = architecture.name == "aarch64"
+        self._details = FaultDetails()  # of the latest exception, for signal frames
+        self._program: Loaded | None = None
+        self._sleeping: SleepingCall | None = None
+        self._restart: LinuxError | None = None
+        self._needs_attention = False
+        self._is_exiting = False
+        self._cpu_time_ns: int | None = None
+        self._thread = threading.Thread(target=self._main, name="vcpu-new", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait for the OS thread; it is about to end once `on_exit` has been called."""
+        self._thread.join()
+
+    # -- from other threads and from system calls, under the kernel lock ---------------------------------
+
+    def interrupt(self) -> None:
+        """Something came up: attend to it before the guest goes on."""
+        self._needs_attention = True
+        if self._sleeping is not None:
+            self._sleeping.interrupt()
+        elif threading.get_ident() != self._thread.ident:
+            self._vcpu.kick()
+
+    def exit_thread(self) -> None:
+        self._needs_attention = self._is_exiting = True
+        if self._sleeping is not None:
+            self._sleeping.abandon()
+        elif threading.get_ident() != self._thread.ident:
+            self._vcpu.kick()
+
+    def start_program(self, program: "Loaded") -> None:
+        """The task has its new memory; the old one may not be closed before its virtual CPU is."""
+        self._vcpu.close()
+        self._open_vcpu()
+        self._program = program
+        self._needs_attention = True
+
+    def get_tls(self) -> int:
+        return self._vcpu.get_tls()
+
+    def set_tls(self, value: int) -> None:
+        self._vcpu.set_tls(value)
+
+    def get_gs_base(self) -> int:
+        return self._vcpu.get_gs_base()
+
+    def set_gs_base(self, value: int) -> None:
+        self._vcpu.set_gs_base(value)
+
+    def cpu_time_ns(self) -> int:
+        if self._cpu_time_ns is not None:
+            return self._cpu_time_ns
+        return platform.thread_cpu_time_ns(self._thread.ident or 0)
+
+    def stack_pointer(self) -> int:
+        return self._registers[self._table.architecture.stack_pointer]
+
+    # -- the life of the thread ----------------------------------------------------------------------------
+
+    def _main(self) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # they are for the application
+        failure: BaseException | None = None
+        with kernel_lock:
+            try:
+                self._attach(self._boot(self))
+            except Exception as error:  # noqa: BLE001 - whoever starts the task gets it
+                self._on_start(error)
+                return
+        self._on_start(None)
+        try:
+            self._live()
+        except BaseException as bug:  # noqa: BLE001 - logged, and given to whoever waits for the process
+            _log.critical("thread %d died of an error in aionoah", self._task.tid, exc_info=bug)
+            failure = bug
+        with kernel_lock:
+            self._detach(failure)
+        self._on_exit(failure)
+
+    def _attach(self, task: "Task") -> None:
+        self._task = task
+        self._thread.name = f"vcpu-{task.tid}"
+        task.signals.interrupt = self.interrupt
+        task.signals.stack_pointer = self.stack_pointer
+        self._open_vcpu()
+        task.control = self
+
+    def _open_vcpu(self) -> None:
+        self._vcpu: Vcpu = self._machine.new_vcpu(self._task.memory.space)
+        self._registers = self._vcpu.registers
+
+    def _detach(self, failure: BaseException | None) -> None:
+        if failure is not None:
+            self._task.process.exit_group(SIG.KILL)
+        self._cpu_time_ns = time.thread_time_ns()
+        self._vcpu.close()
+        self._task.release()
+
+    def _live(self) -> None:
+        answers = {
+            ExitKind.SYSCALL: self._answer_syscall,
+            ExitKind.PAGE_FAULT: self._answer_page_fault,
+            ExitKind.EXCEPTION: self._answer_exception,
+            ExitKind.KICKED: self._answer_kick,
+            ExitKind.HOST_FAULT: self._answer_host_fault,
+            ExitKind.BROKEN: self._answer_broken,
+        }
+        kernel_lock.acquire()
+        try:
+            while not self._needs_attention or self._attend():
+                kernel_lock.release()
+                try:
+                    kind = self._vcpu.run()
+                finally:
+                    kernel_lock.acquire()
+                answers[kind]()
+        finally:
+            kernel_lock.release()
+
+    # -- answers: one for each kind of exit ------------------------------------------------------------------
+
+    def _answer_syscall(self) -> None:
+        words = self._syscall_words(self._registers)
+        set_current(self._task)
+        try:
+            result = self._table.call(self._task, words[0], words[1:])
+            if result.__class__ is Suspended:
+                result = self._sleep(result)
+        except LinuxError as error:
+            if not wants_restart(error):
+                raise
+            self._restart = error
+            self._needs_attention = True
+            return
+        if result.__class__ is int:
+            self._registers[self._result_register] = result
+        elif result is not Outcome.KEEP_REGISTERS:
+            raise TypeError(f"a system call ended with {result!r}")
+
+    def _sleep(self, suspended: Suspended) -> int | Outcome:
+        """Let the reactor finish the call; the kernel lock is free meanwhile."""
+        call = self._reactor.hand_over(self._task, self._table, suspended)
+        self._sleeping = call
+        if self._is_exiting:
+            call.abandon()
+        elif self._task.signals.is_interrupted:
+            call.interrupt()
+        kernel_lock.release()
+        try:
+            result = call.wait()
+        finally:
+            kernel_lock.acquire()
+            self._sleeping = None
+        if isinstance(result, BaseException):
+            raise result
+        return result
+
+    def _answer_page_fault(self) -> None:
+        fault = self._vcpu.fault
+        result = self._task.memory.fault(fault.address, fault.access)
+        if result is FaultResult.RESOLVED:
+            return
+        is_mapped = result in {FaultResult.ACCERR, FaultResult.BUS}
+        self._details = page_fault_details(
+            fault.address, fault.access, is_mapped=is_mapped, is_aarch64=self._is_aarch64
+        )
+        if result is FaultResult.BUS:
+            force(self._task, faults.lost_page(fault.address))
+        elif result is FaultResult.EXHAUSTED:
+            self._task.process.exit_group(SIG.KILL)
+        else:
+            force(self._task, faults.page_fault(fault.address, is_mapped=is_mapped))
+
+    def _answer_exception(self) -> None:
+        address = self._registers[self._table.architecture.program_counter]
+        kind, vector, code = self._vcpu.exception
+        self._details = FaultDetails(0, code, vector)
+        force(self._task, faults.exception(kind.name, address, is_aarch64=self._is_aarch64))
+
+    def _answer_kick(self) -> None:
+        """Whoever kicked has said why in `_needs_attention`."""
+
+    def _answer_host_fault(self) -> None:
+        """The host has no page behind a frame: its file was cut short, and the page tables are yet to
+        learn it; then the guest faults properly. Or rights were being changed at this moment.
+        """
+        self._task.memory.forget_lost_pages()
+
+    def _answer_broken(self) -> None:
+        raise RuntimeError(f"the hypervisor failed: {self._vcpu.describe()}")
+
+    # -- what came up ------------------------------------------------------------------------------------------
+
+    def _attend(self) -> bool:
+        """Deal with everything that came up; False if the thread is to end."""
+        self._needs_attention = False
+        if self._program is not None:
+            self._enter_program(self._program)
+        while not self._is_exiting and (delivery := next_signal(self._task)) is not None:
+            if delivery.effect is Effect.HANDLE:
+                self._run_handler(delivery)
+            else:
+                self._default_action(delivery)
+        if self._is_exiting:
+            return False
+        self._end_interrupted_call(runs_handler=False, is_restarting=False)
+        self._task.signals.restore_mask()
+        return True
+
+    def _enter_program(self, program: "Loaded") -> None:
+        """The first instruction of a new program, in an address space of its own."""
+        self._program = None
+        self._restart = None
+        self._details = FaultDetails()
+        architecture = self._table.architecture
+        self._registers[architecture.program_counter] = program.entry
+        self._registers[architecture.stack_pointer] = program.stack_pointer
+
+    def _default_action(self, delivery: Delivery) -> None:
+        """What a signal does that the program does not handle. No core is dumped, so 0x80 is never set."""
+        if delivery.effect is not Effect.STOP:
+            self._task.process.exit_group(delivery.signal)
+
+    def _run_handler(self, delivery: Delivery) -> None:
+        """Leave a frame on the guest's stack and go to its handler."""
+        self._end_interrupted_call(runs_handler=True, is_restarting=delivery.restarts)
+        signals = self._task.signals
+        try:
+            entry = self._frames.enter_handler(self._interrupted(), delivery)
+            for address, data in entry.writes:
+                self._task.memory.write(address, data)
+        except (BadFrame, LinuxError):  # no stack to run it on
+            if delivery.signal == SIG.SEGV:
+                signals.shared.dispositions[SIG.SEGV] = DEFAULT
+            force(self._task, from_kernel(SIG.SEGV))
+            return
+        self._set_registers(entry.registers)
+        if self._frames.resets_fpu:
+            self._vcpu.reset_fpu()
+        signals.stack = entry.stack
+        enter_handler(self._task, delivery)
+
+    def leave_handler(self) -> None:
+        """rt_sigreturn: everything as the frame on the guest's stack says."""
+        try:
+            state = self._frames.leave_handler(self._interrupted(), self._task.memory.read)
+            if state.fpu is None:
+                self._vcpu.reset_fpu()
+            else:
+                self._vcpu.set_fpu(state.fpu)
+        except (BadFrame, LinuxError, ValueError):
+            force(self._task, from_kernel(SIG.SEGV))
+            return
+        self._set_registers(state.registers)
+        signals = self._task.signals
+        signals.set_mask(state.mask)
+        signals.restore_stack(state.stack)
+        self._needs_attention = True  # what the old mask held back
+
+    def _interrupted(self) -> Interrupted:
+        return Interrupted(
+            self._registers.tolist(),
+            self._vcpu.get_fpu(),
+            self._task.signals.stack,
+            self._details,
+            self._machine.fpu_features,
+        )
+
+    def _set_registers(self, values: Sequence[int]) -> None:
+        for index, value in enumerate(values):
+            self._registers[index] = value
+
+    def _end_interrupted_call(self, *, runs_handler: bool, is_restarting: bool) -> None:
+        """Give a call that a signal interrupted its result, or have it made again."""
+        error, self._restart = self._restart, None
+        if error is None:
+            return
+        architecture = self._table.architecture
+        how = after_signal(error, runs_handler=runs_handler, is_restarting=is_restarting)
+        if how is Restart.FAIL:
+            self._registers[self._result_register] = error_result(LinuxError(Errno.EINTR))
+            return
+        self._registers[architecture.program_counter] -= len(architecture.syscall_instruction)
+        if how is Restart.BLOCK:
+            number = architecture.syscall_numbers["restart_syscall"]
+            self._registers[architecture.syscall_registers[0]] = number
