@@ -1,14 +1,28 @@
 """The kernel's access to one guest address space: bounded copies that raise EFAULT and never crash."""
 
-from typing import NewType, TypeVar
+import struct
+from collections.abc import Iterator
+from typing import Final, NewType, TypeVar
 
 from aionoah.abi.cstruct import Struct
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.uio import MAX_RW_COUNT, UIO_MAXIOV
+from aionoah.hypervisor.protocols import PAGE_SIZE, Prot
 from aionoah.memory.buffer import Buffer
+from aionoah.memory.faults import FaultResult
+from aionoah.memory.guest_buffer import GuestBuffer
+from aionoah.memory.pages import Pages, Window
 
 Address = NewType("Address", int)
 """A guest virtual address: any 64-bit word that a program may pass."""
 
 T = TypeVar("T", bound=Struct)
+
+# Native formats, which move a word with one instruction where "<" goes byte by byte; hosts are little-endian.
+_WORDS: Final = {1: struct.Struct("B"), 2: struct.Struct("H"), 4: struct.Struct("I"), 8: struct.Struct("Q")}
+_IOVEC: Final = struct.Struct("<QQ")
+_SIGN: Final = 1 << 63
+_WRITE: Final = 2  # Prot.WRITE, without the price of an enum
 
 
 class GuestMemory:
@@ -16,41 +30,168 @@ class GuestMemory:
     access itself, in the whole 64-bit range, faulting lazily mapped pages in where needed.
     """
 
-    def read(self, address: int, length: int) -> bytes:
+    def __init__(self, pages: Pages) -> None:
+        self._pages = pages
+        self._end = pages.space.end
+        self._frames = pages.frames
+
+    def fault(self, address: int, access: Prot) -> FaultResult:
+        """Make an access possible that the page tables refuse, as for a page fault of the guest."""
         raise NotImplementedError
 
+    # -- bytes --------------------------------------------------------------------------------------
+
+    def read(self, address: int, length: int) -> bytes:
+        window = self._pages.recent
+        end = address + length
+        if window.start <= address and end <= window.end and window.may_read and not window.is_file:
+            return bytes(window.memory[address - window.start : end - window.start])
+        self.check_range(address, length)
+        return b"".join([self.copy_in(view, window) for window, view in self.views(address, length, 0)])
+
     def write(self, address: int, data: bytes | bytearray | memoryview) -> None:
-        raise NotImplementedError
+        """Write all of the bytes. On EFAULT, those before the bad address have been written, as in Linux."""
+        window = self._pages.recent
+        end = address + len(data)
+        if window.start <= address and end <= window.end and window.may_write and not window.is_file:
+            window.memory[address - window.start : end - window.start] = data
+            return
+        self.check_range(address, len(data))
+        rest = memoryview(data)
+        for window, view in self.views(address, len(data), _WRITE):
+            self.copy_out(view, rest[: len(view)], window)
+            rest = rest[len(view) :]
 
     def get(self, kind: type[T], address: int) -> T:
         """One structure."""
-        raise NotImplementedError
+        return kind.unpack(self.read(address, kind.SIZE))
 
     def put(self, address: int, value: Struct) -> None:
-        raise NotImplementedError
+        self.write(address, value.pack())
 
     def read_word(self, address: int, size: int = 8) -> int:
         """An unsigned little-endian integer of 1, 2, 4 or 8 bytes; atomic when aligned."""
-        raise NotImplementedError
+        window = self._pages.recent
+        if (
+            not (window.start <= address and address + size <= window.end and window.may_read)
+            or window.is_file
+        ):
+            self.check_range(address, size)
+            window = self.window(address, 0)
+            if window.is_file or address + size > window.end:
+                return int.from_bytes(self.read(address, size), "little")
+        word: int = _WORDS[size].unpack_from(window.memory, address - window.start)[0]
+        return word
 
     def write_word(self, address: int, value: int, size: int = 8) -> None:
-        raise NotImplementedError
+        """Like read_word; bits of `value` beyond `size` bytes are dropped, so it may be negative."""
+        value &= (1 << 8 * size) - 1
+        window = self._pages.recent
+        if (
+            not (window.start <= address and address + size <= window.end and window.may_write)
+            or window.is_file
+        ):
+            self.check_range(address, size)
+            window = self.window(address, _WRITE)
+            if window.is_file or address + size > window.end:
+                self.write(address, value.to_bytes(size, "little"))
+                return
+        _WORDS[size].pack_into(window.memory, address - window.start, value)
 
     def read_cstring(self, address: int, limit: int = 4096) -> bytes:
         """The bytes before the NUL; ENAMETOOLONG if there is none within `limit` bytes."""
-        raise NotImplementedError
+        parts: list[bytes] = []
+        while limit > 0:
+            window = self.window(address, 0)
+            offset = address - window.start
+            room = min(limit, -address % PAGE_SIZE or PAGE_SIZE) if window.is_file else limit
+            part = self.copy_in(window.memory[offset : offset + room], window)
+            end = part.find(0)
+            if end >= 0:
+                parts.append(part[:end])
+                return b"".join(parts)
+            parts.append(part)
+            limit -= len(part)
+            address += len(part)
+        raise LinuxError(Errno.ENAMETOOLONG)
+
+    # -- buffers ------------------------------------------------------------------------------------
 
     def readable(self, address: int, length: int) -> Buffer:
         """A buffer to take from (the source of write); `length` is clipped to Linux's MAX_RW_COUNT."""
-        raise NotImplementedError
+        self.check_range(address, length)
+        return GuestBuffer(self, [(address, min(length, MAX_RW_COUNT))], 0)
 
     def writable(self, address: int, length: int) -> Buffer:
         """A buffer to fill (the destination of read)."""
-        raise NotImplementedError
+        self.check_range(address, length)
+        return GuestBuffer(self, [(address, min(length, MAX_RW_COUNT))], _WRITE)
 
     def readable_vector(self, iov: int, count: int) -> Buffer:
         """A buffer over an array of `count` struct iovec: EINVAL beyond IOV_MAX or a negative length."""
-        raise NotImplementedError
+        return GuestBuffer(self, self._ranges(iov, count), 0)
 
     def writable_vector(self, iov: int, count: int) -> Buffer:
-        raise NotImplementedError
+        return GuestBuffer(self, self._ranges(iov, count), _WRITE)
+
+    def _ranges(self, iov: int, count: int) -> list[tuple[int, int]]:
+        """The ranges of an array of struct iovec, MAX_RW_COUNT bytes at most (lib/iov_iter.c)."""
+        if not 0 <= count <= UIO_MAXIOV:
+            raise LinuxError(Errno.EINVAL)
+        ranges = list(_IOVEC.iter_unpack(self.read(iov, count * _IOVEC.size)))
+        if any(length >= _SIGN for _, length in ranges):
+            raise LinuxError(Errno.EINVAL)
+        room = MAX_RW_COUNT
+        for index, (address, length) in enumerate(ranges):
+            self.check_range(address, length)
+            ranges[index] = address, min(length, room)
+            room -= min(length, room)
+        return ranges
+
+    # -- for GuestBuffer ----------------------------------------------------------------------------
+
+    def check_range(self, address: int, length: int) -> None:
+        """EFAULT for a range that no program can have, mapped or not (Linux: access_ok)."""
+        if address < 0 or address + length > self._end:
+            raise LinuxError(Errno.EFAULT)
+
+    def window(self, address: int, access: int) -> Window:
+        """The mapped neighbourhood of an address with this right; EFAULT."""
+        found = self._pages.window(address)
+        if found is not None and (found.may_write if access else found.may_read):
+            return found
+        if not 0 <= address < self._end:
+            raise LinuxError(Errno.EFAULT)
+        if self.fault(address, Prot.WRITE if access else Prot.READ) is not FaultResult.RESOLVED:
+            raise LinuxError(Errno.EFAULT)
+        found = self._pages.window(address)
+        if found is None or not (found.may_write if access else found.may_read):
+            raise LinuxError(Errno.EFAULT)
+        return found
+
+    def views(self, address: int, length: int, access: int) -> Iterator[tuple[Window, memoryview]]:
+        """A range piece by piece, each with the window it belongs to; EFAULT when it gets to a bad one."""
+        end = address + length
+        while address < end:
+            window = self.window(address, access)
+            stop = min(end, window.end)
+            yield window, window.memory[address - window.start : stop - window.start]
+            address = stop
+
+    def copy_in(self, view: memoryview, window: Window) -> bytes:
+        """The bytes of a view; EFAULT where it is a file that has become shorter."""
+        if not window.is_file:
+            return bytes(view)
+        try:
+            return self._frames.copy_in(view)
+        except OSError:
+            raise LinuxError(Errno.EFAULT) from None
+
+    def copy_out(self, view: memoryview, data: memoryview, window: Window) -> None:
+        if not window.is_file:
+            view[:] = data
+            return
+        try:
+            self._frames.copy_out(view, data)
+        except OSError:
+            raise LinuxError(Errno.EFAULT) from None

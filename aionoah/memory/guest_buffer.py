@@ -1,0 +1,83 @@
+"""Guest memory as a Buffer: addresses that are resolved anew whenever somebody wants the bytes."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from aionoah.abi.errno import LinuxError
+from aionoah.memory.pages import Window
+
+if TYPE_CHECKING:
+    from aionoah.memory.guest_memory import GuestMemory
+
+_SEGMENTS_MAX: Final = 1024  # the host's IOV_MAX; what is left out makes a short transfer
+
+
+class GuestBuffer:
+    """Ranges of one address space; see memory.buffer.Buffer."""
+
+    __slots__ = ("_access", "_memory", "_ranges", "length")
+
+    def __init__(self, memory: "GuestMemory", ranges: list[tuple[int, int]], access: int) -> None:
+        """`ranges` are pairs of address and length; `access` is 2 for a buffer that is written to, or 0."""
+        self._memory = memory
+        self._ranges = [item for item in ranges if item[1]]
+        self._access = access
+        self.length = sum(length for _, length in ranges)
+
+    def segments(self, limit: int | None = None) -> Sequence[memoryview]:
+        views: list[memoryview] = []
+        for _, view in self._pieces(self.length if limit is None else limit):
+            views.append(view if self._access else view.toreadonly())
+            if len(views) == _SEGMENTS_MAX:
+                break
+        return views
+
+    def fill(self, data: bytes | bytearray | memoryview) -> int:
+        rest = memoryview(data)
+        done = 0
+        for window, view in self._pieces(len(rest)):
+            try:
+                self._memory.copy_out(view, rest[done : done + len(view)], window)
+            except LinuxError:
+                if not done:
+                    raise
+                break
+            done += len(view)
+        return done
+
+    def take(self, limit: int | None = None) -> bytes:
+        parts: list[bytes] = []
+        for window, view in self._pieces(self.length if limit is None else limit):
+            try:
+                parts.append(self._memory.copy_in(view, window))
+            except LinuxError:
+                if not parts:
+                    raise
+                break
+        return b"".join(parts)
+
+    def advance(self, count: int) -> None:
+        self.length -= count
+        while count and self._ranges:
+            address, length = self._ranges[0]
+            if length > count:
+                self._ranges[0] = address + count, length - count
+                return
+            count -= length
+            del self._ranges[0]
+
+    def _pieces(self, limit: int) -> Iterator[tuple[Window, memoryview]]:
+        """The accessible bytes at the front, `limit` at most: EFAULT if there are none at all."""
+        is_first = True
+        for address, length in self._ranges:
+            if limit <= 0:
+                return
+            try:
+                for piece in self._memory.views(address, min(length, limit), self._access):
+                    yield piece
+                    is_first = False
+            except LinuxError:
+                if is_first:
+                    raise
+                return
+            limit -= length

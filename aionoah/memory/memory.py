@@ -1,0 +1,220 @@
+"""The memory of one process: what system calls, the loader, /proc and the vCPU threads see of it."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from aionoah.abi.resource import RLIM_INFINITY
+from aionoah.hypervisor.protocols import AddressSpace, Machine, Prot
+from aionoah.memory import advice, faults, heap, locking, mappings, remapping
+from aionoah.memory.backing import FileBacking, FramesBacking, MappableFile
+from aionoah.memory.faults import FaultResult
+from aionoah.memory.guest_memory import GuestMemory
+from aionoah.memory.mm import Limit, Mm, page_align
+from aionoah.memory.vma import ACCESS, PAGE_SHIFT, VM
+
+if TYPE_CHECKING:
+    from aionoah.memory.vma import Vma
+
+
+class MapsLine(NamedTuple):
+    """One area, as a line of /proc/PID/maps has it."""
+
+    start: int
+    end: int
+    prot: int  # PROT
+    is_shared: bool
+    offset: int  # in bytes
+    device: int
+    inode: int
+    name: bytes  # b"[heap]" and the like; empty for a file, whose path the reader's root decides
+    file: MappableFile | None
+    flags: int  # memory.vma.VM, for VmFlags of smaps
+
+
+class Usage(NamedTuple):
+    """Sizes in pages, for statm and status."""
+
+    total: int
+    resident: int
+    text: int
+    data: int
+    stack: int
+    locked: int
+
+
+def _unlimited(_: int) -> int:
+    return RLIM_INFINITY
+
+
+class Memory(GuestMemory):
+    """One address space; every address and length is in bytes and may be any 64-bit word.
+
+    All calls are made under the kernel lock. System calls raise LinuxError as their man pages say.
+    """
+
+    def __init__(self, machine: Machine, *, mmap_base: int, limit: Limit = _unlimited) -> None:
+        """An empty space. MemoryError, OSError.
+
+        `mmap_base`: below it mappings are placed (Architecture.mmap_base, randomized or not). `limit`
+        gives the present soft limit for an RLIMIT (Limits.soft); for a process with CAP_IPC_LOCK it is
+        to give RLIM_INFINITY for RLIMIT_MEMLOCK.
+        """
+        self._mm = Mm(machine, mmap_base, limit)
+        super().__init__(self._mm.pages)
+
+    @property
+    def space(self) -> AddressSpace:
+        """For Machine.new_vcpu. Only this object may change it."""
+        return self._mm.pages.space
+
+    def close(self) -> None:
+        """Give everything back, files too. No vCPU may use the space any more."""
+        self._mm.pages.close()
+        self._mm.vmas.clear()
+
+    # -- system calls -------------------------------------------------------------------------------
+
+    def mmap(
+        self,
+        address: int,
+        length: int,
+        prot: int,
+        flags: int,
+        file: MappableFile | None = None,
+        offset: int = 0,
+    ) -> int:
+        """Returns the address. `file` is None for MAP_ANONYMOUS, `offset` is in bytes (mmap(2))."""
+        return mappings.mmap(self._mm, address, length, prot, flags, file, offset)
+
+    def munmap(self, address: int, length: int) -> None:
+        mappings.munmap(self._mm, address, length)
+
+    def mprotect(self, address: int, length: int, prot: int) -> None:
+        mappings.mprotect(self._mm, address, length, prot)
+
+    def mremap(self, old: int, old_length: int, new_length: int, flags: int, new: int = 0) -> int:
+        return remapping.mremap(self._mm, old, old_length, new_length, flags, new)
+
+    def madvise(self, address: int, length: int, advice_: int) -> None:
+        advice.madvise(self._mm, address, length, advice_)
+
+    def mincore(self, address: int, length: int) -> Iterator[bytes]:
+        """A byte for each page, a stretch at a time; ENOMEM comes when it gets to a gap."""
+        return advice.mincore(self._mm, address, length)
+
+    def msync(self, address: int, length: int, flags: int) -> None:
+        advice.msync(self._mm, address, length, flags)
+
+    def mlock(self, address: int, length: int, flags: int = 0) -> None:
+        """As mlock2 does, or without flags mlock."""
+        locking.mlock(self._mm, address, length, flags)
+
+    def munlock(self, address: int, length: int) -> None:
+        locking.munlock(self._mm, address, length)
+
+    def mlockall(self, flags: int) -> None:
+        locking.mlockall(self._mm, flags)
+
+    def munlockall(self) -> None:
+        locking.munlockall(self._mm)
+
+    def brk(self, address: int) -> int:
+        """Where the heap ends now; the old place if it may not move."""
+        return heap.brk(self._mm, address)
+
+    # -- for execve -----------------------------------------------------------------------------------
+
+    def set_brk(self, start: int, *, image_data_length: int = 0) -> None:
+        """Where the heap starts, and how many bytes of data RLIMIT_DATA counts before it."""
+        heap.set_brk(self._mm, start, image_data_length)
+
+    def setup_stack(self, top: int, size: int, *, is_executable: bool = False) -> None:
+        """Map the initial stack, `size` bytes that end at `top`; it grows as it is touched. ENOMEM."""
+        heap.setup_stack(self._mm, top, size, is_executable=is_executable)
+
+    def map_frames(
+        self,
+        hint: int,
+        first_frame: int,
+        count: int,
+        prot: int,
+        name: bytes,
+        *,
+        is_shared: bool = False,
+    ) -> int:
+        """Map pages of the kernel's own, such as the vDSO, near a hint (0: anywhere); returns the address.
+
+        The caller keeps its references of the frames. Nobody can make them writable later. ENOMEM.
+        """
+        mm, length = self._mm, count << PAGE_SHIFT
+        address = mm.choose_address(page_align(hint), length, 0, is_anonymous=False)
+        flags = prot & ACCESS | VM.MAYREAD | VM.MAYEXEC | VM.DONTEXPAND
+        flags |= prot & VM.WRITE and VM.MAYWRITE
+        flags |= (VM.SHARED | VM.MAYSHARE) if is_shared else 0
+        mm.pages.frames.hold(first_frame, count)
+        backing = FramesBacking(mm.pages.frames, first_frame, count, name)
+        try:
+            mappings.map_backing(mm, address, length, flags, backing, name=name)
+        finally:
+            backing.drop()
+        return address
+
+    # -- for the vCPU threads -------------------------------------------------------------------------
+
+    def fault(self, address: int, access: Prot) -> FaultResult:
+        """Answer a page fault: grow a stack, fill what has been mapped lazily, or say what is wrong."""
+        return faults.fault(self._mm, address, access)
+
+    # -- for /proc ------------------------------------------------------------------------------------
+
+    def maps(self) -> Iterator[MapsLine]:
+        """The areas by address, as they are now."""
+        return iter([self._line(vma) for vma in self._mm.vmas])
+
+    def usage(self) -> Usage:
+        vmas = self._mm.vmas
+        resident = sum(sum(self._mm.pages.resident(vma.start, vma.end)) for vma in vmas)
+        return Usage(
+            vmas.total_pages,
+            resident,
+            vmas.text_pages,
+            vmas.data_pages,
+            vmas.stack_pages,
+            vmas.locked_pages,
+        )
+
+    @property
+    def heap(self) -> tuple[int, int]:
+        """Where the heap starts, and where brk has put its end."""
+        return self._mm.start_brk, self._mm.brk
+
+    @property
+    def stack_start(self) -> int:
+        """Where the initial stack ends, being the place it starts to grow from."""
+        return self._mm.start_stack
+
+    def _line(self, vma: "Vma") -> MapsLine:
+        backing = vma.backing
+        file = backing.file if isinstance(backing, FileBacking) else None
+        device, inode = backing.device_and_inode() if backing is not None else (0, 0)
+        return MapsLine(
+            vma.start,
+            vma.end,
+            vma.flags & ACCESS,
+            vma.is_shared,
+            vma.offset if not vma.name else 0,
+            device,
+            inode,
+            self._name(vma),
+            file,
+            vma.flags,
+        )
+
+    def _name(self, vma: "Vma") -> bytes:
+        if vma.name:
+            return vma.name
+        if vma.backing is not None:
+            return b"/dev/zero (deleted)" if isinstance(vma.backing, FramesBacking) else b""
+        if self._mm.is_heap(vma):
+            return b"[heap]"
+        return b"[stack]" if self._mm.is_stack(vma) else b""
