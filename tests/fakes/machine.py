@@ -65,7 +65,7 @@ class FakeFrames:
         self._memory = memoryview((ctypes.c_char * self._length).from_address(self._base)).cast("B")
         self._next = 0
 
-    _anonymous = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_NORESERVE
+    _anonymous = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
 
     def allocate(self, count: int) -> int:
         return self._take(count)
