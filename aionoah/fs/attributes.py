@@ -7,6 +7,7 @@ All take a position that a path walk or an open file has given.
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import ACCESS
 from aionoah.abi.stat import S
+from aionoah.abi.statfs import ST
 from aionoah.fs.context import FsContext
 from aionoah.fs.creation import may_keep_setgid
 from aionoah.fs.inode import NOW, Attributes, Change, FileSystemStatus
@@ -14,12 +15,12 @@ from aionoah.fs.path import Dentry
 from aionoah.fs.permissions import effective_identity, real_identity, require
 
 _SPECIAL = (S.IFCHR, S.IFBLK, S.IFIFO, S.IFSOCK)
-_ST_RDONLY = 0x0001  # uapi has no name for these; statfs(2), include/linux/statfs.h
-_ST_VALID = 0x0020
 
 
 def access(context: FsContext, dentry: Dentry, wanted: int, *, real: bool) -> None:
-    """As access(2): `wanted` are bits of ACCESS, 0 for existence; `real` unless AT_EACCESS. EACCES, EROFS."""
+    """Check rights for a program that asks: `wanted` are bits of ACCESS, 0 for existence; `real` unless
+    AT_EACCESS. EACCES, EROFS.
+    """
     credentials = context.credentials
     identity = real_identity(credentials) if real else effective_identity(credentials)
     attributes = dentry.inode.looked_up_attributes()
@@ -105,7 +106,7 @@ def set_times(context: FsContext, dentry: Dentry, atime_ns: int | None, mtime_ns
 
 
 def truncate(context: FsContext, dentry: Dentry, length: int) -> None:
-    """As truncate(2): EISDIR, EINVAL, EACCES, EROFS."""
+    """Set the size of a file. EISDIR, EINVAL, EACCES, EROFS."""
     if length < 0:
         raise LinuxError(Errno.EINVAL)
     attributes = dentry.inode.attributes()
@@ -128,5 +129,5 @@ def readlink(dentry: Dentry) -> bytes:
 def filesystem_status(dentry: Dentry) -> FileSystemStatus:
     """statfs(2), with the flags of the mount."""
     status = dentry.inode.filesystem.status()
-    read_only = _ST_RDONLY if dentry.mount.is_read_only else 0
-    return status._replace(flags=status.flags | _ST_VALID | read_only)
+    read_only = ST.RDONLY if dentry.mount.is_read_only else 0
+    return status._replace(flags=status.flags | ST.VALID | read_only)

@@ -1,8 +1,8 @@
 """What a file system offers to the path walk: inodes and the file systems they belong to."""
 # ruff: noqa: ARG002 - defaults refuse, whatever they are asked
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Callable, Coroutine, Iterator
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
@@ -68,6 +68,14 @@ class Change(NamedTuple):
     size: int | None = None
     atime_ns: int | None = None
     mtime_ns: int | None = None
+
+
+class MustWait(Exception):  # noqa: N818 - a condition, as WouldBlock is
+    """Opening an inode may have to sleep, as a FIFO's does: `await condition.opening()` gives the file."""
+
+    def __init__(self, opening: "Callable[[], Coroutine[Any, Any, File]]") -> None:
+        super().__init__()
+        self.opening = opening
 
 
 class FileSystem:
@@ -159,7 +167,7 @@ class Inode:
     # -- everything -----------------------------------------------------------------------------------
 
     def open(self, flags: O, dentry: "Dentry") -> "File":
-        """An open file description. O_TRUNC and O_CREAT have been dealt with."""
+        """An open file description. O_TRUNC and O_CREAT have been dealt with. MustWait, for FIFOs."""
         raise LinuxError(Errno.ENXIO)
 
     def change(self, change: Change) -> None:

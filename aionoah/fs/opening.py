@@ -10,7 +10,7 @@ from aionoah.fs.context import FsContext
 from aionoah.fs.creation import new_owner, require_may_create
 from aionoah.fs.directory import PathFile
 from aionoah.fs.file import File
-from aionoah.fs.inode import Change
+from aionoah.fs.inode import Change, MustWait
 from aionoah.fs.path import NAME_MAX, Dentry, Walk, retried
 from aionoah.fs.permissions import require
 
@@ -24,13 +24,25 @@ _WANTED = {
 }
 
 
+async def open_file_waiting(
+    context: FsContext, start: Dentry, path: bytes, flags: O, mode: int = 0, resolve: int = 0
+) -> File:
+    """As `open_file`, and sleeps until the other side of a FIFO is opened too (fifo(7))."""
+    try:
+        return open_file(context, start, path, flags, mode, resolve)
+    except MustWait as condition:
+        opening = condition.opening
+    return await opening()
+
+
 @retried
 def open_file(
     context: FsContext, start: Dentry, path: bytes, flags: O, mode: int = 0, resolve: int = 0
 ) -> File:
     """openat2(2): the open file description, whose one reference the caller owns.
 
-    O_CLOEXEC is the descriptor's and left to the caller, like O_NOCTTY. O_TMPFILE gives EOPNOTSUPP.
+    O_CLOEXEC is the descriptor's and left to the caller, like O_NOCTTY. O_TMPFILE gives EOPNOTSUPP. MustWait for
+    a FIFO: see open_file_waiting.
     """
     if O.PATH in flags:
         return _open_path(context, start, path, flags, resolve)

@@ -1,0 +1,67 @@
+"""What open regular files have in common: a position, and reading and writing there.
+
+Sources: lseek(2), read(2), write(2), pwrite(2).
+"""
+
+from typing import Final
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.fcntl import SEEK, O
+from aionoah.fs.file import File
+from aionoah.memory.buffer import Buffer
+
+MAX_OFFSET: Final = (1 << 63) - 1
+
+
+class RegularFile(File):
+    """A file with contents; a subclass gives `size`, `pread`, `_store` and what else it can do."""
+
+    is_seekable = True
+
+    def size(self) -> int:
+        """The present length in bytes."""
+        raise NotImplementedError
+
+    def _store(self, src: Buffer, offset: int) -> int:
+        """Write at an offset, whatever O_APPEND says."""
+        raise NotImplementedError
+
+    def read_nowait(self, dst: Buffer) -> int:
+        done = self.pread(dst, self.offset)
+        self.offset += done
+        return done
+
+    def write_nowait(self, src: Buffer) -> int:
+        if O.APPEND in self.flags:
+            self.offset = self.size()
+        done = self._store(src, self.offset)
+        self.offset += done
+        return done
+
+    def pwrite(self, src: Buffer, offset: int) -> int:
+        """With O_APPEND Linux appends, whatever the offset (pwrite(2), BUGS)."""
+        return self._store(src, self.size() if O.APPEND in self.flags else offset)
+
+    def seek(self, offset: int, whence: int) -> int:
+        """EINVAL for a position before the start, ENXIO for SEEK_DATA and SEEK_HOLE beyond the end."""
+        if whence == SEEK.CUR:
+            offset += self.offset
+        elif whence == SEEK.END:
+            offset += self.size()
+        elif whence in (SEEK.DATA, SEEK.HOLE):
+            offset = self._seek_extent(offset, whence)
+        elif whence != SEEK.SET:
+            raise LinuxError(Errno.EINVAL)
+        if offset < 0:
+            raise LinuxError(Errno.EINVAL)
+        if offset > MAX_OFFSET:
+            raise LinuxError(Errno.EOVERFLOW if whence == SEEK.SET else Errno.EINVAL)
+        self.offset = offset
+        return offset
+
+    def _seek_extent(self, offset: int, whence: int) -> int:
+        """Where the next data or hole begins: a file without known holes is all data."""
+        size = self.size()
+        if not 0 <= offset < size:
+            raise LinuxError(Errno.ENXIO)
+        return offset if whence == SEEK.DATA else size

@@ -1,0 +1,207 @@
+"""The file system in memory (Linux mm/shmem.c; tmpfs(5)).
+
+Permissions, sticky directories and read-only mounts are the path operations' business.
+"""
+
+import itertools
+from collections.abc import Iterator
+from time import time_ns
+from typing import Final
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.fcntl import RENAME, O
+from aionoah.abi.stat import DT, S, directory_type, makedev
+from aionoah.abi.statfs import MAGIC
+from aionoah.fs.directory import DirectoryFile
+from aionoah.fs.file import File
+from aionoah.fs.inode import DirectoryEntry, FileSystem, FileSystemStatus, Inode
+from aionoah.fs.path import Dentry
+from aionoah.fs.tmpfs_data import PAGE, Quota
+from aionoah.fs.tmpfs_inode import TmpInode, TmpRegular, TmpSpecial, TmpSymlink
+
+_DEFAULT_LIMIT: Final = 1 << 30  # bytes
+_DEFAULT_INODES: Final = 1 << 20
+_ENTRY_SIZE: Final = 20  # what an entry adds to the size of its directory (BOGO_DIRENT_SIZE)
+_minor_numbers: Final = itertools.count(0x40)  # of anonymous devices, as the kernel numbers them
+
+
+class TmpFileSystem(FileSystem):
+    """A tree in memory of at most `limit` bytes and `inode_limit` files."""
+
+    type_name = b"tmpfs"
+    is_ephemeral = True
+
+    def __init__(
+        self, *, limit: int = _DEFAULT_LIMIT, inode_limit: int = _DEFAULT_INODES, mode: int = 0o1777
+    ) -> None:
+        self.device = makedev(0, next(_minor_numbers))
+        self.quota = Quota(limit // PAGE)
+        self.inode_limit = inode_limit
+        self.inodes = 0
+        self._numbers = itertools.count(1)
+        self.root: TmpDirectory = TmpDirectory(self, S.IFDIR | mode, 0, 0)
+        self.root.parent = self.root
+
+    def new_number(self) -> int:
+        """An inode number. ENOSPC at the limit of inodes."""
+        if self.inodes >= self.inode_limit:
+            raise LinuxError(Errno.ENOSPC)
+        self.inodes += 1
+        return next(self._numbers)
+
+    def status(self) -> FileSystemStatus:
+        free = self.quota.free_pages
+        return FileSystemStatus(
+            MAGIC.TMPFS,
+            PAGE,
+            blocks=self.quota.limit_pages,
+            blocks_free=free,
+            blocks_available=free,
+            files=self.inode_limit,
+            files_free=max(0, self.inode_limit - self.inodes),
+        )
+
+    def release(self) -> None:
+        """Forget the tree; files that are still open live as long as they are."""
+        self.root.clear()
+
+
+class TmpDirectory(TmpInode):
+    """Names and inodes. A removed directory has no links left and takes no new entries: ENOENT."""
+
+    def __init__(self, filesystem: TmpFileSystem, mode: int, uid: int, gid: int) -> None:
+        super().__init__(filesystem, S.IFDIR | mode, uid, gid)
+        self.nlink = 2
+        self.parent: TmpDirectory = self
+        self.names: dict[bytes, TmpInode] = {}
+
+    def size(self) -> int:
+        return _ENTRY_SIZE * (2 + len(self.names))
+
+    def clear(self) -> None:
+        """Forget everything below, so that nothing is kept alive by a cycle."""
+        names, self.names = self.names, {}
+        for inode in names.values():
+            if isinstance(inode, TmpDirectory):
+                inode.clear()
+
+    def lookup(self, name: bytes) -> TmpInode:
+        try:
+            return self.names[name]
+        except KeyError:
+            raise LinuxError(Errno.ENOENT) from None
+
+    def open(self, flags: O, dentry: Dentry) -> File:
+        return DirectoryFile(flags, dentry)
+
+    def entries(self, cookie: int) -> Iterator[DirectoryEntry]:
+        self.accessed()
+        listing = [(b".", self.ino, int(DT.DIR)), (b"..", self.parent.ino, int(DT.DIR))]
+        listing += [(name, inode.ino, directory_type(inode.mode)) for name, inode in self.names.items()]
+        for position, (name, ino, kind) in enumerate(listing[cookie:], cookie + 1):
+            yield DirectoryEntry(ino, position, kind, name)
+
+    # -- adding -----------------------------------------------------------------------------------------
+
+    def _require_free(self, name: bytes) -> None:
+        if not self.nlink:
+            raise LinuxError(Errno.ENOENT)
+        if name in self.names:
+            raise LinuxError(Errno.EEXIST)
+
+    def _add(self, name: bytes, inode: TmpInode) -> None:
+        self.names[name] = inode
+        if isinstance(inode, TmpDirectory):
+            inode.parent = self
+            self.nlink += 1
+        self.modified()
+
+    def create(self, name: bytes, mode: int, uid: int, gid: int) -> TmpInode:
+        self._require_free(name)
+        made = TmpRegular(self.filesystem, mode, uid, gid)
+        self._add(name, made)
+        return made
+
+    def mkdir(self, name: bytes, mode: int, uid: int, gid: int) -> TmpInode:
+        self._require_free(name)
+        made = TmpDirectory(self.filesystem, mode, uid, gid)
+        self._add(name, made)
+        return made
+
+    def mknod(self, name: bytes, mode: int, rdev: int, uid: int, gid: int) -> TmpInode:
+        self._require_free(name)
+        made = TmpSpecial(self.filesystem, mode, uid, gid)
+        made.rdev = rdev
+        self._add(name, made)
+        return made
+
+    def symlink(self, name: bytes, target: bytes, uid: int, gid: int) -> TmpInode:
+        self._require_free(name)
+        made = TmpSymlink(self.filesystem, target, uid, gid)
+        self._add(name, made)
+        return made
+
+    def link(self, name: bytes, inode: Inode) -> None:
+        self._require_free(name)
+        if not isinstance(inode, TmpInode) or inode.filesystem is not self.filesystem:
+            raise LinuxError(Errno.EXDEV)
+        if not inode.nlink:
+            raise LinuxError(Errno.ENOENT)
+        inode.nlink += 1
+        inode.ctime_ns = time_ns()
+        self._add(name, inode)
+
+    # -- removing and moving ------------------------------------------------------------------------------
+
+    def unlink(self, name: bytes) -> None:
+        inode = self.lookup(name)
+        if isinstance(inode, TmpDirectory):
+            raise LinuxError(Errno.EISDIR)
+        self._remove(name)
+
+    def rmdir(self, name: bytes) -> None:
+        inode = self.lookup(name)
+        if not isinstance(inode, TmpDirectory):
+            raise LinuxError(Errno.ENOTDIR)
+        if inode.names:
+            raise LinuxError(Errno.ENOTEMPTY)
+        self._remove(name)
+
+    def _detach(self, name: bytes) -> TmpInode:
+        """Take an entry out without touching the inode's own count."""
+        inode = self.names.pop(name)
+        if isinstance(inode, TmpDirectory):
+            self.nlink -= 1
+        self.modified()
+        return inode
+
+    def _remove(self, name: bytes) -> None:
+        inode = self._detach(name)
+        inode.nlink -= 2 if isinstance(inode, TmpDirectory) else 1
+        inode.ctime_ns = time_ns()
+
+    def rename(self, name: bytes, directory: Inode, new_name: bytes, flags: int) -> None:
+        if not isinstance(directory, TmpDirectory) or directory.filesystem is not self.filesystem:
+            raise LinuxError(Errno.EXDEV)
+        if not directory.nlink:
+            raise LinuxError(Errno.ENOENT)
+        inode = self.lookup(name)
+        if flags & RENAME.EXCHANGE:
+            self._exchange(name, directory, new_name)
+            return
+        replaced = directory.names.get(new_name)
+        if replaced is not None:
+            if flags & RENAME.NOREPLACE:
+                raise LinuxError(Errno.EEXIST)
+            if replaced is inode:
+                return
+            (directory.rmdir if isinstance(inode, TmpDirectory) else directory.unlink)(new_name)
+        directory._add(new_name, self._detach(name))  # noqa: SLF001 - of the same class
+        inode.ctime_ns = time_ns()
+
+    def _exchange(self, name: bytes, directory: "TmpDirectory", new_name: bytes) -> None:
+        directory.lookup(new_name)
+        mine, theirs = self._detach(name), directory._detach(new_name)  # noqa: SLF001
+        self._add(name, theirs)
+        directory._add(new_name, mine)  # noqa: SLF001
+        mine.ctime_ns = theirs.ctime_ns = time_ns()

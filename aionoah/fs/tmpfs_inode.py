@@ -1,0 +1,216 @@
+"""Files in memory: what all inodes of tmpfs have, and every kind but directories (Linux mm/shmem.c)."""
+
+from time import time_ns
+from typing import TYPE_CHECKING, Final
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.fcntl import SEEK, O
+from aionoah.abi.stat import S
+from aionoah.abi.xattr import XATTR
+from aionoah.fs.file import File, HostMapping
+from aionoah.fs.inode import NOW, Attributes, Change, Inode, MustWait
+from aionoah.fs.path import Dentry
+from aionoah.fs.pipe import open_fifo
+from aionoah.fs.regular import MAX_OFFSET, RegularFile
+from aionoah.fs.tmpfs_data import PAGE, Contents
+from aionoah.memory.buffer import Buffer
+
+if TYPE_CHECKING:
+    from aionoah.fs.tmpfs import TmpFileSystem
+
+_DAY_NS: Final = 24 * 3600 * 1_000_000_000
+_XATTR_SPACES: Final = (b"user.", b"trusted.", b"security.")
+
+
+class TmpInode(Inode):
+    """What all kinds of files have."""
+
+    filesystem: "TmpFileSystem"
+
+    def __init__(self, filesystem: "TmpFileSystem", mode: int, uid: int, gid: int) -> None:
+        self.ino = filesystem.new_number()
+        self.filesystem = filesystem
+        self.mode = mode
+        self.uid = uid
+        self.gid = gid
+        self.nlink = 1
+        self.rdev = 0
+        self.btime_ns = self.atime_ns = self.mtime_ns = self.ctime_ns = time_ns()
+        self.xattrs: dict[bytes, bytes] = {}
+
+    def __del__(self) -> None:
+        if hasattr(self, "filesystem"):
+            self.filesystem.inodes -= 1
+
+    @property
+    def kind(self) -> int:
+        return self.mode & S.IFMT
+
+    def size(self) -> int:
+        return 0
+
+    def pages(self) -> int:
+        return 0
+
+    def attributes(self) -> Attributes:
+        return Attributes(
+            self.mode,
+            self.ino,
+            self.filesystem.device,
+            self.nlink,
+            self.uid,
+            self.gid,
+            self.rdev,
+            self.size(),
+            PAGE,
+            self.pages() * (PAGE // 512),
+            self.atime_ns,
+            self.mtime_ns,
+            self.ctime_ns,
+            self.btime_ns,
+        )
+
+    def modified(self) -> None:
+        self.mtime_ns = self.ctime_ns = time_ns()
+
+    def accessed(self) -> None:
+        """The rule of relatime (mount(8)): once after a change, and once a day."""
+        now = time_ns()
+        if self.atime_ns <= max(self.mtime_ns, self.ctime_ns) or self.atime_ns < now - _DAY_NS:
+            self.atime_ns = now
+
+    def change(self, change: Change) -> None:
+        now = time_ns()
+        if change.size is not None:
+            self.truncate(change.size)
+        if change.mode is not None:
+            self.mode = self.kind | change.mode
+        if change.uid is not None:
+            self.uid = change.uid
+        if change.gid is not None:
+            self.gid = change.gid
+        if change.atime_ns is not None:
+            self.atime_ns = now if change.atime_ns == NOW else change.atime_ns
+        if change.mtime_ns is not None:
+            self.mtime_ns = now if change.mtime_ns == NOW else change.mtime_ns
+        self.ctime_ns = now
+
+    def truncate(self, size: int) -> None:  # noqa: ARG002 - for regular files
+        raise LinuxError(Errno.EINVAL)
+
+    # -- extended attributes ----------------------------------------------------------------------------
+
+    def get_xattr(self, name: bytes) -> bytes:
+        _require_xattr_space(name)
+        if name not in self.xattrs:
+            raise LinuxError(Errno.ENODATA)
+        return self.xattrs[name]
+
+    def set_xattr(self, name: bytes, value: bytes, flags: int) -> None:
+        _require_xattr_space(name)
+        if flags & XATTR.CREATE and name in self.xattrs:
+            raise LinuxError(Errno.EEXIST)
+        if flags & XATTR.REPLACE and name not in self.xattrs:
+            raise LinuxError(Errno.ENODATA)
+        self.xattrs[name] = value
+        self.ctime_ns = time_ns()
+
+    def list_xattrs(self) -> list[bytes]:
+        return list(self.xattrs)
+
+    def remove_xattr(self, name: bytes) -> None:
+        self.get_xattr(name)
+        del self.xattrs[name]
+        self.ctime_ns = time_ns()
+
+
+def _require_xattr_space(name: bytes) -> None:
+    if not name.startswith(_XATTR_SPACES):
+        raise LinuxError(Errno.EOPNOTSUPP)
+
+
+class TmpSymlink(TmpInode):
+    def __init__(self, filesystem: "TmpFileSystem", target: bytes, uid: int, gid: int) -> None:
+        super().__init__(filesystem, S.IFLNK | 0o777, uid, gid)
+        self._target = target
+
+    def size(self) -> int:
+        return len(self._target)
+
+    def readlink(self) -> bytes:
+        self.accessed()
+        return self._target
+
+
+class TmpSpecial(TmpInode):
+    """A FIFO, socket or device node. Sockets and devices refuse to be opened: ENXIO."""
+
+    def open(self, flags: O, dentry: Dentry) -> File:
+        if self.kind != S.IFIFO:
+            raise LinuxError(Errno.ENXIO)
+        raise MustWait(lambda: open_fifo(self, flags, dentry))
+
+
+class TmpRegular(TmpInode):
+    def __init__(self, filesystem: "TmpFileSystem", mode: int, uid: int, gid: int) -> None:
+        super().__init__(filesystem, S.IFREG | mode, uid, gid)
+        self.contents = Contents(filesystem.quota)
+
+    def size(self) -> int:
+        return self.contents.size
+
+    def pages(self) -> int:
+        return self.contents.pages
+
+    def truncate(self, size: int) -> None:
+        self.contents.truncate(size)
+        self.modified()
+
+    def open(self, flags: O, dentry: Dentry) -> File:
+        return TmpFile(flags, dentry, self)
+
+
+class TmpFile(RegularFile):
+    """An open regular file."""
+
+    def __init__(self, flags: O, dentry: Dentry, inode: TmpRegular) -> None:
+        super().__init__(flags, dentry)
+        self._inode = inode
+        self._contents = inode.contents
+
+    def size(self) -> int:
+        return self._contents.size
+
+    def pread(self, dst: Buffer, offset: int) -> int:
+        if O.NOATIME not in self.flags:
+            self._inode.accessed()
+        return self._contents.read(dst, offset)
+
+    def _store(self, src: Buffer, offset: int) -> int:
+        done = self._contents.write(src, offset)
+        if done:
+            self._inode.modified()
+        return done
+
+    def _seek_extent(self, offset: int, whence: int) -> int:
+        if not 0 <= offset < self.size():
+            raise LinuxError(Errno.ENXIO)
+        found = self._contents.seek(offset, SEEK(whence))
+        if found < 0:
+            raise LinuxError(Errno.ENXIO)
+        return found
+
+    def truncate(self, length: int) -> None:
+        if not 0 <= length <= MAX_OFFSET:
+            raise LinuxError(Errno.EINVAL)
+        self._inode.truncate(length)
+
+    def allocate(self, mode: int, offset: int, length: int) -> None:
+        self._contents.allocate(mode, offset, length)
+        self._inode.modified()
+
+    def sync(self, *, data_only: bool) -> None:
+        """Nothing to do: memory is as stable as it gets."""
+
+    def mapping(self) -> HostMapping:
+        return HostMapping(self._contents.descriptor(), 0)
