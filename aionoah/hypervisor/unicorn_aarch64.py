@@ -3,7 +3,8 @@
 import struct
 from typing import Any, Final
 
-from unicorn import Uc, arm64_const, unicorn_const
+from unicorn import arm64_const, unicorn_const
+from unicorn.unicorn_py3.arch.arm64 import UcAArch64
 
 from aionoah.hypervisor.errors import HypervisorError
 from aionoah.hypervisor.protocols import ExceptionKind, GuestException
@@ -12,7 +13,6 @@ from aionoah.hypervisor.vectors import ARM_CLASSES
 
 _PC: Final = AARCH64_REGISTERS.index("pc")
 _PSTATE: Final = AARCH64_REGISTERS.index("pstate")
-_ALIASES: Final = {"x29": "X29", "x30": "X30", "sp": "SP", "pc": "PC", "pstate": "PSTATE"}
 
 _UDEF, _SVC, _PREFETCH_ABORT, _DATA_ABORT, _BKPT = 1, 2, 3, 4, 7  # QEMU's EXCP_* numbers
 _CLASSES: Final = {_UDEF: 0x00, _PREFETCH_ABORT: 0x22, _DATA_ABORT: 0x24, _BKPT: 0x3C}
@@ -51,7 +51,7 @@ class Aarch64Cpu:
     """The GuestCpu for aarch64."""
 
     architecture = "aarch64"
-    registers = AARCH64_REGISTERS
+    registers: tuple[str, ...] = AARCH64_REGISTERS
     end = 1 << 48
     impossible_address = GuestException(ExceptionKind.OTHER, 0, 0)
 
@@ -70,7 +70,7 @@ class Aarch64Cpu:
         target.illegal_instruction = _UDEF
 
     def open_engine(self) -> Any:  # noqa: ANN401
-        return Uc(unicorn_const.UC_ARCH_ARM64, unicorn_const.UC_MODE_ARM, arm64_const.UC_CPU_ARM64_A72)
+        return UcAArch64(unicorn_const.UC_ARCH_ARM64, unicorn_const.UC_MODE_ARM, arm64_const.UC_CPU_ARM64_A72)
 
     def user_mode_code(self) -> bytes:
         return _BRK_BACK_TO_BACK

@@ -3,7 +3,8 @@
 import struct
 from typing import Any, Final
 
-from unicorn import Uc, unicorn_const, x86_const
+from unicorn import unicorn_const, x86_const
+from unicorn.unicorn_py3.arch.intel import UcIntel
 
 from aionoah.hypervisor.protocols import ExceptionKind, GuestException
 from aionoah.hypervisor.registers import X86_64_REGISTERS
@@ -11,7 +12,7 @@ from aionoah.hypervisor.vectors import X86_VECTORS
 
 _RIP: Final = X86_64_REGISTERS.index("rip")
 _RFLAGS: Final = X86_64_REGISTERS.index("rflags")
-_USER_FLAGS: Final = 0x240DD5  # CF PF AF ZF SF TF DF OF AC ID: what POPF changes at CPL 3
+_USER_FLAGS: Final = 0x254DD5  # CF PF AF ZF SF TF DF OF NT RF AC ID: what a program may choose
 _ALWAYS_SET: Final = 0x202  # bit 1, and IF
 
 _EFER, _EFER_SCE = 0xC0000080, 1
@@ -43,7 +44,7 @@ class X86Cpu:
     """The GuestCpu for x86_64. Westmere is x86-64-v2 with AES; Unicorn has no AVX."""
 
     architecture = "x86_64"
-    registers = X86_64_REGISTERS
+    registers: tuple[str, ...] = X86_64_REGISTERS
     end = 0x7FFF_FFFF_F000
     impossible_address = GuestException(ExceptionKind.PROTECTION, _GENERAL_PROTECTION, 0)
 
@@ -60,9 +61,10 @@ class X86Cpu:
         target.end = self.end
         target.syscall_instruction = x86_const.UC_X86_INS_SYSCALL
         target.illegal_instruction = 6
+        target.saved_pc, target.saved_flags = X86_64_REGISTERS.index("rcx"), X86_64_REGISTERS.index("r11")
 
     def open_engine(self) -> Any:  # noqa: ANN401
-        return Uc(unicorn_const.UC_ARCH_X86, unicorn_const.UC_MODE_64, x86_const.UC_CPU_X86_WESTMERE)
+        return UcIntel(unicorn_const.UC_ARCH_X86, unicorn_const.UC_MODE_64, x86_const.UC_CPU_X86_WESTMERE)
 
     def user_mode_code(self) -> bytes:
         return _SYSRETQ + _UD2

@@ -276,9 +276,16 @@ static void complete_address(struct unicorn_vcpu *v) {
     v->fault_address &= m->architecture.address_mask;
 }
 
+static int syscall_exit(struct unicorn_vcpu *v) {
+    const struct unicorn_architecture *a = &v->space->machine->architecture;
+    if (a->saved_pc) v->registers[a->saved_pc] = v->registers[a->pc];
+    if (a->saved_flags) v->registers[a->saved_flags] = v->registers[a->flags];
+    return SYSCALL;
+}
+
 /* Why the engine came back, or NOTHING if it shall go on. */
 static int reason(struct unicorn_vcpu *v) {
-    if (v->exit) return v->exit;
+    if (v->exit) return v->exit == SYSCALL ? syscall_exit(v) : v->exit;
     if (v->error == UC_OK) return NOTHING; /* we stopped it, or the CPU waits for an interrupt (WFI) */
     if (v->error == UC_INSN_INVALID) {
         v->vector = v->space->machine->architecture.illegal_instruction;

@@ -26,6 +26,7 @@ struct unicorn_architecture {
     int syscall_instruction;              /* of UC_HOOK_INSN, or 0 where it is an interrupt */
     unsigned syscall_interrupt;           /* number of that interrupt */
     unsigned illegal_instruction;         /* vector that stands for an instruction the CPU does not have */
+    int saved_pc, saved_flags;            /* indices of the registers that the instruction overwrites; 0 = none */
 };
 
 struct unicorn_machine {
