@@ -1,0 +1,193 @@
+"""The command line: `aionoah run`, `aionoah doctor`, `aionoah syscalls`."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final, TextIO
+
+import click
+
+from aionoah.hypervisor.select import ARCHITECTURES, BACKENDS
+
+if TYPE_CHECKING:
+    from aionoah.linux import Linux, Mount
+    from aionoah.subprocess import Process
+
+_NOT_EXECUTABLE: Final = 126  # as shells have it
+_NOT_FOUND: Final = 127
+_FAILED: Final = 125  # aionoah itself, as docker has it
+_FORWARDED: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="aionoah")
+def main() -> None:
+    """Run unmodified Linux programs in a virtual machine that holds no kernel."""
+
+
+class _RunCommand(click.Command):
+    """Lets `--strace` stand alone: click would take the word behind it for its value."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        valued = {name for param in self.params for name in param.opts if isinstance(param, click.Option)}
+        words = iter(enumerate(list(args)))
+        for index, word in words:
+            if word == "--strace":
+                args[index] = "--strace=-"
+            elif word in valued - {"-h", "--help"}:
+                next(words, None)
+            elif word == "--" or not word.startswith("-"):
+                break
+        return super().parse_args(ctx, args)
+
+
+@main.command(cls=_RunCommand, context_settings={"allow_interspersed_args": False})
+@click.option("--root", metavar="DIR", default="/", help="Host directory that the program sees as /, read-only.")
+@click.option("-v", "--volume", metavar="HOST:GUEST[:ro]", multiple=True, help="Show a host path to the program.")
+@click.option("-e", "--env", metavar="K=V", multiple=True, help="Set an environment variable; K alone unsets it.")
+@click.option("-w", "--workdir", metavar="DIR", help="Working directory, as the program sees it.")
+@click.option("-u", "--user", metavar="UID[:GID]", help="User and group that the program runs as.")
+@click.option("--hypervisor", type=click.Choice(BACKENDS), default="auto", help="What runs the program's code.")
+@click.option("--arch", type=click.Choice(ARCHITECTURES), help="Architecture of the program; the host's if not given.")
+@click.option(
+    "--strace", metavar="FILE", is_flag=False, flag_value="-", help="Print every system call (--strace=FILE: to a file)."
+)
+@click.argument("command", metavar="[--] PROGRAM [ARG]...", nargs=-1, required=True, type=click.UNPROCESSED)
+def run(
+    *,
+    root: str,
+    volume: tuple[str, ...],
+    env: tuple[str, ...],
+    workdir: str | None,
+    user: str | None,
+    hypervisor: str,
+    arch: str | None,
+    strace: str | None,
+    command: tuple[str, ...],
+) -> None:
+    """Run PROGRAM with the caller's stdin, stdout and stderr, and exit with its status (128+N after signal N)."""
+    import uvloop  # noqa: PLC0415 - `--help` need not pay for it
+
+    from aionoah.linux import Linux  # noqa: PLC0415
+
+    uid, gid = _parse_user(user)
+    with _strace_file(strace) as log:
+        linux = Linux(
+            root, mounts=_parse_volumes(volume), hypervisor=hypervisor, architecture=arch, strace=log
+        )
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            status = runner.run(_run(linux, command, _environment(env), workdir, uid, gid))
+    sys.stdout.flush()
+    sys.exit(status)
+
+
+async def _run(
+    linux: "Linux", command: tuple[str, ...], env: dict[str, str], workdir: str | None, uid: int | None, gid: int | None
+) -> int:
+    from aionoah.hypervisor.errors import HypervisorError  # noqa: PLC0415
+
+    try:
+        async with linux:
+            try:
+                process = await linux.create_subprocess_exec(*command, env=env, cwd=workdir, user=uid, group=gid)
+            except OSError as error:
+                click.echo(f"aionoah: {error.strerror}", err=True)
+                return _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTABLE
+            with _forwarded_signals(process):
+                status = await process.wait()
+    except (HypervisorError, OSError) as error:
+        click.echo(f"aionoah: {error}", err=True)
+        return _FAILED
+    return status if status >= 0 else 128 - status
+
+
+@contextlib.contextmanager
+def _forwarded_signals(process: "Process") -> Iterator[None]:
+    """What is sent to us is meant for the program."""
+    loop = asyncio.get_running_loop()
+    numbers = [getattr(signal, name) for name in _FORWARDED]
+    for number in numbers:
+        loop.add_signal_handler(number, process.send_signal, number)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+@contextlib.contextmanager
+def _strace_file(name: str | None) -> Iterator[TextIO | None]:
+    if name is None:
+        yield None
+    elif name == "-":
+        yield sys.stderr
+    else:
+        try:
+            file = open(name, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - closed below
+        except OSError as error:
+            raise click.UsageError(f"{name} cannot be written: {error.strerror}.") from None
+        with file:
+            yield file
+
+
+def _environment(changes: tuple[str, ...]) -> dict[str, str]:
+    env = dict(os.environ)
+    for change in changes:
+        name, separator, value = change.partition("=")
+        if separator:
+            env[name] = value
+        else:
+            env.pop(name, None)
+    return env
+
+
+def _parse_volumes(volumes: tuple[str, ...]) -> "dict[str, Mount]":
+    from aionoah.linux import Mount  # noqa: PLC0415
+
+    mounts = {}
+    for volume in volumes:
+        host, separator, rest = volume.partition(":")
+        guest, _, mode = rest.partition(":")
+        if not separator or not guest.startswith("/") or mode not in {"", "ro", "rw"}:
+            raise click.UsageError(f"-v {volume}: write HOST:GUEST or HOST:GUEST:ro, with an absolute GUEST.")
+        if not os.path.lexists(host):
+            raise click.UsageError(f"-v {volume}: {host} does not exist.")
+        mounts[guest] = Mount(host, read_only=mode == "ro")
+    return mounts
+
+
+def _parse_user(user: str | None) -> tuple[int | None, int | None]:
+    if user is None:
+        return None, None
+    uid, _, gid = user.partition(":")
+    if not uid.isdecimal() or (gid and not gid.isdecimal()):
+        raise click.UsageError(f"-u {user}: write UID or UID:GID, in numbers.")
+    return int(uid), int(gid or uid)
+
+
+@main.command()
+def doctor() -> None:
+    """Say what works on this host, what it costs, and how to mend what does not work."""
+    from aionoah.doctor import examine  # noqa: PLC0415
+
+    sys.exit(0 if examine(click.echo) else 1)
+
+
+@main.command()
+@click.option("--arch", type=click.Choice(ARCHITECTURES), default="x86_64", help="Architecture of the numbers.")
+@click.option("--markdown", is_flag=True, help="Print a Markdown table.")
+def syscalls(*, arch: str, markdown: bool) -> None:
+    """Print which system calls are supported."""
+    from aionoah.abi.aarch64 import AARCH64  # noqa: PLC0415
+    from aionoah.abi.x86_64 import X86_64  # noqa: PLC0415
+    from aionoah.syscalls.support import render_markdown, render_text, support_table  # noqa: PLC0415
+
+    table = support_table(AARCH64 if arch == "aarch64" else X86_64)
+    click.echo(render_markdown(table) if markdown else render_text(table))
+
+
+if __name__ == "__main__":
+    main()
