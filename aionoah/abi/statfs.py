@@ -33,6 +33,7 @@ class MAGIC(Choice):
     DEVPTS = 0x1CD1
     EXT4 = 0xEF53
     FUSE = 0x65735546
+    HOSTFS = 0x00C0FFEE  # fs/hostfs of User-mode Linux
     HUGETLBFS = 0x958458F6
     ISOFS = 0x9660
     MQUEUE = 0x19800202

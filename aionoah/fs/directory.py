@@ -69,7 +69,7 @@ class DirectoryFile(File):
         return offset
 
     def sync(self, *, data_only: bool) -> None:
-        """Directories of the host are synced with the file system; there is nothing of ours to do."""
+        """Nothing to do, unless the file system overrides it."""
 
 
 class PathFile(File):

@@ -1,0 +1,310 @@
+"""A directory of the host as a file system.
+
+Directories are held as descriptors, everything else as an entry of one; see hostfs_inode for why nothing
+the host's other programs do to names can lead outside. Users and groups are the host's numbers.
+"""
+
+import os
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+from weakref import WeakValueDictionary
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.fcntl import O
+from aionoah.abi.stat import DT, S
+from aionoah.abi.statfs import MAGIC
+from aionoah.fs.directory import DirectoryFile
+from aionoah.fs.file import File
+from aionoah.fs.hostfs_inode import HostInode, HostNode, device_number, on_descriptor, stale
+from aionoah.fs.inode import DirectoryEntry, FileSystem, FileSystemStatus, Inode
+from aionoah.fs.path import Dentry
+from aionoah.host import platform
+from aionoah.host.errors import errno_of, host_errors, raise_linux_error
+
+_RECENT_DIRECTORIES: Final = 128  # kept open although nobody holds them
+
+
+class HostFileSystem(FileSystem):
+    """What is below a directory of the host, or a single file of it."""
+
+    type_name = b"hostfs"
+
+    def __init__(self, path: str | bytes) -> None:
+        """`path` is resolved by the host, once and now. LinuxError if it is not there."""
+        self._inodes: WeakValueDictionary[tuple[int, int], HostInode] = WeakValueDictionary()
+        self._recent: OrderedDict[HostDirectory, None] = OrderedDict()
+        self.guest_fifos: set[tuple[int, int]] = set()  # made through us: guests may open them
+        self.closed_devices = _process_devices()
+        with host_errors():
+            real = os.path.realpath(os.fsencode(path), strict=True)
+            status = os.lstat(real)
+            is_directory = status.st_mode & S.IFMT == S.IFDIR
+            parent, _, name = real.rpartition(b"/")
+            top = HostDirectory.at(self, real if is_directory else parent or b"/")
+        self._top = top
+        self.root: HostInode = top if is_directory else top.lookup(name)
+        self.device = device_number(status.st_dev)
+
+    def inode_for(self, directory: "HostDirectory", name: bytes, status: os.stat_result) -> HostInode:
+        """The inode of an entry; while somebody holds it, always the same object."""
+        known = self._inodes.get((status.st_dev, status.st_ino))
+        if known is None or known.kind != status.st_mode & S.IFMT:
+            kind = HostDirectory if status.st_mode & S.IFMT == S.IFDIR else HostNode
+            known = kind(self, directory, name, status)
+            self._inodes[known.identity] = known
+        elif known is not self._top:
+            known.found_at(directory, name, status)
+        if isinstance(known, HostDirectory):
+            self._used(known)
+        return known
+
+    def _used(self, directory: "HostDirectory") -> None:
+        recent = self._recent
+        recent[directory] = None
+        recent.move_to_end(directory)
+        if len(recent) > _RECENT_DIRECTORIES:
+            recent.popitem(last=False)
+
+    def status(self) -> FileSystemStatus:
+        with host_errors():
+            status = os.fstatvfs(self._top.descriptor())
+        unit = status.f_frsize or status.f_bsize
+        return FileSystemStatus(
+            MAGIC.HOSTFS,
+            unit,
+            status.f_blocks,
+            status.f_bfree,
+            status.f_bavail,
+            status.f_files,
+            status.f_ffree,
+            status.f_namemax,
+        )
+
+    def release(self) -> None:
+        """Close every directory. Files that are open stay so until they are closed."""
+        self._recent.clear()
+        for inode in list(self._inodes.values()):
+            if isinstance(inode, HostDirectory):
+                inode.close()
+        self._top.close()
+
+
+def _process_devices() -> frozenset[int]:
+    """The host's /proc shows this very process, its memory among the rest: its files stay closed."""
+    try:
+        return frozenset({Path("/proc").stat().st_dev} - {Path("/").stat().st_dev})
+    except OSError:
+        return frozenset()
+
+
+class HostDirectoryFile(DirectoryFile):
+    """An open directory whose fsync reaches the host."""
+
+    def __init__(self, flags: O, dentry: Dentry, directory: "HostDirectory") -> None:
+        super().__init__(flags, dentry)
+        self._directory = directory
+
+    def sync(self, *, data_only: bool) -> None:  # noqa: ARG002 - entries are all there is
+        self._directory.sync()
+
+
+class HostDirectory(HostInode):
+    """A directory of the host, with a descriptor that is opened when it is first needed."""
+
+    def __init__(
+        self,
+        filesystem: HostFileSystem,
+        directory: "HostDirectory | None",
+        name: bytes,
+        status: os.stat_result,
+    ) -> None:
+        super().__init__(filesystem, directory, name, status)
+        self._fd = -1
+
+    @classmethod
+    def at(cls, filesystem: HostFileSystem, path: bytes) -> "HostDirectory":
+        """The directory at a path of the host. OSError."""
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        made = cls(filesystem, None, b"", os.fstat(fd))
+        made._fd = fd
+        return made
+
+    def __del__(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def descriptor(self) -> int:
+        """Of this directory and no other: ESTALE if its name has come to mean something else."""
+        if self._fd < 0:
+            if self.directory is None:
+                raise LinuxError(Errno.EIO)  # unmounted
+            try:
+                fd = platform.path_open(self.name, self.directory.descriptor(), directory=True)
+            except OSError as error:
+                if errno_of(error) in (Errno.ENOTDIR, Errno.ELOOP):
+                    raise stale() from None
+                raise_linux_error(error)
+            self._fd = fd
+            try:
+                self.require_same(os.fstat(fd))
+            except LinuxError:
+                self.close()
+                raise
+        return self._fd
+
+    def status(self) -> os.stat_result:
+        with host_errors():
+            return os.fstat(self.descriptor())
+
+    @contextmanager
+    def pinned(self) -> Iterator[int]:
+        yield self.descriptor()
+
+    def lookup(self, name: bytes) -> HostInode:
+        try:
+            status = os.stat(name, dir_fd=self.descriptor(), follow_symlinks=False)
+        except OSError as error:
+            raise_linux_error(error)
+        return self.filesystem.inode_for(self, name, status)
+
+    def open(self, flags: O, dentry: Dentry) -> File:
+        return HostDirectoryFile(flags, dentry, self)
+
+    def sync(self) -> None:
+        """Make the entries stable; a descriptor of ours need not be good enough for fsync."""
+        with host_errors():
+            fd = self._open_readable()
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+
+    def _open_readable(self) -> int:
+        return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.descriptor())
+
+    def entries(self, cookie: int) -> Iterator[DirectoryEntry]:
+        parent = self.directory or self
+        listing = [
+            (self.identity[1], int(DT.DIR), b"."),
+            (parent.identity[1], int(DT.DIR), b".."),
+            *self._scan(),
+        ]
+        for position, (ino, kind, name) in enumerate(listing[cookie:], cookie + 1):
+            yield DirectoryEntry(ino, position, kind, name)
+
+    def _scan(self) -> list[tuple[int, int, bytes]]:
+        with host_errors():
+            fd = self._open_readable()
+            try:
+                with os.scandir(fd) as found:
+                    return [(each.inode(), _kind_of(each), os.fsencode(each.name)) for each in found]
+            finally:
+                os.close(fd)
+
+    # -- changes --------------------------------------------------------------------------------------------
+
+    def create(self, name: bytes, mode: int, uid: int, gid: int) -> Inode:
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with host_errors():
+            fd = os.open(name, flags, mode & 0o777, dir_fd=self.descriptor())
+        try:
+            with host_errors():
+                _settle(fd, mode, uid, gid)
+                made = self.filesystem.inode_for(self, name, os.fstat(fd))
+        except LinuxError:
+            os.close(fd)
+            raise
+        if isinstance(made, HostNode):
+            made.keep_spare(fd)
+        return made
+
+    def mkdir(self, name: bytes, mode: int, uid: int, gid: int) -> Inode:
+        with host_errors():
+            os.mkdir(name, mode & 0o777, dir_fd=self.descriptor())
+        return self._new_entry(name, mode, uid, gid)
+
+    def mknod(self, name: bytes, mode: int, rdev: int, uid: int, gid: int) -> Inode:  # noqa: ARG002
+        """FIFOs and sockets; EPERM for devices, since a guest's root is not the host's."""
+        kind = mode & S.IFMT
+        if kind not in (S.IFIFO, S.IFSOCK):
+            raise LinuxError(Errno.EPERM)
+        with host_errors():
+            os.mknod(name, kind | mode & 0o777, dir_fd=self.descriptor())
+        made = self._new_entry(name, mode & S.IALLUGO, uid, gid)
+        if kind == S.IFIFO:
+            self.filesystem.guest_fifos.add(made.identity)
+        return made
+
+    def symlink(self, name: bytes, target: bytes, uid: int, gid: int) -> Inode:
+        with host_errors():
+            os.symlink(target, name, dir_fd=self.descriptor())
+        return self._new_entry(name, None, uid, gid)
+
+    def _new_entry(self, name: bytes, mode: int | None, uid: int, gid: int) -> HostInode:
+        made = self.lookup(name)
+        with made.pinned() as fd, host_errors():
+            _settle(fd, mode, uid, gid)
+        return made
+
+    def link(self, name: bytes, inode: Inode) -> None:
+        if not isinstance(inode, HostNode) or inode.filesystem is not self.filesystem:
+            raise LinuxError(Errno.EXDEV)
+        inode.status()  # ESTALE if it has moved
+        with host_errors():
+            os.link(
+                inode.name,
+                name,
+                src_dir_fd=inode.directory.descriptor(),
+                dst_dir_fd=self.descriptor(),
+                follow_symlinks=False,
+            )
+
+    def unlink(self, name: bytes) -> None:
+        with host_errors():
+            os.unlink(name, dir_fd=self.descriptor())
+
+    def rmdir(self, name: bytes) -> None:
+        with host_errors():
+            os.rmdir(name, dir_fd=self.descriptor())
+
+    def rename(self, name: bytes, directory: Inode, new_name: bytes, flags: int) -> None:
+        if not isinstance(directory, HostDirectory) or directory.filesystem is not self.filesystem:
+            raise LinuxError(Errno.EXDEV)
+        with host_errors():
+            platform.rename(self.descriptor(), name, directory.descriptor(), new_name, flags)
+        for parent, moved in ((directory, new_name), (self, name)):
+            try:
+                parent.lookup(moved)  # so that the inode knows its new place
+            except LinuxError:
+                continue
+
+
+def _settle(fd: int, mode: int | None, uid: int, gid: int) -> None:
+    """Give a new file the owner and mode that the guest wants, as far as the host lets us.
+
+    Without privilege on the host everything belongs to the user that runs us.
+    """
+    status = os.fstat(fd)
+    if (status.st_uid, status.st_gid) != (uid, gid) and os.geteuid() == 0:
+        on_descriptor(fd, lambda file: os.chown(file, uid, gid))
+        status = os.fstat(fd)
+    if mode is not None and status.st_mode & S.IALLUGO != mode & S.IALLUGO:
+        on_descriptor(fd, lambda file: os.chmod(file, mode & S.IALLUGO))  # noqa: PTH101 - takes descriptors
+
+
+def _kind_of(entry: os.DirEntry[str]) -> int:
+    """DT_*; what readdir says of the rest, Python does not tell."""
+    if entry.is_symlink():
+        return DT.LNK
+    if entry.is_dir(follow_symlinks=False):
+        return DT.DIR
+    if entry.is_file(follow_symlinks=False):
+        return DT.REG
+    return DT.UNKNOWN

@@ -1,0 +1,80 @@
+"""Open regular files of the host."""
+
+import fcntl
+import os
+from typing import TYPE_CHECKING
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.fcntl import O
+from aionoah.fs.file import HostMapping
+from aionoah.fs.host_io import read_at, write_at
+from aionoah.fs.inode import Attributes
+from aionoah.fs.path import Dentry
+from aionoah.fs.regular import RegularFile
+from aionoah.host import platform
+from aionoah.host.errors import host_errors
+from aionoah.memory.buffer import Buffer
+
+if TYPE_CHECKING:
+    from aionoah.fs.hostfs_inode import HostNode
+
+
+class HostFile(RegularFile):
+    """A file of the host, read and written at our own position: the host's stays unused."""
+
+    def __init__(self, flags: O, dentry: Dentry, node: "HostNode", fd: int) -> None:
+        super().__init__(flags, dentry)
+        self.fd = fd
+        self._node = node
+        self._host_appends = False
+
+    def release(self) -> None:
+        self._node.closed(self.fd)
+        os.close(self.fd)
+
+    def attributes(self) -> Attributes:
+        return self._node.attributes()
+
+    def size(self) -> int:
+        with host_errors():
+            return os.fstat(self.fd).st_size
+
+    def pread(self, dst: Buffer, offset: int) -> int:
+        return read_at(self.fd, dst, offset)
+
+    def _store(self, src: Buffer, offset: int) -> int:
+        if self._host_appends != (O.APPEND in self.flags):
+            self._set_appending()
+        return write_at(self.fd, src, offset)
+
+    def _set_appending(self) -> None:
+        """Let the host append too, so that no other program's line is overwritten."""
+        self._host_appends = not self._host_appends
+        with host_errors():
+            present = fcntl.fcntl(self.fd, fcntl.F_GETFL)
+            wanted = present | os.O_APPEND if self._host_appends else present & ~os.O_APPEND
+            fcntl.fcntl(self.fd, fcntl.F_SETFL, wanted)
+
+    def _seek_extent(self, offset: int, whence: int) -> int:
+        if offset < 0:
+            raise LinuxError(Errno.ENXIO)
+        with host_errors():
+            return os.lseek(self.fd, offset, platform.host_whence(whence))
+
+    def truncate(self, length: int) -> None:
+        with host_errors():
+            os.ftruncate(self.fd, length)
+
+    def allocate(self, mode: int, offset: int, length: int) -> None:
+        with host_errors():
+            platform.fallocate(self.fd, mode, offset, length)
+
+    def sync(self, *, data_only: bool) -> None:
+        with host_errors():
+            if data_only and hasattr(os, "fdatasync"):
+                os.fdatasync(self.fd)
+            else:
+                os.fsync(self.fd)
+
+    def mapping(self) -> HostMapping:
+        return HostMapping(self.fd, 0)

@@ -1,0 +1,295 @@
+"""Inodes of the host's files: what directories and other files have in common, and the others.
+
+No path of the host is ever resolved: every host call names one component below a directory descriptor and
+follows nothing. A name may come to mean another file between two calls; so what a call finds is
+compared by device and inode number with what the walk had found, and ESTALE starts the walk again.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import time_ns
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.fcntl import O
+from aionoah.abi.stat import S, makedev
+from aionoah.fs.file import File
+from aionoah.fs.hostfs_file import HostFile
+from aionoah.fs.inode import NOW, Attributes, Change, Inode, MustWait
+from aionoah.fs.path import Dentry
+from aionoah.fs.pipe import open_fifo
+from aionoah.host import platform
+from aionoah.host.errors import errno_of, host_errors, raise_linux_error
+
+if TYPE_CHECKING:
+    from aionoah.fs.hostfs import HostDirectory, HostFileSystem
+
+T = TypeVar("T")
+_USER_XATTRS: Final = b"user."  # the only ones that guests may change on the host
+
+
+def device_number(device: int) -> int:
+    """The host's st_dev in Linux's 64-bit form."""
+    return makedev(os.major(device), os.minor(device))
+
+
+def attributes_of(status: os.stat_result) -> Attributes:
+    return Attributes(
+        status.st_mode,
+        status.st_ino,
+        device_number(status.st_dev),
+        status.st_nlink,
+        status.st_uid,
+        status.st_gid,
+        device_number(status.st_rdev) if status.st_rdev else 0,
+        status.st_size,
+        status.st_blksize,
+        status.st_blocks,
+        status.st_atime_ns,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+        platform.birth_time_ns(status),
+    )
+
+
+def stale() -> LinuxError:
+    """The name means another file by now: walk again."""
+    return LinuxError(Errno.ESTALE)
+
+
+class HostInode(Inode):
+    """A file of the host, known by device and inode number."""
+
+    filesystem: "HostFileSystem"
+
+    def __init__(
+        self,
+        filesystem: "HostFileSystem",
+        directory: "HostDirectory | None",
+        name: bytes,
+        status: os.stat_result,
+    ) -> None:
+        self.filesystem = filesystem
+        self.identity = (status.st_dev, status.st_ino)
+        self.directory = directory  # None for the root of the file system
+        self.name = name
+        self.seen = status  # by the latest lookup
+        self._kind = status.st_mode & S.IFMT
+
+    @property
+    def kind(self) -> int:
+        return self._kind
+
+    def found_at(self, directory: "HostDirectory", name: bytes, status: os.stat_result) -> None:
+        """A lookup has found it, maybe at a new place."""
+        self.directory = directory
+        self.name = name
+        self.seen = status
+
+    def attributes(self) -> Attributes:
+        return attributes_of(self.status())
+
+    def looked_up_attributes(self) -> Attributes:
+        return attributes_of(self.seen)
+
+    def status(self) -> os.stat_result:
+        raise NotImplementedError
+
+    def require_same(self, status: os.stat_result) -> os.stat_result:
+        if (status.st_dev, status.st_ino) != self.identity:
+            raise stale()
+        return status
+
+    @contextmanager
+    def pinned(self) -> Iterator[int]:
+        """A descriptor that surely names this file, maybe without any right to its data."""
+        raise NotImplementedError
+        yield
+
+    # -- changes ----------------------------------------------------------------------------------------
+
+    def change(self, change: Change) -> None:
+        if change.size is not None:
+            self.resize(change.size)
+        with self.pinned() as fd, host_errors():
+            if change.uid is not None or change.gid is not None:
+                uid = -1 if change.uid is None else change.uid
+                gid = -1 if change.gid is None else change.gid
+                on_descriptor(fd, lambda file: os.chown(file, uid, gid))
+            if change.mode is not None:
+                mode = change.mode
+                on_descriptor(fd, lambda file: os.chmod(file, mode))  # noqa: PTH101 - takes descriptors
+            if change.atime_ns is not None or change.mtime_ns is not None:
+                _set_times(fd, change)
+
+    def resize(self, size: int) -> None:  # noqa: ARG002 - for regular files
+        raise LinuxError(Errno.EINVAL)
+
+    # -- extended attributes ------------------------------------------------------------------------------
+
+    def get_xattr(self, name: bytes) -> bytes:
+        if not hasattr(os, "getxattr"):
+            raise LinuxError(Errno.EOPNOTSUPP)
+        with self.pinned() as fd, host_errors():
+            return on_descriptor(fd, lambda file: os.getxattr(file, name))
+
+    def set_xattr(self, name: bytes, value: bytes, flags: int) -> None:
+        self._require_changeable(name)
+        with self.pinned() as fd, host_errors():
+            on_descriptor(fd, lambda file: os.setxattr(file, name, value, flags))
+
+    def list_xattrs(self) -> list[bytes]:
+        if not hasattr(os, "listxattr"):
+            raise LinuxError(Errno.EOPNOTSUPP)
+        with self.pinned() as fd, host_errors():
+            return [os.fsencode(name) for name in on_descriptor(fd, os.listxattr)]
+
+    def remove_xattr(self, name: bytes) -> None:
+        self._require_changeable(name)
+        with self.pinned() as fd, host_errors():
+            on_descriptor(fd, lambda file: os.removexattr(file, name))
+
+    @staticmethod
+    def _require_changeable(name: bytes) -> None:
+        """Security attributes and access control lists of the host are not the guests' to change."""
+        if not hasattr(os, "setxattr"):
+            raise LinuxError(Errno.EOPNOTSUPP)
+        if not name.startswith(_USER_XATTRS):
+            raise LinuxError(Errno.EPERM)
+
+
+def on_descriptor(fd: int, call: Callable[[int | str], T]) -> T:
+    """Do something to the file of a descriptor. Linux refuses with EBADF for those made with O_PATH, and
+    does it through their name in /proc.
+    """
+    try:
+        return call(fd)
+    except OSError as error:
+        if errno_of(error) is not Errno.EBADF:
+            raise
+    return call(f"/proc/self/fd/{fd}")
+
+
+def _set_times(fd: int, change: Change) -> None:
+    if change.atime_ns == change.mtime_ns == NOW:
+        on_descriptor(fd, os.utime)  # allowed for whoever may write, where explicit times are for the owner
+        return
+    status = os.fstat(fd)
+    now = time_ns()
+
+    def chosen(wanted: int | None, present: int) -> int:
+        return present if wanted is None else now if wanted == NOW else wanted
+
+    times = (chosen(change.atime_ns, status.st_atime_ns), chosen(change.mtime_ns, status.st_mtime_ns))
+    on_descriptor(fd, lambda file: os.utime(file, ns=times))
+
+
+class HostNode(HostInode):
+    """Anything but a directory: an entry of a directory, and the descriptors that are open on it."""
+
+    directory: "HostDirectory"
+
+    def __init__(
+        self,
+        filesystem: "HostFileSystem",
+        directory: "HostDirectory",
+        name: bytes,
+        status: os.stat_result,
+    ) -> None:
+        super().__init__(filesystem, directory, name, status)
+        self._open: list[int] = []  # host descriptors of open files
+        self._spare = -1  # of a file just made, for whoever opens it
+
+    def __del__(self) -> None:
+        if self._spare >= 0:
+            os.close(self._spare)
+
+    def status(self) -> os.stat_result:
+        with host_errors():
+            if self._open:
+                return os.fstat(self._open[-1])
+            found = os.stat(self.name, dir_fd=self.directory.descriptor(), follow_symlinks=False)
+        return self.require_same(found)
+
+    @contextmanager
+    def pinned(self) -> Iterator[int]:
+        if self._open:
+            yield self._open[-1]
+            return
+        with host_errors():
+            fd = platform.path_open(self.name, self.directory.descriptor(), directory=False)
+        try:
+            self.require_same(os.fstat(fd))
+            yield fd
+        finally:
+            os.close(fd)
+
+    def readlink(self) -> bytes:
+        if self._kind != S.IFLNK:
+            raise LinuxError(Errno.EINVAL)
+        try:
+            return os.readlink(self.name, dir_fd=self.directory.descriptor())
+        except OSError as error:
+            if errno_of(error) is Errno.EINVAL:
+                raise stale() from None  # no link any more
+            raise_linux_error(error)
+
+    def resize(self, size: int) -> None:
+        fd = self._open_host(os.O_WRONLY)
+        try:
+            with host_errors():
+                os.ftruncate(fd, size)
+        finally:
+            os.close(fd)
+
+    # -- opening ------------------------------------------------------------------------------------------
+
+    def open(self, flags: O, dentry: Dentry) -> File:
+        """EACCES for devices, ENXIO for sockets and for FIFOs that no guest has made: the host's programs
+        are behind those.
+        """
+        if self._kind == S.IFIFO and self.identity in self.filesystem.guest_fifos:
+            raise MustWait(lambda: open_fifo(self, flags, dentry))
+        if self._kind in (S.IFCHR, S.IFBLK) or self.identity[0] in self.filesystem.closed_devices:
+            raise LinuxError(Errno.EACCES)
+        if self._kind != S.IFREG:
+            raise LinuxError(Errno.ENXIO)
+        fd, self._spare = self._spare, -1
+        if fd < 0:
+            fd = self._open_host(platform.host_open_flags(_access(flags) | flags & (O.SYNC | O.DSYNC)))
+        self._open.append(fd)
+        return HostFile(flags, dentry, self, fd)
+
+    def _open_host(self, host_flags: int) -> int:
+        """Open the regular file that the walk has found and no other. O_NONBLOCK: what another program
+        puts in its place must not make us wait.
+        """
+        host_flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+        try:
+            fd = os.open(self.name, host_flags, dir_fd=self.directory.descriptor())
+        except OSError as error:
+            if errno_of(error) in (Errno.ELOOP, Errno.ENXIO, Errno.EISDIR):
+                raise stale() from None
+            raise_linux_error(error)
+        status = os.fstat(fd)
+        if (status.st_dev, status.st_ino) != self.identity:
+            os.close(fd)
+            raise stale()
+        return fd
+
+    def keep_spare(self, fd: int) -> None:
+        """The read-write descriptor that made this file: opening it anew could fail for its mode."""
+        if self._spare >= 0:
+            os.close(self._spare)
+        self._spare = fd
+
+    def closed(self, fd: int) -> None:
+        """A file that was opened here is closed."""
+        self._open.remove(fd)
+
+
+def _access(flags: O) -> int:
+    """Mode 3, which allows neither reading nor writing, opens for reading: all hosts have that."""
+    mode = flags & O.ACCMODE
+    return O.RDONLY if mode == O.ACCMODE else mode
