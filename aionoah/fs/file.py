@@ -13,7 +13,7 @@ from aionoah.host.waiting import Source, sleep_on
 from aionoah.memory.buffer import Buffer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from aionoah.fs.inode import Attributes, DirectoryEntry, FileSystemStatus, Inode
     from aionoah.fs.path import Dentry
@@ -49,6 +49,7 @@ class File:
     """One open file description; descriptors, dup and fork share it by reference."""
 
     is_seekable = False
+    on_release: "Callable[[File], None] | None" = None  # called once before `release`: gives locks back
     is_stream = False  # pipes and the like: a blocking write goes on until all is written
 
     def __init__(self, flags: O, dentry: "Dentry | None" = None) -> None:
@@ -67,6 +68,8 @@ class File:
         """Give a reference back; the last one releases the file."""
         self._references -= 1
         if self._references == 0:
+            if self.on_release is not None:
+                self.on_release(self)
             self.release()
 
     def release(self) -> None:

@@ -19,7 +19,7 @@ class DescriptorTable:
     that cannot find them.
     """
 
-    __slots__ = ("_close_on_exec", "_files", "_limit", "_path_files", "_taken", "_users")
+    __slots__ = ("_close_on_exec", "_files", "_limit", "_path_files", "_taken", "_users", "on_close")
 
     def __init__(self, limit: Callable[[], int]) -> None:
         """`limit` gives the present soft RLIMIT_NOFILE: numbers at and above it are not given out."""
@@ -29,6 +29,8 @@ class DescriptorTable:
         self._close_on_exec: set[int] = set()
         self._taken = 0  # bit per number that is open or reserved; a scan for a free one is one int operation
         self._users = 1
+        self.on_close: Callable[[DescriptorTable, File], None] | None = None
+        """Called with each file that is about to be closed, whatever closes it: record locks end then."""
 
     # -- looking up -----------------------------------------------------------------------------------
 
@@ -134,7 +136,7 @@ class DescriptorTable:
         self._taken |= 1 << new
         self._store(new, file, cloexec=cloexec)
         if old is not None:
-            old.drop()
+            self._drop(old)
         return new
 
     # -- flags ----------------------------------------------------------------------------------------
@@ -158,6 +160,11 @@ class DescriptorTable:
         if file is None:
             raise LinuxError(Errno.EBADF)
         self._taken &= ~(1 << fd)
+        self._drop(file)
+
+    def _drop(self, file: File) -> None:
+        if self.on_close is not None:
+            self.on_close(self, file)
         file.drop()
 
     def _remove(self, fd: int) -> File | None:

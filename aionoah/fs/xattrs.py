@@ -1,0 +1,51 @@
+"""Who may use which extended attribute: xattr(7); Linux fs/xattr.c (xattr_permission)."""
+
+from typing import Protocol
+
+from aionoah.abi.capability import CAP
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.fcntl import ACCESS
+from aionoah.abi.stat import S, is_directory, is_regular
+from aionoah.abi.xattr import (
+    XATTR_SECURITY_PREFIX,
+    XATTR_SYSTEM_PREFIX,
+    XATTR_TRUSTED_PREFIX,
+    XATTR_USER_PREFIX,
+)
+from aionoah.fs.context import FsContext
+from aionoah.fs.path import Dentry
+from aionoah.fs.permissions import require
+
+
+class Capable(Protocol):
+    """What is asked of credentials."""
+
+    def has_capability(self, capability: int) -> bool: ...
+
+
+def require_xattr(context: FsContext, who: Capable, place: Dentry, name: bytes, *, write: bool) -> None:
+    """EROFS, EACCES; EPERM where an attribute cannot be written, ENODATA where it cannot be read."""
+    if write:
+        place.mount.require_writable()
+    if name.startswith((XATTR_SECURITY_PREFIX, XATTR_SYSTEM_PREFIX)):
+        return
+    refusal = Errno.EPERM if write else Errno.ENODATA
+    attributes = place.inode.attributes()
+    if name.startswith(XATTR_TRUSTED_PREFIX):
+        if not who.has_capability(CAP.SYS_ADMIN):
+            raise LinuxError(refusal)
+        return
+    if name.startswith(XATTR_USER_PREFIX):
+        if not is_regular(attributes.mode) and not is_directory(attributes.mode):
+            raise LinuxError(refusal)
+        is_sticky = is_directory(attributes.mode) and attributes.mode & S.ISVTX
+        if write and is_sticky and not context.identity.may_act_as(attributes.uid):
+            raise LinuxError(Errno.EPERM)
+    require(attributes, context.identity, ACCESS.W if write else ACCESS.R)
+
+
+def visible_names(who: Capable, names: list[bytes]) -> list[bytes]:
+    """What listxattr shows: trusted attributes to the privileged only."""
+    if who.has_capability(CAP.SYS_ADMIN):
+        return names
+    return [name for name in names if not name.startswith(XATTR_TRUSTED_PREFIX)]

@@ -1,0 +1,34 @@
+"""May the caller use a file: access(2); Linux fs/open.c (do_faccessat)."""
+
+from typing import TYPE_CHECKING, Final
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.fcntl import ACCESS, AT
+from aionoah.fs import operations
+from aionoah.syscalls.arguments import DirFd, Path
+from aionoah.syscalls.paths import WORKING_DIRECTORY, locate
+from aionoah.syscalls.registry import syscall
+
+if TYPE_CHECKING:
+    from aionoah.process.task import Task
+
+_VALID_FLAGS: Final = AT.EACCESS | AT.SYMLINK_NOFOLLOW | AT.EMPTY_PATH
+
+
+@syscall
+def access(task: "Task", pathname: Path, mode: ACCESS) -> None:
+    faccessat2(task, WORKING_DIRECTORY, pathname, mode, AT(0))
+
+
+@syscall
+def faccessat(task: "Task", dirfd: DirFd, pathname: Path, mode: ACCESS) -> None:
+    faccessat2(task, dirfd, pathname, mode, AT(0))
+
+
+@syscall
+def faccessat2(task: "Task", dirfd: DirFd, pathname: Path, mode: ACCESS, flags: AT) -> None:
+    if mode.outside(ACCESS.R | ACCESS.W | ACCESS.X) or flags.outside(_VALID_FLAGS):
+        raise LinuxError(Errno.EINVAL)
+
+    place = locate(task, dirfd, pathname, flags)
+    operations.access(task.fs, place, mode, real=AT.EACCESS not in flags)

@@ -1,0 +1,123 @@
+"""Making and listing directories, and which one is whose: mkdir, mknod, getdents, chdir, chroot.
+
+Sources: mkdir(2), mknod(2), getdents(2), getcwd(2), chdir(2), chroot(2), umask(2); Linux fs/readdir.c, fs/d_path.c.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from aionoah.abi.capability import CAP
+from aionoah.abi.dirent import pack_dirent, pack_dirent64
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.stat import S, makedev
+from aionoah.fs import operations
+from aionoah.fs.file import File
+from aionoah.syscalls.arguments import Addr, DirFd, Fd, Mode, Path, Size, UInt
+from aionoah.syscalls.paths import WORKING_DIRECTORY, base, locate, own_place
+from aionoah.syscalls.registry import syscall
+
+if TYPE_CHECKING:
+    from aionoah.process.task import Task
+
+
+# -- making -------------------------------------------------------------------------------------------
+
+
+@syscall
+def mkdir(task: "Task", pathname: Path, mode: Mode) -> None:
+    mkdirat(task, WORKING_DIRECTORY, pathname, mode)
+
+
+@syscall
+def mkdirat(task: "Task", dirfd: DirFd, pathname: Path, mode: Mode) -> None:
+    operations.mkdir(task.fs, base(task, dirfd, pathname), pathname, mode)
+
+
+@syscall
+def mknod(task: "Task", pathname: Path, mode: Mode, dev: UInt) -> None:
+    mknodat(task, WORKING_DIRECTORY, pathname, mode, dev)
+
+
+@syscall
+def mknodat(task: "Task", dirfd: DirFd, pathname: Path, mode: Mode, dev: UInt) -> None:
+    """The device number of a call has 32 bits: twelve of the major one amid twenty of the minor."""
+    device = makedev(dev >> 8 & 0xFFF, dev & 0xFF | dev >> 12 & 0xFFF00)
+    operations.mknod(task.fs, base(task, dirfd, pathname), pathname, mode, device)
+
+
+@syscall
+def umask(task: "Task", mask: Mode) -> int:
+    old = task.fs.umask
+    task.fs.umask = mask & S.IRWXUGO
+    return old
+
+
+# -- listing ------------------------------------------------------------------------------------------
+
+
+@syscall
+def getdents(task: "Task", fd: Fd, dirp: Addr, count: UInt) -> int:
+    return _list(task, task.files[fd], dirp, count, pack_dirent)
+
+
+@syscall
+def getdents64(task: "Task", fd: Fd, dirp: Addr, count: UInt) -> int:
+    return _list(task, task.files[fd], dirp, count, pack_dirent64)
+
+
+def _list(task: "Task", file: File, address: int, room: int, pack: Callable[..., bytes]) -> int:
+    """As many whole entries as there is room for. EINVAL if there is none for the first."""
+    packed: list[bytes] = []
+    before, used = file.offset, 0
+    for entry in file.entries():
+        record = pack(entry.ino, entry.cookie, entry.kind, entry.name)
+        if used + len(record) > room:
+            if not packed:
+                raise LinuxError(Errno.EINVAL)
+            break
+        packed.append(record)
+        used += len(record)
+    try:
+        task.memory.write(address, b"".join(packed))
+    except LinuxError:
+        file.offset = before
+        raise
+    return used
+
+
+# -- root and working directory -------------------------------------------------------------------------
+
+
+@syscall
+def getcwd(task: "Task", buf: Addr, size: Size) -> int:
+    """The length with the NUL. ENOENT once the directory has been removed."""
+    if task.fs.cwd.is_deleted:
+        raise LinuxError(Errno.ENOENT)
+    path = operations.path_of(task.fs.cwd, task.fs.root) + b"\0"
+    if len(path) > size:
+        raise LinuxError(Errno.ERANGE)
+    task.memory.write(buf, path)
+    return len(path)
+
+
+@syscall
+def chdir(task: "Task", path: Path) -> None:
+    place = locate(task, WORKING_DIRECTORY, path)
+    operations.require_enterable(task.fs, place)
+    task.fs.cwd = place
+
+
+@syscall
+def fchdir(task: "Task", fd: Fd) -> None:
+    task.files.get(fd, allow_path=True)  # WORKING_DIRECTORY is no descriptor here
+    place = own_place(task, fd)
+    operations.require_enterable(task.fs, place)
+    task.fs.cwd = place
+
+
+@syscall
+def chroot(task: "Task", path: Path) -> None:
+    place = locate(task, WORKING_DIRECTORY, path)
+    operations.require_enterable(task.fs, place)
+    task.credentials.require(CAP.SYS_CHROOT)
+    task.fs.root = place

@@ -1,0 +1,113 @@
+"""fcntl: descriptors, status flags, pipe sizes, seals. Record locks are in locks.py.
+
+Sources: fcntl(2); Linux fs/fcntl.c.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from aionoah.abi.capability import CAP
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.fcntl import FD, LCK, F, O
+from aionoah.fs.file import File
+from aionoah.fs.memfd import MemoryFile
+from aionoah.fs.pipe import PipeEnd
+from aionoah.syscalls.arguments import Fd, ULong
+from aionoah.syscalls.locks import get_lock, set_lock, wait_for_lock
+from aionoah.syscalls.registry import syscall
+
+if TYPE_CHECKING:
+    from aionoah.process.task import Task
+
+_SETTABLE: Final = O.APPEND | O.NONBLOCK | O.DIRECT | O.NOATIME
+_NOT_STATUS: Final = O.CREAT | O.EXCL | O.NOCTTY | O.TRUNC | O.CLOEXEC
+_ON_PATH_FILES: Final = (F.DUPFD, F.DUPFD_CLOEXEC, F.DUPFD_QUERY, F.GETFD, F.SETFD, F.GETFL)
+_LOCKING: Final = {
+    F.SETLK: (set_lock, False),
+    F.OFD_SETLK: (set_lock, True),
+    F.GETLK: (get_lock, False),
+    F.OFD_GETLK: (get_lock, True),
+}
+
+
+@syscall(
+    partial="Owners, signals, leases, notifications and hints are refused with EINVAL; F_SETLKW finds no "
+    "deadlocks; locks hold between guests, not against the host's programs."
+)
+async def fcntl(task: "Task", fd: Fd, cmd: F, arg: ULong) -> int:
+    file = task.files.get(fd, allow_path=cmd in _ON_PATH_FILES)
+    if cmd in _LOCKING:
+        operation, is_of_description = _LOCKING[cmd]
+        operation(task, file, arg, of_description=is_of_description)
+        return 0
+    if cmd in (F.SETLKW, F.OFD_SETLKW):
+        await wait_for_lock(task, fd, file, arg, of_description=cmd == F.OFD_SETLKW)
+        return 0
+    return _control(task, fd, file, cmd, arg)
+
+
+def _control(task: "Task", fd: int, file: File, cmd: int, arg: int) -> int:
+    match cmd:
+        case F.DUPFD | F.DUPFD_CLOEXEC | F.DUPFD_QUERY | F.GETFD | F.SETFD:
+            return _descriptor(task, fd, file, cmd, arg)
+        case F.GETFL:
+            return task.architecture.guest_open_flags(file.flags & ~_NOT_STATUS)
+        case F.SETFL:
+            _set_status(task, file, task.architecture.open_flags(arg & 0xFFFF_FFFF))
+        case F.GETPIPE_SZ | F.SETPIPE_SZ:
+            return _pipe_size(task, file, cmd, arg)
+        case F.GET_SEALS | F.ADD_SEALS:
+            return _seals(file, cmd, arg)
+        case F.GETOWN | F.GETSIG:
+            return 0  # nobody has ever been set
+        case F.GETLEASE:
+            return LCK.UNLCK
+        case _:
+            raise LinuxError(Errno.EINVAL)
+    return 0
+
+
+def _descriptor(task: "Task", fd: int, file: File, cmd: int, arg: int) -> int:
+    """What is about the descriptor, not about the file."""
+    match cmd:
+        case F.DUPFD_QUERY:
+            return int(task.files.get(_as_int(arg), allow_path=True) is file)
+        case F.GETFD:
+            return FD.CLOEXEC if task.files.is_close_on_exec(fd) else 0
+        case F.SETFD:
+            task.files.set_close_on_exec(fd, cloexec=bool(arg & FD.CLOEXEC))
+            return 0
+        case _:
+            return task.files.dup(fd, minimum=_as_int(arg), cloexec=cmd == F.DUPFD_CLOEXEC)
+
+
+def _as_int(arg: int) -> int:
+    return ((arg & 0xFFFF_FFFF) ^ 0x8000_0000) - 0x8000_0000
+
+
+def _set_status(task: "Task", file: File, flags: int) -> None:
+    """EPERM for O_NOATIME on somebody else's file."""
+    if flags & O.NOATIME and O.NOATIME not in file.flags:
+        identity = task.fs.identity
+        if not identity.may_act_as(file.attributes().uid):
+            raise LinuxError(Errno.EPERM)
+    file.flags = O(file.flags & ~_SETTABLE | flags & _SETTABLE)
+
+
+def _pipe_size(task: "Task", file: File, cmd: int, arg: int) -> int:
+    if not isinstance(file, PipeEnd):
+        raise LinuxError(Errno.EBADF)
+    if cmd == F.GETPIPE_SZ:
+        return file.pipe.capacity
+    may_exceed_limit = task.credentials.has_capability(CAP.SYS_RESOURCE)
+    return file.pipe.set_capacity(arg & 0xFFFF_FFFF, may_exceed_limit=may_exceed_limit)
+
+
+def _seals(file: File, cmd: int, arg: int) -> int:
+    if not isinstance(file, MemoryFile):
+        raise LinuxError(Errno.EINVAL)
+    if cmd == F.GET_SEALS:
+        return file.memory_inode.seals
+    if not file.is_writable:
+        raise LinuxError(Errno.EPERM)
+    file.memory_inode.add_seals(arg & 0xFFFF_FFFF)
+    return 0

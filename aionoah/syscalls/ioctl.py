@@ -1,0 +1,86 @@
+"""ioctl: what every file knows, and what a file knows itself; ENOTTY for the rest.
+
+Sources: ioctl(2), ioctl_tty(2); Linux fs/ioctl.c (do_vfs_ioctl).
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.fcntl import SEEK, O
+from aionoah.abi.ioctl import IOCTL
+from aionoah.abi.stat import S
+from aionoah.fs.file import File
+from aionoah.fs.stdio import Exchange
+from aionoah.syscalls.arguments import Fd, ULong
+from aionoah.syscalls.cells import Cell32, Cell64
+from aionoah.syscalls.registry import syscall
+
+if TYPE_CHECKING:
+    from aionoah.process.task import Task
+
+
+@runtime_checkable
+class Controllable(Protocol):
+    """A file with requests of its own."""
+
+    @property
+    def exchanges(self) -> Mapping[int, Exchange]:
+        """The requests that `ioctl` takes, and which way their arguments go."""
+        ...
+
+    def ioctl(self, request: int, argument: bytes | int) -> bytes: ...
+
+
+@runtime_checkable
+class Queue(Protocol):
+    """A file that knows how many bytes wait to be read."""
+
+    def available(self) -> int: ...
+
+
+@syscall(partial="FIOASYNC sends no SIGIO and is refused; the flags of FS_IOC_GETFLAGS are not there.")
+def ioctl(task: "Task", fd: Fd, request: IOCTL, argument: ULong) -> int:
+    file = task.files[fd]
+    if request in (IOCTL.FIOCLEX, IOCTL.FIONCLEX):
+        task.files.set_close_on_exec(fd, cloexec=request == IOCTL.FIOCLEX)
+    elif request == IOCTL.FIONBIO:
+        is_on = task.memory.get(Cell32, argument).value != 0
+        file.flags = O(file.flags | O.NONBLOCK if is_on else file.flags & ~O.NONBLOCK)
+    elif isinstance(file, Controllable) and request in file.exchanges:
+        _exchange(task, file, request, argument)
+    elif request == IOCTL.FIONREAD:
+        task.memory.put(argument, Cell32(_readable_bytes(file)))
+    elif request in (IOCTL.FIOQSIZE, IOCTL.FIGETBSZ):
+        _tell_size(task, file, request, argument)
+    else:
+        raise LinuxError(Errno.ENOTTY)
+    return 0
+
+
+def _exchange(task: "Task", file: Controllable, request: int, argument: int) -> None:
+    shape = file.exchanges[request]
+    reply = file.ioctl(request, task.memory.read(argument, shape.takes) if shape.takes else argument)
+    if reply:
+        task.memory.write(argument, reply)
+
+
+def _readable_bytes(file: File) -> int:
+    """As an int, which is how Linux cuts it off."""
+    if isinstance(file, Queue):
+        return file.available()
+    attributes = file.attributes()
+    if attributes.mode & S.IFMT != S.IFREG:
+        raise LinuxError(Errno.ENOTTY)
+    left = (attributes.size - file.seek(0, SEEK.CUR)) & 0xFFFF_FFFF
+    return (left ^ 0x8000_0000) - 0x8000_0000
+
+
+def _tell_size(task: "Task", file: File, request: int, argument: int) -> None:
+    attributes = file.attributes()
+    if request == IOCTL.FIGETBSZ:
+        task.memory.put(argument, Cell32(attributes.blksize))
+    elif attributes.mode & S.IFMT in (S.IFREG, S.IFDIR, S.IFLNK):
+        task.memory.put(argument, Cell64(attributes.size))
+    else:
+        raise LinuxError(Errno.ENOTTY)

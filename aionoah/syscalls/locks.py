@@ -1,0 +1,146 @@
+"""Advisory locks: flock(2), and the record locks of fcntl(2). Linux fs/locks.c."""
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.fcntl import LCK, LOCK, SEEK, Flock
+from aionoah.fs.file import File, WouldBlock
+from aionoah.fs.locks import LAST, RecordLock, forget_locks, forget_record_locks, locks_of
+from aionoah.host.waiting import Source, sleep_on
+from aionoah.syscalls.arguments import Fd
+from aionoah.syscalls.registry import syscall
+
+if TYPE_CHECKING:
+    from aionoah.process.task import Task
+
+_NO_PID: Final = -1
+
+
+@syscall(partial="Locks hold between guests, not against the host's programs.")
+async def flock(task: "Task", fd: Fd, operation: LOCK) -> None:
+    kind = operation & ~LOCK.NB
+    if kind not in (LOCK.SH, LOCK.EX, LOCK.UN):
+        raise LinuxError(Errno.EINVAL)
+
+    file = task.files[fd]
+    locks = locks_of(file.inode)
+    if kind == LOCK.UN:
+        locks.unlock_whole(file)
+        return
+    while True:
+        try:
+            locks.lock_whole(file, exclusive=kind == LOCK.EX)
+        except WouldBlock:
+            if LOCK.NB in operation:
+                raise LinuxError(Errno.EAGAIN) from None
+        else:
+            file.on_release = forget_locks
+            return
+        await _sleep_holding(file, Source(locks.changed))
+
+
+class _Range(NamedTuple):
+    """The bytes from `start` to `end` inclusive."""
+
+    start: int
+    end: int
+
+
+def get_lock(task: "Task", file: File, address: int, *, of_description: bool) -> None:
+    """F_GETLK and F_OFD_GETLK: what would be in the way; F_UNLCK if nothing."""
+    wanted = task.memory.get(Flock, address)
+    if wanted.type not in (LCK.RDLCK, LCK.WRLCK):
+        raise LinuxError(Errno.EINVAL)
+    where = _range(file, wanted)
+    _require_no_pid(wanted, of_description=of_description)
+    owner = file if of_description else task.files
+    other = locks_of(file.inode).conflict(owner, *where, exclusive=wanted.type == LCK.WRLCK)
+    if other is None:
+        wanted.type = LCK.UNLCK
+    else:
+        kind = LCK.WRLCK if other.is_exclusive else LCK.RDLCK
+        length = 0 if other.end == LAST else other.end - other.start + 1
+        wanted = Flock(kind, SEEK.SET, other.start, length, other.pid)
+    task.memory.put(address, wanted)
+
+
+def set_lock(task: "Task", file: File, address: int, *, of_description: bool) -> None:
+    """F_SETLK and F_OFD_SETLK: EAGAIN if somebody is in the way."""
+    try:
+        _set(task, file, task.memory.get(Flock, address), of_description=of_description)
+    except WouldBlock:
+        raise LinuxError(Errno.EAGAIN) from None
+
+
+async def wait_for_lock(task: "Task", fd: int, file: File, address: int, *, of_description: bool) -> None:
+    """F_SETLKW and F_OFD_SETLKW. EBADF if the descriptor has been closed when the lock is free."""
+    wanted = task.memory.get(Flock, address)
+    while True:
+        try:
+            _set(task, file, wanted, of_description=of_description)
+        except WouldBlock:
+            pass
+        else:
+            return
+        await _sleep_holding(file, Source(locks_of(file.inode).changed))
+        if fd not in task.files or task.files[fd] is not file:
+            raise LinuxError(Errno.EBADF)
+
+
+def _set(task: "Task", file: File, wanted: Flock, *, of_description: bool) -> None:
+    where = _range(file, wanted)
+    _require_access(file, wanted.type)
+    _require_no_pid(wanted, of_description=of_description)
+    owner = file if of_description else task.files
+    pid = _NO_PID if of_description else task.process.pid
+    locks = locks_of(file.inode)
+    if wanted.type == LCK.UNLCK:
+        locks.unlock_record(owner, *where)
+        return
+    locks.lock_record(RecordLock(owner, wanted.type == LCK.WRLCK, *where, pid))
+    if of_description:
+        file.on_release = forget_locks
+    else:
+        task.files.on_close = forget_record_locks
+
+
+def _require_access(file: File, kind: int) -> None:
+    """A shared lock is for readers, an exclusive one for writers."""
+    if (kind == LCK.RDLCK and not file.is_readable) or (kind == LCK.WRLCK and not file.is_writable):
+        raise LinuxError(Errno.EBADF)
+    if kind not in (LCK.RDLCK, LCK.WRLCK, LCK.UNLCK):
+        raise LinuxError(Errno.EINVAL)
+
+
+def _require_no_pid(wanted: Flock, *, of_description: bool) -> None:
+    if of_description and wanted.pid:
+        raise LinuxError(Errno.EINVAL)
+
+
+def _range(file: File, wanted: Flock) -> _Range:
+    """flock64_to_posix_lock: EINVAL before the start of the file, EOVERFLOW beyond its largest end."""
+    start = wanted.start
+    if wanted.whence == SEEK.CUR:
+        start += file.offset
+    elif wanted.whence == SEEK.END:
+        start += file.attributes().size
+    elif wanted.whence != SEEK.SET:
+        raise LinuxError(Errno.EINVAL)
+    length = wanted.len
+    if start > LAST:
+        raise LinuxError(Errno.EOVERFLOW)
+    if start < 0 or start + min(length, 0) < 0:
+        raise LinuxError(Errno.EINVAL)
+    if length < 0:
+        return _Range(start + length, start - 1)
+    if start + length - 1 > LAST:
+        raise LinuxError(Errno.EOVERFLOW)
+    return _Range(start, start + length - 1 if length else LAST)
+
+
+async def _sleep_holding(file: File, source: Source) -> None:
+    file.hold()
+    try:
+        await sleep_on(source)
+    finally:
+        file.drop()

@@ -1,0 +1,137 @@
+"""Reading and writing at a given position, and lseek.
+
+The position of the vector calls comes in two words for the sake of 32-bit programs; on 64 bits the
+first holds all of it. Sources: pread(2), preadv(2), lseek(2); Linux fs/read_write.c.
+"""
+# ruff: noqa: ARG001 - the upper half of a position
+
+from typing import TYPE_CHECKING, Final
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.fcntl import SEEK
+from aionoah.abi.uio import RWF, Iovec
+from aionoah.fs import file as files
+from aionoah.fs.file import File, WouldBlock
+from aionoah.memory.buffer import Buffer
+from aionoah.syscalls.arguments import Addr, Fd, In, Offset, Size, ULong
+from aionoah.syscalls.read_write import readable_file, writable_file, write_to
+from aionoah.syscalls.registry import syscall
+
+if TYPE_CHECKING:
+    from aionoah.process.task import Task
+
+_VALID_READ: Final = RWF.HIPRI | RWF.DSYNC | RWF.SYNC | RWF.NOWAIT
+_VALID_WRITE: Final = RWF.HIPRI | RWF.DSYNC | RWF.SYNC | RWF.NOWAIT | RWF.APPEND
+_OWN_POSITION: Final = -1
+
+
+@syscall
+def lseek(task: "Task", fd: Fd, offset: Offset, whence: SEEK) -> int:
+    file = task.files[fd]
+    if whence > SEEK.HOLE:
+        raise LinuxError(Errno.EINVAL)
+    return file.seek(offset, whence)
+
+
+@syscall
+def pread64(task: "Task", fd: Fd, buf: Addr, count: Size, offset: Offset) -> int:
+    file = _reader_at(task, fd, offset)
+    return file.pread(task.memory.writable(buf, count), offset)
+
+
+@syscall
+def pwrite64(task: "Task", fd: Fd, buf: Addr, count: Size, offset: Offset) -> int:
+    file = _writer_at(task, fd, offset)
+    return file.pwrite(task.memory.readable(buf, count), offset)
+
+
+@syscall
+def preadv(task: "Task", fd: Fd, iov: In[Iovec], iovcnt: ULong, offset: Offset) -> int:
+    file = _reader_at(task, fd, offset)
+    return file.pread(task.memory.writable_vector(iov, iovcnt), offset)
+
+
+@syscall
+def pwritev(task: "Task", fd: Fd, iov: In[Iovec], iovcnt: ULong, offset: Offset) -> int:
+    file = _writer_at(task, fd, offset)
+    return file.pwrite(task.memory.readable_vector(iov, iovcnt), offset)
+
+
+@syscall
+async def preadv2(
+    task: "Task", fd: Fd, iov: In[Iovec], iovcnt: ULong, offset: Offset, offset_high: ULong, flags: RWF
+) -> int:
+    """At the file's own position if `offset` is -1."""
+    file = readable_file(task, fd) if offset == _OWN_POSITION else _reader_at(task, fd, offset)
+    dst = task.memory.writable_vector(iov, iovcnt)
+    if flags.outside(_VALID_READ):
+        raise LinuxError(Errno.EOPNOTSUPP)
+    if offset != _OWN_POSITION:
+        return file.pread(dst, offset)
+    if RWF.NOWAIT in flags:
+        return _read_now(file, dst)
+    return await files.read(file, dst)
+
+
+@syscall(partial="RWF_NOAPPEND and RWF_ATOMIC are refused with EOPNOTSUPP.")
+async def pwritev2(
+    task: "Task", fd: Fd, iov: In[Iovec], iovcnt: ULong, offset: Offset, offset_high: ULong, flags: RWF
+) -> int:
+    """At the file's own position if `offset` is -1."""
+    file = writable_file(task, fd) if offset == _OWN_POSITION else _writer_at(task, fd, offset)
+    src = task.memory.readable_vector(iov, iovcnt)
+    if flags.outside(_VALID_WRITE):
+        raise LinuxError(Errno.EOPNOTSUPP)
+    written = await _write_with(task, file, src, offset, flags)
+    if flags & (RWF.DSYNC | RWF.SYNC) and written:
+        file.sync(data_only=RWF.SYNC not in flags)
+    return written
+
+
+def _reader_at(task: "Task", fd: int, offset: int) -> File:
+    """EINVAL before EBADF before ESPIPE: what cannot seek says so before it is asked about reading."""
+    file = _file_at(task, fd, offset)
+    if not file.is_readable:
+        raise LinuxError(Errno.EBADF if file.is_seekable else Errno.ESPIPE)
+    return file
+
+
+def _writer_at(task: "Task", fd: int, offset: int) -> File:
+    file = _file_at(task, fd, offset)
+    if not file.is_writable:
+        raise LinuxError(Errno.EBADF if file.is_seekable else Errno.ESPIPE)
+    return file
+
+
+def _file_at(task: "Task", fd: int, offset: int) -> File:
+    if offset < 0:
+        raise LinuxError(Errno.EINVAL)
+    return task.files[fd]
+
+
+def _read_now(file: File, dst: Buffer) -> int:
+    try:
+        return file.read_nowait(dst)
+    except WouldBlock:
+        raise LinuxError(Errno.EAGAIN) from None
+
+
+async def _write_with(task: "Task", file: File, src: Buffer, offset: int, flags: RWF) -> int:
+    if RWF.APPEND in flags and file.is_seekable:
+        return _append(file, src, moves=offset == _OWN_POSITION)
+    if offset != _OWN_POSITION:
+        return file.pwrite(src, offset)
+    if RWF.NOWAIT in flags:
+        try:
+            return file.write_nowait(src)
+        except WouldBlock:
+            raise LinuxError(Errno.EAGAIN) from None
+    return await write_to(task, file, src)
+
+
+def _append(file: File, src: Buffer, *, moves: bool) -> int:
+    end = file.attributes().size
+    written = file.pwrite(src, end)
+    if moves:
+        file.offset = end + written
+    return written

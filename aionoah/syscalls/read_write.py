@@ -1,0 +1,71 @@
+"""read, write and their vectors, at the file's own position.
+
+Sources: read(2), write(2), readv(2); Linux fs/read_write.c.
+"""
+
+from typing import TYPE_CHECKING
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.signal import SIG
+from aionoah.abi.uio import Iovec
+from aionoah.fs import file as files
+from aionoah.fs.file import BrokenPipe, File
+from aionoah.memory.buffer import Buffer
+from aionoah.signals.generate import send_to_task
+from aionoah.signals.info import from_user
+from aionoah.syscalls.arguments import Addr, Fd, In, Size, ULong
+from aionoah.syscalls.registry import syscall
+
+if TYPE_CHECKING:
+    from aionoah.process.task import Task
+
+
+@syscall
+async def read(task: "Task", fd: Fd, buf: Addr, count: Size) -> int:
+    file = readable_file(task, fd)
+    return await files.read(file, task.memory.writable(buf, count))
+
+
+@syscall
+async def write(task: "Task", fd: Fd, buf: Addr, count: Size) -> int:
+    file = writable_file(task, fd)
+    return await write_to(task, file, task.memory.readable(buf, count))
+
+
+@syscall
+async def readv(task: "Task", fd: Fd, iov: In[Iovec], iovcnt: ULong) -> int:
+    file = readable_file(task, fd)
+    return await files.read(file, task.memory.writable_vector(iov, iovcnt))
+
+
+@syscall
+async def writev(task: "Task", fd: Fd, iov: In[Iovec], iovcnt: ULong) -> int:
+    file = writable_file(task, fd)
+    return await write_to(task, file, task.memory.readable_vector(iov, iovcnt))
+
+
+def readable_file(task: "Task", fd: int) -> File:
+    """EBADF for what is not open for reading."""
+    file = task.files[fd]
+    if not file.is_readable:
+        raise LinuxError(Errno.EBADF)
+    return file
+
+
+def writable_file(task: "Task", fd: int) -> File:
+    """EBADF for what is not open for writing."""
+    file = task.files[fd]
+    if not file.is_writable:
+        raise LinuxError(Errno.EBADF)
+    return file
+
+
+async def write_to(task: "Task", file: File, src: Buffer) -> int:
+    """Write, and raise SIGPIPE in the calling thread where nobody reads any more (pipe(7))."""
+    try:
+        return await files.write(file, src)
+    except BrokenPipe as broken:
+        send_to_task(task, from_user(SIG.PIPE, task.process.pid, task.credentials.uid))
+        if broken.written:
+            return broken.written
+        raise

@@ -1,0 +1,164 @@
+"""stat and its family, statx, statfs: stat(2), statx(2), statfs(2); Linux fs/stat.c, fs/statfs.c."""
+
+from typing import TYPE_CHECKING, Final
+
+from aionoah.abi.cstruct import Struct
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.fcntl import AT
+from aionoah.abi.stat import STATX, STATX_ATTR, Statx, StatxTimestamp, major, minor
+from aionoah.abi.statfs import Statfs
+from aionoah.abi.time import NSEC_PER_SEC
+from aionoah.abi.x86_64 import Stat
+from aionoah.fs.inode import Attributes, FileSystemStatus
+from aionoah.fs.operations import filesystem_status
+from aionoah.fs.path import Dentry
+from aionoah.syscalls.arguments import DirFd, Fd, Path, Ptr
+from aionoah.syscalls.paths import WORKING_DIRECTORY, locate, place_of
+from aionoah.syscalls.registry import syscall
+
+if TYPE_CHECKING:
+    from aionoah.process.task import Task
+
+_VALID_AT: Final = AT.SYMLINK_NOFOLLOW | AT.NO_AUTOMOUNT | AT.EMPTY_PATH | AT.STATX_SYNC_TYPE
+
+
+@syscall
+def stat(task: "Task", pathname: Path, statbuf: Ptr[Stat]) -> None:
+    _put_stat(task, statbuf, locate(task, WORKING_DIRECTORY, pathname).inode.attributes())
+
+
+@syscall
+def lstat(task: "Task", pathname: Path, statbuf: Ptr[Stat]) -> None:
+    _put_stat(
+        task, statbuf, locate(task, WORKING_DIRECTORY, pathname, AT.SYMLINK_NOFOLLOW).inode.attributes()
+    )
+
+
+@syscall
+def fstat(task: "Task", fd: Fd, statbuf: Ptr[Stat]) -> None:
+    _put_stat(task, statbuf, task.files.get(fd, allow_path=True).attributes())
+
+
+@syscall
+def newfstatat(task: "Task", dirfd: DirFd, pathname: Path | None, statbuf: Ptr[Stat], flags: AT) -> None:
+    _put_stat(task, statbuf, _place(task, dirfd, pathname, flags).inode.attributes())
+
+
+@syscall
+def statx(
+    task: "Task", dirfd: DirFd, pathname: Path | None, flags: AT, mask: STATX, statxbuf: Ptr[Statx]
+) -> None:
+    if STATX.RESERVED in mask or AT.STATX_SYNC_TYPE in flags:
+        raise LinuxError(Errno.EINVAL)
+    place = _place(task, dirfd, pathname, flags)
+    task.memory.put(statxbuf, _extended(place, place.inode.attributes(), mask))
+
+
+@syscall
+def statfs(task: "Task", pathname: Path, buf: Ptr[Statfs]) -> None:
+    _put_statfs(task, buf, locate(task, WORKING_DIRECTORY, pathname))
+
+
+@syscall
+def fstatfs(task: "Task", fd: Fd, buf: Ptr[Statfs]) -> None:
+    _put_statfs(task, buf, place_of(task.files.get(fd, allow_path=True)))
+
+
+def _place(task: "Task", dirfd: int, path: bytes | None, flags: AT) -> Dentry:
+    """EINVAL before anything else. A null path is as good as an empty one since Linux 6.11."""
+    if flags.outside(_VALID_AT):
+        raise LinuxError(Errno.EINVAL)
+    if path is None and AT.EMPTY_PATH not in flags:
+        raise LinuxError(Errno.EFAULT)
+    return locate(task, dirfd, path or b"", flags)
+
+
+def _put_stat(task: "Task", address: int, attributes: Attributes) -> None:
+    task.memory.put(address, pack_stat(task.architecture.stat_struct, attributes))
+
+
+def pack_stat(kind: type[Struct], attributes: Attributes) -> Struct:
+    """An architecture's struct stat."""
+    atime, atime_nsec = divmod(attributes.atime_ns, NSEC_PER_SEC)
+    mtime, mtime_nsec = divmod(attributes.mtime_ns, NSEC_PER_SEC)
+    ctime, ctime_nsec = divmod(attributes.ctime_ns, NSEC_PER_SEC)
+    return kind(
+        st_dev=attributes.dev,
+        st_ino=attributes.ino,
+        st_nlink=attributes.nlink,
+        st_mode=attributes.mode,
+        st_uid=attributes.uid,
+        st_gid=attributes.gid,
+        st_rdev=attributes.rdev,
+        st_size=attributes.size,
+        st_blksize=attributes.blksize,
+        st_blocks=attributes.blocks,
+        st_atime=atime,
+        st_atime_nsec=atime_nsec,
+        st_mtime=mtime,
+        st_mtime_nsec=mtime_nsec,
+        st_ctime=ctime,
+        st_ctime_nsec=ctime_nsec,
+    )
+
+
+def _extended(place: Dentry, attributes: Attributes, wanted: STATX) -> Statx:
+    present = STATX.BASIC_STATS | (wanted & STATX.MNT_ID)
+    birth = _timestamp(0)
+    if attributes.btime_ns is not None and STATX.BTIME in wanted:
+        present |= STATX.BTIME
+        birth = _timestamp(attributes.btime_ns)
+    return Statx(
+        stx_mask=present,
+        stx_blksize=attributes.blksize,
+        stx_attributes=STATX_ATTR.MOUNT_ROOT if place is place.mount.root else 0,
+        stx_nlink=attributes.nlink,
+        stx_uid=attributes.uid,
+        stx_gid=attributes.gid,
+        stx_mode=attributes.mode,
+        stx_ino=attributes.ino,
+        stx_size=attributes.size,
+        stx_blocks=attributes.blocks,
+        stx_attributes_mask=STATX_ATTR.MOUNT_ROOT,
+        stx_atime=_timestamp(attributes.atime_ns),
+        stx_btime=birth,
+        stx_ctime=_timestamp(attributes.ctime_ns),
+        stx_mtime=_timestamp(attributes.mtime_ns),
+        stx_rdev_major=major(attributes.rdev),
+        stx_rdev_minor=minor(attributes.rdev),
+        stx_dev_major=major(attributes.dev),
+        stx_dev_minor=minor(attributes.dev),
+        stx_mnt_id=place.mount.identifier if STATX.MNT_ID in wanted else 0,
+        stx_dio_mem_align=0,
+        stx_dio_offset_align=0,
+        stx_subvol=0,
+        stx_atomic_write_unit_min=0,
+        stx_atomic_write_unit_max=0,
+        stx_atomic_write_segments_max=0,
+    )
+
+
+def _timestamp(time_ns: int) -> StatxTimestamp:
+    seconds, nanoseconds = divmod(time_ns, NSEC_PER_SEC)
+    return StatxTimestamp(seconds, nanoseconds)
+
+
+def _put_statfs(task: "Task", address: int, place: Dentry) -> None:
+    task.memory.put(address, _pack_statfs(filesystem_status(place), place.inode.filesystem.device))
+
+
+def _pack_statfs(status: FileSystemStatus, device: int) -> Statfs:
+    return Statfs(
+        f_type=status.magic,
+        f_bsize=status.block_size,
+        f_blocks=status.blocks,
+        f_bfree=status.blocks_free,
+        f_bavail=status.blocks_available,
+        f_files=status.files,
+        f_ffree=status.files_free,
+        f_fsid0=device & 0x7FFFFFFF,  # any number that tells file systems apart
+        f_fsid1=0,
+        f_namelen=status.name_length,
+        f_frsize=status.block_size,
+        f_flags=status.flags,
+    )

@@ -1,0 +1,135 @@
+"""Size, space and durability of files: truncate, fallocate, fsync and advice about them.
+
+Sources: truncate(2), fallocate(2), fsync(2), sync(2), sync_file_range(2), posix_fadvise(2), readahead(2);
+Linux fs/open.c, fs/sync.c, mm/fadvise.c. The order of the checks is the kernel's.
+"""
+# ruff: noqa: ARG001 - advice about a range is checked only
+
+from typing import TYPE_CHECKING, Final
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.fcntl import FADV, FALLOC, SYNC
+from aionoah.abi.stat import S
+from aionoah.fs import operations
+from aionoah.fs.file import File
+from aionoah.syscalls.arguments import Fd, Offset, Path, Size
+from aionoah.syscalls.paths import WORKING_DIRECTORY, locate
+from aionoah.syscalls.registry import syscall
+
+if TYPE_CHECKING:
+    from aionoah.process.task import Task
+
+_MAX_OFFSET: Final = (1 << 63) - 1
+_VALID_ALLOCATE: Final = (
+    FALLOC.KEEP_SIZE
+    | FALLOC.PUNCH_HOLE
+    | FALLOC.COLLAPSE_RANGE
+    | FALLOC.ZERO_RANGE
+    | FALLOC.INSERT_RANGE
+    | FALLOC.UNSHARE_RANGE
+)
+_VALID_SYNC: Final = SYNC.WAIT_BEFORE | SYNC.WRITE | SYNC.WAIT_AFTER
+
+
+# -- size and space -----------------------------------------------------------------------------------
+
+
+@syscall
+def truncate(task: "Task", path: Path, length: Offset) -> None:
+    if length < 0:
+        raise LinuxError(Errno.EINVAL)
+
+    operations.truncate(task.fs, locate(task, WORKING_DIRECTORY, path), length)
+
+
+@syscall
+def ftruncate(task: "Task", fd: Fd, length: Offset) -> None:
+    if length < 0:
+        raise LinuxError(Errno.EINVAL)
+
+    file = task.files[fd]
+    if not file.is_writable or _kind(file) != S.IFREG:
+        raise LinuxError(Errno.EINVAL)
+    file.truncate(length)
+
+
+@syscall
+def fallocate(task: "Task", fd: Fd, mode: FALLOC, offset: Offset, length: Offset) -> None:
+    """EOPNOTSUPP for what the file system cannot do."""
+    file = task.files[fd]
+    if offset < 0 or length <= 0:
+        raise LinuxError(Errno.EINVAL)
+    if mode.outside(_VALID_ALLOCATE) or (FALLOC.PUNCH_HOLE in mode and FALLOC.KEEP_SIZE not in mode):
+        raise LinuxError(Errno.EOPNOTSUPP)
+    if not file.is_writable:
+        raise LinuxError(Errno.EBADF)
+    _require_allocatable(_kind(file))
+    if offset + length > _MAX_OFFSET:
+        raise LinuxError(Errno.EFBIG)
+    file.allocate(mode, offset, length)
+
+
+def _require_allocatable(kind: int) -> None:
+    refusals = {S.IFIFO: Errno.ESPIPE, S.IFDIR: Errno.EISDIR, S.IFREG: None, S.IFBLK: None}
+    refusal = refusals.get(kind, Errno.ENODEV)
+    if refusal is not None:
+        raise LinuxError(refusal)
+
+
+# -- durability ---------------------------------------------------------------------------------------
+
+
+@syscall
+def fsync(task: "Task", fd: Fd) -> None:
+    task.files[fd].sync(data_only=False)
+
+
+@syscall
+def fdatasync(task: "Task", fd: Fd) -> None:
+    task.files[fd].sync(data_only=True)
+
+
+@syscall(partial="Nothing waits in this kernel; the host writes its own caches when it likes.")
+def sync(task: "Task") -> None:
+    """What programs have written is the host's already."""
+
+
+@syscall(partial="Nothing waits in this kernel; the host writes its own caches when it likes.")
+def syncfs(task: "Task", fd: Fd) -> None:
+    task.files[fd]  # EBADF
+
+
+@syscall(partial="The whole file is written, and only when the caller wants to wait.")
+def sync_file_range(task: "Task", fd: Fd, offset: Offset, nbytes: Offset, flags: SYNC) -> None:
+    file = task.files[fd]
+    if flags.outside(_VALID_SYNC) or offset < 0 or nbytes < 0 or offset + nbytes > _MAX_OFFSET:
+        raise LinuxError(Errno.EINVAL)
+    if _kind(file) not in (S.IFREG, S.IFBLK, S.IFDIR, S.IFLNK):
+        raise LinuxError(Errno.ESPIPE)
+    if flags & (SYNC.WAIT_BEFORE | SYNC.WAIT_AFTER):
+        file.sync(data_only=True)
+
+
+# -- advice -------------------------------------------------------------------------------------------
+
+
+@syscall(partial="Checked, and not passed on to the host.")
+def fadvise64(task: "Task", fd: Fd, offset: Offset, size: Offset, advice: FADV) -> None:
+    file = task.files[fd]
+    if _kind(file) == S.IFIFO:
+        raise LinuxError(Errno.ESPIPE)
+    if size < 0 or advice > FADV.NOREUSE:
+        raise LinuxError(Errno.EINVAL)
+
+
+@syscall(partial="Checked, and not passed on to the host.")
+def readahead(task: "Task", fd: Fd, offset: Offset, count: Size) -> None:
+    file = task.files[fd]
+    if not file.is_readable:
+        raise LinuxError(Errno.EBADF)
+    if _kind(file) not in (S.IFREG, S.IFBLK):
+        raise LinuxError(Errno.EINVAL)
+
+
+def _kind(file: File) -> int:
+    return file.attributes().mode & S.IFMT

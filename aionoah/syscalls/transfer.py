@@ -1,0 +1,139 @@
+"""Copying between descriptors inside the kernel: sendfile(2), copy_file_range(2).
+
+Sources: Linux fs/read_write.c (do_sendfile, vfs_copy_file_range, generic_copy_file_checks), fs/splice.c.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.fcntl import SEEK, O
+from aionoah.abi.stat import S
+from aionoah.abi.uio import MAX_RW_COUNT
+from aionoah.fs.file import File
+from aionoah.memory.buffer import KernelBuffer
+from aionoah.syscalls.arguments import Fd, Ptr, Size, UInt
+from aionoah.syscalls.cells import Cell64
+from aionoah.syscalls.read_write import readable_file, writable_file, write_to
+from aionoah.syscalls.registry import syscall
+
+if TYPE_CHECKING:
+    from aionoah.process.task import Task
+
+_CHUNK: Final = 256 * 1024  # bytes moved at a time
+_WORD: Final = (1 << 64) - 1
+
+
+@syscall
+async def sendfile(task: "Task", out_fd: Fd, in_fd: Fd, offset: Ptr[Cell64], count: Size) -> int:
+    """Without `offset` the input's own position moves."""
+    position = task.memory.get(Cell64, offset).value if offset else None
+    source = readable_file(task, in_fd)
+    if position is not None and position < 0:
+        raise LinuxError(Errno.EINVAL if source.is_seekable else Errno.ESPIPE)
+    target = writable_file(task, out_fd)
+    _require_sendable(source, target)
+    start = source.seek(0, SEEK.CUR) if position is None else position
+    sent = await _send(task, target, source, start, min(count, MAX_RW_COUNT))
+    if offset:
+        task.memory.put(offset, Cell64(start + sent))
+    else:
+        source.seek(start + sent, SEEK.SET)
+    return sent
+
+
+def _require_sendable(source: File, target: File) -> None:
+    if source.attributes().mode & S.IFMT not in (S.IFREG, S.IFBLK) or O.APPEND in target.flags:
+        raise LinuxError(Errno.EINVAL)
+
+
+async def _send(task: "Task", target: File, source: File, position: int, count: int) -> int:
+    """How much got through. An error or a signal after something has gone ends the call with success."""
+    sent = 0
+    while sent < count:
+        try:
+            data = bytearray(min(count - sent, _CHUNK))
+            got = source.pread(KernelBuffer(data), position + sent)
+            if not got:
+                break
+            done = await write_to(task, target, KernelBuffer(memoryview(data)[:got]))
+        except LinuxError:
+            if not sent:
+                raise
+            break
+        sent += done
+        if done < got:
+            break
+    return sent
+
+
+@syscall
+def copy_file_range(
+    task: "Task", fd_in: Fd, off_in: Ptr[Cell64], fd_out: Fd, off_out: Ptr[Cell64], size: Size, flags: UInt
+) -> int:
+    source, target = task.files[fd_in], task.files[fd_out]
+    start_in = task.memory.get(Cell64, off_in).value if off_in else source.offset
+    start_out = task.memory.get(Cell64, off_out).value if off_out else target.offset
+    if flags:
+        raise LinuxError(Errno.EINVAL)
+    _require_copyable(source, target)
+    _require_range(start_in, size)
+    _require_range(start_out, size)
+    count = min(size, max(source.attributes().size - start_in, 0), MAX_RW_COUNT)
+    _require_disjoint(source, target, start_in, start_out, count)
+
+    copied = _copy(source, target, start_in, start_out, count)
+    if off_in:
+        task.memory.put(off_in, Cell64(start_in + copied))
+    else:
+        source.seek(start_in + copied, SEEK.SET)
+    if off_out:
+        task.memory.put(off_out, Cell64(start_out + copied))
+    else:
+        target.seek(start_out + copied, SEEK.SET)
+    return copied
+
+
+def _require_copyable(source: File, target: File) -> None:
+    """generic_file_rw_checks, then EXDEV between file systems."""
+    kinds = {file.attributes().mode & S.IFMT for file in (source, target)}
+    if S.IFDIR in kinds:
+        raise LinuxError(Errno.EISDIR)
+    if kinds != {S.IFREG}:
+        raise LinuxError(Errno.EINVAL)
+    if not source.is_readable or not target.is_writable or O.APPEND in target.flags:
+        raise LinuxError(Errno.EBADF)
+    if source.inode.filesystem is not target.inode.filesystem:
+        raise LinuxError(Errno.EXDEV)
+
+
+def _require_range(start: int, size: int) -> None:
+    """The sum is made of unsigned words, so -1 overflows and other negative offsets do not."""
+    if (start + size) & _WORD < start & _WORD:
+        raise LinuxError(Errno.EOVERFLOW)
+    if start < 0:
+        raise LinuxError(Errno.EINVAL)
+
+
+def _require_disjoint(source: File, target: File, start_in: int, start_out: int, size: int) -> None:
+    is_same = source.attributes()[1:3] == target.attributes()[1:3]  # inode and device
+    if is_same and start_out < start_in + size and start_in < start_out + size:
+        raise LinuxError(Errno.EINVAL)
+
+
+def _copy(source: File, target: File, start_in: int, start_out: int, size: int) -> int:
+    copied = 0
+    while copied < size:
+        data = bytearray(min(size - copied, _CHUNK))
+        got = source.pread(KernelBuffer(data), start_in + copied)
+        if not got:
+            break
+        try:
+            done = target.pwrite(KernelBuffer(memoryview(data)[:got]), start_out + copied)
+        except LinuxError:
+            if not copied:
+                raise
+            break
+        copied += done
+        if done < got:
+            break
+    return copied
