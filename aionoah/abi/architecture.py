@@ -17,7 +17,7 @@ _STACK_GUARD_GAP: Final = 256 * PAGE_SIZE  # mm/mmap.c: stack_guard_gap
 _MMAP_GAP_MINIMUM: Final = 128 << 20  # arch/x86/mm/mmap.c: SIZE_128M; mm/util.c: MIN_GAP
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Architecture:
     """Numbers, register conventions, address-space layout and structures of one architecture."""
 
@@ -60,10 +60,13 @@ class Architecture:
         """The number of each system call by its canonical name."""
         return {name: number for number, name in self.syscall_names.items()}
 
+    def __repr__(self) -> str:
+        return f"<Architecture {self.name}>"
+
     def mmap_base(self, stack_limit: int) -> int:
         """Where mappings start to grow down from, under a stack of at most `stack_limit` bytes.
 
-        RLIM_INFINITY as a limit leaves the most room that Linux leaves, a sixth of the space less.
+        A stack without a limit leaves them a sixth of the space (arch/x86/mm/mmap.c: mmap_base).
         """
         gap = max(stack_limit + _STACK_GUARD_GAP, _MMAP_GAP_MINIMUM)
         gap = min(gap, self.task_size // 6 * 5)

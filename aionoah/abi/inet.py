@@ -132,7 +132,6 @@ class IPV6(Choice):
     RECVPATHMTU = 60
     PATHMTU = 61
     DONTFRAG = 62
-    USE_MIN_MTU = 63
     RECVTCLASS = 66
     TCLASS = 67
     AUTOFLOWLABEL = 70

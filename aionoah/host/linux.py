@@ -94,7 +94,7 @@ def copy_range(source: int, source_offset: int, target: int, target_offset: int,
 
 
 def fallocate(fd: int, mode: int, offset: int, length: int) -> None:
-    """Reserve or free blocks, as in fallocate(2); `mode` has bits of abi.fcntl.FALLOC, which are the host's."""
+    """Reserve or free blocks of a file; `mode` has bits of abi.fcntl.FALLOC, which are the host's."""
     _call("fallocate", fd, mode, _off_t(offset), _off_t(length))
 
 
