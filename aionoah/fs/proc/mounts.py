@@ -1,0 +1,51 @@
+"""/proc/PID/mounts and mountinfo (proc_pid_mounts(5), proc_pid_mountinfo(5))."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from aionoah.abi.stat import major, minor
+from aionoah.fs.path import path_of
+from aionoah.fs.proc.subject import Subject, task_of
+
+if TYPE_CHECKING:
+    from aionoah.fs.mount import Mount
+
+_ESCAPES = {character: b"\\%03o" % character for character in b" \t\n\\#"}
+
+
+def escape(text: bytes) -> bytes:
+    """Blanks and backslashes as octal numbers (seq_path in fs/seq_file.c)."""
+    return b"".join(_ESCAPES.get(character, bytes([character])) for character in text)
+
+
+def _visible(subject: Subject) -> Iterator[tuple["Mount", bytes]]:
+    """The mounts below the root directory of the process, and their paths there."""
+    task = task_of(subject)
+    for mount in task.kernel.mounts.mounts:
+        path = path_of(mount.root, task.fs.root)
+        if path.startswith(b"/"):
+            yield mount, path
+
+
+def mounts(subject: Subject) -> bytes:
+    lines = []
+    for mount, path in _visible(subject):
+        columns = (mount.source, path, mount.filesystem.type_name, mount.option_text)
+        lines.append(b" ".join(map(escape, columns)) + b" 0 0\n")
+    return b"".join(lines)
+
+
+def mountinfo(subject: Subject) -> bytes:
+    lines = []
+    for mount, path in _visible(subject):
+        above = mount.root.parent.mount.identifier if mount.root.parent is not None else 0
+        device = mount.root.inode.attributes().dev
+        access = b"ro" if mount.filesystem.is_read_only else b"rw"
+        lines.append(
+            b"%d %d %d:%d / %s %s - %s %s %s\n"
+            % (
+                *(mount.identifier, above, major(device), minor(device), escape(path), mount.option_text),
+                *(escape(mount.filesystem.type_name), escape(mount.source), access),
+            )
+        )
+    return b"".join(lines)

@@ -1,0 +1,263 @@
+"""/proc/PID/status, stat, limits and io, byte for byte as Linux's fs/proc/array.c and base.c write them.
+
+What we do not count (page faults, context switches, bytes of disk I/O) is reported as 0.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from aionoah.abi.resource import RLIM_INFINITY, RLIM_NLIMITS, RLIMIT
+from aionoah.abi.signal import SIG_DFL, SIG_IGN, signal_bit
+from aionoah.fs.proc.maps import sizes
+from aionoah.fs.proc.subject import Subject, find_task, may_inspect, number_of, process_of
+from aionoah.process.current import current_task
+
+if TYPE_CHECKING:
+    from aionoah.process.task import Process, Task
+
+CLOCK_TICK_NS = 10_000_000  # USER_HZ is 100 on every architecture
+_MAX_WORD = 0xFFFF_FFFF_FFFF_FFFF
+_SIGCHLD = 17
+
+
+def comm(subject: Subject) -> bytes:
+    task = find_task(subject)
+    return task.name if task is not None else process_of(subject).name
+
+
+def _escape_name(name: bytes) -> bytes:
+    return name.replace(b"\\", b"\\\\").replace(b"\n", b"\\n")
+
+
+def _state(subject: Subject) -> bytes:
+    """Only the reader is known to run: the host's scheduler does not tell of the others."""
+    task = find_task(subject)
+    if task is None:
+        return b"Z"
+    return b"R" if task is current_task() else b"S"
+
+
+def _signal_sets(process: "Process") -> tuple[int, int]:
+    """Ignored and caught signals."""
+    ignored = caught = 0
+    for signal, disposition in enumerate(process.signals.dispositions):
+        if signal and disposition.handler == SIG_IGN:
+            ignored |= signal_bit(signal)
+        elif signal and disposition.handler != SIG_DFL:
+            caught |= signal_bit(signal)
+    return ignored, caught
+
+
+# -- status -------------------------------------------------------------------------------------------------
+
+
+def status(subject: Subject) -> bytes:
+    task = find_task(subject)
+    lines = [*_identity_lines(subject, task), *_memory_lines(subject, task), *_signal_lines(subject, task)]
+    if task is not None:
+        lines += _capability_lines(task)
+    lines += [b"Seccomp:\t0", b"Seccomp_filters:\t0"]
+    lines += [b"Speculation_Store_Bypass:\tunknown", b"SpeculationIndirectBranch:\tunsupported"]
+    if task is not None:
+        lines += _cpu_lines(task)
+    lines += [b"voluntary_ctxt_switches:\t0", b"nonvoluntary_ctxt_switches:\t0"]
+    return b"\n".join(lines) + b"\n"
+
+
+_STATE_NAMES = {b"R": b"R (running)", b"S": b"S (sleeping)", b"Z": b"Z (zombie)"}
+
+
+def _identity_lines(subject: Subject, task: "Task | None") -> Iterator[bytes]:
+    process, number = process_of(subject), number_of(subject)
+    yield b"Name:\t%s" % _escape_name(comm(subject))
+    if task is not None:
+        yield b"Umask:\t%04o" % task.fs.umask
+    yield b"State:\t%s" % _STATE_NAMES[_state(subject)]
+    yield b"Tgid:\t%d" % process.pid
+    yield b"Ngid:\t0"
+    yield b"Pid:\t%d" % number
+    yield b"PPid:\t%d" % (process.parent.pid if process.parent is not None else 0)
+    yield b"TracerPid:\t0"
+    who = task.credentials if task is not None else None
+    uids = (who.uid, who.euid, who.suid, who.fsuid) if who is not None else (0, 0, 0, 0)
+    gids = (who.gid, who.egid, who.sgid, who.fsgid) if who is not None else (0, 0, 0, 0)
+    yield b"Uid:\t%d\t%d\t%d\t%d" % uids
+    yield b"Gid:\t%d\t%d\t%d\t%d" % gids
+    yield b"FDSize:\t%d" % (_table_size(task) if task is not None else 0)
+    yield b"Groups:\t%s " % b" ".join(b"%d" % gid for gid in (who.groups if who is not None else ()))
+    yield b"NStgid:\t%d" % process.pid
+    yield b"NSpid:\t%d" % number
+    yield b"NSpgid:\t%d" % process.process_group
+    yield b"NSsid:\t%d" % process.session
+    yield b"Kthread:\t0"
+
+
+def _table_size(task: "Task") -> int:
+    """Slots of a descriptor table: 64, doubled until the highest number fits (fs/file.c)."""
+    return max(64, 1 << max(task.files, default=0).bit_length())
+
+
+def _memory_lines(subject: Subject, task: "Task | None") -> Iterator[bytes]:
+    if task is not None:
+        found = sizes(subject)
+        for name, size in (
+            *((b"VmPeak", found.total), (b"VmSize", found.total), (b"VmLck", found.locked), (b"VmPin", 0)),
+            *((b"VmHWM", found.resident), (b"VmRSS", found.resident), (b"RssAnon", found.anonymous)),
+            *((b"RssFile", found.file), (b"RssShmem", found.shared), (b"VmData", found.data)),
+            *((b"VmStk", found.stack), (b"VmExe", found.code), (b"VmLib", found.libraries)),
+            *((b"VmPTE", 0), (b"VmSwap", 0), (b"HugetlbPages", 0)),
+        ):
+            yield b"%s:\t%8d kB" % (name, size // 1024)
+        yield b"CoreDumping:\t0"
+        yield b"THP_enabled:\t0"
+        if task.architecture.name == "x86_64":
+            yield b"untag_mask:\t0xffffffffffffffff"
+    yield b"Threads:\t%d" % max(len(process_of(subject).tasks), 1)
+
+
+def _signal_lines(subject: Subject, task: "Task | None") -> Iterator[bytes]:
+    process = process_of(subject)
+    ignored, caught = _signal_sets(process)
+    queued = len(process.signals.pending) + sum(len(t.signals.pending) for t in process.tasks.values())
+    yield b"SigQ:\t%d/%d" % (queued, process.limits.soft(RLIMIT.SIGPENDING))
+    for name, bits in (
+        (b"SigPnd", task.signals.pending.bits if task is not None else 0),
+        (b"ShdPnd", process.signals.pending.bits),
+        (b"SigBlk", task.signals.mask if task is not None else 0),
+        (b"SigIgn", ignored),
+        (b"SigCgt", caught),
+    ):
+        yield b"%s:\t%016x" % (name, bits)
+
+
+def _capability_lines(task: "Task") -> Iterator[bytes]:
+    who = task.credentials
+    for name, bits in (
+        (b"CapInh", who.inheritable),
+        (b"CapPrm", who.permitted),
+        (b"CapEff", who.effective),
+        (b"CapBnd", who.bounding),
+        (b"CapAmb", who.ambient),
+    ):
+        yield b"%s:\t%016x" % (name, bits)
+    yield b"NoNewPrivs:\t%d" % who.no_new_privileges
+
+
+def _cpu_lines(task: "Task") -> Iterator[bytes]:
+    affinity, count = task.scheduling.affinity, task.scheduling.cpu_count
+    yield b"Cpus_allowed:\t%s" % format_mask(affinity, count)
+    yield b"Cpus_allowed_list:\t%s" % format_list(affinity)
+    yield b"Mems_allowed:\t1"
+    yield b"Mems_allowed_list:\t0"
+
+
+def format_mask(mask: int, count: int) -> bytes:
+    """A set of `count` possible members as the kernel's %*pb: hexadecimal, in groups of 32 bits."""
+    first_width = -(-(count % 32 or 32) // 4)
+    groups = [mask >> shift & 0xFFFF_FFFF for shift in range(32 * (-(-count // 32) - 1), -1, -32)]
+    text = [b"%0*x" % (first_width if not index else 8, group) for index, group in enumerate(groups)]
+    return b",".join(text)
+
+
+def format_list(mask: int) -> bytes:
+    """As %*pbl: 0-3,5."""
+    ranges: list[bytes] = []
+    start = 0
+    while mask >> start:
+        if mask >> start & 1:
+            length = (~(mask >> start) & -~(mask >> start)).bit_length() - 1
+            end = start + length - 1
+            ranges.append(b"%d-%d" % (start, end) if end > start else b"%d" % start)
+            start = end
+        start += 1
+    return b",".join(ranges)
+
+
+# -- stat ---------------------------------------------------------------------------------------------------
+
+
+def stat(subject: Subject) -> bytes:
+    """Addresses of code, arguments and environment are reported as to a stranger: 0."""
+    task, process = find_task(subject), process_of(subject)
+    is_thread = process is not subject
+    cpu_ns = task.control.cpu_time_ns() if is_thread and task is not None else process.all_cpu_time_ns
+    found = sizes(subject)
+    nice = task.scheduling.nice if task is not None else 0
+    ignored, caught = _signal_sets(process)
+    pending = task.signals.pending.bits if task is not None else 0
+    blocked = task.signals.mask if task is not None else 0
+    rss_limit = process.limits.soft(RLIMIT.RSS)
+    terminal, foreground = _terminal(process)
+    stack_start = heap_start = 0
+    if task is not None and may_inspect(subject):
+        stack_start, heap_start = task.memory.stack_start, task.memory.heap[0]
+    fields: list[int] = [
+        *(process.parent.pid if process.parent is not None else 0, process.process_group, process.session),
+        *(terminal, foreground, 0),  # … flags
+        *(0, 0, 0, 0),  # page faults
+        *(cpu_ns // CLOCK_TICK_NS, 0, 0, 0),  # utime stime cutime cstime
+        *(20 + nice, nice, max(len(process.tasks), 1), 0),  # priority nice num_threads itrealvalue
+        process.start_ns // CLOCK_TICK_NS,
+        *(found.total, found.resident // 4096, min(rss_limit, _MAX_WORD)),
+        *(0, 0, stack_start, 0, 0),  # startcode endcode startstack kstkesp kstkeip
+        *(pending & 0x7FFF_FFFF, blocked & 0x7FFF_FFFF, ignored & 0x7FFF_FFFF, caught & 0x7FFF_FFFF),
+        *(0, 0, 0, -1 if is_thread else _SIGCHLD),  # wchan nswap cnswap exit_signal
+        task.scheduling.cpu_of(task.tid) if task is not None else 0,
+        *((task.scheduling.priority, task.scheduling.policy) if task is not None else (0, 0)),
+        *(0, 0, 0),  # delayacct_blkio_ticks guest_time cguest_time
+        *(0, 0, heap_start, 0, 0, 0, 0),  # start_data end_data start_brk arg_start arg_end env_start env_end
+        process.wait_status or 0,
+    ]
+    head = b"%d (%s) %s " % (number_of(subject), comm(subject), _state(subject))
+    return head + b" ".join(b"%d" % field for field in fields) + b"\n"
+
+
+def _terminal(process: "Process") -> tuple[int, int]:
+    """Device number of the controlling terminal, and the process group in its foreground: ours, as we have no
+    job control on a terminal of the host.
+    """
+    terminal = process.kernel.controlling_terminals.get(process.session)
+    if terminal is None:
+        return 0, -1
+    return terminal.attributes().rdev, process.process_group
+
+
+# -- limits and io ------------------------------------------------------------------------------------------
+
+_LIMIT_NAMES: dict[int, tuple[bytes, bytes]] = {
+    RLIMIT.CPU: (b"Max cpu time", b"seconds"),
+    RLIMIT.FSIZE: (b"Max file size", b"bytes"),
+    RLIMIT.DATA: (b"Max data size", b"bytes"),
+    RLIMIT.STACK: (b"Max stack size", b"bytes"),
+    RLIMIT.CORE: (b"Max core file size", b"bytes"),
+    RLIMIT.RSS: (b"Max resident set", b"bytes"),
+    RLIMIT.NPROC: (b"Max processes", b"processes"),
+    RLIMIT.NOFILE: (b"Max open files", b"files"),
+    RLIMIT.MEMLOCK: (b"Max locked memory", b"bytes"),
+    RLIMIT.AS: (b"Max address space", b"bytes"),
+    RLIMIT.LOCKS: (b"Max file locks", b"locks"),
+    RLIMIT.SIGPENDING: (b"Max pending signals", b"signals"),
+    RLIMIT.MSGQUEUE: (b"Max msgqueue size", b"bytes"),
+    RLIMIT.NICE: (b"Max nice priority", b""),
+    RLIMIT.RTPRIO: (b"Max realtime priority", b""),
+    RLIMIT.RTTIME: (b"Max realtime timeout", b"us"),
+}
+
+
+def limits(subject: Subject) -> bytes:
+    table = process_of(subject).limits
+    return format_limits([(table[resource].soft, table[resource].hard) for resource in range(RLIM_NLIMITS)])
+
+
+def format_limits(pairs: list[tuple[int, int]]) -> bytes:
+    """Soft and hard limits by the numbers of their resources."""
+    lines = [b"%-25s %-20s %-20s %-10s" % (b"Limit", b"Soft Limit", b"Hard Limit", b"Units")]
+    for (name, unit), pair in zip(_LIMIT_NAMES.values(), pairs, strict=True):
+        soft, hard = (b"unlimited" if limit == RLIM_INFINITY else b"%d" % limit for limit in pair)
+        lines.append(b"%-25s %-20s %-20s " % (name, soft, hard) + (b"%-10s" % unit if unit else b""))
+    return b"\n".join(lines) + b"\n"
+
+
+def io(subject: Subject) -> bytes:  # noqa: ARG001 - nothing is counted
+    names = (b"rchar", b"wchar", b"syscr", b"syscw", b"read_bytes", b"write_bytes", b"cancelled_write_bytes")
+    return b"".join(b"%s: 0\n" % name for name in names)

@@ -1,0 +1,66 @@
+"""Whom a directory of /proc is about, and who may look.
+
+/proc/PID is about a process, /proc/PID/task/TID about one thread; most of their files are the same.
+Source: proc(5), ptrace(2) ("Ptrace access mode checking").
+"""
+
+from aionoah.abi.capability import CAP
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.process.current import current_task
+from aionoah.process.task import Process, Task
+
+Subject = Process | Task
+
+
+def process_of(subject: Subject) -> Process:
+    return subject if isinstance(subject, Process) else subject.process
+
+
+def find_task(subject: Subject) -> Task | None:
+    """The thread, or of a process its main thread or whichever is left; None for a zombie."""
+    if isinstance(subject, Task):
+        return None if subject.has_exited else subject
+    tasks = subject.tasks
+    return tasks.get(subject.pid) or next(iter(tasks.values()), None)
+
+
+def task_of(subject: Subject) -> Task:
+    """Like find_task; ESRCH for what has ended."""
+    task = find_task(subject)
+    if task is None:
+        raise LinuxError(Errno.ESRCH)
+    return task
+
+
+def number_of(subject: Subject) -> int:
+    """The pid or tid."""
+    return subject.pid if isinstance(subject, Process) else subject.tid
+
+
+def ids_of(subject: Subject) -> tuple[int, int]:
+    """Whose the files are: the effective user's; root's if the process is not dumpable or has ended."""
+    task = find_task(subject)
+    if task is None or not process_of(subject).is_dumpable:
+        return 0, 0
+    return task.credentials.euid, task.credentials.egid
+
+
+def may_inspect(subject: Subject) -> bool:
+    """Whether the reader might read the memory of the process (PTRACE_MODE_READ_FSCREDS)."""
+    reader, task = current_task(), find_task(subject)
+    if task is None or task.process is reader.process:
+        return True
+    if reader.credentials.has_capability(CAP.SYS_PTRACE):
+        return True
+    who, theirs = reader.credentials, task.credentials
+    is_same_user = all(uid == who.fsuid for uid in (theirs.uid, theirs.euid, theirs.suid))
+    is_same_group = all(gid == who.fsgid for gid in (theirs.gid, theirs.egid, theirs.sgid))
+    return is_same_user and is_same_group and task.process.is_dumpable
+
+
+def require_inspectable(subject: Subject) -> Task:
+    """The task, for somebody who may look into it: EACCES, ESRCH."""
+    task = task_of(subject)
+    if not may_inspect(subject):
+        raise LinuxError(Errno.EACCES)
+    return task

@@ -1,0 +1,101 @@
+"""/proc/sys: the parameters that programs look at (proc_sys(5)). Only the names of the machine can be changed."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from aionoah.abi.capability import CAP_LAST_CAP
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.limits import NGROUPS_MAX
+from aionoah.abi.utsname import NEW_UTS_LEN
+from aionoah.fs.pipe import MAX_CAPACITY
+from aionoah.fs.synthetic import Directory, Node, Text
+from aionoah.memory.mm import MMAP_MIN_ADDRESS
+from aionoah.process.kernel import PID_MAX, random_uuid
+from aionoah.process.limits import OPEN_FILES_MAX
+
+if TYPE_CHECKING:
+    from aionoah.process.kernel import Kernel
+
+_OVERFLOW_ID = 65534  # what ids that do not fit are shown as
+_POOL_BITS = 256  # of the random generator, which is always full
+_MAX_MAP_COUNT = 65530
+_SOMAXCONN = 4096
+
+Parameter = Callable[["Kernel"], bytes | int]
+
+
+def _read_only(value: Parameter | bytes | int) -> Text["Kernel"]:
+    """Nobody may write it, not even root (test_perm in fs/proc/proc_sysctl.c)."""
+
+    def read(kernel: "Kernel") -> bytes:
+        found = value(kernel) if callable(value) else value
+        return (found if isinstance(found, bytes) else b"%d" % found) + b"\n"
+
+    return Text(read, mode=0o444, refusal=Errno.EACCES)
+
+
+def _name(attribute: str) -> Text["Kernel"]:
+    """The host or domain name: a line of at most 64 bytes."""
+
+    def read(kernel: "Kernel") -> bytes:
+        name: bytes = getattr(kernel, attribute)
+        return name + b"\n"
+
+    def write(kernel: "Kernel", data: bytes) -> None:
+        line = data.partition(b"\n")[0].partition(b"\0")[0]
+        if len(line) > NEW_UTS_LEN:
+            raise LinuxError(Errno.EINVAL)
+        setattr(kernel, attribute, line)
+
+    return Text(read, write)
+
+
+_RANDOM: dict[bytes, Node["Kernel"]] = {
+    b"boot_id": _read_only(lambda kernel: kernel.boot_id),
+    b"entropy_avail": _read_only(_POOL_BITS),
+    b"poolsize": _read_only(_POOL_BITS),
+    b"uuid": _read_only(lambda kernel: random_uuid(kernel.random)),
+}
+
+_KERNEL: dict[bytes, Node["Kernel"]] = {
+    b"arch": _read_only(lambda kernel: kernel.machine.architecture.encode()),
+    b"cap_last_cap": _read_only(CAP_LAST_CAP),
+    b"core_pattern": _read_only(b"core"),
+    b"domainname": _name("domainname"),
+    b"hostname": _name("hostname"),
+    b"ngroups_max": _read_only(NGROUPS_MAX),
+    b"osrelease": _read_only(lambda kernel: kernel.release),
+    b"ostype": _read_only(b"Linux"),
+    b"overflowgid": _read_only(_OVERFLOW_ID),
+    b"overflowuid": _read_only(_OVERFLOW_ID),
+    b"pid_max": _read_only(PID_MAX),
+    b"random": Directory(_RANDOM),
+    b"randomize_va_space": _read_only(2),
+    b"tainted": _read_only(0),
+    b"threads-max": _read_only(PID_MAX),
+    b"version": _read_only(lambda kernel: kernel.version),
+}
+
+_VM: dict[bytes, Node["Kernel"]] = {
+    b"max_map_count": _read_only(_MAX_MAP_COUNT),
+    b"mmap_min_addr": _read_only(MMAP_MIN_ADDRESS),
+    b"overcommit_memory": _read_only(0),
+    b"overcommit_ratio": _read_only(50),
+}
+
+_FS: dict[bytes, Node["Kernel"]] = {
+    b"file-max": _read_only((1 << 63) - 1),
+    b"nr_open": _read_only(OPEN_FILES_MAX),
+    b"overflowgid": _read_only(_OVERFLOW_ID),
+    b"overflowuid": _read_only(_OVERFLOW_ID),
+    b"pipe-max-size": _read_only(MAX_CAPACITY),
+}
+
+SYS: Directory["Kernel"] = Directory(
+    {
+        b"fs": Directory(_FS),
+        b"kernel": Directory(_KERNEL),
+        b"net": Directory({b"core": Directory({b"somaxconn": _read_only(_SOMAXCONN)})}),
+        b"vm": Directory(_VM),
+    }
+)
