@@ -4,27 +4,28 @@ Later processes come from clone and execve; this is for those that the applicati
 """
 
 import os
+import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aionoah.abi.errno import Errno, LinuxError
-from aionoah.abi.fcntl import O
 from aionoah.abi.resource import RLIMIT
 from aionoah.abi.stat import S
 from aionoah.fs.context import FsContext
-from aionoah.fs.devfs import DevFileSystem
+from aionoah.fs.devfs import new_devfs
 from aionoah.fs.hostfs import HostFileSystem
 from aionoah.fs.mount import Namespace
-from aionoah.fs.path import walk
-from aionoah.fs.proc import ProcFileSystem
+from aionoah.fs.path import Dentry, walk
+from aionoah.fs.proc.filesystem import new_procfs
 from aionoah.fs.stdio import HostStreamFile
 from aionoah.fs.tmpfs import TmpFileSystem
-from aionoah.memory.memory import Memory
 from aionoah.process.credentials import Credentials
 from aionoah.process.descriptors import DescriptorTable
-from aionoah.process.elf import ExecError
-from aionoah.process.exec import Processor, Program, load_program
+from aionoah.process.elf import ExecError, show_path
+from aionoah.process.exec import Loaded, Program, load_program
 from aionoah.process.executable import Executable, find_executable
+from aionoah.process.kernel import Kernel
 from aionoah.process.limits import Limits
+from aionoah.process.processor import Processor
 from aionoah.process.scheduling import Scheduling
 from aionoah.process.task import Process, Task
 
@@ -32,9 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aionoah.abi.architecture import Architecture
+    from aionoah.hypervisor.protocols import Machine
     from aionoah.linux import Mount
-    from aionoah.process.control import TaskControl
-    from aionoah.process.kernel import Kernel
     from aionoah.subprocess import Streams
 
 _DEFAULT_PATH: Final = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -50,30 +50,125 @@ class Command(NamedTuple):
     gid: int
 
 
-def mount_tree(root: bytes, mounts: "Mapping[bytes, Mount]") -> Namespace:
+def new_kernel(
+    machine: "Machine", root: bytes, mounts: "Mapping[bytes, Mount]", hostname: bytes
+) -> "Kernel":
     """The host's `root` read-only, the kernel's own file systems above it, and what the user gives.
 
-    OSError for a host path that does not exist.
+    LinuxError for a host path that does not exist.
     """
     tree = Namespace(HostFileSystem(root), read_only=True, source=root)
-    for path, filesystem in {
-        b"/proc": ProcFileSystem(),
-        b"/dev": DevFileSystem(),
-        b"/dev/shm": TmpFileSystem(mode=0o1777),
-        b"/tmp": TmpFileSystem(mode=0o1777),
-        b"/run": TmpFileSystem(mode=0o755),
-    }.items():
-        tree.mount(filesystem, path)
+    kernel = Kernel(machine, tree, hostname=hostname)
+    tree.mount(new_procfs(kernel), b"/proc")
+    tree.mount(new_devfs(), b"/dev")
+    tree.mount(TmpFileSystem(mode=0o1777), b"/dev/shm")
+    tree.mount(TmpFileSystem(mode=0o1777), b"/tmp")
+    tree.mount(TmpFileSystem(mode=0o755), b"/run")
     for path, what in mounts.items():
         source = os.path.abspath(os.fsencode(what.source))  # noqa: PTH100 - bytes
         tree.mount(HostFileSystem(source), path, read_only=what.read_only, source=source)
-    return tree
+    return kernel
 
 
 def boot_process(
-    kernel: "Kernel", architecture: "Architecture", command: Command, streams: "Streams", control: "TaskControl"
-) -> Task:
+    kernel: "Kernel", architecture: "Architecture", command: Command, streams: "Streams"
+) -> "tuple[Task, Loaded]":
     """A process of one thread with the command's program in memory and the streams as descriptors.
 
     Raises LinuxError, among them ExecError with a sentence; then nothing is left of it.
     """
+    credentials = Credentials(command.uid, command.gid, _groups(command))
+    limits = Limits()
+    fs = FsContext(kernel.mounts.root, credentials)
+    fs.cwd = _working_directory(fs, command.cwd)
+    files = DescriptorTable(lambda: limits.soft(RLIMIT.NOFILE))
+    try:
+        _open_streams(files, streams)
+        with _find_program(fs, command) as executable:
+            loaded = load_program(
+                Program(
+                    machine=kernel.machine,
+                    architecture=architecture,
+                    fs=fs,
+                    executable=executable,
+                    argv=command.argv,
+                    envp=command.environment,
+                    execfn=executable.path,
+                    credentials=credentials,
+                    limits=limits,
+                    processor=Processor(kernel.machine.hwcap),
+                )
+            )
+    except BaseException:
+        files.leave()
+        raise
+    return _new_process(kernel, architecture, loaded, files, fs, limits), loaded
+
+
+def _groups(command: Command) -> list[int]:
+    """The application's own groups, if the guest is to be the same user."""
+    return os.getgroups() if command.uid == os.getuid() and command.uid != 0 else []
+
+
+def _working_directory(fs: FsContext, wanted: bytes | None) -> Dentry:
+    """The directory that was asked for, else the application's own if the guest has it."""
+    try:
+        found = walk(fs, fs.root, os.getcwdb() if wanted is None else wanted)
+        if found.inode.kind != S.IFDIR:
+            raise LinuxError(Errno.ENOTDIR)
+    except LinuxError as error:
+        if wanted is None:
+            return fs.root
+        raise ExecError(error.errno, f"{show_path(wanted)} cannot be the working directory ({error.errno.name})") from None
+    return found
+
+
+def _find_program(fs: FsContext, command: Command) -> Executable:
+    """The program by its path, or by name in PATH as execvp(3) looks for it."""
+    name = command.argv[0]
+    if b"/" in name:
+        return find_executable(fs, name)
+    path = dict(word.partition(b"=")[::2] for word in command.environment).get(b"PATH", _DEFAULT_PATH)
+    refused: ExecError | None = None
+    for directory in path.split(b":"):
+        try:
+            return find_executable(fs, (directory or b".") + b"/" + name)
+        except ExecError as error:
+            if error.errno is Errno.EACCES:
+                refused = error
+    raise refused or ExecError(Errno.ENOENT, f"{show_path(name)} is not in PATH ({os.fsdecode(path)})")
+
+
+def _open_streams(files: DescriptorTable, streams: "Streams") -> None:
+    """Descriptors 0, 1 and 2; one host descriptor given twice is one open file description."""
+    opened: dict[int, HostStreamFile] = {}
+    for fd in streams.guest_fds:
+        if fd in opened:
+            files.add(opened[fd].hold(), cloexec=False)
+        else:
+            opened[fd] = HostStreamFile(fd)
+            files.add(opened[fd], cloexec=False)
+    streams.release_guest_ends()
+
+
+def _new_process(
+    kernel: "Kernel",
+    architecture: "Architecture",
+    loaded: Loaded,
+    files: DescriptorTable,
+    fs: FsContext,
+    limits: Limits,
+) -> Task:
+    pid = kernel.allocate_pid()
+    process = Process(kernel, pid, limits=limits, start_ns=time.clock_gettime_ns(time.CLOCK_MONOTONIC))
+    task = process.new_task(
+        pid,
+        architecture=architecture,
+        memory=loaded.memory,
+        files=files,
+        fs=fs,
+        credentials=fs.credentials,
+        scheduling=Scheduling(kernel.cpu_count),
+    )
+    task.become(loaded)
+    return task

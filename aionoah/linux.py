@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TextIO
 from aionoah.abi.aarch64 import AARCH64
 from aionoah.abi.errno import LinuxError
 from aionoah.abi.x86_64 import X86_64
-from aionoah.boot import Command, boot_process, mount_tree
+from aionoah.boot import Command, boot_process, new_kernel
 from aionoah.host import platform
 from aionoah.host.waiting import kernel_lock
 from aionoah.hypervisor.select import host_architecture, open_machine
 from aionoah.process.elf import ExecError
-from aionoah.process.kernel import Kernel
 from aionoah.reactor import Reactor
 from aionoah.subprocess import Process, Redirection, Streams
 from aionoah.syscalls import load_handlers
@@ -83,11 +82,10 @@ class Linux:
         memory = self._memory or platform.total_memory() // 4 * 3
         self._machine = open_machine(self._hypervisor, self._architecture_name, memory)
         try:
-            tree = mount_tree(self._root, self._mounts)
+            self.kernel = new_kernel(self._machine, self._root, self._mounts, self._hostname)
         except BaseException:
             self._machine.close()
             raise
-        self.kernel = Kernel(self._machine, tree, hostname=self._hostname)
         self._reactor = Reactor(self._loop)
         self._table = self._new_table()
         return self
@@ -172,7 +170,7 @@ class Linux:
             self._machine,
             self._reactor,
             self._table,
-            boot=lambda control: boot_process(self.kernel, self._table.architecture, command, streams, control),
+            boot=lambda: boot_process(self.kernel, self._table.architecture, command, streams),
             on_start=on_start,
             on_exit=on_exit,
         )

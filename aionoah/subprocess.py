@@ -157,6 +157,10 @@ class Streams:
         """Close our ends and what the guest did not take."""
         for transport in self._transports:
             transport.close()
+        self.release_guest_ends()
+
+    def release_guest_ends(self) -> None:
+        """The guest has its own descriptors of them now, or will never have."""
         for fd in self.owned:
             os.close(fd)
         self.owned.clear()

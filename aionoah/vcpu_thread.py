@@ -7,6 +7,7 @@
 a new program, the end of the thread.
 """
 
+import contextlib
 import logging
 import signal
 import threading
@@ -43,8 +44,8 @@ _log: Final = logging.getLogger("aionoah")
 class VcpuThread:
     """Runs one task from its start to its end; implements process.control.TaskControl.
 
-    `boot` makes the task, on the new thread and under the kernel lock; what it raises reaches `on_start`.
-    `on_exit` gets None, or the exception of a bug of ours that ended the task. Both are called on the thread.
+    `boot` makes the task, on the new thread and under the kernel lock; `on_start` gets the task, or what
+    `boot` raised. `on_exit` gets None, or the exception of a bug of ours that ended the task. Both are called on the thread.
     """
 
     def __init__(
@@ -53,8 +54,8 @@ class VcpuThread:
         reactor: "Reactor",
         table: "SyscallTable",
         *,
-        boot: "Callable[[VcpuThread], Task]",
-        on_start: "Callable[[Exception | None], None]",
+        boot: "Callable[[], tuple[Task, Loaded]]",
+        on_start: "Callable[[Task | Exception], None]",
         on_exit: "Callable[[BaseException | None], None]",
     ) -> None:
         self._machine = machine
@@ -135,11 +136,13 @@ class VcpuThread:
         failure: BaseException | None = None
         with kernel_lock:
             try:
-                self._attach(self._boot(self))
+                task, program = self._boot()
             except Exception as error:  # noqa: BLE001 - whoever starts the task gets it
                 self._on_start(error)
                 return
-        self._on_start(None)
+            self._attach(task)
+            self._enter_program(program)
+        self._on_start(task)
         try:
             self._live()
         except BaseException as bug:  # noqa: BLE001 - logged, and given to whoever waits for the process
@@ -326,7 +329,10 @@ class VcpuThread:
         self._set_registers(state.registers)
         signals = self._task.signals
         signals.set_mask(state.mask)
-        signals.restore_stack(state.stack)
+        with contextlib.suppress(LinuxError):  # as Linux ignores it
+            signals.set_stack(
+                state.stack, self.stack_pointer(), self._table.architecture.minimum_signal_stack
+            )
         self._needs_attention = True  # what the old mask held back
 
     def _interrupted(self) -> Interrupted:

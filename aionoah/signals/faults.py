@@ -7,7 +7,13 @@ from typing import Final, NamedTuple
 
 from aionoah.abi.siginfo import BUS, FPE, ILL, SEGV, SI, TRAP
 from aionoah.abi.signal import SIG
+from aionoah.signals.frame import FaultDetails
 from aionoah.signals.info import SigInfo, from_fault, from_kernel
+
+
+_WRITE: Final = 2  # hypervisor.protocols.Prot
+_EXECUTE: Final = 4
+_PAGE_FAULT_VECTOR: Final = 14
 
 
 class _Cause(NamedTuple):
@@ -70,3 +76,13 @@ def floating_point_code(status: int) -> int:
         if status & bits:
             return code
     return FPE.FLTUNK
+
+
+def page_fault_details(address: int, access: int, *, is_mapped: bool, is_aarch64: bool) -> FaultDetails:
+    """What the CPU would have said of a refused access; `access` is one of hypervisor.protocols.Prot."""
+    is_write, is_fetch = access == _WRITE, access == _EXECUTE
+    if is_aarch64:  # ESR_EL1: exception class, IL, WnR, and a permission or translation fault at level 3
+        exception_class = 0x20 if is_fetch else 0x24
+        syndrome = exception_class << 26 | 1 << 25 | is_write << 6 | (0xF if is_mapped else 0x7)
+        return FaultDetails(address, syndrome)
+    return FaultDetails(address, 4 | is_write << 1 | is_fetch << 4 | is_mapped, _PAGE_FAULT_VECTOR)

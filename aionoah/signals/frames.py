@@ -26,11 +26,12 @@ class SignalFrames(NamedTuple):
 
     enter_handler: Callable[[Interrupted, Delivery], SignalEntry]
     leave_handler: Callable[[Interrupted, Callable[[int, int], bytes]], SignalReturn]
+    resets_fpu: bool  # a handler starts with a fresh FPU
 
 
 _FRAMES: Final = {
-    "x86_64": SignalFrames(frame_x86_64.enter_handler, frame_x86_64.leave_handler),
-    "aarch64": SignalFrames(frame_aarch64.enter_handler, frame_aarch64.leave_handler),
+    "x86_64": SignalFrames(frame_x86_64.enter_handler, frame_x86_64.leave_handler, resets_fpu=True),
+    "aarch64": SignalFrames(frame_aarch64.enter_handler, frame_aarch64.leave_handler, resets_fpu=False),
 }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
+from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.signal import SIG_IGN, SS, StackT
 from aionoah.host.waiting import WaitQueue
 from aionoah.signals.actions import DEFAULT, LAST_SIGNAL, UNBLOCKABLE, Disposition, Effect
@@ -36,6 +37,18 @@ NO_STACK: Final = AlternateStack()
 def _signed(word: int) -> int:
     """A 32-bit word as C's int."""
     return word - (1 << 32) if word >> 31 else word
+
+
+def _new_stack(wanted: StackT, minimum: int) -> AlternateStack:
+    flags = wanted.ss_flags & 0xFFFF_FFFF
+    mode = flags & ~SS.AUTODISARM
+    if mode not in (0, SS.ONSTACK, SS.DISABLE):
+        raise LinuxError(Errno.EINVAL)
+    if mode == SS.DISABLE:
+        return NO_STACK._replace(flags=flags & SS.AUTODISARM)
+    if wanted.ss_size < minimum:
+        raise LinuxError(Errno.ENOMEM)
+    return AlternateStack(wanted.ss_sp, wanted.ss_size, flags & SS.AUTODISARM)
 
 
 class SharedSignals:
@@ -101,6 +114,12 @@ class TaskSignals:
         """No handler will run: undo replace_mask."""
         if self.saved_mask is not None:
             self.mask, self.saved_mask = self.saved_mask, None
+
+    def set_stack(self, wanted: StackT, stack_pointer: int, minimum: int) -> None:
+        """sigaltstack: EPERM while the thread runs on the present one, EINVAL, ENOMEM below `minimum` bytes."""
+        if self.stack.contains(stack_pointer):
+            raise LinuxError(Errno.EPERM)
+        self.stack = _new_stack(wanted, minimum)
 
     def effect(self, signal: int) -> Effect:
         """What delivering a signal would do at present."""

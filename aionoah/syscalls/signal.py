@@ -9,7 +9,7 @@ from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.resource import RLIMIT
 from aionoah.abi.siginfo import SI, SIGINFO_SIZE
-from aionoah.abi.signal import SIG, SIG_HOW, SS, Sigaction, StackT, signal_bit
+from aionoah.abi.signal import SIG, SIG_HOW, Sigaction, StackT, signal_bit
 from aionoah.abi.time import Timespec
 from aionoah.clocks.duration import nanoseconds
 from aionoah.host.waiting import Source, sleep_on
@@ -18,10 +18,9 @@ from aionoah.signals.actions import LAST_SIGNAL, UNBLOCKABLE, Disposition
 from aionoah.signals.delivery import take_signal
 from aionoah.signals.generate import discard_ignored, send_to_process, send_to_task
 from aionoah.signals.info import SigInfo, from_bytes, from_user
-from aionoah.signals.state import NO_STACK, AlternateStack
 from aionoah.syscalls.arguments import Addr, In, Pid, Ptr, Signal, Size
 from aionoah.syscalls.registry import syscall
-from aionoah.syscalls.results import wants_restart
+from aionoah.syscalls.results import Outcome, wants_restart
 
 _SET_SIZE: Final = 8  # sizeof(sigset_t) of the kernel, in bytes
 
@@ -66,6 +65,12 @@ def _changed(mask: int, how: int, change: int) -> int:
 
 
 @syscall
+def rt_sigreturn(task: Task) -> Outcome:
+    task.control.leave_handler()
+    return Outcome.KEEP_REGISTERS
+
+
+@syscall
 def rt_sigpending(task: Task, set_: Addr, size: Size) -> None:
     if size > _SET_SIZE:
         raise LinuxError(Errno.EINVAL)
@@ -79,23 +84,9 @@ def sigaltstack(task: Task, new: In[StackT], old: Ptr[StackT]) -> None:
     stack_pointer = task.signals.stack_pointer()
     before = task.signals.stack
     if wanted is not None:
-        if before.contains(stack_pointer):
-            raise LinuxError(Errno.EPERM)
-        task.signals.stack = _new_stack(wanted, task.architecture.minimum_signal_stack)
+        task.signals.set_stack(wanted, stack_pointer, task.architecture.minimum_signal_stack)
     if old:
         task.memory.put(old, before.to_abi(stack_pointer))
-
-
-def _new_stack(wanted: StackT, minimum: int) -> AlternateStack:
-    flags = wanted.ss_flags & 0xFFFF_FFFF
-    mode = flags & ~SS.AUTODISARM
-    if mode not in (0, SS.ONSTACK, SS.DISABLE):
-        raise LinuxError(Errno.EINVAL)
-    if mode == SS.DISABLE:
-        return NO_STACK._replace(flags=flags & SS.AUTODISARM)
-    if wanted.ss_size < minimum:
-        raise LinuxError(Errno.ENOMEM)
-    return AlternateStack(wanted.ss_sp, wanted.ss_size, flags & SS.AUTODISARM)
 
 
 def _require_set_size(size: int) -> None:
