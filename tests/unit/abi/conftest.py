@@ -21,7 +21,7 @@ from aionoah.abi.architecture import Architecture
 from aionoah.abi.x86_64 import X86_64
 
 COMPILERS = {"x86_64": ("x86_64-linux-gnu-gcc", "cc"), "aarch64": ("aarch64-linux-gnu-gcc",)}
-_ARRAY = "__attribute__((section(\".facts\"))) const unsigned long long facts[] = {\n%s\n};\n"
+_ARRAY = '__attribute__((section(".facts"))) const unsigned long long facts[] = {\n%s\n};\n'
 
 Facts = Callable[[Sequence[str], Sequence[str]], dict[str, int]]
 

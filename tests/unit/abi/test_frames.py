@@ -7,8 +7,8 @@ import pytest
 
 from aionoah.abi import aarch64, x86_64
 from aionoah.abi.architecture import Architecture
-from aionoah.abi.signal import SIG, SS
 from aionoah.abi.siginfo import SI, SigInfoKill, SigInfoQueue
+from aionoah.abi.signal import SIG, SS
 
 # Writes the addresses of siginfo and ucontext, the stack pointer of the interrupted code (roughly), the
 # FPU context's address and size, then the memory around the frame.
@@ -132,4 +132,4 @@ def check_info(data: bytes) -> None:
 
 def test_frames_fit_the_smallest_stack(architecture: Architecture) -> None:
     frames = {"x86_64": x86_64.RtSigFrame, "aarch64": aarch64.RtSigFrame}
-    assert frames[architecture.name].SIZE <= architecture.minimum_signal_stack
+    assert architecture.minimum_signal_stack >= frames[architecture.name].SIZE
