@@ -102,7 +102,7 @@ def _field(name: str, value: object) -> str:
     if isinstance(value, bytes):
         return quoted(value.split(b"\0", 1)[0])
     if isinstance(value, int) and name.endswith("_mode"):
-        return f"{value:#o}".replace("0o", "0")
+        return f"0{value:o}" if value else "0"
     return hex(value) if isinstance(value, int) and value > 0xFFFF_FFFF else str(value)
 
 
