@@ -8,6 +8,7 @@ import errno
 import fcntl
 import os
 import stat
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from aionoah.abi.fcntl import RENAME
@@ -28,6 +29,7 @@ __all__ = [
     "path_open",
     "pipe",
     "rename",
+    "thread_cpu_time_ns",
     "total_memory",
 ]
 
@@ -127,3 +129,8 @@ def _call(name: str, *arguments: Any) -> None:  # noqa: ANN401 - as ctypes has i
     if getattr(library, name)(*arguments) == -1:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+
+
+def thread_cpu_time_ns(ident: int) -> int:
+    """CPU time that a live thread of this process has used, by threading's ident."""
+    return time.clock_gettime_ns(time.pthread_getcpuclockid(ident))
