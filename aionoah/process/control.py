@@ -17,8 +17,7 @@ class TaskControl(Protocol):
         """Registers, FPU and thread pointer as at the first instruction of a program, which runs next in
         `program.memory`. Called by the task's own execve, as the last thing it does.
 
-        The task has left its old memory already: `leave` has been called, and whoever runs the CPU sees
-        to it that no CPU is in an address space which nobody uses any more before it is closed.
+        No virtual CPU is in the old memory any more when this returns.
         """
         ...
 
@@ -54,6 +53,9 @@ class NoControl:
     """Stands where no virtual CPU has been attached yet, or any more."""
 
     def start_program(self, program: "Loaded") -> None:
+        raise NotImplementedError("no virtual CPU runs this task")
+
+    def leave_handler(self) -> None:
         raise NotImplementedError("no virtual CPU runs this task")
 
     def exit_thread(self) -> None:

@@ -82,6 +82,12 @@ class Image(NamedTuple):
         return max(segment.end for segment in self.segments)
 
     @property
+    def data_length(self) -> int:
+        """Bytes of the segment that ends last, as RLIMIT_DATA counts them."""
+        last = max(self.segments, key=lambda segment: segment.end)
+        return last.memory_size
+
+    @property
     def alignment(self) -> int:
         """The greatest sane alignment of a segment, PAGE_SIZE at least."""
         sane = [s.alignment for s in self.segments if s.alignment.bit_count() == 1]

@@ -1,6 +1,6 @@
 """Putting the segments of an ELF image into an address space (Linux fs/binfmt_elf.c: elf_load)."""
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.errno import Errno, LinuxError
@@ -9,33 +9,9 @@ from aionoah.process.elf import Image, Segment
 
 if TYPE_CHECKING:
     from aionoah.fs.file import File
+    from aionoah.memory.memory import Memory
 
 _ANYWHERE: Final = MAP.PRIVATE | MAP.ANONYMOUS | MAP.NORESERVE
-
-
-class ProgramMemory(Protocol):
-    """What the loader needs of an address space."""
-
-    @property
-    def end(self) -> int:
-        """First address that a program may not use."""
-        ...
-
-    def mmap(
-        self, address: int, length: int, prot: int, flags: int, file: "File | None" = None, offset: int = 0
-    ) -> int: ...
-
-    def munmap(self, address: int, length: int) -> None: ...
-
-    def write(self, address: int, data: bytes | bytearray | memoryview) -> None: ...
-
-    def set_mmap_base(self, address: int) -> None:
-        """Where mappings without a wanted address grow down from."""
-        ...
-
-    def set_brk_start(self, address: int) -> None:
-        """Where brk begins; a page boundary."""
-        ...
 
 
 def page_down(address: int) -> int:
@@ -46,7 +22,7 @@ def page_up(address: int) -> int:
     return (address + PAGE_SIZE - 1) & -PAGE_SIZE
 
 
-def load_image(memory: ProgramMemory, image: Image, file: "File", wanted: int | None) -> int:
+def load_image(memory: "Memory", image: Image, file: "File", wanted: int | None) -> int:
     """Map an image and return its load bias, which is to be added to every address in its headers.
 
     A position-independent image begins at `wanted`, wherever there is room if None. Nothing that is
@@ -58,7 +34,7 @@ def load_image(memory: ProgramMemory, image: Image, file: "File", wanted: int | 
     return bias
 
 
-def _reserve(memory: ProgramMemory, image: Image, wanted: int | None) -> int:
+def _reserve(memory: "Memory", image: Image, wanted: int | None) -> int:
     """Find out that the whole span is free, or find one that is."""
     length = page_up(image.end) - image.start
     if not image.is_position_independent:
@@ -75,7 +51,7 @@ def _reserve(memory: ProgramMemory, image: Image, wanted: int | None) -> int:
     return (found + slack) & -image.alignment
 
 
-def _load_segment(memory: ProgramMemory, segment: Segment, file: "File", bias: int) -> None:
+def _load_segment(memory: "Memory", segment: Segment, file: "File", bias: int) -> None:
     prot = (
         (PROT.READ if segment.is_readable else 0)
         | (PROT.WRITE if segment.is_writable else 0)
@@ -99,7 +75,7 @@ def _load_segment(memory: ProgramMemory, segment: Segment, file: "File", bias: i
         memory.mmap(zero_from, end - zero_from, prot, MAP.PRIVATE | MAP.ANONYMOUS | MAP.FIXED)
 
 
-def _zero_partial_page(memory: ProgramMemory, address: int, *, may_fail: bool) -> None:
+def _zero_partial_page(memory: "Memory", address: int, *, may_fail: bool) -> None:
     """Zero what the file has behind the end of a segment. A segment that cannot be written keeps it."""
     try:
         memory.write(address, bytes(-address % PAGE_SIZE))

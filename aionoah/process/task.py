@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from aionoah.process.scheduling import Scheduling
 
 COMM_LENGTH: Final = 15  # TASK_COMM_LEN without the NUL
-_DEFAULT_TIMER_SLACK_NS: Final = 50_000
+DEFAULT_TIMER_SLACK_NS: Final = 50_000
+_SECURE_STACK_LIMIT: Final = 8 << 20  # _STK_LIM
 
 
 class Process:
@@ -29,7 +30,17 @@ class Process:
     __slots__ = (
         *("kernel", "pid", "parent", "tasks", "signals", "limits", "process_group", "session"),
         *("executable", "command_line", "environment", "auxiliary_vector", "name", "has_executed"),
-        *("wait_status", "ended", "start_ns", "cpu_time_ns", "is_dumpable", "is_child_subreaper"),
+        *(
+            "cpus",
+            "exit_status",
+            "wait_status",
+            "ended",
+            "start_ns",
+            "cpu_time_ns",
+            "is_dumpable",
+            "is_child_subreaper",
+        ),
+        "oom_score_adj",
     )
 
     executable: "Dentry"  # set by the first program
@@ -60,12 +71,15 @@ class Process:
         self.auxiliary_vector = b""  # as /proc/self/auxv
         self.name = b""
         self.has_executed = False  # since it was forked (setpgid of a parent)
+        self.cpus = 0  # threads whose virtual CPU may still be in the memory
+        self.exit_status: int | None = None  # what the main thread or exit_group has said
         self.wait_status: int | None = None  # as wait4 reports it, once the process has ended
         self.ended = WaitQueue()  # woken when wait_status has been set
         self.start_ns = start_ns  # CLOCK_BOOTTIME of the start
         self.cpu_time_ns = 0  # of threads that have ended
         self.is_dumpable = True
         self.is_child_subreaper = False
+        self.oom_score_adj: int = parent.oom_score_adj if parent is not None else 0
         kernel.processes[pid] = self
 
     def new_task(
@@ -96,6 +110,7 @@ class Process:
             signals=signals,
         )
         self.tasks[tid] = self.kernel.tasks[tid] = task
+        self.cpus += 1
         return task
 
     @property
@@ -105,8 +120,8 @@ class Process:
 
     def exit_group(self, wait_status: int) -> None:
         """End every thread and the process. `wait_status` is what wait4 reports; the first one counts."""
-        if self.wait_status is not None:
-            return
+        if self.exit_status is None:
+            self.exit_status = wait_status
         for task in list(self.tasks.values()):
             task.exit(wait_status)
 
@@ -154,7 +169,7 @@ class Task:
         self.name = process.name  # comm of the thread
         self.personality = 0
         self.parent_death_signal = 0
-        self.timer_slack_ns = _DEFAULT_TIMER_SLACK_NS
+        self.timer_slack_ns = DEFAULT_TIMER_SLACK_NS
         self.has_exited = False
 
     @property
@@ -171,12 +186,13 @@ class Task:
     def become(self, program: "Loaded") -> None:
         """The kernel's side of execve once nothing can fail any more: this task is the new program.
 
-        The old memory is left; descriptors and signals are reset. The caller starts the CPU.
+        Descriptors and signals are reset. The old memory and the CPU are the caller's concern.
         """
         process = self.process
         exit_robust_list(self)
         exit_thread_word(self)
-        old, self.memory = self.memory, program.memory
+        self.memory = program.memory
+        self.credentials = self.fs.credentials = program.credentials
         self.files.close_on_exec()
         self.signals.reset_for_exec()
         process.signals.reset_for_exec()
@@ -188,13 +204,15 @@ class Task:
         process.has_executed = True
         self.personality = program.personality
         self.rename(program.name)
-        if old is not program.memory:
-            old.close()
+        if program.is_secure:
+            process.limits.limit_stack(_SECURE_STACK_LIMIT)
+            self.parent_death_signal = 0
 
     def exit(self, wait_status: int) -> None:
         """The thread ends: tell who waits for it, free what it holds. Again is the same as once.
 
-        The last thread to end ends the process; `wait_status` is then the process's.
+        The last thread to end ends the process. The process's status is the main thread's `wait_status`,
+        unless exit_group has set one.
         """
         if self.has_exited:
             return
@@ -207,7 +225,15 @@ class Task:
         del process.tasks[self.tid], self.kernel.tasks[self.tid]
         if not self.is_leader:
             self.kernel.free_pid(self.tid)
+        if self.is_leader and process.exit_status is None:
+            process.exit_status = wait_status
         if not process.tasks:
-            process.wait_status = wait_status
+            process.wait_status = wait_status if process.exit_status is None else process.exit_status
             process.ended.wake()
         self.control.exit_thread()
+
+    def release(self) -> None:
+        """The thread has ended and its virtual CPU is gone: the last one closes the memory."""
+        self.process.cpus -= 1
+        if self.process.cpus == 0:
+            self.memory.close()

@@ -1,0 +1,41 @@
+"""execve as a whole: a task becomes another program."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from aionoah.process.exec import Program, load_program
+from aionoah.process.processor import Processor
+
+if TYPE_CHECKING:
+    from aionoah.process.executable import Executable
+    from aionoah.process.task import Task
+
+
+def replace_program(
+    task: "Task",
+    executable: "Executable",
+    argv: Sequence[bytes],
+    envp: Sequence[bytes],
+    execfn: bytes,
+) -> None:
+    """Load a program and let the task go on as it. Up to its last step it can fail, and the task with
+    its old program knows nothing of it. Raises what load_program raises.
+    """
+    program = Program(
+        machine=task.kernel.machine,
+        architecture=task.architecture,
+        fs=task.fs,
+        executable=executable,
+        argv=argv,
+        envp=envp,
+        execfn=execfn,
+        credentials=task.credentials.copy(),
+        limits=task.process.limits,
+        processor=Processor(task.kernel.machine.hwcap),
+        personality=task.personality,
+    )
+    loaded = load_program(program)
+    old = task.memory
+    task.become(loaded)
+    task.control.start_program(loaded)
+    old.close()

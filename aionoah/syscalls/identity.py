@@ -1,0 +1,184 @@
+"""User and group ids, capabilities: getuid(2), setuid(2), setreuid(2), setresuid(2), setfsuid(2), their
+group counterparts, getgroups(2), capget(2). The rules are in process/credentials.py.
+"""
+
+import struct
+from typing import Final
+
+from aionoah.abi.capability import (
+    CAP,
+    CAP_FULL_SET,
+    CAPABILITY_VERSION_1,
+    CAPABILITY_VERSION_2,
+    CAPABILITY_VERSION_3,
+    CapabilityData,
+    CapabilityHeader,
+)
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.limits import NGROUPS_MAX
+from aionoah.process.credentials import Credentials
+from aionoah.process.task import Task
+from aionoah.syscalls.arguments import Addr, Gid, In, Int, Ptr, Uid
+from aionoah.syscalls.registry import syscall
+
+_NO_FILE_CAPABILITIES: Final = "Capabilities of files are not looked at."
+_WORDS: Final = {CAPABILITY_VERSION_1: 1, CAPABILITY_VERSION_2: 2, CAPABILITY_VERSION_3: 2}
+
+
+# -- asking ---------------------------------------------------------------------------------------------
+
+
+@syscall
+def getuid(task: Task) -> int:
+    return task.credentials.uid
+
+
+@syscall
+def geteuid(task: Task) -> int:
+    return task.credentials.euid
+
+
+@syscall
+def getgid(task: Task) -> int:
+    return task.credentials.gid
+
+
+@syscall
+def getegid(task: Task) -> int:
+    return task.credentials.egid
+
+
+@syscall
+def getresuid(task: Task, ruid: Addr, euid: Addr, suid: Addr) -> None:
+    who = task.credentials
+    _put_ids(task, (ruid, euid, suid), (who.uid, who.euid, who.suid))
+
+
+@syscall
+def getresgid(task: Task, rgid: Addr, egid: Addr, sgid: Addr) -> None:
+    who = task.credentials
+    _put_ids(task, (rgid, egid, sgid), (who.gid, who.egid, who.sgid))
+
+
+def _put_ids(task: Task, addresses: tuple[Addr, ...], ids: tuple[int, ...]) -> None:
+    for address, number in zip(addresses, ids, strict=True):
+        task.memory.write_word(address, number, 4)
+
+
+# -- changing -------------------------------------------------------------------------------------------
+
+
+@syscall
+def setuid(task: Task, uid: Uid) -> None:
+    task.credentials.set_uid(uid)
+
+
+@syscall
+def setgid(task: Task, gid: Gid) -> None:
+    task.credentials.set_gid(gid)
+
+
+@syscall
+def setreuid(task: Task, ruid: Uid, euid: Uid) -> None:
+    task.credentials.set_reuid(ruid, euid)
+
+
+@syscall
+def setregid(task: Task, rgid: Gid, egid: Gid) -> None:
+    task.credentials.set_regid(rgid, egid)
+
+
+@syscall
+def setresuid(task: Task, ruid: Uid, euid: Uid, suid: Uid) -> None:
+    task.credentials.set_resuid(ruid, euid, suid)
+
+
+@syscall
+def setresgid(task: Task, rgid: Gid, egid: Gid, sgid: Gid) -> None:
+    task.credentials.set_resgid(rgid, egid, sgid)
+
+
+@syscall
+def setfsuid(task: Task, uid: Uid) -> int:
+    return task.credentials.set_fsuid(uid)
+
+
+@syscall
+def setfsgid(task: Task, gid: Gid) -> int:
+    return task.credentials.set_fsgid(gid)
+
+
+# -- supplementary groups -------------------------------------------------------------------------------
+
+
+@syscall
+def getgroups(task: Task, size: Int, groups: Addr) -> int:
+    mine = task.credentials.groups
+    if size < 0 or 0 < size < len(mine):
+        raise LinuxError(Errno.EINVAL)
+    if size:
+        task.memory.write(groups, struct.pack(f"<{len(mine)}I", *mine))
+    return len(mine)
+
+
+@syscall
+def setgroups(task: Task, size: Int, groups: Addr) -> None:
+    task.credentials.require(CAP.SETGID)
+    if not 0 <= size <= NGROUPS_MAX:
+        raise LinuxError(Errno.EINVAL)
+    wanted = struct.unpack(f"<{size}I", task.memory.read(groups, size * 4))
+    if 0xFFFF_FFFF in wanted:
+        raise LinuxError(Errno.EINVAL)
+    task.credentials.groups = tuple(sorted(wanted))
+
+
+# -- capabilities ---------------------------------------------------------------------------------------
+
+
+@syscall
+def capget(task: Task, header: Ptr[CapabilityHeader], data: Ptr[CapabilityData]) -> None:
+    try:
+        words = _check_version(task, header)
+    except LinuxError as error:
+        if error.errno is Errno.EINVAL and not data:
+            return  # a program asks which version there is
+        raise
+    if data:
+        who = _find_credentials(task, task.memory.get(CapabilityHeader, header).pid)
+        sets = (who.effective, who.permitted, who.inheritable)
+        for index in range(words):
+            value = CapabilityData(*(bits >> 32 * index & 0xFFFF_FFFF for bits in sets))
+            task.memory.put(data + index * CapabilityData.SIZE, value)
+
+
+@syscall(partial=_NO_FILE_CAPABILITIES)
+def capset(task: Task, header: In[CapabilityHeader], data: In[CapabilityData]) -> None:
+    words = _check_version(task, header)
+    if task.memory.get(CapabilityHeader, header).pid not in (0, task.tid):
+        raise LinuxError(Errno.EPERM)
+    effective = permitted = inheritable = 0
+    for index in range(words):
+        value = task.memory.get(CapabilityData, data + index * CapabilityData.SIZE)
+        effective |= value.effective << 32 * index
+        permitted |= value.permitted << 32 * index
+        inheritable |= value.inheritable << 32 * index
+    sets = (permitted & CAP_FULL_SET, effective & CAP_FULL_SET, inheritable & CAP_FULL_SET)
+    task.credentials.set_capabilities(*sets)
+
+
+def _check_version(task: Task, header: int) -> int:
+    """How many structures follow; EINVAL for an unknown version, after telling the one we speak."""
+    words = _WORDS.get(task.memory.read_word(header, 4))
+    if words is None:
+        task.memory.write_word(header, CAPABILITY_VERSION_3, 4)
+        raise LinuxError(Errno.EINVAL)
+    return words
+
+
+def _find_credentials(task: Task, pid: int) -> Credentials:
+    if pid < 0:
+        raise LinuxError(Errno.EINVAL)
+    found = task.kernel.tasks.get(pid) if pid else task
+    if found is None:
+        raise LinuxError(Errno.ESRCH)
+    return found.credentials

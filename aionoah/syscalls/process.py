@@ -1,0 +1,195 @@
+"""Processes: who they are, and how they end and wait for children.
+
+getpid(2), gettid(2), setpgid(2), setsid(2), _exit(2), exit_group(2), wait4(2), waitid(2),
+set_tid_address(2), get_robust_list(2), personality(2).
+"""
+
+from typing import Final
+
+from aionoah.abi.capability import CAP
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.futex import RobustListHead
+from aionoah.abi.personality import QUERY
+from aionoah.abi.resource import Rusage
+from aionoah.abi.wait import P, W, exited_status
+from aionoah.process.task import Process, Task
+from aionoah.syscalls.arguments import Addr, Int, Pid, Ptr, Size, UInt
+from aionoah.syscalls.registry import syscall
+from aionoah.syscalls.results import Outcome
+
+_INT_MIN: Final = -(1 << 31)
+_WAIT4_OPTIONS: Final = W.NOHANG | W.UNTRACED | W.CONTINUED | W.NOTHREAD | W.CLONE | W.ALL
+_WAITID_EVENTS: Final = W.EXITED | W.STOPPED | W.CONTINUED
+_WAITID_OPTIONS: Final = _WAITID_EVENTS | W.NOHANG | W.NOWAIT | W.NOTHREAD | W.CLONE | W.ALL
+_CHILDLESS: Final = "Programs cannot have children yet, so there is never one to wait for."
+
+
+# -- numbers --------------------------------------------------------------------------------------------
+
+
+@syscall
+def getpid(task: Task) -> int:
+    return task.process.pid
+
+
+@syscall
+def gettid(task: Task) -> int:
+    return task.tid
+
+
+@syscall
+def getppid(task: Task) -> int:
+    parent = task.process.parent
+    return parent.pid if parent is not None else 0
+
+
+@syscall
+def set_tid_address(task: Task, tidptr: Addr) -> int:
+    task.clear_child_tid = tidptr
+    return task.tid
+
+
+@syscall
+def set_robust_list(task: Task, head: Ptr[RobustListHead], size: Size) -> None:
+    if size != RobustListHead.SIZE:
+        raise LinuxError(Errno.EINVAL)
+    task.robust_list = head
+
+
+@syscall
+def get_robust_list(task: Task, pid: Pid, head: Addr, size: Addr) -> None:
+    target = task.kernel.tasks.get(pid) if pid else task
+    if target is None:
+        raise LinuxError(Errno.ESRCH)
+    if target.process is not task.process:
+        _check_may_trace(task, target)
+    task.memory.write_word(size, RobustListHead.SIZE)
+    task.memory.write_word(head, target.robust_list)
+
+
+def _check_may_trace(task: Task, target: Task) -> None:
+    """EPERM unless ptrace would be permitted (ptrace(2), PTRACE_MODE_READ_REALCREDS)."""
+    mine, theirs = task.credentials, target.credentials
+    is_same = {theirs.uid, theirs.euid, theirs.suid} == {mine.uid} and {
+        *(theirs.gid, theirs.egid, theirs.sgid)
+    } == {mine.gid}
+    if not (is_same and target.process.is_dumpable):
+        mine.require(CAP.SYS_PTRACE)
+
+
+# -- process groups and sessions ------------------------------------------------------------------------
+
+
+@syscall
+def getpgid(task: Task, pid: Pid) -> int:
+    return _find_process(task, pid).process_group
+
+
+@syscall
+def getpgrp(task: Task) -> int:
+    return task.process.process_group
+
+
+@syscall
+def getsid(task: Task, pid: Pid) -> int:
+    return _find_process(task, pid).session
+
+
+@syscall
+def setpgid(task: Task, pid: Pid, pgid: Pid) -> None:
+    own = task.process
+    number = pid or own.pid
+    group = pgid or number
+    if group < 0:
+        raise LinuxError(Errno.EINVAL)
+    target = _find_process(task, number)
+    if target.pid != number:  # a thread, not a process
+        raise LinuxError(Errno.EINVAL)
+    if target.parent is own:
+        if target.session != own.session:
+            raise LinuxError(Errno.EPERM)
+        if target.has_executed:
+            raise LinuxError(Errno.EACCES)
+    elif target is not own:
+        raise LinuxError(Errno.ESRCH)
+
+    if target.session == target.pid:
+        raise LinuxError(Errno.EPERM)
+    if group != number and not _is_group_of_session(task, group, own.session):
+        raise LinuxError(Errno.EPERM)
+    target.process_group = group
+
+
+def _is_group_of_session(task: Task, group: int, session: int) -> bool:
+    others = task.kernel.processes.values()
+    return any(other.process_group == group and other.session == session for other in others)
+
+
+@syscall
+def setsid(task: Task) -> int:
+    own = task.process
+    if any(other.process_group == own.pid for other in task.kernel.processes.values()):
+        raise LinuxError(Errno.EPERM)
+    own.session = own.process_group = own.pid
+    return own.pid
+
+
+def _find_process(task: Task, pid: int) -> Process:
+    """The process with a number, or of the thread with it; the caller's own for 0. ESRCH."""
+    if pid == 0:
+        return task.process
+    process = task.kernel.processes.get(pid)
+    if process is not None:
+        return process
+    thread = task.kernel.tasks.get(pid)
+    if thread is None:
+        raise LinuxError(Errno.ESRCH)
+    return thread.process
+
+
+# -- end ------------------------------------------------------------------------------------------------
+
+
+@syscall
+def exit_(task: Task, status: Int) -> Outcome:
+    task.exit(exited_status(status))
+    return Outcome.KEEP_REGISTERS
+
+
+@syscall
+def exit_group(task: Task, status: Int) -> Outcome:
+    task.process.exit_group(exited_status(status))
+    return Outcome.KEEP_REGISTERS
+
+
+@syscall(partial=_CHILDLESS)
+def wait4(task: Task, pid: Pid, wstatus: Addr, options: W, usage: Ptr[Rusage]) -> int:  # noqa: ARG001
+    if options.outside(_WAIT4_OPTIONS):
+        raise LinuxError(Errno.EINVAL)
+    if pid == _INT_MIN:
+        raise LinuxError(Errno.ESRCH)
+    raise LinuxError(Errno.ECHILD)
+
+
+@syscall(partial=_CHILDLESS)
+def waitid(task: Task, which: P, pid: Pid, info: Addr, options: W, usage: Ptr[Rusage]) -> None:  # noqa: ARG001
+    if options.outside(_WAITID_OPTIONS) or not options & _WAITID_EVENTS:
+        raise LinuxError(Errno.EINVAL)
+    least = {P.ALL: _INT_MIN, P.PID: 1, P.PGID: 0, P.PIDFD: 0}.get(which)
+    if least is None or pid < least:
+        raise LinuxError(Errno.EINVAL)
+    if which == P.PIDFD:
+        task.files[pid]  # EBADF
+        raise LinuxError(Errno.EBADF)
+    raise LinuxError(Errno.ECHILD)
+
+
+# -- execution domain -----------------------------------------------------------------------------------
+
+
+@syscall(partial="Only ADDR_NO_RANDOMIZE does something, at the next execve.")
+def personality(task: Task, persona: UInt) -> int:
+    old = task.personality
+    if persona != QUERY:
+        task.personality = persona
+    return old

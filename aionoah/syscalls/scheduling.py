@@ -1,0 +1,225 @@
+"""Scheduling: sched_yield(2), sched_setaffinity(2), sched_setscheduler(2), sched_setparam(2),
+sched_setattr(2), sched_get_priority_max(2), sched_rr_get_interval(2), getpriority(2), getcpu(2).
+
+What is set is checked, kept and reported; which thread runs when is the host's decision.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from aionoah.abi.capability import CAP
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.resource import PRIO
+from aionoah.abi.sched import SCHED, SCHED_ATTR_SIZE_VER0, SCHED_FLAG, SchedAttr, SchedParam
+from aionoah.abi.time import Timespec
+from aionoah.clocks.duration import timespec
+from aionoah.process.scheduling import Scheduling, is_realtime, priority_range
+from aionoah.process.task import Task
+from aionoah.syscalls.arguments import Addr, In, Int, Pid, Ptr, UInt
+from aionoah.syscalls.registry import syscall
+
+_KEPT: Final = "Kept and reported; the host's scheduler does not know of it."
+_ROUND_ROBIN_NS: Final = 100_000_000  # RR_TIMESLICE
+_FAIR_SLICE_NS: Final = 3_000_000  # sysctl_sched_base_slice of a small machine
+_PAGE_SIZE: Final = 4096
+
+
+@syscall
+def sched_yield(task: Task) -> None:
+    """Others get their turn when this thread goes back to its program."""
+
+
+@syscall
+def getcpu(task: Task, cpu: Addr, node: Addr, cache: Addr) -> None:  # noqa: ARG001 - unused since Linux 2.6.24
+    if cpu:
+        task.memory.write_word(cpu, task.scheduling.cpu_of(task.tid), 4)
+    if node:
+        task.memory.write_word(node, 0, 4)
+
+
+# -- affinity -------------------------------------------------------------------------------------------
+
+
+def _mask_size(scheduling: Scheduling) -> int:
+    """Bytes of a mask of all CPUs, in words."""
+    return (scheduling.cpu_count + 63) // 64 * 8
+
+
+@syscall
+def sched_getaffinity(task: Task, pid: Pid, size: UInt, mask: Addr) -> int:
+    if size * 8 < task.scheduling.cpu_count or size % 8:
+        raise LinuxError(Errno.EINVAL)
+    scheduling = _find_task(task, pid).scheduling
+    length = min(size, _mask_size(scheduling))
+    task.memory.write(mask, scheduling.affinity.to_bytes(length, "little"))
+    return length
+
+
+@syscall(partial=_KEPT)
+def sched_setaffinity(task: Task, pid: Pid, size: UInt, mask: Addr) -> None:
+    length = min(size, _mask_size(task.scheduling))
+    wanted = int.from_bytes(task.memory.read(mask, length), "little")
+    target = _find_task(task, pid)
+    _require_owner(task, target)
+    target.scheduling.set_affinity(wanted)
+
+
+# -- policies -------------------------------------------------------------------------------------------
+
+
+@syscall
+def sched_get_priority_max(task: Task, policy: SCHED) -> int:  # noqa: ARG001
+    return priority_range(policy)[1]
+
+
+@syscall
+def sched_get_priority_min(task: Task, policy: SCHED) -> int:  # noqa: ARG001
+    return priority_range(policy)[0]
+
+
+@syscall
+def sched_getscheduler(task: Task, pid: Pid) -> int:
+    scheduling = _find_task(task, pid).scheduling
+    return scheduling.policy | (SCHED.RESET_ON_FORK if scheduling.resets_on_fork else 0)
+
+
+@syscall(partial=_KEPT)
+def sched_setscheduler(task: Task, pid: Pid, policy: SCHED, param: In[SchedParam]) -> None:
+    if policy >> 31 or not param or pid < 0:
+        raise LinuxError(Errno.EINVAL)
+    priority = task.memory.get(SchedParam, param).sched_priority
+    _set_policy(task, _find_task(task, pid), policy, priority)
+
+
+@syscall
+def sched_getparam(task: Task, pid: Pid, param: Ptr[SchedParam]) -> None:
+    if not param:
+        raise LinuxError(Errno.EINVAL)
+    task.memory.put(param, SchedParam(_find_task(task, pid).scheduling.priority))
+
+
+@syscall(partial=_KEPT)
+def sched_setparam(task: Task, pid: Pid, param: In[SchedParam]) -> None:
+    if not param or pid < 0:
+        raise LinuxError(Errno.EINVAL)
+    priority = task.memory.get(SchedParam, param).sched_priority
+    target = _find_task(task, pid)
+    resets = SCHED.RESET_ON_FORK if target.scheduling.resets_on_fork else 0
+    _set_policy(task, target, target.scheduling.policy | resets, priority)
+
+
+@syscall
+def sched_getattr(task: Task, pid: Pid, attr: Ptr[SchedAttr], size: UInt, flags: UInt) -> None:
+    if not attr or flags or not SCHED_ATTR_SIZE_VER0 <= size <= _PAGE_SIZE:
+        raise LinuxError(Errno.EINVAL)
+    scheduling = _find_task(task, pid).scheduling
+    length = min(size, SchedAttr.SIZE)
+    value = SchedAttr(
+        size=length,
+        sched_policy=scheduling.policy,
+        sched_flags=SCHED_FLAG.RESET_ON_FORK if scheduling.resets_on_fork else 0,
+        sched_nice=0 if is_realtime(scheduling.policy) else scheduling.nice,
+        sched_priority=scheduling.priority,
+        sched_runtime=0 if is_realtime(scheduling.policy) else _FAIR_SLICE_NS,
+        sched_deadline=0,
+        sched_period=0,
+        sched_util_min=0,
+        sched_util_max=0,
+    )
+    task.memory.write(attr, value.pack()[:length])
+
+
+@syscall(partial=_KEPT + " No deadlines, no utilization clamping.")
+def sched_setattr(task: Task, pid: Pid, attr: In[SchedAttr], flags: UInt) -> None:
+    if not attr or pid < 0 or flags:
+        raise LinuxError(Errno.EINVAL)
+    value = _get_attr(task, attr)
+    if value.sched_flags & ~SCHED_FLAG.RESET_ON_FORK:
+        raise LinuxError(Errno.EINVAL)
+    target = _find_task(task, pid)
+    resets = SCHED.RESET_ON_FORK if value.sched_flags & SCHED_FLAG.RESET_ON_FORK else 0
+    _set_policy(task, target, value.sched_policy | resets, value.sched_priority)
+    if not is_realtime(value.sched_policy):
+        target.scheduling.set_nice(value.sched_nice, target.process.limits, task.credentials)
+
+
+def _get_attr(task: Task, address: int) -> SchedAttr:
+    """The structure in the size that its caller knows (sched_copy_attr); E2BIG for one we do not know."""
+    size = task.memory.read_word(address, 4) or SCHED_ATTR_SIZE_VER0
+    if not SCHED_ATTR_SIZE_VER0 <= size <= _PAGE_SIZE:
+        raise LinuxError(Errno.E2BIG)
+    data = task.memory.read(address, size)
+    if any(data[SchedAttr.SIZE :]):
+        raise LinuxError(Errno.E2BIG)
+    return SchedAttr.unpack(data[: SchedAttr.SIZE].ljust(SchedAttr.SIZE, b"\0"))
+
+
+def _set_policy(task: Task, target: Task, policy: int, priority: int) -> None:
+    _require_owner(task, target)
+    target.scheduling.set_policy(policy, priority, target.process.limits, task.credentials)
+
+
+@syscall
+def sched_rr_get_interval(task: Task, pid: Pid, interval: Ptr[Timespec]) -> None:
+    policy = _find_task(task, pid).scheduling.policy
+    slices = {SCHED.RR: _ROUND_ROBIN_NS, SCHED.FIFO: 0}
+    task.memory.put(interval, timespec(slices.get(policy, _FAIR_SLICE_NS)))
+
+
+# -- nice -----------------------------------------------------------------------------------------------
+
+
+@syscall
+def getpriority(task: Task, which: PRIO, who: Int) -> int:
+    return max(20 - target.scheduling.nice for target in _chosen(task, which, who))
+
+
+@syscall(partial=_KEPT)
+def setpriority(task: Task, which: PRIO, who: Int, nice: Int) -> None:
+    failure: LinuxError | None = None
+    for target in _chosen(task, which, who):
+        try:
+            _require_owner(task, target)
+            target.scheduling.set_nice(nice, target.process.limits, task.credentials)
+        except LinuxError as error:
+            failure = error
+    if failure is not None:
+        raise failure
+
+
+def _chosen(task: Task, which: int, who: int) -> list[Task]:
+    """The threads that a priority call means; EINVAL, ESRCH if there are none."""
+    tasks: Iterable[Task] = list(task.kernel.tasks.values())
+    if which == PRIO.PROCESS:
+        found = [target for target in tasks if target.tid == (who or task.tid)]
+    elif which == PRIO.PGRP:
+        group = who or task.process.process_group
+        found = [target for target in tasks if target.process.process_group == group]
+    elif which == PRIO.USER:
+        uid = who or task.credentials.uid
+        found = [target for target in tasks if target.credentials.uid == uid]
+    else:
+        raise LinuxError(Errno.EINVAL)
+    if not found:
+        raise LinuxError(Errno.ESRCH)
+    return found
+
+
+# -- targets --------------------------------------------------------------------------------------------
+
+
+def _find_task(task: Task, pid: int) -> Task:
+    """The thread with a number, the caller for 0. EINVAL for a negative one, ESRCH."""
+    if pid < 0:
+        raise LinuxError(Errno.EINVAL)
+    found = task.kernel.tasks.get(pid) if pid else task
+    if found is None:
+        raise LinuxError(Errno.ESRCH)
+    return found
+
+
+def _require_owner(task: Task, target: Task) -> None:
+    """EPERM for a thread of somebody else's without CAP_SYS_NICE."""
+    mine, theirs = task.credentials, target.credentials
+    if mine.euid not in (theirs.uid, theirs.euid):
+        mine.require(CAP.SYS_NICE)

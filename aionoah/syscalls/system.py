@@ -1,0 +1,142 @@
+"""What a program asks of the whole system: uname(2), sysinfo(2), getrandom(2), sethostname(2), syslog(2);
+and what it has used: getrusage(2), times(2).
+"""
+
+from typing import Final
+
+from aionoah.abi.capability import CAP
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.random import GRND
+from aionoah.abi.resource import RUSAGE, Rusage
+from aionoah.abi.sysinfo import SI_LOAD_SHIFT, Sysinfo
+from aionoah.abi.time import NSEC_PER_SEC, Timeval, Tms
+from aionoah.abi.utsname import NEW_UTS_LEN, NewUtsname
+from aionoah.clocks.duration import timeval
+from aionoah.host import facts
+from aionoah.memory.buffer import Buffer
+from aionoah.process.task import Task
+from aionoah.syscalls.arguments import Addr, Int, Ptr, Size
+from aionoah.syscalls.registry import syscall
+
+_CLOCK_TICKS: Final = 100  # USER_HZ
+_RANDOM_CHUNK: Final = 1 << 16
+_NO_SPLIT: Final = "All CPU time counts as user time; only times and the number of CPU seconds are reported."
+
+
+@syscall
+def uname(task: Task, buf: Ptr[NewUtsname]) -> None:
+    kernel = task.kernel
+    task.memory.put(
+        buf,
+        NewUtsname(
+            sysname=b"Linux",
+            nodename=kernel.hostname,
+            release=kernel.release,
+            version=kernel.version,
+            machine=task.architecture.machine,
+            domainname=kernel.domainname,
+        ),
+    )
+
+
+@syscall
+def sethostname(task: Task, name: Addr, length: Int) -> None:
+    task.kernel.hostname = _get_name(task, name, length)
+
+
+@syscall
+def setdomainname(task: Task, name: Addr, length: Int) -> None:
+    task.kernel.domainname = _get_name(task, name, length)
+
+
+def _get_name(task: Task, address: int, length: int) -> bytes:
+    task.credentials.require(CAP.SYS_ADMIN)
+    if not 0 <= length <= NEW_UTS_LEN:
+        raise LinuxError(Errno.EINVAL)
+    return task.memory.read(address, length).split(b"\0", 1)[0]
+
+
+@syscall
+def sysinfo(task: Task, info: Ptr[Sysinfo]) -> None:
+    memory = facts.memory()
+    load1, load5, load15 = (int(load * (1 << SI_LOAD_SHIFT)) for load in facts.load_average())
+    task.memory.put(
+        info,
+        Sysinfo(
+            uptime=facts.uptime_ns() // NSEC_PER_SEC,
+            load1=load1,
+            load5=load5,
+            load15=load15,
+            totalram=memory.total,
+            freeram=memory.free,
+            sharedram=0,
+            bufferram=memory.buffers,
+            totalswap=memory.swap_total,
+            freeswap=memory.swap_free,
+            procs=min(len(task.kernel.tasks), 0xFFFF),
+            totalhigh=0,
+            freehigh=0,
+            mem_unit=1,
+        ),
+    )
+
+
+@syscall
+def getrandom(task: Task, buf: Addr, count: Size, flags: GRND) -> int:
+    if flags.outside(GRND.NONBLOCK | GRND.RANDOM | GRND.INSECURE):
+        raise LinuxError(Errno.EINVAL)
+    if GRND.RANDOM | GRND.INSECURE in flags:
+        raise LinuxError(Errno.EINVAL)
+    return _fill(task, task.memory.writable(buf, count)) if count else 0
+
+
+def _fill(task: Task, buffer: Buffer) -> int:
+    """Fill as much as is accessible; EFAULT if that is nothing."""
+    total = 0
+    while wanted := min(buffer.length, _RANDOM_CHUNK):
+        try:
+            filled = buffer.fill(task.kernel.random(wanted))
+        except LinuxError:
+            if total == 0:
+                raise
+            break
+        total += filled
+        buffer.advance(filled)
+        if filled < wanted:
+            break
+    return total
+
+
+@syscall
+def syslog(task: Task, kind: Int, buf: Addr, length: Int) -> None:  # noqa: ARG001 - there is no log
+    """As for somebody without CAP_SYSLOG: the kernel's log is not for guests, and it is the host's."""
+    raise LinuxError(Errno.EPERM)
+
+
+# -- usage ----------------------------------------------------------------------------------------------
+
+
+@syscall(partial=_NO_SPLIT)
+def getrusage(task: Task, who: RUSAGE, usage: Ptr[Rusage]) -> None:
+    if _signed(who) == RUSAGE.SELF:
+        time_ns = task.process.all_cpu_time_ns
+    elif who == RUSAGE.THREAD:
+        time_ns = task.control.cpu_time_ns()
+    elif _signed(who) == RUSAGE.CHILDREN:
+        time_ns = 0
+    else:
+        raise LinuxError(Errno.EINVAL)
+    task.memory.put(usage, Rusage(timeval(time_ns), Timeval(0, 0), *([0] * 14)))
+
+
+@syscall(partial=_NO_SPLIT)
+def times(task: Task, buf: Ptr[Tms]) -> int:
+    if buf:
+        ticks = task.process.all_cpu_time_ns * _CLOCK_TICKS // NSEC_PER_SEC
+        task.memory.put(buf, Tms(ticks, 0, 0, 0))
+    return facts.uptime_ns() * _CLOCK_TICKS // NSEC_PER_SEC
+
+
+def _signed(word: int) -> int:
+    """A 32-bit word as C's int."""
+    return word - (1 << 32) if word >> 31 else word
