@@ -9,7 +9,7 @@ from aionoah.abi.fcntl import ACCESS
 from aionoah.abi.stat import S
 from aionoah.abi.statfs import ST
 from aionoah.fs.context import FsContext
-from aionoah.fs.creation import may_keep_setgid
+from aionoah.fs.creation import may_keep_setgid, without_privilege
 from aionoah.fs.inode import NOW, Attributes, Change, FileSystemStatus
 from aionoah.fs.path import Dentry
 from aionoah.fs.permissions import effective_identity, real_identity, require
@@ -76,16 +76,10 @@ def chown(context: FsContext, dentry: Dentry, uid: int | None, gid: int | None) 
         or (gid is not None and not (is_owner and (gid == attributes.gid or identity.is_member(gid))))
     ):
         raise LinuxError(Errno.EPERM)
-    mode = None if attributes.mode & S.IFMT == S.IFDIR else _without_privilege(context, attributes)
+    mode = None if attributes.mode & S.IFMT == S.IFDIR else without_privilege(context, attributes)
+    if mode is not None:
+        _require_owner(context, attributes)
     dentry.inode.change(Change(mode=mode, uid=uid, gid=gid))
-
-
-def _without_privilege(context: FsContext, attributes: Attributes) -> int | None:
-    """The permission bits after a change of owner or contents, None if they stay."""
-    drop = S.ISUID
-    if attributes.mode & S.IXGRP or not may_keep_setgid(context, attributes.gid):
-        drop |= S.ISGID
-    return attributes.mode & S.IALLUGO & ~drop if attributes.mode & drop else None
 
 
 def set_times(context: FsContext, dentry: Dentry, atime_ns: int | None, mtime_ns: int | None) -> None:
@@ -115,7 +109,7 @@ def truncate(context: FsContext, dentry: Dentry, length: int) -> None:
         raise LinuxError(Errno.EISDIR if kind == S.IFDIR else Errno.EINVAL)
     dentry.mount.require_writable()
     require(attributes, context.identity, ACCESS.W)
-    mode = None if context.identity.is_root else _without_privilege(context, attributes)
+    mode = None if context.identity.is_root else without_privilege(context, attributes)
     dentry.inode.change(Change(mode=mode, size=length))
 
 

@@ -9,6 +9,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import ACCESS
 from aionoah.abi.stat import S
 from aionoah.fs.context import FsContext
+from aionoah.fs.inode import Attributes
 from aionoah.fs.path import PATH_MAX, Dentry, LastComponent, retried, walk, walk_parent
 from aionoah.fs.permissions import require
 
@@ -30,6 +31,14 @@ def may_keep_setgid(context: FsContext, gid: int) -> bool:
     """Only members of a file's group, and root, may have set-group-ID on it."""
     identity = context.identity
     return identity.is_root or identity.is_member(gid)
+
+
+def without_privilege(context: FsContext, attributes: Attributes) -> int | None:
+    """The permission bits after a change of owner or contents, None if they stay."""
+    drop = S.ISUID
+    if attributes.mode & S.IXGRP or not may_keep_setgid(context, attributes.gid):
+        drop |= S.ISGID
+    return attributes.mode & S.IALLUGO & ~drop if attributes.mode & drop else None
 
 
 def require_may_create(context: FsContext, directory: Dentry) -> None:
@@ -85,7 +94,8 @@ def mknod(context: FsContext, start: Dentry, path: bytes, mode: int, rdev: int) 
     if kind not in (S.IFREG, S.IFCHR, S.IFBLK, S.IFIFO, S.IFSOCK):
         raise LinuxError(Errno.EINVAL)
     place = _new_name(context, start, path)
-    if kind in (S.IFCHR, S.IFBLK) and not context.identity.is_root:
+    is_whiteout = kind == S.IFCHR and rdev == 0  # the mark of overlay file systems, which harms nobody
+    if kind in (S.IFCHR, S.IFBLK) and not is_whiteout and not context.identity.is_root:
         raise LinuxError(Errno.EPERM)
     mode, uid, gid = new_owner(context, place.directory, kind | mode & S.IALLUGO & ~context.umask)
     directory = place.directory.inode

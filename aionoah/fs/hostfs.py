@@ -33,17 +33,16 @@ class HostFileSystem(FileSystem):
     type_name = b"hostfs"
 
     def __init__(self, path: str | bytes) -> None:
-        """`path` is resolved by the host, once and now. LinuxError if it is not there."""
+        """`path` is resolved by the host, once and now. OSError if it is not there or may not be opened."""
         self._inodes: WeakValueDictionary[tuple[int, int], HostInode] = WeakValueDictionary()
         self._recent: OrderedDict[HostDirectory, None] = OrderedDict()
         self.guest_fifos: set[tuple[int, int]] = set()  # made through us: guests may open them
         self.closed_devices = _process_devices()
-        with host_errors():
-            real = os.path.realpath(os.fsencode(path), strict=True)
-            status = os.lstat(real)
-            is_directory = status.st_mode & S.IFMT == S.IFDIR
-            parent, _, name = real.rpartition(b"/")
-            top = HostDirectory.at(self, real if is_directory else parent or b"/")
+        real = os.path.realpath(os.fsencode(path), strict=True)
+        status = os.lstat(real)
+        is_directory = status.st_mode & S.IFMT == S.IFDIR
+        parent, _, name = real.rpartition(b"/")
+        top = HostDirectory.at(self, real if is_directory else parent or b"/")
         self._top = top
         self.root: HostInode = top if is_directory else top.lookup(name)
         self.device = device_number(status.st_dev)

@@ -62,6 +62,7 @@ class HostFile(RegularFile):
             return os.lseek(self.fd, offset, platform.host_whence(whence))
 
     def truncate(self, length: int) -> None:
+        self.changing()
         with host_errors():
             os.ftruncate(self.fd, length)
 

@@ -7,12 +7,13 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import ACCESS, O
 from aionoah.abi.stat import S
 from aionoah.fs.context import FsContext
-from aionoah.fs.creation import new_owner, require_may_create
+from aionoah.fs.creation import new_owner, require_may_create, without_privilege
 from aionoah.fs.directory import PathFile
 from aionoah.fs.file import File
-from aionoah.fs.inode import Change, MustWait
+from aionoah.fs.inode import Attributes, Change
 from aionoah.fs.path import NAME_MAX, Dentry, Walk, retried
 from aionoah.fs.permissions import require
+from aionoah.fs.regular import RegularFile
 
 _PATH_FLAGS = O.PATH | O.DIRECTORY | O.NOFOLLOW
 _CREATION_FLAGS = O.CREAT | O.EXCL | O.NOCTTY | O.TRUNC | O.CLOEXEC
@@ -24,17 +25,6 @@ _WANTED = {
 }
 
 
-async def open_file_waiting(
-    context: FsContext, start: Dentry, path: bytes, flags: O, mode: int = 0, resolve: int = 0
-) -> File:
-    """As `open_file`, and sleeps until the other side of a FIFO is opened too (fifo(7))."""
-    try:
-        return open_file(context, start, path, flags, mode, resolve)
-    except MustWait as condition:
-        opening = condition.opening
-    return await opening()
-
-
 @retried
 def open_file(
     context: FsContext, start: Dentry, path: bytes, flags: O, mode: int = 0, resolve: int = 0
@@ -42,7 +32,7 @@ def open_file(
     """openat2(2): the open file description, whose one reference the caller owns.
 
     O_CLOEXEC is the descriptor's and left to the caller, like O_NOCTTY. O_TMPFILE gives EOPNOTSUPP. MustWait for
-    a FIFO: see open_file_waiting.
+    a FIFO.
     """
     if O.PATH in flags:
         return _open_path(context, start, path, flags, resolve)
@@ -56,7 +46,7 @@ def open_file(
         raise LinuxError(Errno.EINVAL)
     target, is_new = _look_up_or_create(context, Walk(context, start, path, resolve), flags, mode)
     if is_new:
-        return target.inode.open(_status(flags), target)
+        return _opened(context, target, target.inode.looked_up_attributes(), flags)
     if O.EXCL in flags:
         raise LinuxError(Errno.EEXIST)
     if target.inode.kind == S.IFDIR:
@@ -126,9 +116,18 @@ def open_dentry(context: FsContext, target: Dentry, flags: O) -> File:
         target.mount.require_writable()
     if O.NOATIME in flags and not context.identity.may_act_as(attributes.uid):
         raise LinuxError(Errno.EPERM)
-    file = inode.open(_status(flags), target)
+    file = _opened(context, target, attributes, flags)
     if O.TRUNC in flags and kind == S.IFREG:
         _empty(file)
+    return file
+
+
+def _opened(context: FsContext, target: Dentry, attributes: Attributes, flags: O) -> File:
+    file = target.inode.open(_status(flags), target)
+    if isinstance(file, RegularFile):
+        mode = None if context.identity.is_root else without_privilege(context, attributes)
+        if mode is not None:
+            file.before_write = lambda: target.inode.change(Change(mode=mode))
     return file
 
 
@@ -140,6 +139,8 @@ def _status(flags: O) -> O:
 def _empty(file: File) -> None:
     """O_TRUNC, which works with O_RDONLY too. The file is closed again if it cannot be emptied."""
     try:
+        if isinstance(file, RegularFile):
+            file.changing()
         if file.is_writable:
             file.truncate(0)
         else:

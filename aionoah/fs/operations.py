@@ -16,7 +16,7 @@ from aionoah.fs.attributes import (
     truncate,
 )
 from aionoah.fs.creation import link, link_dentry, mkdir, mknod, symlink
-from aionoah.fs.opening import open_dentry, open_file, open_file_waiting
+from aionoah.fs.opening import open_dentry, open_file
 from aionoah.fs.path import path_of, walk, walk_parent
 from aionoah.fs.removal import rename, rmdir, unlink
 
@@ -31,7 +31,6 @@ __all__ = [
     "mknod",
     "open_dentry",
     "open_file",
-    "open_file_waiting",
     "path_of",
     "readlink",
     "rename",

@@ -3,6 +3,7 @@
 Sources: lseek(2), read(2), write(2), pwrite(2).
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from aionoah.abi.errno import Errno, LinuxError
@@ -17,6 +18,8 @@ class RegularFile(File):
     """A file with contents; a subclass gives `size`, `pread`, `_store` and what else it can do."""
 
     is_seekable = True
+    before_write: Callable[[], None] | None = None
+    """What the first change of the contents is to do first: an unprivileged writer takes set-user-ID away."""
 
     def size(self) -> int:
         """The present length in bytes."""
@@ -26,12 +29,19 @@ class RegularFile(File):
         """Write at an offset, whatever O_APPEND says."""
         raise NotImplementedError
 
+    def changing(self) -> None:
+        """To be called before the contents change."""
+        if self.before_write is not None:
+            act, self.before_write = self.before_write, None
+            act()
+
     def read_nowait(self, dst: Buffer) -> int:
         done = self.pread(dst, self.offset)
         self.offset += done
         return done
 
     def write_nowait(self, src: Buffer) -> int:
+        self.changing()
         if O.APPEND in self.flags:
             self.offset = self.size()
         done = self._store(src, self.offset)
@@ -40,6 +50,7 @@ class RegularFile(File):
 
     def pwrite(self, src: Buffer, offset: int) -> int:
         """With O_APPEND Linux appends, whatever the offset (pwrite(2), BUGS)."""
+        self.changing()
         return self._store(src, self.size() if O.APPEND in self.flags else offset)
 
     def seek(self, offset: int, whence: int) -> int:

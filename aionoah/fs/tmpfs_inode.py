@@ -203,6 +203,7 @@ class TmpFile(RegularFile):
     def truncate(self, length: int) -> None:
         if not 0 <= length <= MAX_OFFSET:
             raise LinuxError(Errno.EINVAL)
+        self.changing()
         self._inode.truncate(length)
 
     def allocate(self, mode: int, offset: int, length: int) -> None:
