@@ -354,11 +354,22 @@ static int system_call(struct kvm_vcpu *v) {
     memcpy(v->registers, &v->run->s.regs.regs, sizeof v->registers);
     v->in_kernel = v->space->machine->syscall_ring == 0 ? PORT_SYSCALL : 0;
     v->registers[RIP] = v->registers[RCX];
-    v->registers[RFLAGS] = v->registers[R11];
+    v->registers[RFLAGS] = (v->registers[R11] & RFLAGS_USER) | RFLAGS_FIXED; /* R11 may be forged */
     return EXIT_SYSCALL;
 }
 
-/* An `out`. User code may execute one itself where the I/O bitmap allows it: only the place tells. */
+/* User code has used a port itself, which the I/O bitmap allows on some hosts. KVM is in the middle of the
+ * instruction: it must end before the registers can be set.
+ */
+static int foreign_port_access(struct kvm_vcpu *v) {
+    memcpy(v->registers, &v->run->s.regs.regs, sizeof v->registers);
+    v->in_kernel = 0;
+    __atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST); /* kvm_vcpu_run clears it */
+    ioctl(v->fd, KVM_RUN, 0);
+    return protection_fault(v);
+}
+
+/* An `out`: ours or the program's own, only the place tells. */
 static int port_access(struct kvm_vcpu *v) {
     uint64_t rip = v->run->s.regs.regs.rip; /* at the instruction, or already behind it */
     unsigned port = v->run->io.port;
@@ -367,9 +378,7 @@ static int port_access(struct kvm_vcpu *v) {
         uint64_t stub = STUBS + (port - PORT_VECTOR) * STUB_SIZE;
         if (rip == stub || rip == stub + 2) return exception(v, port - PORT_VECTOR);
     }
-    memcpy(v->registers, &v->run->s.regs.regs, sizeof v->registers);
-    v->in_kernel = 0;
-    return protection_fault(v);
+    return foreign_port_access(v);
 }
 
 /* KVM_RUN was interrupted, possibly between a SYSCALL or an exception and its exit. */

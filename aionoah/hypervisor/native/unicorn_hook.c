@@ -271,7 +271,7 @@ static void complete_address(struct unicorn_vcpu *v) {
     const struct unicorn_machine *m = v->space->machine;
     if (m->address_offset) {
         uint64_t exact = *(const uint64_t *)((const char *)v->engine + m->address_offset);
-        if ((exact & ~(PAGE_SIZE - 1)) == v->fault_address) v->fault_address = exact;
+        if (exact - v->fault_address < PAGE_SIZE) v->fault_address = exact;
     }
     v->fault_address &= m->architecture.address_mask;
 }

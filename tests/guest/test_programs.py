@@ -1,0 +1,34 @@
+"""Every program of programs/ prints the same on the real kernel and in aionoah, on each backend."""
+
+from pathlib import Path
+
+import pytest
+from harness.guest import (
+    AARCH64,
+    DYNAMIC,
+    PROGRAMS,
+    STATIC,
+    UNICORN,
+    Compiler,
+    Target,
+    need_backend,
+    run_in_guest,
+    run_natively,
+)
+
+SOURCES = sorted(path.stem for path in PROGRAMS.glob("*.c"))
+
+
+@pytest.mark.guest
+@pytest.mark.parametrize("target", [STATIC, DYNAMIC, UNICORN, AARCH64], ids=lambda target: target.name)
+@pytest.mark.parametrize("source", SOURCES)
+async def test_prints_the_same(source: str, target: Target, compile_program: Compiler, tmp_path: Path) -> None:
+    need_backend(target)
+    binary = compile_program(source, target)
+    natively, in_guest = tmp_path / "native" / "work", tmp_path / "guest" / "work"
+    natively.mkdir(parents=True)
+    in_guest.mkdir(parents=True)
+    expected = run_natively(target, [binary, natively], natively)
+    actual = await run_in_guest(target, [binary, in_guest], in_guest)
+    assert actual.output.replace(str(in_guest), str(natively)) == expected.output
+    assert actual == expected._replace(output=actual.output)
