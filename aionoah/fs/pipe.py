@@ -192,6 +192,10 @@ class Pipe:
             self.writable.wake()
         if not self.writers:
             self.readable.wake()
+        if not self.readers and not self.writers:  # whoever opens the FIFO next begins anew
+            self._chunks.clear()
+            self.size = self._pages = 0
+            self._page_limit = DEFAULT_CAPACITY // PIPE_BUF
 
 
 class PipeEnd(File):
