@@ -7,7 +7,7 @@ from unicorn import arm64_const, unicorn_const
 from unicorn.unicorn_py3.arch.arm64 import UcAArch64
 
 from aionoah.hypervisor.errors import HypervisorError
-from aionoah.hypervisor.protocols import ExceptionKind, GuestException
+from aionoah.hypervisor.protocols import PAGE_SIZE, ExceptionKind, GuestException
 from aionoah.hypervisor.registers import AARCH64_REGISTERS
 from aionoah.hypervisor.vectors import ARM_CLASSES
 
@@ -70,7 +70,9 @@ class Aarch64Cpu:
         target.illegal_instruction = _UDEF
 
     def open_engine(self) -> Any:  # noqa: ANN401
-        return UcAArch64(unicorn_const.UC_ARCH_ARM64, unicorn_const.UC_MODE_ARM, arm64_const.UC_CPU_ARM64_A72)
+        engine = UcAArch64(unicorn_const.UC_ARCH_ARM64, unicorn_const.UC_MODE_ARM, arm64_const.UC_CPU_ARM64_A72)
+        engine.ctl_set_page_size(PAGE_SIZE)  # it would take pages of 1 KiB
+        return engine
 
     def user_mode_code(self) -> bytes:
         return _BRK_BACK_TO_BACK
