@@ -57,11 +57,9 @@ class NullDevice(_MemoryDevice):
 
 
 class ZeroDevice(_MemoryDevice):
-    """Mapping it gives anonymous memory: see `is_anonymous`."""
-
-    is_anonymous = (
-        True  # mmap makes fresh zero pages, shared ones for MAP_SHARED, instead of asking `mapping`
-    )
+    """Mapping it gives memory that begins as zeros. Shared mappings of one open file are the same memory, where
+    Linux makes a fresh one for each (shmem_zero_setup): nobody counts on that.
+    """
 
     def __init__(self, flags: O, dentry: "Dentry | None" = None) -> None:
         super().__init__(flags, dentry)
@@ -77,7 +75,7 @@ class ZeroDevice(_MemoryDevice):
         return done
 
     def mapping(self) -> HostMapping:
-        """For callers that cannot make anonymous memory: a sparse file of zeros, one for each open file."""
+        """A sparse host file of zeros, made when it is first needed."""
         if self._memory is None:
             with host_errors():
                 self._memory = platform.anonymous_file("zero")
@@ -91,8 +89,6 @@ class ZeroDevice(_MemoryDevice):
 
 class FullDevice(ZeroDevice):
     """Reads as zeros, has no room for anything written, cannot be mapped (full(4))."""
-
-    is_anonymous = False
 
     def write_nowait(self, src: Buffer) -> int:  # noqa: ARG002
         raise LinuxError(Errno.ENOSPC)

@@ -41,6 +41,20 @@ def fails(errno: Errno) -> Any:
     return pytest.raises(LinuxError, match=f"^{errno.name}$")
 
 
+def open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def fill(file: File, size: int) -> int:
+    """Write until there is no room; how much that was."""
+    total = 0
+    while True:
+        try:
+            total += put(file, bytes(size))
+        except WouldBlock:
+            return total
+
+
 class Given:
     """Descriptors of the application and the files over them, all closed at the end."""
 
@@ -63,14 +77,14 @@ class Given:
 
 @pytest.fixture
 def given() -> Iterator[Given]:
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     made = Given()
     yield made
     for file in made.files:
         file.drop()
     for fd in made.fds:
         os.close(fd)
-    assert len(os.listdir("/proc/self/fd")) == before, "descriptors have been left open"
+    assert open_descriptors() == before, "descriptors have been left open"
 
 
 @pytest.fixture(params=["reopened", "polled"])
@@ -104,10 +118,7 @@ def test_a_pipe_is_written_without_blocking(given: Given, pipe: tuple[int, int])
     reader, writer = pipe
     file = given.file(writer)
     assert file.poll() == OUT
-    total = 0
-    with pytest.raises(WouldBlock):
-        while True:
-            total += put(file, bytes(5000))
+    total = fill(file, 5000)
     assert total > 32768  # how full a pipe is depends on its pages
     assert file.poll() == 0
     assert len(os.read(reader, 1 << 20)) == total
@@ -221,9 +232,7 @@ def test_a_socket_goes_both_ways(given: Given, sockets: tuple[socket.socket, soc
     assert put(file, b"from the guest") == 14
     assert mine.recv(100) == b"from the guest"
     assert file.describe() == b"socket:[%d]" % os.fstat(theirs.fileno()).st_ino
-    with pytest.raises(WouldBlock):
-        while True:
-            put(file, bytes(100000))
+    assert fill(file, 100000) > 100000
 
 
 def test_a_socket_that_was_closed(given: Given, sockets: tuple[socket.socket, socket.socket]) -> None:
