@@ -60,7 +60,12 @@ class X86Cpu:
         target.address_mask = (1 << 64) - 1
         target.end = self.end
         target.syscall_instruction = x86_const.UC_X86_INS_SYSCALL
-        target.illegal_instruction = 6
+        target.illegal_instruction, target.protection = 6, _GENERAL_PROTECTION
+        target.forbidden = [
+            x86_const.UC_X86_INS_IN,
+            x86_const.UC_X86_INS_OUT,
+            x86_const.UC_X86_INS_SYSENTER,
+        ]
         target.saved_pc, target.saved_flags = X86_64_REGISTERS.index("rcx"), X86_64_REGISTERS.index("r11")
 
     def open_engine(self) -> Any:  # noqa: ANN401

@@ -224,7 +224,9 @@ class Model:
         to = (place + PLACES // 2) % PLACES
         if self.is_empty(to, count) and not {*range(place, place + count)} & {*range(to, to + count)}:
             self.space.move(BASE + pages(place), BASE + pages(to), pages(count))
-            moved = {p - place + to: self.pages.pop(p) for p in range(place, place + count) if p in self.pages}
+            moved = {
+                p - place + to: self.pages.pop(p) for p in range(place, place + count) if p in self.pages
+            }
             self.pages |= moved
 
     def check(self) -> None:

@@ -1,6 +1,5 @@
 """The contract of Vcpu.kick: from any thread, and never lost."""
 
-from concurrent.futures import Future
 from threading import Thread
 
 from contracts.guest import DATA, CpuThread, Guest, cpu_threads, until
@@ -44,18 +43,16 @@ def test_kicking_a_spinning_guest(guest: Guest, thread: CpuThread) -> None:
 
 
 def test_every_kick_of_many_is_acknowledged(guest: Guest, thread: CpuThread) -> None:
-    """The kick meets the guest anywhere: before the entry, on its way in, or far inside."""
-    guest.set(thread.vcpu, pc=guest.program("count"), result=0)
-    running: Future[ExitKind] = thread.submit(thread.vcpu.run)
-    for _ in range(ROUNDS):
+    """One half meets the guest before the entry or on its way in, the other half inside."""
+    for round_number in range(1, ROUNDS + 1):
+        running = thread.start("store_loop", pointer=DATA, value=round_number)
+        if round_number % 2:
+            until(lambda wanted=round_number: guest.word() == wanted, running)  # type: ignore[misc]
         thread.vcpu.kick()
         assert running.result() is ExitKind.KICKED
-        running = thread.submit(thread.vcpu.run)
-    thread.vcpu.kick()
-    assert running.result() is ExitKind.KICKED
-    assert guest.get(thread.vcpu, "result") > 0
-    inside = range(len(guest.isa.code["count"]))
-    assert guest.get(thread.vcpu, "pc") - guest.program("count") in inside
+        assert guest.get(thread.vcpu, "value") == round_number
+        inside = range(len(guest.isa.code["store_loop"]))
+        assert guest.get(thread.vcpu, "pc") - guest.program("store_loop") in inside
 
 
 def test_kicks_do_not_disturb_a_computation(guest: Guest, thread: CpuThread) -> None:

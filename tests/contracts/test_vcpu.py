@@ -33,7 +33,9 @@ def test_all_registers_survive_an_exit(guest: Guest, vcpu: Vcpu) -> None:
     system call brings us to a place of our choice with every register chosen."""
     guest.start(vcpu, "syscall")
     spared = {"rsp", "sp", "rip", "pc", "rflags", "pstate"}
-    chosen = {name: 0x1000_0000_0000 + place for place, name in enumerate(guest.isa.names) if name not in spared}
+    chosen = {
+        name: 0x1000_0000_0000 + place for place, name in enumerate(guest.isa.names) if name not in spared
+    }
     guest.set(vcpu, **chosen, sp=STACK)
     # A breakpoint shows them without overwriting any.
     guest.start(vcpu, "breakpoint")

@@ -68,6 +68,7 @@ struct unicorn_architecture {
     int registers; int ids[34]; int pc; int flags; uint64_t flags_mask; uint64_t flags_set;
     uint64_t address_mask; uint64_t end; int syscall_instruction; unsigned syscall_interrupt;
     unsigned illegal_instruction; int saved_pc; int saved_flags;
+    int forbidden[3]; unsigned protection;
 };
 struct unicorn_machine { size_t address_offset; ...; };
 struct unicorn_space;

@@ -146,7 +146,7 @@ static bool on_fill(void *uc, uint64_t address, int type, struct tlb_entry *out,
                         : SPACE_READ | (entry & PTE_WRITE ? SPACE_WRITE : 0)
                               | (entry & PTE_NO_EXECUTE ? 0 : SPACE_EXECUTE);
     v->is_host_fault = 0;
-    if (rights & wanted) {
+    if (rights & wanted && !v->is_over) {
         *out = (struct tlb_entry){entry & PTE_FRAME, rights};
         if (!(entry & PTE_FILE) || host_has(m->frames, entry & PTE_FRAME)) return true;
         v->is_host_fault = 1;
@@ -180,10 +180,36 @@ static void on_interrupt(void *uc, uint32_t number, void *data) {
     stop(v);
 }
 
+/* Unicorn lets everybody use ports, and goes on to the end of the basic block after this hook. So keep the
+ * registers as they are before the instruction, and let the first access to memory after it end the block. */
+static void forbid(struct unicorn_vcpu *v) {
+    const struct unicorn_machine *m = v->space->machine;
+    if (v->is_over) return;
+    v->is_over = 1;
+    v->exit = EXCEPTION;
+    v->vector = m->architecture.protection;
+    ((reg_batch *)m->api.reg_read_batch)(v->engine, (int *)m->architecture.ids, v->values, m->architecture.registers);
+    ((ctl *)m->api.ctl)(v->engine, UC_CTL_WRITE(UC_CTL_TLB_FLUSH));
+    stop(v);
+}
+
+static uint32_t on_port_input(void *uc, uint32_t port, int size, void *data) {
+    forbid(data);
+    return 0;
+}
+
+static void on_port_output(void *uc, uint32_t port, int size, uint32_t value, void *data) { forbid(data); }
+
+static void on_sysenter(void *uc, void *data) { forbid(data); }
+
 static int add_hooks(struct unicorn_vcpu *v) {
     hook_add *add = (hook_add *)v->space->machine->api.hook_add;
     int instruction = v->space->machine->architecture.syscall_instruction;
+    const int *forbidden = v->space->machine->architecture.forbidden;
+    void *forbidding[3] = {(void *)on_port_input, (void *)on_port_output, (void *)on_sysenter};
     size_t handle;
+    for (int i = 0; i < 3; i++)
+        if (forbidden[i] && add(v->engine, &handle, UC_HOOK_INSN, forbidding[i], v, 1, 0, forbidden[i])) return -1;
     return add(v->engine, &handle, UC_HOOK_TLB_FILL, (void *)on_fill, v, 1, 0)
            || add(v->engine, &handle, UC_HOOK_BLOCK, (void *)on_block, v, 1, 0)
            || add(v->engine, &handle, UC_HOOK_INTR, (void *)on_interrupt, v, 1, 0)
@@ -211,7 +237,7 @@ void unicorn_vcpu_close(struct unicorn_vcpu *v) {
 
 static int start(struct unicorn_vcpu *v, uint64_t begin) {
     v->exit = NOTHING;
-    v->has_missed = v->is_host_fault = 0;
+    v->has_missed = v->is_host_fault = v->is_over = 0;
     v->blocks = 0;
     return ((emu_start *)v->space->machine->api.emu_start)(v->engine, begin, ~0ull, 0, 0);
 }
@@ -263,7 +289,7 @@ static void enter(struct unicorn_vcpu *v) {
     v->registers[a->flags] = (v->registers[a->flags] & a->flags_mask) | a->flags_set;
     ((reg_batch *)m->api.reg_write_batch)(v->engine, a->ids, v->values, a->registers);
     v->error = start(v, v->registers[a->pc]);
-    ((reg_batch *)m->api.reg_read_batch)(v->engine, a->ids, v->values, a->registers);
+    if (!v->is_over) ((reg_batch *)m->api.reg_read_batch)(v->engine, a->ids, v->values, a->registers);
 }
 
 /* The hook sees the page of a refused address only; the rest of it is in the engine. */

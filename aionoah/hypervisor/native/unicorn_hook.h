@@ -27,6 +27,8 @@ struct unicorn_architecture {
     unsigned syscall_interrupt;           /* number of that interrupt */
     unsigned illegal_instruction;         /* vector that stands for an instruction the CPU does not have */
     int saved_pc, saved_flags;            /* indices of the registers that the instruction overwrites; 0 = none */
+    int forbidden[3];                     /* of UC_HOOK_INSN: port input, port output, SYSENTER; or 0 */
+    unsigned protection;                  /* vector that stands for them */
 };
 
 struct unicorn_machine {
@@ -66,6 +68,7 @@ struct unicorn_vcpu {
     unsigned blocks;       /* since entry */
     int exit;
     int has_missed, is_host_fault;
+    int is_over; /* registers are final, and the rest of the basic block must not touch memory */
     atomic_int kicked;
 };
 
