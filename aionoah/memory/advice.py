@@ -119,7 +119,7 @@ def madvise(mm: Mm, address: int, length: int, advice: int) -> None:
     if (act is None and not is_filling) or address & PAGE_MASK:
         raise LinuxError(Errno.EINVAL)
     end = address + page_align(length)
-    if end >= _WORD:
+    if end >= _WORD or (end == address and length):
         raise LinuxError(Errno.EINVAL)
     if end == address:
         return

@@ -19,7 +19,7 @@ def set_brk(mm: Mm, start: int, image_data_length: int) -> None:
 
 def brk(mm: Mm, address: int) -> int:
     """Move the end of the heap; returns where it is then, which is the old place if it may not move."""
-    if address < mm.start_brk or _exceeds_data_limit(mm, address):
+    if not mm.start_brk <= address <= mm.task_size or _exceeds_data_limit(mm, address):
         return mm.brk
     old, new = page_align(mm.brk), page_align(address)
     try:
@@ -40,7 +40,7 @@ def _exceeds_data_limit(mm: Mm, address: int) -> bool:
 
 def _grow(mm: Mm, old: int, new: int) -> None:
     flags = _DATA | mm.default_flags
-    if new > mm.task_size or old < MMAP_MIN_ADDRESS or not mm.may_lock_more(flags, new - old):
+    if old < MMAP_MIN_ADDRESS or not mm.may_lock_more(flags, new - old):
         raise LinuxError(Errno.ENOMEM)
     above = mm.vmas.find_from(old)
     if above is not None and new + PAGE_SIZE > guarded_start(above):

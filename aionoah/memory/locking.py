@@ -68,7 +68,7 @@ def _lock_everything(mm: Mm, bits: int) -> None:
 
 def _rounded(address: int, length: int) -> tuple[int, int]:
     start = address & ~PAGE_MASK
-    end = start + page_align(length + (address & PAGE_MASK)) % _WORD
+    end = start + page_align(length + (address & PAGE_MASK))
     if end >= _WORD:
         raise LinuxError(Errno.EINVAL)
     return start, end

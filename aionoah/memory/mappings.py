@@ -74,10 +74,8 @@ def _check_length(mm: Mm, length: int, flags: int, file: MappableFile | None, of
     if length == 0:
         raise LinuxError(Errno.EINVAL)
     length = page_align(length)
-    if length >= _WORD or len(mm.vmas) > MAX_MAP_COUNT:
+    if length == 0 or len(mm.vmas) > MAX_MAP_COUNT:
         raise LinuxError(Errno.ENOMEM)
-    if offset + length >= _WORD:
-        raise LinuxError(Errno.EOVERFLOW)
     return length
 
 
@@ -221,7 +219,7 @@ def mprotect(mm: Mm, address: int, length: int, prot: int) -> None:
     if length == 0:
         return
     end = address + page_align(length)
-    if end >= _WORD:
+    if end == address or end >= _WORD:
         raise LinuxError(Errno.ENOMEM)
     if prot & ~(ACCESS | PROT.SEM):
         raise LinuxError(Errno.EINVAL)

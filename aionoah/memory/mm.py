@@ -16,6 +16,7 @@ from aionoah.memory.vma import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, VM, Vma, VmaMap
 
 MMAP_MIN_ADDRESS: Final = 65536  # vm.mmap_min_addr
 _HUGE_PAGE: Final = 2 << 20
+_PAGES: Final = (1 << 64) - PAGE_SIZE
 _LOW_START: Final = 0x4000_0000  # arch/x86/kernel/sys_x86_64.c: where MAP_32BIT looks
 _LOW_END: Final = 0x8000_0000
 
@@ -24,7 +25,8 @@ Limit = Callable[[int], int]
 
 
 def page_align(length: int) -> int:
-    return length + PAGE_MASK & ~PAGE_MASK
+    """Up to a multiple of the page size, in 64 bits: what is close below 2**64 becomes 0, as in Linux."""
+    return length + PAGE_MASK & _PAGES
 
 
 class Mm:

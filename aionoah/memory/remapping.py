@@ -16,7 +16,7 @@ _SPARE_MAPS: Final = 3  # a move may split areas, and must not fail half-way
 
 def mremap(mm: Mm, old: int, old_length: int, new_length: int, flags: int, new: int) -> int:
     """Resize or move a mapping; returns its address. Lengths are in bytes."""
-    old_length, new_length = page_align(old_length) % _WORD, page_align(new_length) % _WORD
+    old_length, new_length = page_align(old_length), page_align(new_length)
     _check(mm, old, old_length, new_length, flags, new)
     vma = mm.vmas.find(old)
     if vma is None:
