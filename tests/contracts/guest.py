@@ -1,5 +1,6 @@
 """What the kits need to run guest code: where things lie, and threads that own virtual CPUs."""
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -108,6 +109,7 @@ def cpu_threads(guest: Guest, count: int) -> Iterator[list[CpuThread]]:
 def until(condition: Callable[[], bool], running: "Future[ExitKind]") -> None:
     """Watch memory that a running guest changes; its end is the end of our patience."""
     while not condition():
+        time.sleep(0)  # lets go of the interpreter, no more
         if running.done():
             raise AssertionError(f"the guest has stopped: {running.result()!r}")
 

@@ -2,7 +2,6 @@
 
 import gc
 import os
-import threading
 from pathlib import Path
 
 import pytest
@@ -123,6 +122,10 @@ def test_a_file_mapping_is_the_file_for_the_guest_too(guest: Guest, tmp_path: Pa
     os.close(fd)
 
 
+def count_of_resources() -> list[int]:
+    return [len(list(Path("/proc/self", name).iterdir())) for name in ("fd", "task")]
+
+
 def test_closing_frees_descriptors_and_threads(machine: Machine, request: pytest.FixtureRequest) -> None:
     name = request.node.callspec.params["machine"]
 
@@ -139,11 +142,10 @@ def test_closing_frees_descriptors_and_threads(machine: Machine, request: pytest
         gc.collect()
 
     use()  # what is loaded once
-    before = len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task")), threading.active_count()
+    before = count_of_resources()
     for _ in range(5):
         use()
-    after = len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task")), threading.active_count()
-    assert after == before
+    assert count_of_resources() == before
 
 
 def test_every_backend_is_here() -> None:

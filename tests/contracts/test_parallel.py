@@ -1,5 +1,8 @@
 """Several virtual CPUs of one address space, and changes to it while they run."""
 
+import operator
+from functools import partial
+
 from contracts.guest import DATA, RW, RX, CpuThread, Guest, cpu_threads, pages, until
 
 from aionoah.hypervisor.protocols import ExitKind, Prot
@@ -69,7 +72,7 @@ def test_unmap_takes_a_page_from_a_running_guest(guest: Guest, thread: CpuThread
         guest.space.map(0x7000_0000, frame, 1, RW)
         memory = frames.view(frame, 1)
         running = thread.start("store_loop", pointer=0x7000_0000, value=value)
-        until(lambda wanted=value: memory[0] == wanted, running)  # type: ignore[misc]
+        until(partial(operator.contains, memory[0:1], value), running)
         guest.space.unmap(0x7000_0000, pages(1))
         memory[0:8] = bytes(8)
         assert running.result() is ExitKind.PAGE_FAULT
