@@ -3,6 +3,7 @@
 What the hypervisor reports arrives as plain values: addresses, and the name of an exception's kind.
 """
 
+import struct
 from typing import Final, NamedTuple
 
 from aionoah.abi.siginfo import BUS, FPE, ILL, SEGV, SI, TRAP
@@ -10,10 +11,11 @@ from aionoah.abi.signal import SIG
 from aionoah.signals.frame import FaultDetails
 from aionoah.signals.info import SigInfo, from_fault, from_kernel
 
-
 _WRITE: Final = 2  # hypervisor.protocols.Prot
 _EXECUTE: Final = 4
 _PAGE_FAULT_VECTOR: Final = 14
+_X87_VECTOR: Final = 16
+_MXCSR_OFFSET: Final = 24
 
 
 class _Cause(NamedTuple):
@@ -56,7 +58,8 @@ def lost_page(address: int) -> SigInfo:
 def exception(kind: str, address: int, *, is_aarch64: bool = False) -> SigInfo:
     """The signal of a CPU exception.
 
-    `kind` is the name of an ExceptionKind, `address` that of the instruction.
+    `kind` is the name of an ExceptionKind, `address` that of the instruction. For FLOATING_POINT of
+    x86_64 floating_point_fault knows more.
     """
     cause = (_CAUSES_AARCH64 if is_aarch64 else _CAUSES)[kind]
     if cause.code == SI.KERNEL:
@@ -64,8 +67,19 @@ def exception(kind: str, address: int, *, is_aarch64: bool = False) -> SigInfo:
     return from_fault(cause.signal, cause.code, address)
 
 
-def floating_point_code(status: int) -> int:
-    """The FPE_* code of a SIGFPE, from the unmasked exception flags in x87 or SSE order (fpu__exception_code)."""
+def floating_point_fault(fpu: bytes, vector: int, address: int) -> SigInfo:
+    """SIGFPE of an x86_64 floating-point exception, its code found in the state that it left.
+
+    `fpu` is an FXSAVE or XSAVE image, `vector` 16 for the x87 and 19 for SSE, `address` the instruction's.
+    """
+    control, status = struct.unpack_from("<HH", fpu)
+    (mxcsr,) = struct.unpack_from("<I", fpu, _MXCSR_OFFSET)
+    raised = status & ~control if vector == _X87_VECTOR else mxcsr & ~(mxcsr >> 7)
+    return from_fault(SIG.FPE, _floating_point_code(raised), address)
+
+
+def _floating_point_code(raised: int) -> int:
+    """The FPE_* code of exceptions that are raised and not masked (fpu__exception_code)."""
     for bits, code in (
         (0x01, FPE.FLTINV),
         (0x04, FPE.FLTDIV),
@@ -73,7 +87,7 @@ def floating_point_code(status: int) -> int:
         (0x12, FPE.FLTUND),  # denormal operand, underflow
         (0x20, FPE.FLTRES),
     ):
-        if status & bits:
+        if raised & bits:
             return code
     return FPE.FLTUNK
 

@@ -103,6 +103,7 @@ class TaskSignals:
     def set_mask(self, mask: int) -> None:
         """Block exactly this set; SIGKILL and SIGSTOP never are."""
         self.mask = mask & ~UNBLOCKABLE
+        self._look()
 
     def replace_mask(self, mask: int) -> None:
         """Block exactly this set until the next signal has been dealt with (sigsuspend, ppoll)."""
@@ -114,6 +115,17 @@ class TaskSignals:
         """No handler will run: undo replace_mask."""
         if self.saved_mask is not None:
             self.mask, self.saved_mask = self.saved_mask, None
+            self._look()
+
+    def wait_for(self, signals: int) -> None:
+        """Sleep for a set of signals (rt_sigtimedwait), which do not interrupt meanwhile; 0 to end that."""
+        self.waited = signals
+        self._look()
+
+    def _look(self) -> None:
+        """A signal that has been pending may have become deliverable."""
+        if self.is_interrupted:
+            self.interrupt()
 
     def set_stack(self, wanted: StackT, stack_pointer: int, minimum: int) -> None:
         """sigaltstack: EPERM while the thread runs on the present one, EINVAL, ENOMEM below `minimum` bytes."""

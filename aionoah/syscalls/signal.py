@@ -125,13 +125,13 @@ async def rt_sigtimedwait(task: Task, wanted: Addr, info: Addr, uts: In[Timespec
     _require_set_size(size)
     signals = task.memory.read_word(wanted) & ~UNBLOCKABLE
     timeout_ns = nanoseconds(task.memory.get(Timespec, uts)) if uts else None
-    task.signals.waited = signals
+    task.signals.wait_for(signals)
     try:
         taken = await _next_signal(task, signals, timeout_ns)
     except LinuxError as error:
         raise LinuxError(Errno.EINTR if wants_restart(error) else error.errno) from None
     finally:
-        task.signals.waited = 0
+        task.signals.wait_for(0)
     if info:
         task.memory.write(info, taken.pack())
     return taken.si_signo
