@@ -148,18 +148,20 @@ class UnicornVcpu:
     def set_tls(self, value: int) -> None:
         self._cpu.set_tls(self._engine, value)
 
-    def get_gs(self) -> int:
-        """The GS base; of x86_64 only."""
-        return self._cpu.get_gs(self._engine)
+    def get_gs_base(self) -> int:
+        return self._cpu.get_gs_base(self._engine)
 
-    def set_gs(self, value: int) -> None:
-        self._cpu.set_gs(self._engine, value)
+    def set_gs_base(self, value: int) -> None:
+        self._cpu.set_gs_base(self._engine, value)
 
     def get_fpu(self) -> bytes:
         return self._cpu.get_fpu(self._engine)
 
     def set_fpu(self, state: bytes) -> None:
         self._cpu.set_fpu(self._engine, state)
+
+    def reset_fpu(self) -> None:
+        self._cpu.set_fpu(self._engine, self._cpu.clean_fpu)
 
     def describe(self) -> str:
         pairs = zip(self._cpu.registers, self.registers, strict=True)
@@ -184,6 +186,8 @@ class UnicornMachine:
     def __init__(self, architecture: str, memory: int) -> None:
         self.architecture = architecture
         self.cpu: GuestCpu = _CPUS[architecture]()
+        self.hwcap = self.cpu.hwcap
+        self.fpu_features = self.cpu.fpu_features
         self.frames = HostFrames(memory)
         description = ffi.new("struct unicorn_architecture *")
         self.cpu.describe(description)

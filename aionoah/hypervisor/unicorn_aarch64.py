@@ -53,6 +53,9 @@ class Aarch64Cpu:
     architecture = "aarch64"
     registers: tuple[str, ...] = AARCH64_REGISTERS
     end = 1 << 48
+    hwcap = 0x8FB  # FP ASIMD AES PMULL SHA1 SHA2 CRC32 CPUID, of Linux's asm/hwcap.h
+    fpu_features = 0
+    clean_fpu = bytes(_FPSIMD_SIZE)
     impossible_address = GuestException(ExceptionKind.OTHER, 0, 0)
 
     def is_impossible(self, address: int) -> bool:  # noqa: ARG002
@@ -70,7 +73,9 @@ class Aarch64Cpu:
         target.illegal_instruction = _UDEF
 
     def open_engine(self) -> Any:  # noqa: ANN401
-        engine = UcAArch64(unicorn_const.UC_ARCH_ARM64, unicorn_const.UC_MODE_ARM, arm64_const.UC_CPU_ARM64_A72)
+        engine = UcAArch64(
+            unicorn_const.UC_ARCH_ARM64, unicorn_const.UC_MODE_ARM, arm64_const.UC_CPU_ARM64_A72
+        )
         engine.ctl_set_page_size(PAGE_SIZE)  # it would take pages of 1 KiB
         return engine
 
@@ -84,7 +89,7 @@ class Aarch64Cpu:
         engine.cpr_write(*_CNTKCTL_EL1, _CNTKCTL_VIRTUAL_COUNTER)
         engine.cpr_write(*_SCTLR_EL1, sctlr | _SCTLR_USER)
         run()
-        self.set_fpu(engine, bytes(_FPSIMD_SIZE))
+        self.set_fpu(engine, self.clean_fpu)
 
     def exception(self, vector: int, registers: memoryview, code: bytes) -> GuestException | None:
         if vector == _UDEF and _emulate_id_register(registers, int.from_bytes(code[4:], "little")):
@@ -99,10 +104,10 @@ class Aarch64Cpu:
     def set_tls(self, engine: Any, value: int) -> None:  # noqa: ANN401
         engine.reg_write(arm64_const.UC_ARM64_REG_TPIDR_EL0, value)
 
-    def get_gs(self, engine: Any) -> int:  # noqa: ANN401, ARG002
+    def get_gs_base(self, engine: Any) -> int:  # noqa: ANN401, ARG002
         raise HypervisorError("aarch64 has no GS base")
 
-    def set_gs(self, engine: Any, value: int) -> None:  # noqa: ANN401, ARG002
+    def set_gs_base(self, engine: Any, value: int) -> None:  # noqa: ANN401, ARG002
         raise HypervisorError("aarch64 has no GS base")
 
     def get_fpu(self, engine: Any) -> bytes:  # noqa: ANN401

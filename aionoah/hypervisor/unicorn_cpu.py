@@ -14,6 +14,9 @@ class GuestCpu(Protocol):
     architecture: str
     registers: tuple[str, ...]
     end: int  # first address that a program may not use
+    hwcap: int  # as Machine has it
+    fpu_features: int
+    clean_fpu: bytes  # the state of a fresh thread
     impossible_address: GuestException  # what an address raises that is not even one
 
     def is_impossible(self, address: int) -> bool: ...
@@ -45,11 +48,11 @@ class GuestCpu(Protocol):
 
     def set_tls(self, engine: Any, value: int) -> None: ...  # noqa: ANN401
 
-    def get_gs(self, engine: Any) -> int:  # noqa: ANN401
+    def get_gs_base(self, engine: Any) -> int:  # noqa: ANN401
         """The GS base; HypervisorError where there is none."""
         ...
 
-    def set_gs(self, engine: Any, value: int) -> None: ...  # noqa: ANN401
+    def set_gs_base(self, engine: Any, value: int) -> None: ...  # noqa: ANN401
 
     def get_fpu(self, engine: Any) -> bytes: ...  # noqa: ANN401
 

@@ -46,6 +46,9 @@ class X86Cpu:
     architecture = "x86_64"
     registers: tuple[str, ...] = X86_64_REGISTERS
     end = 0x7FFF_FFFF_F000
+    hwcap = 0x078B_FBFD  # EDX of CPUID(1)
+    fpu_features = _XSTATE_X87 | _XSTATE_SSE
+    clean_fpu = _CLEAN_FPU.ljust(_XSAVE_SIZE, b"\0")
     impossible_address = GuestException(ExceptionKind.PROTECTION, _GENERAL_PROTECTION, 0)
 
     def is_impossible(self, address: int) -> bool:
@@ -85,7 +88,7 @@ class X86Cpu:
         run()
         if engine.reg_read(x86_const.UC_X86_REG_CS) & 3 != 3:  # the ring
             raise RuntimeError("Unicorn did not go to user mode")
-        self.set_fpu(engine, _CLEAN_FPU + bytes(512 - len(_CLEAN_FPU)) + _XSAVE_HEADER.pack(3, 0, bytes(48)))
+        self.set_fpu(engine, self.clean_fpu)
 
     def exception(self, vector: int, registers: memoryview, code: bytes) -> GuestException | None:
         before = code[2:4]
@@ -101,10 +104,10 @@ class X86Cpu:
     def set_tls(self, engine: Any, value: int) -> None:  # noqa: ANN401
         engine.reg_write(x86_const.UC_X86_REG_FS_BASE, _canonical(value))
 
-    def get_gs(self, engine: Any) -> int:  # noqa: ANN401
+    def get_gs_base(self, engine: Any) -> int:  # noqa: ANN401
         return int(engine.reg_read(x86_const.UC_X86_REG_GS_BASE))
 
-    def set_gs(self, engine: Any, value: int) -> None:  # noqa: ANN401
+    def set_gs_base(self, engine: Any, value: int) -> None:  # noqa: ANN401
         engine.reg_write(x86_const.UC_X86_REG_GS_BASE, _canonical(value))
 
     def get_fpu(self, engine: Any) -> bytes:  # noqa: ANN401
