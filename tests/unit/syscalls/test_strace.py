@@ -429,7 +429,5 @@ def test_as_strace_prints_it(tmp_path: HostPath, table: SyscallTable, output: io
     mine = output.getvalue().splitlines()
     found = [line for line in real.splitlines() if line.split("(")[0] in {"openat", "lseek", "write"}]
     theirs = [line for line in found if "nonexistent" in line or "99" in line or "0123" in line]
-    assert os.path.commonprefix([mine[0], theirs[0]]).endswith(
-        "0644) = "
-    )  # the errno depends on who runs this
+    assert mine[0].split(" = ")[0] == theirs[0].split(" = ")[0]  # the errno depends on who runs this
     assert mine[1:] == theirs[1:]
