@@ -7,6 +7,8 @@ through the standard library's termios; what the other side has no name for is l
 import fcntl
 import sys
 import termios
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from aionoah.abi import termios as linux
@@ -24,15 +26,26 @@ def exchange(fd: int, request: int, data: bytes) -> bytes:
     """Perform a request whose argument points to `data`; what the kernel puts there. OSError, LinuxError."""
     if sys.platform == "linux":
         return fcntl.ioctl(fd, request, data)
-    return translated_exchange(fd, request, data)
+    with _termios_errors():
+        return translated_exchange(fd, request, data)
 
 
 def perform(fd: int, request: int, value: int) -> None:
     """Perform a request whose argument is a number: TCSBRK, TCXONC, TCFLSH. OSError, LinuxError."""
     if sys.platform == "linux":
         fcntl.ioctl(fd, request, value)
-    else:
+        return
+    with _termios_errors():
         translated_perform(fd, request, value)
+
+
+@contextmanager
+def _termios_errors() -> Iterator[None]:
+    """The termios module has an exception of its own where others raise OSError."""
+    try:
+        yield
+    except termios.error as error:
+        raise OSError(*error.args) from error
 
 
 # -- hosts that are not Linux -------------------------------------------------------------------------------
