@@ -5,6 +5,8 @@
 prints the median time of one call, for handlers that do nothing with their arguments.
 """
 
+# ruff: noqa: ARG001 - handlers that do nothing
+
 import time
 from collections.abc import Callable
 from statistics import median
@@ -34,22 +36,22 @@ class _Task:
 
 
 def _handlers() -> dict[str, tuple[int, Callable[..., Any]]]:
-    def getppid(task: Any) -> int:
+    def getppid(task: _Task) -> int:
         return 1
 
-    def lseek(task: Any, fd: Fd, offset: Int, whence: Int) -> int:
+    def lseek(task: _Task, fd: Fd, offset: Int, whence: Int) -> int:
         return offset
 
-    def open_(task: Any, path: Path, flags: O, mode: Mode) -> int:
+    def open_(task: _Task, path: Path, flags: O, mode: Mode) -> int:
         return 3
 
-    def close(task: Any, fd: Fd) -> None:
+    def close(task: _Task, fd: Fd) -> None:
         raise LinuxError(Errno.EBADF)
 
-    async def read(task: Any, fd: Fd, buf: Addr, count: Size) -> int:
+    async def read(task: _Task, fd: Fd, buf: Addr, count: Size) -> int:
         return count
 
-    async def pause(task: Any) -> int:
+    async def pause(task: _Task) -> int:
         await sleep_on(Source())
         return 0
 
