@@ -121,6 +121,7 @@ class LOCK(Flags):
     EX = 2
     NB = 4
     UN = 8
+    MAND = 32  # mandatory locks have gone: a call with this bit does nothing
 
 
 class LCK(Choice):

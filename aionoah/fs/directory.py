@@ -19,6 +19,7 @@ class DirectoryFile(File):
     """
 
     dentry: "Dentry"
+    is_seekable = True
 
     def __init__(self, flags: O, dentry: "Dentry") -> None:
         super().__init__(flags, dentry)

@@ -48,6 +48,13 @@ class InodeLocks:
                 return lock
         return None
 
+    def own(self, owner: object, start: int, end: int) -> RecordLock | None:
+        """The first lock of the owner itself on these bytes."""
+        for lock in self._records:
+            if lock.owner is owner and lock.overlaps(start, end):
+                return lock
+        return None
+
     def lock_record(self, wanted: RecordLock) -> None:
         """Take a record lock, in place of what the owner has on these bytes. WouldBlock."""
         if self.conflict(wanted.owner, wanted.start, wanted.end, exclusive=wanted.is_exclusive):

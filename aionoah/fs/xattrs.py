@@ -1,6 +1,6 @@
 """Who may use which extended attribute: xattr(7); Linux fs/xattr.c (xattr_permission)."""
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
@@ -16,6 +16,8 @@ from aionoah.fs.context import FsContext
 from aionoah.fs.path import Dentry
 from aionoah.fs.permissions import require
 
+_PREFIXES: Final = (XATTR_SECURITY_PREFIX, XATTR_TRUSTED_PREFIX, XATTR_USER_PREFIX)
+
 
 class Capable(Protocol):
     """What is asked of credentials."""
@@ -24,7 +26,15 @@ class Capable(Protocol):
 
 
 def require_xattr(context: FsContext, who: Capable, place: Dentry, name: bytes, *, write: bool) -> None:
-    """EROFS, EACCES; EPERM where an attribute cannot be written, ENODATA where it cannot be read."""
+    """EROFS, EACCES; EPERM where an attribute cannot be written, ENODATA where it cannot be read; EINVAL for a
+    prefix without a name.
+    """
+    _require_permission(context, who, place, name, write=write)
+    if name in _PREFIXES:
+        raise LinuxError(Errno.EINVAL)
+
+
+def _require_permission(context: FsContext, who: Capable, place: Dentry, name: bytes, *, write: bool) -> None:
     if write:
         place.mount.require_writable()
     if name.startswith((XATTR_SECURITY_PREFIX, XATTR_SYSTEM_PREFIX)):

@@ -103,11 +103,11 @@ def _pipe_size(task: "Task", file: File, cmd: int, arg: int) -> int:
 
 
 def _seals(file: File, cmd: int, arg: int) -> int:
+    if cmd == F.ADD_SEALS and not file.is_writable:
+        raise LinuxError(Errno.EPERM)
     if not isinstance(file, MemoryFile):
         raise LinuxError(Errno.EINVAL)
     if cmd == F.GET_SEALS:
         return file.memory_inode.seals
-    if not file.is_writable:
-        raise LinuxError(Errno.EPERM)
     file.memory_inode.add_seals(arg & 0xFFFF_FFFF)
     return 0

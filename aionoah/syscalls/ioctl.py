@@ -81,6 +81,6 @@ def _tell_size(task: "Task", file: File, request: int, argument: int) -> None:
     if request == IOCTL.FIGETBSZ:
         task.memory.put(argument, Cell32(attributes.blksize))
     elif attributes.mode & S.IFMT in (S.IFREG, S.IFDIR, S.IFLNK):
-        task.memory.put(argument, Cell64(attributes.size))
+        task.memory.put(argument, Cell64(attributes.blocks * 512))
     else:
         raise LinuxError(Errno.ENOTTY)

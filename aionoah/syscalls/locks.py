@@ -18,6 +18,8 @@ _NO_PID: Final = -1
 
 @syscall(partial="Locks hold between guests, not against the host's programs.")
 async def flock(task: "Task", fd: Fd, operation: LOCK) -> None:
+    if LOCK.MAND in operation:
+        return
     kind = operation & ~LOCK.NB
     if kind not in (LOCK.SH, LOCK.EX, LOCK.UN):
         raise LinuxError(Errno.EINVAL)
@@ -47,14 +49,21 @@ class _Range(NamedTuple):
 
 
 def get_lock(task: "Task", file: File, address: int, *, of_description: bool) -> None:
-    """F_GETLK and F_OFD_GETLK: what would be in the way; F_UNLCK if nothing."""
+    """F_GETLK and F_OFD_GETLK: what would be in the way; F_UNLCK if nothing.
+
+    F_OFD_GETLK asked for F_UNLCK tells what the description itself has locked.
+    """
     wanted = task.memory.get(Flock, address)
-    if wanted.type not in (LCK.RDLCK, LCK.WRLCK):
+    if wanted.type not in (LCK.RDLCK, LCK.WRLCK) and not of_description:
         raise LinuxError(Errno.EINVAL)
     where = _range(file, wanted)
+    _require_type(wanted.type)
     _require_no_pid(wanted, of_description=of_description)
-    owner = file if of_description else task.files
-    other = locks_of(file.inode).conflict(owner, *where, exclusive=wanted.type == LCK.WRLCK)
+    owner, locks = file if of_description else task.files, locks_of(file.inode)
+    if wanted.type == LCK.UNLCK:
+        other = locks.own(owner, *where)
+    else:
+        other = locks.conflict(owner, *where, exclusive=wanted.type == LCK.WRLCK)
     if other is None:
         wanted.type = LCK.UNLCK
     else:
@@ -108,6 +117,10 @@ def _require_access(file: File, kind: int) -> None:
     """A shared lock is for readers, an exclusive one for writers."""
     if (kind == LCK.RDLCK and not file.is_readable) or (kind == LCK.WRLCK and not file.is_writable):
         raise LinuxError(Errno.EBADF)
+    _require_type(kind)
+
+
+def _require_type(kind: int) -> None:
     if kind not in (LCK.RDLCK, LCK.WRLCK, LCK.UNLCK):
         raise LinuxError(Errno.EINVAL)
 

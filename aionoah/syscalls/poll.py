@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.cstruct import Struct
 from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.fcntl import O
 from aionoah.abi.poll import Poll, PollFd
 from aionoah.abi.resource import RLIMIT
 from aionoah.abi.signal import SigsetArgument
@@ -28,9 +29,9 @@ _NSEC_PER_MSEC: Final = 1_000_000
 _SIGSET_SIZE: Final = 8
 
 # What makes a descriptor show up in each set of select, and what is asked for it (fs/select.c).
-_IN_SET: Final = Poll.IN | Poll.RDNORM | Poll.RDBAND | Poll.HUP | Poll.ERR
-_OUT_SET: Final = Poll.OUT | Poll.WRNORM | Poll.WRBAND | Poll.ERR
-_EX_SET: Final = Poll.PRI
+_IN_SET: Final = Poll.IN | Poll.RDNORM | Poll.RDBAND | Poll.HUP | Poll.ERR | Poll.NVAL
+_OUT_SET: Final = Poll.OUT | Poll.WRNORM | Poll.WRBAND | Poll.ERR | Poll.NVAL
+_EX_SET: Final = Poll.PRI | Poll.NVAL
 _SETS: Final = (_IN_SET, _OUT_SET, _EX_SET)
 
 Watch = tuple[File, int]
@@ -119,7 +120,10 @@ async def _select(task: "Task", nfds: int, addresses: Sequence[int], deadline_ns
     ]
     fds = _members(sets[0] | sets[1] | sets[2])
     watches = [
-        (task.files[fd], sum(events for bits, events in zip(sets, _SETS, strict=True) if bits >> fd & 1))
+        (
+            task.files.get(fd, allow_path=True),
+            sum(events for bits, events in zip(sets, _SETS, strict=True) if bits >> fd & 1),
+        )
         for fd in fds
     ]
     found = await _wait(task, watches, deadline_ns)
@@ -159,7 +163,7 @@ async def _wait(task: "Task", watches: Sequence[Watch], deadline_ns: int | None)
         file.hold()
     try:
         while True:
-            found = [file.poll() & (events | _ALWAYS) for file, events in watches]
+            found = [_events(file, wanted) for file, wanted in watches]
             if any(found) or (deadline_ns is not None and monotonic_ns() >= deadline_ns):
                 return found
             if task.signals.is_interrupted:
@@ -168,6 +172,11 @@ async def _wait(task: "Task", watches: Sequence[Watch], deadline_ns: int | None)
     finally:
         for file, _ in watches:
             file.drop()
+
+
+def _events(file: File, wanted: int) -> int:
+    """What has happened. An O_PATH descriptor is none to poll; select calls it ready for everything."""
+    return Poll.NVAL if O.PATH in file.flags else file.poll() & (wanted | _ALWAYS)
 
 
 async def _sleep(watches: Sequence[Watch], deadline_ns: int | None) -> None:

@@ -28,10 +28,12 @@ async def sendfile(task: "Task", out_fd: Fd, in_fd: Fd, offset: Ptr[Cell64], cou
     """Without `offset` the input's own position moves."""
     position = task.memory.get(Cell64, offset).value if offset else None
     source = readable_file(task, in_fd)
+    if position is not None and not source.is_seekable:
+        raise LinuxError(Errno.ESPIPE)
     if position is not None and position < 0:
-        raise LinuxError(Errno.EINVAL if source.is_seekable else Errno.ESPIPE)
+        raise LinuxError(Errno.EINVAL)
     target = writable_file(task, out_fd)
-    _require_sendable(source, target)
+    _require_sendable(source, target, count)
     start = source.seek(0, SEEK.CUR) if position is None else position
     sent = await _send(task, target, source, start, min(count, MAX_RW_COUNT))
     if offset:
@@ -41,8 +43,10 @@ async def sendfile(task: "Task", out_fd: Fd, in_fd: Fd, offset: Ptr[Cell64], cou
     return sent
 
 
-def _require_sendable(source: File, target: File) -> None:
-    if source.attributes().mode & S.IFMT not in (S.IFREG, S.IFBLK) or O.APPEND in target.flags:
+def _require_sendable(source: File, target: File, count: int) -> None:
+    """A directory is no source of anything but nothing."""
+    is_directory = source.attributes().mode & S.IFMT == S.IFDIR
+    if not source.is_seekable or O.APPEND in target.flags or (count and is_directory):
         raise LinuxError(Errno.EINVAL)
 
 
