@@ -295,11 +295,13 @@ class PipeInode(Inode):
     def attributes(self) -> Attributes:
         return self._attributes
 
-    def open(self, flags: O, dentry: "Dentry") -> File:
-        """A further end. It never waits for a peer (is_pipe in fifo_open)."""
+    def open(self, flags: O, dentry: "Dentry") -> File:  # noqa: ARG002
+        """A further end, which has no more place in the tree than the others. It never waits for a peer
+        (is_pipe in fifo_open).
+        """
         if flags & O.ACCMODE == O.ACCMODE:
             raise LinuxError(Errno.EINVAL)
-        return PipeEnd(self.pipe, flags, dentry, self)
+        return PipeEnd(self.pipe, flags, inode=self)
 
 
 def open_pipe(flags: int = 0, *, uid: int = 0, gid: int = 0) -> tuple[PipeEnd, PipeEnd]:

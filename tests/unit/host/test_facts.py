@@ -87,12 +87,11 @@ def test_time_since_boot(monkeypatch: pytest.MonkeyPatch) -> None:
 class Library:
     """Stands for Darwin's C library."""
 
-    VALUES = {b"hw.memsize": 1 << 30, b"vm.page_free_count": 10, b"vm.page_purgeable_count": 5}
-
     def sysctlbyname(self, name: bytes, value: object, *_rest: object) -> int:
-        if name not in self.VALUES:
+        values = {b"hw.memsize": 1 << 30, b"vm.page_free_count": 10, b"vm.page_purgeable_count": 5}
+        if name not in values:
             return -1
-        value._obj.value = self.VALUES[name]  # type: ignore[attr-defined]
+        value._obj.value = values[name]  # type: ignore[attr-defined]
         return 0
 
 

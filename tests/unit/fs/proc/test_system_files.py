@@ -78,7 +78,7 @@ def test_stat(linux: "Linux", busy: Task, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_meminfo_has_the_hosts_lines(linux: "Linux", task: Task) -> None:
     ours = linux.read(b"/proc/meminfo").splitlines()
-    theirs = [line for line in (HOST / "meminfo").read_bytes().splitlines()]
+    theirs = (HOST / "meminfo").read_bytes().splitlines()
     widths = {line.split(b":")[0]: len(line) for line in theirs if not line.startswith(b"Vmalloc")}
     names = [line.split(b":")[0] for line in ours]
     assert names == [name for name in (line.split(b":")[0] for line in theirs) if name in names]
