@@ -1,6 +1,7 @@
 """ioctl."""
 
 import os
+import select
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -69,6 +70,7 @@ def test_terminals(guest: Any) -> None:
         assert guest.call("ioctl", fd, IOCTL.TIOCSWINSZ, WILD) is Errno.EFAULT
         assert guest.call("ioctl", fd, 0x1234, 0) is Errno.ENOTTY
         os.write(master, b"line\n")
+        select.select([slave], [], [])
         assert guest.call("ioctl", fd, IOCTL.FIONREAD, size) == 0
         assert guest.get(size, 4) == number(5)
         guest.call("close", fd)
