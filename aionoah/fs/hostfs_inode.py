@@ -97,7 +97,8 @@ class HostInode(Inode):
         raise NotImplementedError
 
     def require_same(self, status: os.stat_result) -> os.stat_result:
-        if (status.st_dev, status.st_ino) != self.identity:
+        """ESTALE for another file. One that took over the number of this one has its kind at least."""
+        if (status.st_dev, status.st_ino) != self.identity or status.st_mode & S.IFMT != self._kind:
             raise stale()
         return status
 
@@ -122,6 +123,7 @@ class HostInode(Inode):
                 on_descriptor(fd, lambda file: os.chmod(file, mode))  # noqa: PTH101 - takes descriptors
             if change.atime_ns is not None or change.mtime_ns is not None:
                 _set_times(fd, change)
+            self.seen = os.fstat(fd)
 
     def resize(self, size: int) -> None:  # noqa: ARG002 - for regular files
         raise LinuxError(Errno.EINVAL)
@@ -272,11 +274,20 @@ class HostNode(HostInode):
             if errno_of(error) in (Errno.ELOOP, Errno.ENXIO, Errno.EISDIR):
                 raise stale() from None
             raise_linux_error(error)
-        status = os.fstat(fd)
-        if (status.st_dev, status.st_ino) != self.identity:
+        try:
+            self._require_checked(os.fstat(fd))
+        except LinuxError:
             os.close(fd)
-            raise stale()
+            raise
         return fd
+
+    def _require_checked(self, status: os.stat_result) -> None:
+        """What has been opened must be what permissions were checked for. A file that took over the
+        number may have other ones: then check again.
+        """
+        seen, self.seen = self.seen, self.require_same(status)
+        if (seen.st_mode, seen.st_uid, seen.st_gid) != (status.st_mode, status.st_uid, status.st_gid):
+            raise stale()
 
     def keep_spare(self, fd: int) -> None:
         """The read-write descriptor that made this file: opening it anew could fail for its mode."""

@@ -148,7 +148,16 @@ class Walk:
     `step`, and may go on through a symbolic link with `enter_link`.
     """
 
-    __slots__ = ("_identity", "_links", "_pending", "_resolve", "_root", "position", "wants_directory")
+    __slots__ = (
+        "_identity",
+        "_is_fresh",
+        "_links",
+        "_pending",
+        "_resolve",
+        "_root",
+        "position",
+        "wants_directory",
+    )
 
     def __init__(self, context: FsContext, start: Dentry, path: bytes, resolve: int = 0) -> None:
         """ENOENT for an empty path, ENAMETOOLONG, ENOTDIR if `start` is needed and no directory."""
@@ -157,6 +166,7 @@ class Walk:
         if len(path) >= PATH_MAX:
             raise LinuxError(Errno.ENAMETOOLONG)
         self._identity = context.identity
+        self._is_fresh = False  # whether the present directory has just been looked up
         self._links = 0
         self._resolve = resolve
         self._root = start if resolve & (RESOLVE.BENEATH | RESOLVE.IN_ROOT) else context.root
@@ -183,6 +193,7 @@ class Walk:
         if self._resolve & RESOLVE.NO_XDEV and target.mount is not self.position.mount:
             raise LinuxError(Errno.EXDEV)
         self.position = target
+        self._is_fresh = False
 
     def to_last(self) -> bytes | None:
         """Walk up to the last component and return its name; None if there is none left.
@@ -199,6 +210,7 @@ class Walk:
             kind = target.inode.kind
             if kind == S.IFDIR:
                 self.position = target
+                self._is_fresh = name not in (b".", b"..")
             elif kind == S.IFLNK:
                 self.enter_link(target)
             else:
@@ -206,8 +218,11 @@ class Walk:
         return None
 
     def _require_search(self) -> None:
-        if not self._identity.is_root:
-            require(self.position.inode.looked_up_attributes(), self._identity, ACCESS.X)
+        if self._identity.is_root:
+            return
+        inode = self.position.inode
+        attributes = inode.looked_up_attributes() if self._is_fresh else inode.attributes()
+        require(attributes, self._identity, ACCESS.X)
 
     def step(self, name: bytes) -> Dentry:
         """What a name in the present directory leads to; a symbolic link is not followed."""

@@ -34,7 +34,7 @@ def unlink(context: FsContext, start: Dentry, path: bytes) -> None:
 
 @retried
 def rmdir(context: FsContext, start: Dentry, path: bytes) -> None:
-    """As rmdir(2), and as unlinkat(2) with AT_REMOVEDIR."""
+    """Remove an empty directory: also what unlinkat(2) does with AT_REMOVEDIR."""
     place = walk_parent(context, start, path)
     if not place.is_ordinary:
         refusals = {b".": Errno.EINVAL, b"..": Errno.ENOTEMPTY, b"": Errno.EBUSY}

@@ -155,7 +155,7 @@ class Contents:
             del small[size:]
             small.extend(bytes(size - len(small)))
             self._size = size
-            self._hold_small(1 if size else 0)
+            self._hold_small(self._charged if size else 0)
             return
         fd = self.descriptor()
         with host_errors():
@@ -166,6 +166,8 @@ class Contents:
     def seek(self, offset: int, whence: int) -> int:
         """SEEK_DATA and SEEK_HOLE; the end of the file is a hole. -1 if there is no more data."""
         if self._small is not None:
+            if not self._charged:  # nothing was ever written: all hole
+                return -1 if whence == SEEK.DATA else offset
             return offset if whence == SEEK.DATA else self._size
         try:
             return os.lseek(self._fd, offset, platform.host_whence(whence))

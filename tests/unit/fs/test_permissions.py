@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -159,16 +160,18 @@ STEPS: list[tuple[Any, ...]] = [
 ]
 
 
+@pytest.fixture
+def top() -> Iterator[Path]:
+    """A directory that everybody gets to, which pytest's are not."""
+    with TemporaryDirectory(prefix="aionoah-") as name:
+        Path(name).chmod(0o777)
+        yield Path(name)
+
+
 @pytest.mark.skipif(not IS_LINUX or os.geteuid() != 0, reason="becomes other users of a Linux kernel")
 @pytest.mark.parametrize("who", [OWNER, FRIEND, STRANGER], ids=["owner", "friend", "stranger"])
 @pytest.mark.parametrize("directory", DIRECTORIES, ids=bytes.decode)
-def test_users_may_what_linux_lets_them(who: User, directory: bytes, tmp_path: Path) -> None:
-    for parent in (tmp_path, *tmp_path.parents):
-        if parent.owner() == "root" and parent.stat().st_mode & 0o7 == 0:
-            parent.chmod(parent.stat().st_mode | 0o011)
-    top = tmp_path / "top"
-    top.mkdir()
-    top.chmod(0o777)
+def test_users_may_what_linux_lets_them(who: User, directory: bytes, top: Path) -> None:
     native, tree = Native(top), Tree(TmpFileSystem(mode=0o777))
     prepare(native)
     prepare(tree)
