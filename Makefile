@@ -9,6 +9,7 @@ ARGS ?= -- /bin/ls -l /
 .PHONY: setup run test lint types bench test-svm clean
 
 setup: $(STAMP)
+	@$(BIN)/python -m compileall -q aionoah
 
 $(STAMP): pyproject.toml $(NATIVE)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

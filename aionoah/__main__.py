@@ -183,10 +183,11 @@ def syscalls(*, arch: str, markdown: bool) -> None:
     """Print which system calls are supported."""
     from aionoah.abi.aarch64 import AARCH64  # noqa: PLC0415
     from aionoah.abi.x86_64 import X86_64  # noqa: PLC0415
-    from aionoah.syscalls.support import render_markdown, render_text, support_table  # noqa: PLC0415
+    from aionoah.syscalls.support import as_markdown, as_text, support_table  # noqa: PLC0415
 
-    table = support_table(AARCH64 if arch == "aarch64" else X86_64)
-    click.echo(render_markdown(table) if markdown else render_text(table))
+    architecture = AARCH64 if arch == "aarch64" else X86_64
+    render = as_markdown if markdown else as_text
+    click.echo(render(architecture, support_table(architecture)))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ Later processes come from clone and execve; this is for those that the applicati
 """
 
 import os
-import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aionoah.abi.errno import Errno, LinuxError
@@ -18,6 +17,7 @@ from aionoah.fs.path import Dentry, walk
 from aionoah.fs.proc.filesystem import new_procfs
 from aionoah.fs.stdio import HostStreamFile
 from aionoah.fs.tmpfs import TmpFileSystem
+from aionoah.host import facts
 from aionoah.process.credentials import Credentials
 from aionoah.process.descriptors import DescriptorTable
 from aionoah.process.elf import ExecError, show_path
@@ -160,7 +160,7 @@ def _new_process(
     limits: Limits,
 ) -> Task:
     pid = kernel.allocate_pid()
-    process = Process(kernel, pid, limits=limits, start_ns=time.clock_gettime_ns(time.CLOCK_MONOTONIC))
+    process = Process(kernel, pid, limits=limits, start_ns=facts.uptime_ns())
     task = process.new_task(
         pid,
         architecture=architecture,

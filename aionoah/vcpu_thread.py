@@ -20,7 +20,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.signal import SIG
 from aionoah.host import platform
 from aionoah.host.waiting import kernel_lock
-from aionoah.hypervisor.protocols import ExitKind, Machine, Vcpu
+from aionoah.hypervisor.protocols import ExceptionKind, ExitKind, Machine, Vcpu
 from aionoah.memory.faults import FaultResult
 from aionoah.process.current import set_current
 from aionoah.signals import faults
@@ -250,7 +250,11 @@ class VcpuThread:
         address = self._registers[self._table.architecture.program_counter]
         kind, vector, code = self._vcpu.exception
         self._details = FaultDetails(0, code, vector)
-        force(self._task, faults.exception(kind.name, address, is_aarch64=self._is_aarch64))
+        if kind is ExceptionKind.FLOATING_POINT and not self._is_aarch64:
+            info = faults.floating_point_fault(self._vcpu.get_fpu(), vector, address)
+        else:
+            info = faults.exception(kind.name, address, is_aarch64=self._is_aarch64)
+        force(self._task, info)
 
     def _answer_kick(self) -> None:
         """Whoever kicked has said why in `_needs_attention`."""
@@ -268,19 +272,24 @@ class VcpuThread:
 
     def _attend(self) -> bool:
         """Deal with everything that came up; False if the thread is to end."""
-        self._needs_attention = False
-        if self._program is not None:
-            self._enter_program(self._program)
-        while not self._is_exiting and (delivery := next_signal(self._task)) is not None:
-            if delivery.effect is Effect.HANDLE:
-                self._run_handler(delivery)
+        while self._needs_attention and not self._is_exiting:
+            self._needs_attention = False
+            if self._program is not None:
+                self._enter_program(self._program)
+            delivery = next_signal(self._task)
+            if delivery is not None:
+                self._needs_attention = True  # there may be another
+                self._take(delivery)
             else:
-                self._default_action(delivery)
-        if self._is_exiting:
-            return False
-        self._end_interrupted_call(runs_handler=False, is_restarting=False)
-        self._task.signals.restore_mask()
-        return True
+                self._end_interrupted_call(runs_handler=False, is_restarting=False)
+                self._task.signals.restore_mask()  # which may let a further signal in
+        return not self._is_exiting
+
+    def _take(self, delivery: Delivery) -> None:
+        if delivery.effect is Effect.HANDLE:
+            self._run_handler(delivery)
+        elif delivery.effect is not Effect.STOP:
+            self._task.process.exit_group(delivery.signal)  # no core is dumped, so 0x80 is never set
 
     def _enter_program(self, program: "Loaded") -> None:
         """The first instruction of a new program, in an address space of its own."""
@@ -290,11 +299,6 @@ class VcpuThread:
         architecture = self._table.architecture
         self._registers[architecture.program_counter] = program.entry
         self._registers[architecture.stack_pointer] = program.stack_pointer
-
-    def _default_action(self, delivery: Delivery) -> None:
-        """What a signal does that the program does not handle. No core is dumped, so 0x80 is never set."""
-        if delivery.effect is not Effect.STOP:
-            self._task.process.exit_group(delivery.signal)
 
     def _run_handler(self, delivery: Delivery) -> None:
         """Leave a frame on the guest's stack and go to its handler."""

@@ -33,7 +33,7 @@ class Flags(int):
         named: dict[str, int] = {}
         for base in reversed(cls.__mro__):
             if base is not int and issubclass(base, int):
-                named |= {k: v for k, v in vars(base).items() if k.isupper() and isinstance(v, int)}
+                named |= {k: v for k, v in vars(base).items() if k.isupper() and k != "WIDTH" and isinstance(v, int)}
         return named
 
     def names(self) -> Iterator[str]:
@@ -58,7 +58,7 @@ class Choice(int):
         """Names by value; of two names for one value the first declared wins."""
         named: dict[int, str] = {}
         for name, value in vars(cls).items():
-            if name.isupper() and isinstance(value, int):
+            if name.isupper() and name != "WIDTH" and isinstance(value, int):
                 named.setdefault(value, name)
         return named
 
