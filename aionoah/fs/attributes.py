@@ -23,7 +23,7 @@ def access(context: FsContext, dentry: Dentry, wanted: int, *, real: bool) -> No
     """
     credentials = context.credentials
     identity = real_identity(credentials) if real else effective_identity(credentials)
-    attributes = dentry.inode.looked_up_attributes()
+    attributes = dentry.inode.attributes()
     require(attributes, identity, wanted)
     if wanted & ACCESS.W and attributes.mode & S.IFMT not in _SPECIAL:
         dentry.mount.require_writable()
@@ -38,7 +38,7 @@ def require_enterable(context: FsContext, dentry: Dentry) -> None:
 
 def require_executable(context: FsContext, dentry: Dentry) -> None:
     """Whether execve may run it: EACCES for what is no regular file or lacks the right."""
-    attributes = dentry.inode.looked_up_attributes()
+    attributes = dentry.inode.attributes()
     if attributes.mode & S.IFMT != S.IFREG:
         raise LinuxError(Errno.EACCES)
     require(attributes, context.identity, ACCESS.X)

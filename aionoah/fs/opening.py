@@ -39,19 +39,20 @@ def open_file(
     if O.TMPFILE in flags:
         raise LinuxError(Errno.EOPNOTSUPP if flags & O.ACCMODE else Errno.EINVAL)
     if O.CREAT not in flags:
-        follow = O.NOFOLLOW not in flags
-        target = Walk(context, start, path, resolve).finish(follow=follow)
-        return open_dentry(context, target, flags)
+        state = Walk(context, start, path, resolve)
+        target = state.finish(follow=O.NOFOLLOW not in flags)
+        return open_dentry(context, target, flags, state.attributes())
     if O.DIRECTORY in flags:
         raise LinuxError(Errno.EINVAL)
-    target, is_new = _look_up_or_create(context, Walk(context, start, path, resolve), flags, mode)
+    state = Walk(context, start, path, resolve)
+    target, is_new = _look_up_or_create(context, state, flags, mode)
     if is_new:
-        return _opened(context, target, target.inode.looked_up_attributes(), flags)
+        return _opened(context, target, target.inode.attributes(), flags)
     if O.EXCL in flags:
         raise LinuxError(Errno.EEXIST)
     if target.inode.kind == S.IFDIR:
         raise LinuxError(Errno.EISDIR)
-    return open_dentry(context, target, flags)
+    return open_dentry(context, target, flags, state.attributes())
 
 
 def _open_path(context: FsContext, start: Dentry, path: bytes, flags: O, resolve: int) -> File:
@@ -66,7 +67,8 @@ def _look_up_or_create(context: FsContext, state: Walk, flags: O, mode: int) -> 
     follow = not flags & (O.NOFOLLOW | O.EXCL)
     while (name := state.to_last()) is not None:
         if name in (b".", b".."):
-            return state.step(name), False
+            state.arrive(name, state.step(name))
+            return state.position, False
         if state.wants_directory:
             raise LinuxError(Errno.EISDIR)
         if len(name) > NAME_MAX:
@@ -78,6 +80,7 @@ def _look_up_or_create(context: FsContext, state: Walk, flags: O, mode: int) -> 
                 raise
             return _create(context, state.position, name, mode), True
         if not follow or target.inode.kind != S.IFLNK:
+            state.arrive(name, target)
             return target, False
         state.enter_link(target)
     return state.position, False
@@ -96,8 +99,8 @@ def _create(context: FsContext, directory: Dentry, name: bytes, mode: int) -> De
     return directory.attach(name, inode)
 
 
-def open_dentry(context: FsContext, target: Dentry, flags: O) -> File:
-    """Open what a walk has found, after the checks of may_open.
+def open_dentry(context: FsContext, target: Dentry, flags: O, attributes: Attributes | None = None) -> File:
+    """Open what a walk has found, after the checks of may_open; `attributes` if they are known.
 
     ENOTDIR, ELOOP for a symbolic link, EISDIR, EACCES, EROFS, EPERM, ENXIO.
     """
@@ -110,7 +113,7 @@ def open_dentry(context: FsContext, target: Dentry, flags: O) -> File:
     wanted = _WANTED[flags & O.ACCMODE] | (ACCESS.W if O.TRUNC in flags else 0)
     if kind == S.IFDIR and wanted & ACCESS.W:
         raise LinuxError(Errno.EISDIR)
-    attributes = inode.looked_up_attributes()
+    attributes = attributes or inode.attributes()
     require(attributes, context.identity, wanted)
     if wanted & ACCESS.W and kind == S.IFREG:
         target.mount.require_writable()

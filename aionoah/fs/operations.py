@@ -17,7 +17,7 @@ from aionoah.fs.attributes import (
 )
 from aionoah.fs.creation import link, link_dentry, mkdir, mknod, symlink
 from aionoah.fs.opening import open_dentry, open_file
-from aionoah.fs.path import path_of, walk, walk_parent
+from aionoah.fs.path import path_of, stat, walk, walk_parent
 from aionoah.fs.removal import rename, rmdir, unlink
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "require_executable",
     "rmdir",
     "set_times",
+    "stat",
     "symlink",
     "truncate",
     "unlink",

@@ -14,7 +14,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import ACCESS, RESOLVE
 from aionoah.abi.stat import S
 from aionoah.fs.context import FsContext
-from aionoah.fs.inode import Inode
+from aionoah.fs.inode import Attributes, Inode
 from aionoah.fs.permissions import require
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ class Walk:
         if len(path) >= PATH_MAX:
             raise LinuxError(Errno.ENAMETOOLONG)
         self._identity = context.identity
-        self._is_fresh = False  # whether the present directory has just been looked up
+        self._is_fresh = False  # whether the present position has just been looked up
         self._links = 0
         self._resolve = resolve
         self._root = start if resolve & (RESOLVE.BENEATH | RESOLVE.IN_ROOT) else context.root
@@ -209,20 +209,26 @@ class Walk:
             target = self.step(name)
             kind = target.inode.kind
             if kind == S.IFDIR:
-                self.position = target
-                self._is_fresh = name not in (b".", b"..")
+                self.arrive(name, target)
             elif kind == S.IFLNK:
                 self.enter_link(target)
             else:
                 raise LinuxError(Errno.ENOTDIR)
         return None
 
-    def _require_search(self) -> None:
-        if self._identity.is_root:
-            return
+    def arrive(self, name: bytes, target: Dentry) -> None:
+        """Make what a step has led to the present position."""
+        self._is_fresh = name not in (b".", b"..") and target.mount is self.position.mount
+        self.position = target
+
+    def attributes(self) -> Attributes:
+        """Of the present position, without asking again if the last step has just done so."""
         inode = self.position.inode
-        attributes = inode.looked_up_attributes() if self._is_fresh else inode.attributes()
-        require(attributes, self._identity, ACCESS.X)
+        return inode.looked_up_attributes() if self._is_fresh else inode.attributes()
+
+    def _require_search(self) -> None:
+        if not self._identity.is_root:
+            require(self.attributes(), self._identity, ACCESS.X)
 
     def step(self, name: bytes) -> Dentry:
         """What a name in the present directory leads to; a symbolic link is not followed."""
@@ -282,7 +288,7 @@ class Walk:
             if (follow or self.wants_directory) and target.inode.kind == S.IFLNK:
                 self.enter_link(target)
             else:
-                self.position = target
+                self.arrive(name, target)
         if self.wants_directory and self.position.inode.kind != S.IFDIR:
             raise LinuxError(Errno.ENOTDIR)
         return self.position
@@ -315,6 +321,17 @@ def walk(context: FsContext, start: Dentry, path: bytes, *, follow: bool = True,
     ENAMETOOLONG, EXDEV.
     """
     return Walk(context, start, path, resolve).finish(follow=follow)
+
+
+@retried
+def stat(
+    context: FsContext, start: Dentry, path: bytes, *, follow: bool = True, resolve: int = 0
+) -> tuple[Dentry, Attributes]:
+    """As walk, with the attributes: on host files it saves one of the host calls that asking the inode
+    afterwards would make.
+    """
+    state = Walk(context, start, path, resolve)
+    return state.finish(follow=follow), state.attributes()
 
 
 @retried

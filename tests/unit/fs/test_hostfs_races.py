@@ -13,6 +13,7 @@ from aionoah.abi.errno import LinuxError
 from aionoah.abi.fcntl import RENAME, O
 from aionoah.abi.stat import S
 from aionoah.fs.hostfs import HostFileSystem
+from aionoah.fs.path import stat
 from aionoah.host import platform
 
 ROUNDS = 2000
@@ -177,3 +178,20 @@ def test_a_directory_that_is_open_can_be_used_wherever_it_goes(top: Path) -> Non
     assert tree.read(b"file") == b"inside"
     assert tree.walk(b"..") is tree.root
     assert outcome(tree.walk, b"../../outside") == "ENOENT"
+
+
+def test_attributes_that_may_be_old_are_asked_anew(top: Path) -> None:
+    """A lookup's attributes serve for the very next check; a place that was not looked up is asked."""
+    tree = Tree(HostFileSystem(str(top)))
+    tree.context.cwd = tree.walk(b"real")
+    mounted = HostFileSystem(str(top / "real"))
+    tree.namespace.mount(mounted, b"/mounted")
+    (top / "real").chmod(0o700)
+    with tree.acting_as(user(7)):
+        for path in (b"file", b"./file", b"/real/../real/file", b"/mounted/file"):
+            assert outcome(tree.walk, path) == "EACCES", path
+        assert outcome(tree.open, b"/mounted") == "EACCES"
+    for path in (b".", b"/real", b"/mounted", b"/mounted/.", b"/real/../real"):
+        assert stat(tree.context, tree.context.cwd, path)[1].mode == S.IFDIR | 0o700, path
+    (top / "real/file").write_text("longer than before")
+    assert stat(tree.context, tree.context.cwd, b"file")[1].size == 18
