@@ -24,11 +24,11 @@ SOURCES = sorted(path.stem for path in PROGRAMS.glob("*.c"))
 @pytest.mark.parametrize("source", SOURCES)
 async def test_prints_the_same(source: str, target: Target, compile_program: Compiler, tmp_path: Path) -> None:
     need_backend(target)
-    binary = compile_program(source, target)
+    binary, oracle = compile_program(source, target), compile_program(source, target.native)
     natively, in_guest = tmp_path / "native" / "work", tmp_path / "guest" / "work"
     natively.mkdir(parents=True)
     in_guest.mkdir(parents=True)
-    expected = run_natively(target, [binary, natively], natively)
+    expected = run_natively([oracle, natively], natively)
     actual = await run_in_guest(target, [binary, in_guest], in_guest)
     assert actual.output.replace(str(in_guest), str(natively)) == expected.output
     assert actual == expected._replace(output=actual.output)

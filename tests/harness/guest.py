@@ -17,22 +17,26 @@ PROGRAMS = Path(__file__).parent.parent / "guest" / "programs"
 
 
 class Target(NamedTuple):
-    """A backend, and how programs for it are compiled and run natively."""
+    """A backend, and how programs for it are compiled."""
 
     name: str
     hypervisor: str
     architecture: str
     compiler: Sequence[str]
-    native: Sequence[str] = ()  # what runs them on this host
+
+    @property
+    def native(self) -> "Target":
+        """What the same source is compiled for to ask the real kernel: the host's own architecture, because
+        an emulator of user programs has system calls, and mistakes, of its own.
+        """
+        return self if self.architecture == platform.machine() else STATIC
 
 
 STATIC = Target("kvm-static", "kvm", "x86_64", ("gcc", "-static"))
 DYNAMIC = Target("kvm-dynamic", "kvm", "x86_64", ("gcc",))
 MUSL = Target("kvm-musl", "kvm", "x86_64", ("musl-gcc", "-static"))
 UNICORN = Target("unicorn-static", "unicorn", "x86_64", ("gcc", "-static"))
-AARCH64 = Target(
-    "unicorn-aarch64", "unicorn", "aarch64", ("aarch64-linux-gnu-gcc", "-static"), ("qemu-aarch64-static",)
-)
+AARCH64 = Target("unicorn-aarch64", "unicorn", "aarch64", ("aarch64-linux-gnu-gcc", "-static"))
 
 
 class Outcome(NamedTuple):
@@ -54,8 +58,6 @@ def need_backend(target: Target) -> None:
     """Only a host without KVM may go without it, and says so."""
     if target.hypervisor == "kvm" and (reason := why_unavailable()):
         pytest.skip(f"NOT TESTED ON KVM: {reason}")
-    if not target.native and target.architecture != platform.machine():
-        pytest.skip(f"this host does not run {target.architecture} programs natively")
 
 
 class Compiler:
@@ -73,9 +75,9 @@ class Compiler:
         return binary
 
 
-def run_natively(target: Target, command: Sequence[str | Path], directory: Path, data: bytes = b"") -> Outcome:
+def run_natively(command: Sequence[str | Path], directory: Path, data: bytes = b"") -> Outcome:
     done = subprocess.run(
-        [*target.native, *command], input=data, capture_output=True, cwd=directory, timeout=60, check=False
+        command, input=data, capture_output=True, cwd=directory, timeout=60, check=False
     )
     return Outcome(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
 
