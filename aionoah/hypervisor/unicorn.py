@@ -12,13 +12,12 @@ from threading import Lock
 from typing import Any, Final
 
 from unicorn import unicorn_const
-from unicorn.unicorn_py3.unicorn import uclib
+from unicorn.unicorn_py3.unicorn import UcError, uclib
 
 from aionoah.hypervisor._native import ffi, lib
 from aionoah.hypervisor.errors import HypervisorError
 from aionoah.hypervisor.frames import HostFrames
 from aionoah.hypervisor.protocols import (
-    PAGE_SIZE,
     AddressSpace,
     ExitKind,
     Extent,
@@ -75,19 +74,6 @@ class UnicornSpace(NativeSpace):
                 lib.unicorn_space_changed(self.native, False, Prot.EXECUTE)
         return found
 
-    def read_code(self, address: int, length: int) -> bytes:
-        """Bytes of guest memory; zeros where there is none."""
-        code = bytearray(length)
-        done = 0
-        while done < length:
-            at = address + done
-            size = min(length - done, PAGE_SIZE - at % PAGE_SIZE)
-            found = super().extent(at) if 0 <= at < self.end else None
-            if found is not None:
-                code[done : done + size] = found.memory[at - found.start :][:size]
-            done += size
-        return bytes(code)
-
     def close(self) -> None:
         lib.unicorn_space_close(self.native)
 
@@ -100,19 +86,17 @@ class UnicornVcpu:
 
     def __init__(self, machine: "UnicornMachine", space: UnicornSpace) -> None:
         self._machine = machine
-        self._space = space
         self._cpu = machine.cpu
-        self._engine: Any = machine.open_engine()
-        # Unicorn's bindings have no public name for the handle.
-        handle = ffi.cast("void *", self._engine._uch.value)  # noqa: SLF001
-        with machine.seized():
+        with machine.seized(), _unicorn_errors():
+            self._engine: Any = machine.open_engine()
+            # Unicorn's bindings have no public name for the handle.
+            handle = ffi.cast("void *", self._engine._uch.value)  # noqa: SLF001
             self.native: Any = lib.unicorn_vcpu_open(space.native, handle)
             if self.native == ffi.NULL:
                 raise HypervisorError("Unicorn refuses a hook: this version of it does not fit.")
             machine.enter_user_mode(self._engine, self.native)
         words = ffi.buffer(self.native.registers, 8 * len(self._cpu.registers))
         self.registers = memoryview(words).cast("B").cast("Q")
-        self._pc = self._cpu.registers.index("rip" if machine.architecture == "x86_64" else "pc")
         self._is_open = True
         self._closing = Lock()  # between kick and close
 
@@ -130,7 +114,7 @@ class UnicornVcpu:
 
     def _is_exception(self) -> bool:
         """Whether the guest's exception is one for the kernel, or has been dealt with."""
-        code = self._space.read_code(self.registers[self._pc] - 4, 8)
+        code = bytes(self.native.code)
         found = self._cpu.exception(self.native.vector, self.registers, code)
         if found is None:
             return False
@@ -240,6 +224,16 @@ class UnicornMachine:
     def close(self) -> None:
         lib.unicorn_machine_close(self.native)
         self.frames.close()
+
+
+@contextmanager
+def _unicorn_errors() -> Iterator[None]:
+    try:
+        yield
+    except UcError as error:
+        if error.errno == unicorn_const.UC_ERR_NOMEM:
+            raise MemoryError("no memory for another virtual CPU is left") from error
+        raise HypervisorError(f"Unicorn refuses another virtual CPU: {error}.") from error
 
 
 def _address_of(function: str) -> int:

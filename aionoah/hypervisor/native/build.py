@@ -73,7 +73,8 @@ struct unicorn_architecture {
 struct unicorn_machine { size_t address_offset; ...; };
 struct unicorn_space;
 struct unicorn_vcpu {
-    uint64_t registers[34]; uint64_t fault_address; int fault_access; unsigned vector; int error; ...;
+    uint64_t registers[34]; uint64_t fault_address; int fault_access; unsigned vector; int error;
+    uint8_t code[8]; ...;
 };
 struct unicorn_machine *unicorn_machine_open(struct frames *frames, const struct unicorn_api *api,
                                              const struct unicorn_architecture *architecture);

@@ -309,13 +309,25 @@ static int syscall_exit(struct unicorn_vcpu *v) {
     return SYSCALL;
 }
 
+static int exception_exit(struct unicorn_vcpu *v) {
+    const struct unicorn_machine *m = v->space->machine;
+    uint64_t at = v->registers[m->architecture.pc] - sizeof v->code / 2;
+    for (size_t i = 0; i < sizeof v->code; i++, at++) {
+        uint64_t entry = at < m->architecture.end ? entry_of(&v->space->tables, at) : 0;
+        const uint8_t *byte = m->frames->base + (entry & PTE_FRAME) + (at & (PAGE_SIZE - 1));
+        v->code[i] = 0;
+        if (entry) frames_copy(&v->code[i], byte, 1); /* the host may have no page there */
+    }
+    return EXCEPTION;
+}
+
 /* Why the engine came back, or NOTHING if it shall go on. */
 static int reason(struct unicorn_vcpu *v) {
-    if (v->exit) return v->exit == SYSCALL ? syscall_exit(v) : v->exit;
+    if (v->exit) return v->exit == SYSCALL ? syscall_exit(v) : exception_exit(v);
     if (v->error == UC_OK) return NOTHING; /* we stopped it, or the CPU waits for an interrupt (WFI) */
     if (v->error == UC_INSN_INVALID) {
         v->vector = v->space->machine->architecture.illegal_instruction;
-        return EXCEPTION;
+        return exception_exit(v);
     }
     if (!v->has_missed) return BROKEN;
     complete_address(v);

@@ -59,6 +59,7 @@ struct unicorn_vcpu {
     int fault_access; /* SPACE_* */
     unsigned vector;
     int error; /* of uc_emu_start, for describe() */
+    uint8_t code[8]; /* after an exception: the bytes on both sides of the program counter, or zeros */
     /* private */
     struct unicorn_space *space;
     void *engine;
