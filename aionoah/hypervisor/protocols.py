@@ -12,7 +12,7 @@ All methods but `Vcpu.run` and `Vcpu.kick` are called under the kernel lock.
 
 from collections.abc import Sequence
 from enum import IntEnum, IntFlag
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, Self
 
 PAGE_SIZE: Final = 4096
 
@@ -134,8 +134,24 @@ class AddressSpace(Protocol):
         """Empty the pages and drop their references. Pages that are empty already stay so."""
         ...
 
-    def protect(self, address: int, length: int, prot: Prot) -> None:
-        """New rights for the pages that are mapped; it holds for running vCPUs at return."""
+    def protect(self, address: int, length: int, prot: Prot, *, exclusive: bool = False) -> None:
+        """New rights for the pages that are mapped; it holds for running vCPUs at return.
+
+        `exclusive`: pages whose frames others hold too get no write access (they are to be copied first).
+        """
+        ...
+
+    def fork(self, child: Self, address: int, length: int, *, share: bool) -> None:
+        """Show these pages at the same place in another space, where nothing is mapped. Unless `share`,
+        neither may write to them any more; it holds at return. MemoryError.
+        """
+        ...
+
+    def unshare(self, address: int, length: int, prot: Prot) -> None:
+        """Copy the mapped pages whose frames others hold too, and give all of them these rights.
+
+        MemoryError, also if the host has no page behind a frame; pages before it have been done.
+        """
         ...
 
     def move(self, old: int, new: int, length: int) -> None:

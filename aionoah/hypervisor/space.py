@@ -24,8 +24,16 @@ class NativeSpace:
     def unmap(self, address: int, length: int) -> None:
         lib.space_unmap(self._tables, address, length // PAGE_SIZE)
 
-    def protect(self, address: int, length: int, prot: Prot) -> None:
-        lib.space_protect(self._tables, address, length // PAGE_SIZE, prot)
+    def protect(self, address: int, length: int, prot: Prot, *, exclusive: bool = False) -> None:
+        lib.space_protect(self._tables, address, length // PAGE_SIZE, prot, exclusive)
+
+    def fork(self, child: "NativeSpace", address: int, length: int, *, share: bool) -> None:
+        if lib.space_fork(self._tables, child._tables, address, length // PAGE_SIZE, share):  # noqa: SLF001
+            raise MemoryError("no memory for page tables is left")
+
+    def unshare(self, address: int, length: int, prot: Prot) -> None:
+        if lib.space_unshare(self._tables, address, length // PAGE_SIZE, prot):
+            raise MemoryError("no memory for copies of pages is left")
 
     def move(self, old: int, new: int, length: int) -> None:
         if lib.space_move(self._tables, old, new, length // PAGE_SIZE):

@@ -56,9 +56,19 @@ class UnicornSpace(NativeSpace):
             super().unmap(address, length)
             lib.unicorn_space_changed(self.native, True, Prot.NONE)
 
-    def protect(self, address: int, length: int, prot: Prot) -> None:
+    def protect(self, address: int, length: int, prot: Prot, *, exclusive: bool = False) -> None:
         with self._machine.seized():
-            super().protect(address, length, prot)
+            super().protect(address, length, prot, exclusive=exclusive)
+            lib.unicorn_space_changed(self.native, True, prot)
+
+    def fork(self, child: NativeSpace, address: int, length: int, *, share: bool) -> None:
+        with self._machine.seized():
+            super().fork(child, address, length, share=share)
+            lib.unicorn_space_changed(self.native, True, Prot.NONE)
+
+    def unshare(self, address: int, length: int, prot: Prot) -> None:
+        with self._machine.seized():
+            super().unshare(address, length, prot)
             lib.unicorn_space_changed(self.native, True, prot)
 
     def move(self, old: int, new: int, length: int) -> None:

@@ -103,7 +103,7 @@ static void page_faults(void) {
     uint64_t frame = frames_allocate(frames, 1);
     space_map(tables, 0x700000, frame, 1, SPACE_READ | SPACE_WRITE, 0);
     check(kvm_vcpu_run(vcpu) == EXIT_SYSCALL && *(uint64_t *)(host(frame) + 8) == 42, "which goes on when a page is there");
-    space_protect(tables, 0x700000, 1, SPACE_READ);
+    space_protect(tables, 0x700000, 1, SPACE_READ, 0);
     r[RIP] = CODE;
     check(kvm_vcpu_run(vcpu) == EXIT_PAGE_FAULT && (kvm_vcpu_error_code(vcpu) & 7) == 7, "rights taken away are gone at once");
     space_unmap(tables, 0x700000, 1);

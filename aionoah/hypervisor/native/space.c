@@ -153,24 +153,98 @@ void space_unmap(struct space *s, uint64_t address, uint64_t count) {
 struct protecting {
     struct run run;
     uint64_t bits;
+    int exclusive;
 };
 
 static void reprotect(struct space *s, uint64_t *entries, unsigned first, unsigned end, uint64_t done, void *data) {
     (void)done;
     struct protecting *p = data;
     for (unsigned i = first; i < end; i++) {
-        uint64_t old = entries[i];
+        uint64_t old = entries[i], frame = (old & PTE_FRAME) >> PAGE_SHIFT;
         if (!old) continue;
         entries[i] = (old & (PTE_FRAME | PTE_FILE)) | p->bits;
+        if (p->exclusive && s->frames->refs[frame] > 1) entries[i] &= ~PTE_WRITE;
         /* More rights are noticed at the next fault; fewer must be forced upon the hypervisor. */
-        if (prot_of(old) & ~prot_of(entries[i])) gather(s, &p->run, (old & PTE_FRAME) >> PAGE_SHIFT);
+        if (prot_of(old) & ~prot_of(entries[i])) gather(s, &p->run, frame);
     }
 }
 
-void space_protect(struct space *s, uint64_t address, uint64_t count, int prot) {
-    struct protecting p = {.bits = bits_of(prot)};
+void space_protect(struct space *s, uint64_t address, uint64_t count, int prot, int exclusive) {
+    struct protecting p = {.bits = bits_of(prot), .exclusive = exclusive};
     for_tables(s, address, count, reprotect, &p);
     flush(s, &p.run);
+}
+
+struct forking {
+    struct run run;
+    struct space *child;
+    uint64_t address;
+    int share, failed;
+};
+
+static void fork_table(struct space *s, uint64_t *entries, unsigned first, unsigned end, uint64_t done, void *data) {
+    struct forking *f = data;
+    uint64_t *theirs = NULL;
+    for (unsigned i = first; i < end && !f->failed; i++) {
+        uint64_t frame = (entries[i] & PTE_FRAME) >> PAGE_SHIFT;
+        if (!entries[i]) continue;
+        if (!theirs) theirs = leaf_table(f->child, f->address + (done << PAGE_SHIFT), 1);
+        if (!theirs || (f->child->cover && f->child->cover(f->child, frame, 1))) {
+            f->failed = 1;
+            break;
+        }
+        if (!f->share && entries[i] & PTE_WRITE) {
+            entries[i] &= ~PTE_WRITE;
+            gather(s, &f->run, frame);
+        }
+        theirs[i] = entries[i];
+        s->frames->refs[frame]++;
+    }
+}
+
+int space_fork(struct space *s, struct space *child, uint64_t address, uint64_t count, int share) {
+    struct forking f = {.child = child, .address = address, .share = share};
+    for_tables(s, address, count, fork_table, &f);
+    flush(s, &f.run);
+    if (f.failed) errno = ENOMEM;
+    return f.failed ? -1 : 0;
+}
+
+struct unsharing {
+    struct run run;
+    uint64_t bits;
+    int failed;
+};
+
+static void unshare_table(struct space *s, uint64_t *entries, unsigned first, unsigned end, uint64_t done, void *data) {
+    (void)done;
+    struct unsharing *u = data;
+    struct frames *f = s->frames;
+    for (unsigned i = first; i < end && !u->failed; i++) {
+        uint64_t old = (entries[i] & PTE_FRAME) >> PAGE_SHIFT;
+        if (!entries[i]) continue;
+        if (f->refs[old] == 1) {
+            entries[i] = (entries[i] & (PTE_FRAME | PTE_FILE)) | u->bits;
+            continue;
+        }
+        uint64_t new = frames_allocate(f, 1);
+        /* What lies in a file may have vanished with it. */
+        if (!new || (s->cover && s->cover(s, new, 1))
+            || frames_copy(f->base + (new << PAGE_SHIFT), f->base + (old << PAGE_SHIFT), PAGE_SIZE)) {
+            if (new) frames_drop(f, new, 1);
+            u->failed = 1;
+            break;
+        }
+        entries[i] = new << PAGE_SHIFT | u->bits;
+        gather(s, &u->run, old);
+    }
+}
+
+int space_unshare(struct space *s, uint64_t address, uint64_t count, int prot) {
+    struct unsharing u = {.run.drop = 1, .bits = bits_of(prot)};
+    for_tables(s, address, count, unshare_table, &u);
+    flush(s, &u.run);
+    return u.failed ? -1 : 0;
 }
 
 int space_move(struct space *s, uint64_t from, uint64_t to, uint64_t count) {

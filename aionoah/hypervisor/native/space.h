@@ -36,7 +36,12 @@ void space_fini(struct space *s);
 int space_map(struct space *s, uint64_t address, uint64_t first, uint64_t count, int prot, int is_file);
 int space_map_raw(struct space *s, uint64_t address, uint64_t frame, uint64_t bits);
 void space_unmap(struct space *s, uint64_t address, uint64_t count);
-void space_protect(struct space *s, uint64_t address, uint64_t count, int prot);
+/* `exclusive`: a page whose frame others hold too gets no write access; a write to it is to copy it first. */
+void space_protect(struct space *s, uint64_t address, uint64_t count, int prot, int exclusive);
+/* Show pages in an empty part of another space. Unless `share`, nobody may write to them any more. 0, or -1. */
+int space_fork(struct space *s, struct space *child, uint64_t address, uint64_t count, int share);
+/* Give the space frames of its own for the pages whose frames others hold too, with these rights. 0, or -1. */
+int space_unshare(struct space *s, uint64_t address, uint64_t count, int prot);
 int space_move(struct space *s, uint64_t from, uint64_t to, uint64_t count);
 int space_extent(struct space *s, uint64_t address, struct extent *out);
 void space_resident(struct space *s, uint64_t address, uint64_t count, uint8_t *out);
