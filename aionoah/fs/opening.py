@@ -37,7 +37,10 @@ def open_file(
     if O.PATH in flags:
         return _open_path(context, start, path, flags, resolve)
     if O.TMPFILE in flags:
-        raise LinuxError(Errno.EOPNOTSUPP if flags & O.ACCMODE else Errno.EINVAL)
+        if not flags & O.ACCMODE:
+            raise LinuxError(Errno.EINVAL)
+        target = Walk(context, start, path, resolve).finish(follow=O.NOFOLLOW not in flags)
+        raise LinuxError(Errno.EOPNOTSUPP if target.inode.kind == S.IFDIR else Errno.ENOTDIR)
     if O.CREAT not in flags:
         state = Walk(context, start, path, resolve)
         target = state.finish(follow=O.NOFOLLOW not in flags)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
-from aionoah.abi.fcntl import FD, LCK, F, O
+from aionoah.abi.fcntl import FD, LCK, OWNER, F, FOwnerEx, O
 from aionoah.fs.file import File
 from aionoah.fs.memfd import MemoryFile
 from aionoah.fs.pipe import PipeEnd
@@ -59,6 +59,8 @@ def _control(task: "Task", fd: int, file: File, cmd: int, arg: int) -> int:
             return _seals(file, cmd, arg)
         case F.GETOWN | F.GETSIG:
             return 0  # nobody has ever been set
+        case F.GETOWN_EX:
+            task.memory.put(arg, FOwnerEx(OWNER.TID, 0))
         case F.GETLEASE:
             return LCK.UNLCK
         case _:

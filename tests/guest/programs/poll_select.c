@@ -31,7 +31,7 @@ static void polling(void) {
     CALL(poll(fds, 1, 0));
     CALL(poll(NULL, 0, 0));
     CALL(poll(WILD, 1, 0));
-    CALL(poll(fds, 1u << 31, 0));
+    CALL(poll(fds, (nfds_t)strtoul("2147483648", NULL, 0), 0));
     CALL(close(file)), CALL(close(path)), CALL(close(directory)), CALL(close(null));
     CALL(close(pair[0])), CALL(close(pair[1]));
 }
@@ -93,8 +93,8 @@ static void selecting(void) {
     FD_SET(60, &in);
     CALL(select(61, &in, NULL, NULL, &none));
     CALL(select(60, &in, NULL, NULL, &none)); /* not looked at */
-    CALL(select(61, WILD, NULL, NULL, &none));
-    CALL(select(61, NULL, NULL, NULL, WILD));
+    CALL(syscall(SYS_pselect6, 61, WILD, NULL, NULL, &zero, NULL));
+    CALL(syscall(SYS_pselect6, 61, NULL, NULL, NULL, WILD, NULL));
     CALL(close(pair[0])), CALL(close(pair[1])), CALL(close(broken[0])), CALL(close(event));
 }
 
