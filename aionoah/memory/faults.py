@@ -18,6 +18,7 @@ EAGER_MAX: Final = 64 << 20  # bytes; larger mappings are filled as they are tou
 _CLUSTER: Final = 256 << 10
 _LARGE: Final = 1 << 30  # mappings from here on are filled in…
 _LARGE_CLUSTER: Final = 2 << 20
+_COPY_CLUSTER: Final = 64 << 10  # bytes copied at a write after a fork
 _STACK_STEP: Final = 64 << 10  # a stack grows by so much if there is room, or to the page touched
 _SMALLEST_RUN: Final = 16  # frames; shorter pieces are not looked for
 
@@ -115,12 +116,36 @@ def fault(mm: Mm, address: int, access: Prot) -> FaultResult:
     if not may_access(vma, access):
         return FaultResult.ACCERR
     page = address & -PAGE_SIZE
-    if mm.pages.is_resident(page):  # another thread was here before, or rights had not been told
-        mm.pages.protect(page, page + PAGE_SIZE, vma.flags)
-        return FaultResult.RESOLVED
+    if mm.pages.is_resident(page):
+        return _grant(mm, vma, page, access)
     if vma.backing is not None and vma.offset_at(page) >> PAGE_SHIFT >= vma.backing.page_count():
         return FaultResult.BUS
     return _fill_around(mm, vma, page)
+
+
+def _grant(mm: Mm, vma: Vma, page: int, access: Prot) -> FaultResult:
+    """Let a page be used that is there: another thread was here before, or it is to be copied first."""
+    if access != Prot.WRITE or vma.is_shared:
+        mm.pages.protect(page, page + PAGE_SIZE, vma.flags)
+        return FaultResult.RESOLVED
+    start = page & -_COPY_CLUSTER
+    for low, high in ((start, start + _COPY_CLUSTER), (page, page + PAGE_SIZE)):
+        try:
+            mm.pages.unshare(max(low, vma.start), min(high, vma.end), vma.flags)
+        except MemoryError:
+            continue
+        return FaultResult.RESOLVED
+    return FaultResult.EXHAUSTED
+
+
+def forget_lost_pages(mm: Mm) -> None:
+    """Empty the page tables of what lies behind the end of a file by now: a file has been cut short."""
+    for vma in mm.vmas:
+        if vma.backing is not None and vma.backing.is_file:
+            kept = vma.backing.page_count() - (vma.offset >> PAGE_SHIFT)
+            start = vma.start + max(kept, 0) * PAGE_SIZE
+            if start < vma.end:
+                mm.pages.unmap(start, vma.end)
 
 
 def _fill_around(mm: Mm, vma: Vma, page: int) -> FaultResult:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aionoah.abi.resource import RLIM_INFINITY
 from aionoah.hypervisor.protocols import AddressSpace, Machine, Prot
-from aionoah.memory import advice, faults, heap, locking, mappings, remapping
+from aionoah.memory import advice, faults, forking, heap, locking, mappings, remapping
 from aionoah.memory.backing import FileBacking, FramesBacking, MappableFile
 from aionoah.memory.faults import FaultResult
 from aionoah.memory.guest_memory import GuestMemory
@@ -59,6 +59,8 @@ class Memory(GuestMemory):
         gives the present soft limit for an RLIMIT (Limits.soft); for a process with CAP_IPC_LOCK it is
         to give RLIM_INFINITY for RLIMIT_MEMLOCK.
         """
+        self._machine = machine
+        self._references = 1
         self._mm = Mm(machine, mmap_base, limit)
         super().__init__(self._mm.pages)
 
@@ -159,11 +161,36 @@ class Memory(GuestMemory):
             backing.drop()
         return address
 
+    # -- for clone --------------------------------------------------------------------------------------
+
+    def fork(self, limit: Limit) -> "Memory":
+        """A copy for a child, which `limit` is asked for; ENOMEM."""
+        child = Memory.__new__(Memory)
+        child._machine, child._references = self._machine, 1  # noqa: SLF001 - of our own class
+        child._mm = forking.fork(self._mm, self._machine, limit)  # noqa: SLF001
+        GuestMemory.__init__(child, child._mm.pages)  # noqa: SLF001
+        return child
+
+    def hold(self) -> "Memory":
+        """A further task uses this memory."""
+        self._references += 1
+        return self
+
+    def drop(self) -> None:
+        """A task and its virtual CPU use it no more; the last one closes it."""
+        self._references -= 1
+        if self._references == 0:
+            self.close()
+
     # -- for the vCPU threads -------------------------------------------------------------------------
 
     def fault(self, address: int, access: Prot) -> FaultResult:
         """Answer a page fault: grow a stack, fill what has been mapped lazily, or say what is wrong."""
         return faults.fault(self._mm, address, access)
+
+    def forget_lost_pages(self) -> None:
+        """The host had no page behind a frame: a file has been cut short. The next access faults properly."""
+        faults.forget_lost_pages(self._mm)
 
     # -- for /proc ------------------------------------------------------------------------------------
 
@@ -173,7 +200,7 @@ class Memory(GuestMemory):
 
     def usage(self) -> Usage:
         vmas = self._mm.vmas
-        resident = sum(sum(self._mm.pages.resident(vma.start, vma.end)) for vma in vmas)
+        resident = sum(self._mm.pages.resident_count(vma.start, vma.end) for vma in vmas)
         return Usage(
             vmas.total_pages,
             resident,

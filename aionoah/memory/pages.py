@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from aionoah.hypervisor.protocols import PAGE_SIZE, AddressSpace, Frames, Machine, Prot
+from aionoah.memory.vma import VM
 
 _WINDOWS_MAX: Final = 128
 _CHUNK_PAGES: Final = 1 << 16  # of one question to the page tables
@@ -94,8 +95,19 @@ class Pages:
         self.space.unmap(start, end - start)
 
     def protect(self, start: int, end: int, flags: int) -> None:
+        """New rights by vm_flags; a private page that another space shows too stays read-only."""
         self._forget(start, end)
-        self.space.protect(start, end - start, rights(flags))
+        self.space.protect(start, end - start, rights(flags), exclusive=not flags & VM.MAYSHARE)
+
+    def fork(self, child: "Pages", start: int, end: int, *, share: bool) -> None:
+        """Show a range in a child too; unless `share`, to be copied when either writes. MemoryError."""
+        self._forget(start, end)
+        self.space.fork(child.space, start, end - start, share=share)
+
+    def unshare(self, start: int, end: int, flags: int) -> None:
+        """Copy what other spaces show too, and give the range the rights of vm_flags. MemoryError."""
+        self._forget(start, end)
+        self.space.unshare(start, end - start, rights(flags))
 
     def move(self, old: int, new: int, length: int) -> None:
         """Move what is mapped to a place where nothing is."""
@@ -116,6 +128,12 @@ class Pages:
         for chunk in range(start, end, _CHUNK_PAGES * PAGE_SIZE):
             count = min((end - chunk) // PAGE_SIZE, _CHUNK_PAGES)
             yield from self.space.resident(chunk, count)
+
+    def resident_count(self, start: int, end: int) -> int:
+        """How many pages of a range are mapped."""
+        step = _CHUNK_PAGES * PAGE_SIZE
+        chunks = ((chunk, min(end - chunk, step) // PAGE_SIZE) for chunk in range(start, end, step))
+        return sum(sum(self.space.resident(*chunk)) for chunk in chunks)
 
     def holes(self, start: int, end: int) -> list[tuple[int, int]]:
         """The parts of a range where nothing is mapped, as pairs of start and end."""
