@@ -62,14 +62,18 @@ class UnicornSpace(NativeSpace):
             lib.unicorn_space_changed(self.native, True, prot)
 
     def fork(self, child: NativeSpace, address: int, length: int, *, share: bool) -> None:
+        if not isinstance(child, UnicornSpace):
+            raise TypeError("the address space belongs to another backend")
         with self._machine.seized():
-            super().fork(child, address, length, share=share)
+            # What has been done before an error counts too.
             lib.unicorn_space_changed(self.native, True, Prot.NONE)
+            lib.unicorn_space_changed(child.native, False, Prot.EXECUTE)
+            super().fork(child, address, length, share=share)
 
     def unshare(self, address: int, length: int, prot: Prot) -> None:
         with self._machine.seized():
-            super().unshare(address, length, prot)
             lib.unicorn_space_changed(self.native, True, prot)
+            super().unshare(address, length, prot)
 
     def move(self, old: int, new: int, length: int) -> None:
         with self._machine.seized():

@@ -188,6 +188,99 @@ def test_no_memory_for_page_tables(machine: Machine, space: AddressSpace) -> Non
     frames.drop(first, room)
 
 
+# -- fork and copies ---------------------------------------------------------------------------------------
+
+
+def rights_of(space: AddressSpace, count: int) -> list[Prot | None]:
+    return [found and found.prot for found in (space.extent(AT + pages(page)) for page in range(count))]
+
+
+def byte_at(space: AddressSpace, address: int) -> int:
+    found = space.extent(address)
+    assert found is not None
+    return found.memory[address - found.start]
+
+
+def test_fork_shows_the_same_frames_to_nobody_for_writing(machine: Machine, space: AddressSpace) -> None:
+    put(machine, space, AT, 2)
+    put(machine, space, AT + pages(3), 1, RX)
+    put(machine, space, AT + pages(4), 1, Prot.NONE)
+    found = space.extent(AT)
+    assert found is not None
+    found.memory[0] = 7
+    child = machine.new_space()
+    space.fork(child, AT, pages(5), share=False)
+    expected = [Prot.READ, Prot.READ, None, RX, Prot.NONE]
+    assert rights_of(space, 5) == rights_of(child, 5) == expected
+    assert byte_at(child, AT) == 7
+    before = machine.frames.in_use
+    space.unmap(AT, pages(5))
+    assert machine.frames.in_use == before  # the child holds them
+    child.close()
+    assert machine.frames.in_use < before
+
+
+def test_fork_of_shared_memory_leaves_the_rights(machine: Machine, space: AddressSpace) -> None:
+    put(machine, space, AT, 2)
+    child = machine.new_space()
+    space.fork(child, AT, pages(2), share=True)
+    assert rights_of(space, 2) == rights_of(child, 2) == [RW, RW]
+    found = child.extent(AT)
+    assert found is not None
+    found.memory[1] = 8
+    assert byte_at(space, AT + 1) == 8
+    child.close()
+
+
+def test_unshare_copies_what_others_hold_too(machine: Machine, space: AddressSpace) -> None:
+    put(machine, space, AT, 2)
+    found = space.extent(AT)
+    assert found is not None
+    found.memory[5] = 9
+    child = machine.new_space()
+    space.fork(child, AT, pages(2), share=False)
+    before = machine.frames.in_use
+    child.unshare(AT, pages(1), RW)
+    assert machine.frames.in_use == before + 1
+    assert rights_of(child, 2) == [RW, Prot.READ]
+    mine = child.extent(AT)
+    assert mine is not None
+    assert mine.memory[5] == 9
+    mine.memory[5] = 10
+    assert byte_at(space, AT + 5) == 9
+    # The parent is alone with its first page now: nothing needs to be copied.
+    space.unshare(AT, pages(1), RW)
+    assert machine.frames.in_use == before + 1
+    assert rights_of(space, 2) == [RW, Prot.READ]
+    child.close()
+
+
+def test_unshare_without_memory(machine: Machine, space: AddressSpace) -> None:
+    put(machine, space, AT, 2)
+    child = machine.new_space()
+    space.fork(child, AT, pages(2), share=False)
+    room = machine.frames.limit - machine.frames.in_use
+    first = machine.frames.allocate(room)
+    with pytest.raises(MemoryError):
+        child.unshare(AT, pages(2), RW)
+    machine.frames.drop(first, room)
+    assert rights_of(child, 2) == [Prot.READ, Prot.READ]
+    child.close()
+
+
+def test_exclusive_protection_gives_write_access_to_own_frames_only(
+    machine: Machine, space: AddressSpace
+) -> None:
+    put(machine, space, AT, 2)
+    child = machine.new_space()
+    space.fork(child, AT, pages(1), share=False)
+    space.protect(AT, pages(2), RW, exclusive=True)
+    assert rights_of(space, 2) == [Prot.READ, RW]
+    child.close()
+    space.protect(AT, pages(2), RW, exclusive=True)
+    assert rights_of(space, 2) == [RW, RW]
+
+
 PLACES = 40
 BASE = EDGE - pages(PLACES // 2)
 RIGHTS = (Prot.NONE, Prot.READ, RW, RX)

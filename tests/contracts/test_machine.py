@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from contracts.conftest import BACKENDS, open_backend
-from contracts.guest import DATA, RW, Guest, cpu_threads, pages
+from contracts.guest import DATA, RW, Guest, cpu_threads, pages, until
 
 from aionoah.hypervisor.kvm import why_unavailable
 from aionoah.hypervisor.protocols import PAGE_SIZE, ExitKind, Machine, Prot
@@ -119,6 +119,25 @@ def test_a_file_mapping_is_the_file_for_the_guest_too(guest: Guest, tmp_path: Pa
     assert guest.start(vcpu, "store", pointer=0x7000_2010, value=1) is ExitKind.SYSCALL
     assert os.pread(fd, 1, 0x2010) == b"\1"
     vcpu.close()
+    os.close(fd)
+
+
+def test_a_file_that_shrinks_under_a_running_guest(guest: Guest, tmp_path: Path) -> None:
+    """The guest has used the page before, and the host takes it away: never the end of the host."""
+    path = tmp_path / "file"
+    path.write_bytes(b"\1" * 2 * PAGE_SIZE)
+    fd = os.open(path, os.O_RDWR)
+    first = guest.machine.frames.allocate_file(fd, 0, 2, shared=True, writable=True)
+    guest.space.map(0x7000_0000, first, 2, RW, is_file=True)
+    guest.machine.frames.drop(first, 2)
+    with cpu_threads(guest, 1) as (thread,):
+        running = thread.start("store_loop", pointer=0x7000_1010, value=0x2A)
+        until(lambda: os.pread(fd, 1, PAGE_SIZE + 0x10) == b"\x2a", running)
+        os.ftruncate(fd, PAGE_SIZE)
+        assert running.result() is ExitKind.HOST_FAULT
+        # The rest of the mapping is as it was.
+        assert thread.start("store", pointer=0x7000_0010, value=7).result() is ExitKind.SYSCALL
+    assert os.pread(fd, 1, 0x10) == b"\7"
     os.close(fd)
 
 

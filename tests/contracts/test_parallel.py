@@ -134,3 +134,27 @@ def test_a_frame_shared_by_two_spaces(guest: Guest) -> None:
         theirs.vcpu.kick()
         writing.result()
     other.close()
+
+
+def test_fork_stops_the_stores_of_a_running_parent(guest: Guest, thread: CpuThread) -> None:
+    """The child must see one moment of the parent's memory, however long it looks."""
+    for value in range(1, 20):
+        running = thread.start("store_loop", pointer=DATA, value=value)
+        until(lambda wanted=value: guest.word() == wanted, running)  # type: ignore[misc]
+        child = guest.machine.new_space()
+        guest.space.fork(child, DATA, pages(1), share=False)
+        guest.data[0:8] = bytes(8)
+        assert running.result() is ExitKind.PAGE_FAULT
+        assert guest.word() == 0
+        # A copy on write lets the parent go on, without the child.
+        guest.space.unshare(DATA, pages(1), RW)
+        again = thread.submit(thread.vcpu.run)
+        found = guest.space.extent(DATA)
+        assert found is not None
+        own, shared = found.memory[DATA - found.start :], guest.data
+        until(partial(operator.contains, own[0:1], value), again)
+        thread.vcpu.kick()
+        assert again.result() is ExitKind.KICKED
+        assert shared[0] == 0
+        child.close()
+        guest.data = own

@@ -9,10 +9,16 @@
  * A kick is a flag that a hook reads before every basic block, chained ones included. uc_emu_stop from
  * another thread would be lost if it came before uc_emu_start resets its own request; ours cannot be,
  * because the flag is cleared by the return of KICKED alone. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* MAP_ANONYMOUS under -std=c11 */
+#endif
 #include "unicorn_hook.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 /* From unicorn.h; they are part of its ABI. */
 enum {
@@ -70,10 +76,47 @@ void unicorn_seize(struct unicorn_machine *m) {
 
 void unicorn_release(struct unicorn_machine *m) { end_turn(m); }
 
+/* A mapped file may shrink when its pages are in an engine's TLB already. The host then sends SIGBUS to the
+ * thread in the middle of translated code. A page of zeros goes to that place, the guest stops at the end of
+ * its basic block, and the kernel hears of a host fault; that the page has left its file for good is the
+ * price. Every other SIGBUS is passed on. */
+static _Thread_local struct unicorn_vcpu *running;
+static struct sigaction previous_action;
+
+static void pass_on(int signal, siginfo_t *info, void *context) {
+    if (previous_action.sa_flags & SA_SIGINFO) {
+        previous_action.sa_sigaction(signal, info, context);
+    } else if (previous_action.sa_handler == SIG_DFL || previous_action.sa_handler == SIG_IGN) {
+        sigaction(signal, &previous_action, NULL); /* the access is made again, and takes its course */
+    } else {
+        previous_action.sa_handler(signal);
+    }
+}
+
+static void on_bus_error(int signal, siginfo_t *info, void *context) {
+    int error = errno;
+    const struct frames *f = running ? running->space->machine->frames : NULL;
+    uint64_t offset = f ? (uint64_t)((uint8_t *)info->si_addr - f->base) : 0;
+    if (f && offset < f->count << PAGE_SHIFT
+        && mmap(f->base + (offset & ~(PAGE_SIZE - 1)), PAGE_SIZE, PROT_READ | PROT_WRITE,
+                MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED)
+        running->lost_frame = offset >> PAGE_SHIFT;
+    else
+        pass_on(signal, info, context);
+    errno = error;
+}
+
+static void catch_bus_errors(void) {
+    struct sigaction action = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    sigaction(SIGBUS, &action, &previous_action);
+}
+
 struct unicorn_machine *unicorn_machine_open(struct frames *frames, const struct unicorn_api *api,
                                              const struct unicorn_architecture *architecture) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct unicorn_machine *m = calloc(1, sizeof *m);
     if (!m) return NULL;
+    pthread_once(&once, catch_bus_errors);
     m->frames = frames;
     m->api = *api;
     m->architecture = *architecture;
@@ -130,6 +173,18 @@ static int host_has(const struct frames *f, uint64_t physical) {
     return frames_copy(&byte, f->base + physical, 1) == 0;
 }
 
+/* The first address under a table where a frame is mapped; ~0 if there is none. */
+static uint64_t find_frame(const struct space *s, uint64_t table, int level, uint64_t frame) {
+    const uint64_t *entries = (const uint64_t *)(s->frames->base + (table << PAGE_SHIFT));
+    for (uint64_t i = 0; i < 512; i++) {
+        uint64_t below = (entries[i] & PTE_FRAME) >> PAGE_SHIFT, found = level ? ~0ull : 0;
+        if (!(entries[i] & PTE_PRESENT) || (!level && below != frame)) continue;
+        if (level) found = find_frame(s, below, level - 1, frame);
+        if (found != ~0ull) return found | i << (PAGE_SHIFT + 9 * level);
+    }
+    return ~0ull;
+}
+
 static void stop(struct unicorn_vcpu *v) { ((emu_stop *)v->space->machine->api.emu_stop)(v->engine); }
 
 static bool on_fill(void *uc, uint64_t address, int type, struct tlb_entry *out, void *data) {
@@ -161,7 +216,7 @@ static void on_block(void *uc, uint64_t address, uint32_t size, void *data) {
     struct unicorn_vcpu *v = data;
     struct unicorn_machine *m = v->space->machine;
     int slice_ends = ++v->blocks > SLICE && atomic_load_explicit(&m->waiting, memory_order_relaxed);
-    if (slice_ends || atomic_load_explicit(&v->kicked, memory_order_relaxed)
+    if (slice_ends || v->lost_frame || atomic_load_explicit(&v->kicked, memory_order_relaxed)
         || atomic_load_explicit(&m->urgent, memory_order_relaxed))
         stop(v);
 }
@@ -288,7 +343,9 @@ static void enter(struct unicorn_vcpu *v) {
     refresh(v);
     v->registers[a->flags] = (v->registers[a->flags] & a->flags_mask) | a->flags_set;
     ((reg_batch *)m->api.reg_write_batch)(v->engine, a->ids, v->values, a->registers);
+    running = v;
     v->error = start(v, v->registers[a->pc]);
+    running = NULL;
     if (!v->is_over) ((reg_batch *)m->api.reg_read_batch)(v->engine, a->ids, v->values, a->registers);
 }
 
@@ -340,6 +397,11 @@ int unicorn_vcpu_run(struct unicorn_vcpu *v) {
         take_turn(m);
         if (atomic_exchange(&v->kicked, 0)) {
             exit = KICKED;
+        } else if (v->lost_frame) {
+            v->fault_address = find_frame(&v->space->tables, v->space->tables.root, 3, v->lost_frame);
+            v->fault_access = SPACE_READ;
+            v->lost_frame = 0;
+            exit = HOST_FAULT;
         } else {
             enter(v);
             exit = reason(v);

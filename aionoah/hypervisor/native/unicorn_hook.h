@@ -70,6 +70,7 @@ struct unicorn_vcpu {
     int exit;
     int has_missed, is_host_fault;
     int is_over; /* registers are final, and the rest of the basic block must not touch memory */
+    volatile uint64_t lost_frame; /* a frame whose file has become too short while guest code used it, or 0 */
     atomic_int kicked;
 };
 
