@@ -41,17 +41,24 @@ class RegularFile(File):
         return done
 
     def write_nowait(self, src: Buffer) -> int:
+        """An empty write changes nothing, not even the position of a file that is appended to."""
+        if not src.length:
+            return 0
         self.changing()
-        if O.APPEND in self.flags:
-            self.offset = self.size()
-        done = self._store(src, self.offset)
-        self.offset += done
+        offset = self._write_offset(self.offset)
+        done = self._store(src, offset)
+        self.offset = offset + done
         return done
 
     def pwrite(self, src: Buffer, offset: int) -> int:
         """With O_APPEND Linux appends, whatever the offset (pwrite(2), BUGS)."""
+        if not src.length:
+            return 0
         self.changing()
-        return self._store(src, self.size() if O.APPEND in self.flags else offset)
+        return self._store(src, self._write_offset(offset))
+
+    def _write_offset(self, offset: int) -> int:
+        return self.size() if O.APPEND in self.flags else offset
 
     def seek(self, offset: int, whence: int) -> int:
         """EINVAL for a position before the start, ENXIO for SEEK_DATA and SEEK_HOLE beyond the end."""

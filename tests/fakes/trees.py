@@ -70,6 +70,10 @@ class Tree:
         self.namespace = Namespace(filesystem, read_only=read_only)
         self.context = FsContext(self.namespace.root, credentials)
 
+    def __del__(self) -> None:
+        """The tree itself is full of cycles; let no test wait for the collector to close descriptors."""
+        self.namespace.release()
+
     @property
     def root(self) -> Dentry:
         return self.namespace.root

@@ -122,9 +122,9 @@ def test_access_asks_for_the_real_user_or_the_effective(tree: Tree) -> None:
 
 
 def test_special_files_are_not_written_to_the_mount() -> None:
-    filesystem = TmpFileSystem()
-    Tree(filesystem).mknod(b"fifo", S.IFIFO | 0o600)
-    tree = Tree(filesystem, read_only=True)
+    tree = Tree(TmpFileSystem())
+    tree.mknod(b"fifo", S.IFIFO | 0o600)
+    tree.root.mount.is_read_only = True
     assert outcome(tree.access, b"fifo", ACCESS.W) is None
     assert outcome(tree.access, b".", ACCESS.W) == "EROFS"
 

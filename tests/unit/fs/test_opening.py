@@ -112,11 +112,10 @@ def test_noatime_is_for_the_owner(tree: Tree) -> None:
 
 
 def test_writing_needs_a_writable_mount_but_a_fifo_does_not() -> None:
-    filesystem = TmpFileSystem()
-    before = Tree(filesystem)
-    before.write(b"file", b"")
-    before.mknod(b"fifo", S.IFIFO | 0o666)
-    tree = Tree(filesystem, read_only=True)
+    tree = Tree(TmpFileSystem())
+    tree.write(b"file", b"")
+    tree.mknod(b"fifo", S.IFIFO | 0o666)
+    tree.root.mount.is_read_only = True
     assert outcome(tree.try_open, b"file", O.WRONLY) == "EROFS"
     assert outcome(tree.try_open, b"file", O.TRUNC) == "EROFS"
     assert outcome(tree.try_open, b"new", O.CREAT) == "EROFS"

@@ -86,6 +86,7 @@ class TheirFile:
 @pytest.mark.parametrize("kind", ["tmpfs", "hostfs"])
 @settings(max_examples=150, deadline=None)
 @given(st.lists(steps, min_size=1, max_size=20))
+@example([("pwrite", 1, 0), ("write", 0), ("read", 1)])
 @example([("write", 10), ("seek", 5000, 0), ("write", 3), ("seek", 0, 3), ("seek", 0, 4), ("seek", 4200, 3)])
 def test_random_reads_and_writes_are_those_of_linux(
     kind: str, appends: int, actions: list[tuple[Any, ...]]
