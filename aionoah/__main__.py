@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _NOT_EXECUTABLE: Final = 126  # as shells have it
 _NOT_FOUND: Final = 127
 _FAILED: Final = 125  # aionoah itself, as docker has it
+_SIGNALLED: Final = 128  # and the number of the signal
 _FORWARDED: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH")
 
 
@@ -45,15 +46,29 @@ class _RunCommand(click.Command):
 
 
 @main.command(cls=_RunCommand, context_settings={"allow_interspersed_args": False})
-@click.option("--root", metavar="DIR", default="/", help="Host directory that the program sees as /, read-only.")
-@click.option("-v", "--volume", metavar="HOST:GUEST[:ro]", multiple=True, help="Show a host path to the program.")
-@click.option("-e", "--env", metavar="K=V", multiple=True, help="Set an environment variable; K alone unsets it.")
+@click.option(
+    "--root", metavar="DIR", default="/", help="Host directory that the program sees as /, read-only."
+)
+@click.option(
+    "-v", "--volume", metavar="HOST:GUEST[:ro]", multiple=True, help="Show a host path to the program."
+)
+@click.option(
+    "-e", "--env", metavar="K=V", multiple=True, help="Set an environment variable; K alone unsets it."
+)
 @click.option("-w", "--workdir", metavar="DIR", help="Working directory, as the program sees it.")
 @click.option("-u", "--user", metavar="UID[:GID]", help="User and group that the program runs as.")
-@click.option("--hypervisor", type=click.Choice(BACKENDS), default="auto", help="What runs the program's code.")
-@click.option("--arch", type=click.Choice(ARCHITECTURES), help="Architecture of the program; the host's if not given.")
 @click.option(
-    "--strace", metavar="FILE", is_flag=False, flag_value="-", help="Print every system call (--strace=FILE: to a file)."
+    "--hypervisor", type=click.Choice(BACKENDS), default="auto", help="What runs the program's code."
+)
+@click.option(
+    "--arch", type=click.Choice(ARCHITECTURES), help="Architecture of the program; the host's if not given."
+)
+@click.option(
+    "--strace",
+    metavar="FILE",
+    is_flag=False,
+    flag_value="-",
+    help="Print every system call (--strace=FILE: to a file).",
 )
 @click.argument("command", metavar="[--] PROGRAM [ARG]...", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(
@@ -73,35 +88,61 @@ def run(
 
     from aionoah.linux import Linux  # noqa: PLC0415
 
+    _reserve_standard_streams()
     uid, gid = _parse_user(user)
     with _strace_file(strace) as log:
         linux = Linux(
             root, mounts=_parse_volumes(volume), hypervisor=hypervisor, architecture=arch, strace=log
         )
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            status = runner.run(_run(linux, command, _environment(env), workdir, uid, gid))
-    sys.stdout.flush()
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                status = runner.run(_run(linux, command, _environment(env), workdir, uid, gid))
+        except KeyboardInterrupt:  # before there was a program to forward it to
+            status = _SIGNALLED + signal.SIGINT
     sys.exit(status)
 
 
 async def _run(
-    linux: "Linux", command: tuple[str, ...], env: dict[str, str], workdir: str | None, uid: int | None, gid: int | None
+    linux: "Linux",
+    command: tuple[str, ...],
+    env: dict[str, str],
+    workdir: str | None,
+    uid: int | None,
+    gid: int | None,
 ) -> int:
     from aionoah.hypervisor.errors import HypervisorError  # noqa: PLC0415
 
     try:
         async with linux:
             try:
-                process = await linux.create_subprocess_exec(*command, env=env, cwd=workdir, user=uid, group=gid)
+                process = await linux.create_subprocess_exec(
+                    *command, env=env, cwd=workdir, user=uid, group=gid
+                )
             except OSError as error:
-                click.echo(f"aionoah: {error.strerror}", err=True)
+                _complain(error)
                 return _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTABLE
             with _forwarded_signals(process):
                 status = await process.wait()
-    except (HypervisorError, OSError) as error:
-        click.echo(f"aionoah: {error}", err=True)
+    except (HypervisorError, MemoryError, OSError) as error:
+        _complain(error)
         return _FAILED
-    return status if status >= 0 else 128 - status
+    return status if status >= 0 else _SIGNALLED - status
+
+
+def _complain(error: Exception) -> None:
+    """One sentence on standard error."""
+    sentence = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    click.echo(f"aionoah: {sentence.rstrip('.')}.", err=True)
+
+
+def _reserve_standard_streams() -> None:
+    """Fill 0, 1 and 2 where the caller has closed them: no file of ours may become the program's."""
+    from aionoah.subprocess import open_useless  # noqa: PLC0415
+
+    for fd in (0, 1, 2):
+        opened = open_useless(fd)  # gets the lowest free number, and those below `fd` are taken by now
+        if opened != fd:
+            os.close(opened)
 
 
 @contextlib.contextmanager
@@ -137,6 +178,8 @@ def _environment(changes: tuple[str, ...]) -> dict[str, str]:
     env = dict(os.environ)
     for change in changes:
         name, separator, value = change.partition("=")
+        if not name:
+            raise click.UsageError(f"-e {change}: write NAME=VALUE, or NAME to unset it.")
         if separator:
             env[name] = value
         else:
@@ -177,7 +220,9 @@ def doctor() -> None:
 
 
 @main.command()
-@click.option("--arch", type=click.Choice(ARCHITECTURES), default="x86_64", help="Architecture of the numbers.")
+@click.option(
+    "--arch", type=click.Choice(ARCHITECTURES), default="x86_64", help="Architecture of the numbers."
+)
 @click.option("--markdown", is_flag=True, help="Print a Markdown table.")
 def syscalls(*, arch: str, markdown: bool) -> None:
     """Print which system calls are supported."""

@@ -3,6 +3,7 @@
 Later processes come from clone and execve; this is for those that the application starts.
 """
 
+import errno
 import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -50,24 +51,59 @@ class Command(NamedTuple):
     gid: int
 
 
-def new_kernel(
-    machine: "Machine", root: bytes, mounts: "Mapping[bytes, Mount]", hostname: bytes
-) -> "Kernel":
+def host_errno(error: LinuxError) -> int:
+    """The host's number for Linux's error of the same name."""
+    return int(getattr(errno, error.errno.name, errno.EIO))
+
+
+def new_kernel(machine: "Machine", root: bytes, mounts: "Mapping[bytes, Mount]", hostname: bytes) -> "Kernel":
     """The host's `root` read-only, the kernel's own file systems above it, and what the user gives.
 
-    LinuxError for a host path that does not exist.
+    OSError with a sentence for what cannot be shown to guests.
     """
-    tree = Namespace(HostFileSystem(root), read_only=True, source=root)
-    kernel = Kernel(machine, tree, hostname=hostname)
-    tree.mount(new_procfs(kernel), b"/proc")
-    tree.mount(new_devfs(), b"/dev")
-    tree.mount(TmpFileSystem(mode=0o1777), b"/dev/shm")
-    tree.mount(TmpFileSystem(mode=0o1777), b"/tmp")
-    tree.mount(TmpFileSystem(mode=0o755), b"/run")
-    for path, what in mounts.items():
-        source = os.path.abspath(os.fsencode(what.source))  # noqa: PTH100 - bytes
-        tree.mount(HostFileSystem(source), path, read_only=what.read_only, source=source)
+    tree = Namespace(_host_directory(root), read_only=True, source=root)
+    try:
+        kernel = Kernel(machine, tree, hostname=hostname)
+        tree.mount(new_procfs(kernel), b"/proc")
+        tree.mount(new_devfs(), b"/dev")
+        tree.mount(TmpFileSystem(mode=0o1777), b"/dev/shm")
+        tree.mount(TmpFileSystem(mode=0o1777), b"/tmp")
+        tree.mount(TmpFileSystem(mode=0o755), b"/run")
+        for path, what in mounts.items():
+            _mount(tree, path, what)
+    except BaseException:
+        tree.release()
+        raise
     return kernel
+
+
+def _host_directory(path: bytes) -> HostFileSystem:
+    if not os.path.isdir(path):  # noqa: PTH112 - bytes
+        reason = errno.ENOTDIR if os.path.lexists(path) else errno.ENOENT
+        raise OSError(reason, f"{show_path(path)} cannot be the root: {os.strerror(reason)}")
+    return _shown(path)
+
+
+def _shown(path: bytes) -> HostFileSystem:
+    """A host path as a file system."""
+    try:
+        return HostFileSystem(path)
+    except OSError as error:
+        raise OSError(
+            error.errno, f"{show_path(path)} cannot be shown to programs: {error.strerror}"
+        ) from None
+
+
+def _mount(tree: Namespace, path: bytes, what: "Mount") -> None:
+    source = os.path.abspath(os.fsencode(what.source))  # noqa: PTH100 - bytes
+    filesystem = _shown(source)
+    try:
+        tree.mount(filesystem, path, read_only=what.read_only, source=source)
+    except LinuxError as error:
+        filesystem.release()
+        number = host_errno(error)
+        sentence = f"{show_path(source)} cannot be mounted at {show_path(path)}: {os.strerror(number)}"
+        raise OSError(number, sentence) from None
 
 
 def boot_process(
@@ -112,21 +148,31 @@ def _groups(command: Command) -> list[int]:
 
 def _working_directory(fs: FsContext, wanted: bytes | None) -> Dentry:
     """The directory that was asked for, else the application's own if the guest has it."""
-    try:
-        found = walk(fs, fs.root, os.getcwdb() if wanted is None else wanted)
-        if found.inode.kind != S.IFDIR:
-            raise LinuxError(Errno.ENOTDIR)
-    except LinuxError as error:
-        if wanted is None:
+    if wanted is None:
+        try:
+            return _directory(fs, os.getcwdb())  # noqa: PTH109 - bytes
+        except (LinuxError, OSError):
             return fs.root
-        raise ExecError(error.errno, f"{show_path(wanted)} cannot be the working directory ({error.errno.name})") from None
+    try:
+        return _directory(fs, wanted)
+    except LinuxError as error:
+        reason = os.strerror(host_errno(error))
+        raise ExecError(
+            error.errno, f"{show_path(wanted)} cannot be the working directory: {reason}"
+        ) from None
+
+
+def _directory(fs: FsContext, path: bytes) -> Dentry:
+    found = walk(fs, fs.root, path)
+    if found.inode.kind != S.IFDIR:
+        raise LinuxError(Errno.ENOTDIR)
     return found
 
 
 def _find_program(fs: FsContext, command: Command) -> Executable:
     """The program by its path, or by name in PATH as execvp(3) looks for it."""
     name = command.argv[0]
-    if b"/" in name:
+    if b"/" in name or not name:
         return find_executable(fs, name)
     path = dict(word.partition(b"=")[::2] for word in command.environment).get(b"PATH", _DEFAULT_PATH)
     refused: ExecError | None = None

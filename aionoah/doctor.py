@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from importlib.metadata import version
 from statistics import median
 from typing import Final
@@ -12,7 +13,7 @@ from typing import Final
 from aionoah.abi.aarch64 import AARCH64
 from aionoah.abi.x86_64 import X86_64
 from aionoah.hypervisor.errors import HypervisorError
-from aionoah.hypervisor.protocols import ExitKind, Machine, Prot
+from aionoah.hypervisor.protocols import ExitKind, Machine, Prot, Vcpu
 from aionoah.hypervisor.select import host_architecture, open_machine
 
 _MEMORY: Final = 64 << 20
@@ -52,9 +53,12 @@ def exit_cost_us(backend: str, architecture: str) -> float:
 
     def measure() -> None:
         try:
-            result.append(_measure(open_machine(backend, architecture, _MEMORY)))
+            with closing(open_machine(backend, architecture, _MEMORY)) as machine:
+                result.append(_measure(machine))
         except HypervisorError as error:
             result.append(error)
+        except (MemoryError, OSError) as error:
+            result.append(HypervisorError(str(error)))
 
     thread = threading.Thread(target=measure, name="doctor")  # a virtual CPU belongs to its thread
     thread.start()
@@ -67,21 +71,19 @@ def exit_cost_us(backend: str, architecture: str) -> float:
 def _measure(machine: Machine) -> float:
     architecture = X86_64 if machine.architecture == "x86_64" else AARCH64
     code = _LOOPS[architecture]
-    space = machine.new_space()
-    frame = machine.frames.allocate(1)
-    machine.frames.view(frame, 1)[: len(code)] = code
-    space.map(_CODE_ADDRESS, frame, 1, Prot.READ | Prot.EXECUTE)
-    machine.frames.drop(frame, 1)
-    vcpu = machine.new_vcpu(space)
-    vcpu.registers[architecture.program_counter] = _CODE_ADDRESS
-    costs = []
-    for _ in range(_BATCHES):
-        start = time.perf_counter()
-        for _ in range(_CALLS):
-            if vcpu.run() is not ExitKind.SYSCALL:
-                raise HypervisorError(f"it opens, but does not run: {vcpu.describe()}")
-        costs.append((time.perf_counter() - start) / _CALLS * 1e6)
-    vcpu.close()
-    space.close()
-    machine.close()
-    return median(costs)
+    with closing(machine.new_space()) as space:
+        frame = machine.frames.allocate(1)
+        machine.frames.view(frame, 1)[: len(code)] = code
+        space.map(_CODE_ADDRESS, frame, 1, Prot.READ | Prot.EXECUTE)
+        machine.frames.drop(frame, 1)
+        with closing(machine.new_vcpu(space)) as vcpu:
+            vcpu.registers[architecture.program_counter] = _CODE_ADDRESS
+            return median(_batch_us(vcpu) for _ in range(_BATCHES))
+
+
+def _batch_us(vcpu: Vcpu) -> float:
+    start = time.perf_counter()
+    for _ in range(_CALLS):
+        if vcpu.run() is not ExitKind.SYSCALL:
+            raise HypervisorError(f"it opens, but does not run: {vcpu.describe()}")
+    return (time.perf_counter() - start) / _CALLS * 1e6

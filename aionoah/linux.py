@@ -2,23 +2,22 @@
 
 import asyncio
 import contextlib
-import errno
 import os
 import subprocess
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TextIO
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TextIO, TypeVar
 
 from aionoah.abi.aarch64 import AARCH64
 from aionoah.abi.errno import LinuxError
 from aionoah.abi.x86_64 import X86_64
-from aionoah.boot import Command, boot_process, new_kernel
+from aionoah.boot import Command, boot_process, host_errno, new_kernel
 from aionoah.host import platform
 from aionoah.host.waiting import kernel_lock
 from aionoah.hypervisor.select import host_architecture, open_machine
-from aionoah.process.elf import ExecError
+from aionoah.process.elf import ExecError, show_path
 from aionoah.reactor import Reactor
-from aionoah.subprocess import Process, Redirection, Streams
+from aionoah.subprocess import Conversation, Process, Redirection, Streams
 from aionoah.syscalls import load_handlers
 from aionoah.syscalls.dispatch import SyscallTable
 from aionoah.vcpu_thread import VcpuThread
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
 _ARCHITECTURES: Final = {"x86_64": X86_64, "aarch64": AARCH64}
 _DEFAULT_STREAM_LIMIT: Final = 1 << 16
+T = TypeVar("T")
 StrPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 
@@ -62,6 +62,8 @@ class Linux:
         hostname: str = "aionoah",
         strace: TextIO | None = None,
     ) -> None:
+        if memory is not None and memory <= 0:
+            raise ValueError("memory must be a positive number of bytes")
         self._root = os.fsencode(root)
         self._mounts = {
             os.fsencode(place): what if isinstance(what, Mount) else Mount(what)
@@ -72,7 +74,10 @@ class Linux:
         self._memory = memory
         self._hostname = hostname.encode()
         self._strace = strace
-        self._processes: dict[Process, VcpuThread] = {}
+        self._is_open = False
+        self._launches: set[asyncio.Future[Process]] = set()  # about to become processes
+        self._processes: set[Process] = set()  # that run
+        self._streams: set[Streams] = set()  # some of them closed since they were put in
 
     # -- lifetime -----------------------------------------------------------------------------------------
 
@@ -88,6 +93,7 @@ class Linux:
             raise
         self._reactor = Reactor(self._loop)
         self._table = self._new_table()
+        self._is_open = True
         return self
 
     def _new_table(self) -> SyscallTable:
@@ -101,16 +107,22 @@ class Linux:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._is_open = False
+        if await self._close():
+            raise asyncio.CancelledError
+
+    async def _close(self) -> bool:
+        """Kill what runs and free everything, even if cancelled meanwhile; returns whether that was so."""
+        was_cancelled = await _finished(self._launches)
         for process in self._processes:
             process.kill()
-        ends = [asyncio.ensure_future(_outcome(process)) for process in self._processes]
-        while ends:
-            _, pending = await asyncio.shield(asyncio.wait(ends))
-            ends = list(pending)
-        await self._reactor.close()
+        was_cancelled |= await _finished(process.ended for process in self._processes)
+        was_cancelled |= await _finished(self._reactor.tasks)
+        was_cancelled |= await _finished(closed for streams in self._streams for closed in streams.close())
         with kernel_lock:
             self.kernel.mounts.release()
             self._machine.close()
+        return was_cancelled
 
     # -- programs -----------------------------------------------------------------------------------------
 
@@ -133,7 +145,8 @@ class Linux:
         environment). `user` and `group` are numbers, by default the application's. `cwd` is a guest path, by
         default the application's if the guest has it, else "/".
 
-        Raises OSError (FileNotFoundError, PermissionError, …) with a sentence naming the file.
+        Raises OSError (FileNotFoundError, PermissionError, …) with a sentence naming the file, ValueError for
+        words with NUL bytes in them, RuntimeError outside the `async with` block.
         """
         command = Command(
             argv=[os.fsencode(word) for word in (program, *args)],
@@ -142,48 +155,63 @@ class Linux:
             uid=os.getuid() if user is None else user,
             gid=os.getgid() if group is None else group,
         )
-        streams = Streams(self._loop, limit)
+        if any(b"\0" in word for word in (*command.argv, *command.environment, command.cwd or b"")):
+            raise ValueError("embedded null byte")
+        streams = Streams(asyncio.get_running_loop(), limit)
         await streams.open(stdin, stdout, stderr)
-        try:
-            return await self._start(command, streams)
-        except BaseException:
+        if not self._is_open:
             streams.close()
+            raise RuntimeError("programs run inside the `async with` block of their Linux only")
+        self._streams = {known for known in self._streams if known.is_open} | {streams}
+        started = self._launch(command, streams)
+        try:
+            return await asyncio.shield(started)
+        except asyncio.CancelledError:
+            started.add_done_callback(_abandon)
             raise
+        except ExecError as error:
+            raise _os_error(error, error.reason, command.argv[0]) from None
+        except LinuxError as error:
+            sentence = f"{show_path(command.argv[0])} cannot be started: {os.strerror(host_errno(error))}"
+            raise _os_error(error, sentence, command.argv[0]) from None
 
-    async def _start(self, command: Command, streams: Streams) -> Process:
-        started: asyncio.Future[Task] = self._loop.create_future()
-        process: Process | None = None
+    def _launch(self, command: Command, streams: Streams) -> "asyncio.Future[Process]":
+        """Begin to start a program. What its thread reports is dealt with on the loop, in order."""
+        started: asyncio.Future[Process] = self._loop.create_future()
 
-        def on_start(result: "Task | Exception") -> None:
-            self._loop.call_soon_threadsafe(_settle, started, result)
+        def has_started(result: "Task | Exception") -> None:
+            self._launches.discard(started)
+            if isinstance(result, Exception):
+                thread.join()
+                streams.close()
+                started.set_exception(result)
+            else:
+                process = Process(result.process, streams, self._loop)
+                self._processes.add(process)
+                started.set_result(process)
 
-        def on_exit(failure: BaseException | None) -> None:
-            self._loop.call_soon_threadsafe(ended, failure)
-
-        def ended(failure: BaseException | None) -> None:
+        def has_ended(failure: BaseException | None) -> None:
             thread.join()  # it has called us as its last act
-            if process is not None:
-                del self._processes[process]
-                process.finish(failure)
+            process = started.result()
+            self._processes.discard(process)
+            process.finish(failure)
 
         thread = VcpuThread(
             self._machine,
             self._reactor,
             self._table,
             boot=lambda: boot_process(self.kernel, self._table.architecture, command, streams),
-            on_start=on_start,
-            on_exit=on_exit,
+            on_start=lambda result: self._report(has_started, result),
+            on_exit=lambda failure: self._report(has_ended, failure),
         )
+        self._launches.add(started)
         thread.start()
-        try:
-            task = await asyncio.shield(started)
-        except ExecError as error:
-            raise _os_error(error, error.reason, command.argv[0]) from None
-        except LinuxError as error:
-            raise _os_error(error, error.errno.name, command.argv[0]) from None
-        process = Process(task.process, streams, self._loop)
-        self._processes[process] = thread
-        return process
+        return started
+
+    def _report(self, listener: Callable[[T], None], news: T) -> None:
+        """Tell the loop, from a thread. Nobody is left to be told once the application has closed it."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(listener, news)
 
     async def run(
         self,
@@ -201,46 +229,59 @@ class Linux:
         subprocess.CalledProcessError with `check` for a status that is not 0.
         """
         if input is not None:
-            options.setdefault("stdin", subprocess.PIPE)
+            if options.get("stdin") is not None:
+                raise ValueError("stdin and input arguments may not both be used.")
+            options["stdin"] = subprocess.PIPE
         if capture_output:
+            if options.get("stdout") is not None or options.get("stderr") is not None:
+                raise ValueError("stdout and stderr arguments may not be used with capture_output.")
             options |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        talk = Conversation(input)
         async with self._running(args, options) as process:
             try:
                 async with asyncio.timeout(timeout):
-                    out, err = await process.communicate(input)
+                    await process.converse(talk)
             except TimeoutError:
-                raise subprocess.TimeoutExpired(list(args), timeout or 0) from None
-        assert process.returncode is not None  # noqa: S101 - communicate waits
-        done = subprocess.CompletedProcess(list(args), process.returncode, out, err)
+                raise subprocess.TimeoutExpired(list(args), timeout or 0, *talk.results(process)) from None
+        assert process.returncode is not None  # noqa: S101 - converse waits
+        done = subprocess.CompletedProcess(list(args), process.returncode, *talk.results(process))
         if check:
             done.check_returncode()
         return done
 
     @contextlib.asynccontextmanager
     async def _running(self, args: Sequence[StrPath], options: dict[str, Any]) -> AsyncIterator[Process]:
-        """A process that is killed and waited for if the block is left early."""
+        """A process that is killed and waited for if the block is left early, and whose pipes end with it."""
         process = await self.create_subprocess_exec(*args, **options)
         try:
             yield process
         finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+            process.kill()
+            was_cancelled = await _finished([process.ended])
+            was_cancelled |= await _finished(process.close_streams())
+        if was_cancelled:
+            raise asyncio.CancelledError
 
 
-async def _outcome(process: Process) -> None:
-    with contextlib.suppress(Exception):
-        await process.wait()
+async def _finished(futures: "Iterable[asyncio.Future[Any]]") -> bool:
+    """Wait until all are done, whatever they say, even if cancelled meanwhile; returns whether that was so."""
+    pending = set(futures)
+    was_cancelled = False
+    while pending:
+        try:
+            _, pending = await asyncio.wait(pending)
+        except asyncio.CancelledError:
+            was_cancelled = True
+    return was_cancelled
 
 
-def _settle(future: "asyncio.Future[Task]", result: "Task | Exception") -> None:
-    if isinstance(result, Exception):
-        future.set_exception(result)
-    else:
-        future.set_result(result)
+def _abandon(started: "asyncio.Future[Process]") -> None:
+    """Whoever has asked for the process has gone."""
+    if started.exception() is None:
+        started.result().kill()
+        started.result().close_streams()
 
 
 def _os_error(error: LinuxError, sentence: str, program: bytes) -> OSError:
     """The exception that a host's exec would have raised."""
-    number = getattr(errno, error.errno.name, errno.EIO)
-    return OSError(number, sentence, os.fsdecode(program))
+    return OSError(host_errno(error), sentence, os.fsdecode(program))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.signal import SIG
 from aionoah.host.waiting import Waiter, kernel_lock
 from aionoah.process.current import set_current
 from aionoah.syscalls.results import Outcome, Suspended
@@ -62,6 +63,17 @@ class SleepingCall:
         self.is_abandoned = True
         self.waiter.notify()
 
+    def kill(self) -> None:
+        """The whole process dies of it."""
+        self._task.process.exit_group(SIG.KILL)
+        self.is_abandoned = True
+        self.step()
+
+    def fail(self, bug: Exception) -> None:
+        """The sleep itself went wrong."""
+        self.coroutine.close()
+        self.finish(bug)
+
     def step(self) -> bool:
         """Run the handler to its next sleep or its end; True if it has ended."""
         if self.is_abandoned:
@@ -95,7 +107,7 @@ class Reactor:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self._thread_id = threading.get_ident()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.tasks: set[asyncio.Task[None]] = set()  # one for each call that sleeps
         self._readers: dict[int, list[Waiter]] = {}
         self._writers: dict[int, list[Waiter]] = {}
 
@@ -112,31 +124,30 @@ class Reactor:
         else:
             self.loop.call_soon_threadsafe(function)
 
-    async def close(self) -> None:
-        """Wait for every handed-over call; all must have been abandoned or be about to end."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
-
     # -- on the loop ---------------------------------------------------------------------------------------
 
     def _start(self, call: SleepingCall) -> None:
         running = self.loop.create_task(self._finish_call(call))
-        self._tasks.add(running)
-        running.add_done_callback(self._tasks.discard)
+        self.tasks.add(running)
+        running.add_done_callback(lambda _: self._has_finished(running, call))
+
+    def _has_finished(self, running: "asyncio.Task[None]", call: SleepingCall) -> None:
+        self.tasks.discard(running)
+        if running.cancelled():  # the application ends its loop: nobody could wake the guest any more
+            with kernel_lock:
+                call.kill()
 
     async def _finish_call(self, call: SleepingCall) -> None:
-        while True:
+        has_ended = False
+        while not has_ended:
             try:
                 await self._sleep(call.waiter)
-            except asyncio.CancelledError:
-                # The application ends its loop: the guest must not be left parked.
+            except Exception as bug:  # noqa: BLE001 - raised again by the thread that waits
                 with kernel_lock:
-                    call.is_abandoned = True
-                    call.step()
-                raise
+                    call.fail(bug)
+                return
             with kernel_lock:
-                if call.step():
-                    return
+                has_ended = call.step()
 
     async def _sleep(self, waiter: Waiter) -> None:
         """Wait for a waiter's queues, descriptors or deadline, whichever comes first."""
@@ -150,12 +161,12 @@ class Reactor:
             if waiter.is_woken:
                 return
             waiter.on_wake = lambda: self.call_soon(wake)
-        self._watch(waiter)
         timer = None
         if waiter.deadline_ns is not None:
             delay_ns = waiter.deadline_ns - time.monotonic_ns()
             timer = self.loop.call_later(max(0, delay_ns) / 1e9, wake)
         try:
+            self._watch(waiter)
             await woken
         finally:
             if timer is not None:
@@ -174,14 +185,10 @@ class Reactor:
 
     def _forget(self, waiter: Waiter) -> None:
         for fd in waiter.source.readable:
-            self._readers[fd].remove(waiter)
-            if not self._readers[fd]:
-                del self._readers[fd]
+            if _is_last(self._readers, fd, waiter):
                 self.loop.remove_reader(fd)
         for fd in waiter.source.writable:
-            self._writers[fd].remove(waiter)
-            if not self._writers[fd]:
-                del self._writers[fd]
+            if _is_last(self._writers, fd, waiter):
                 self.loop.remove_writer(fd)
 
     @staticmethod
@@ -190,3 +197,15 @@ class Reactor:
         with kernel_lock:
             for waiter in waiting[fd]:
                 waiter.notify()
+
+
+def _is_last(waiting: dict[int, list[Waiter]], fd: int, waiter: Waiter) -> bool:
+    """Take a waiter out, which may never have got in; whether nobody waits for the descriptor any more."""
+    waiters = waiting.get(fd, [])
+    if waiter not in waiters:
+        return False
+    waiters.remove(waiter)
+    if waiters:
+        return False
+    del waiting[fd]
+    return True

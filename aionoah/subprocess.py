@@ -5,7 +5,6 @@ import contextlib
 import os
 import signal as host_signal
 import subprocess
-from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Final
 
 from aionoah.abi.signal import SIG
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 PIPE: Final = subprocess.PIPE
 STDOUT: Final = subprocess.STDOUT
 DEVNULL: Final = subprocess.DEVNULL
+_PIECE: Final = 1 << 18  # bytes of one read
 Redirection = int | IO[bytes] | IO[str] | None
 """PIPE, STDOUT, DEVNULL, a host descriptor, a file object, or None for the application's own."""
 
@@ -37,7 +37,7 @@ class Process:
     def __init__(self, guest: "GuestProcess", streams: "Streams", loop: asyncio.AbstractEventLoop) -> None:
         self._guest = guest
         self._streams = streams
-        self._ended: asyncio.Future[None] = loop.create_future()
+        self.ended: asyncio.Future[None] = loop.create_future()
         self.pid = guest.pid
         self.returncode: int | None = None
         self.stdin = streams.stdin
@@ -53,24 +53,25 @@ class Process:
 
         Raises InternalError if a bug of ours ended it.
         """
-        await asyncio.shield(self._ended)
-        assert self.returncode is not None  # noqa: S101 - set before _ended
+        await asyncio.shield(self.ended)
+        assert self.returncode is not None  # noqa: S101 - set before `ended`
         return self.returncode
 
     async def communicate(self, input: bytes | None = None) -> tuple[bytes | None, bytes | None]:  # noqa: A002
         """Feed stdin, read stdout and stderr to their ends, and wait. None for what is no PIPE."""
-        _, out, err = await asyncio.gather(
-            self._feed(input), _drain_reader(self.stdout), _drain_reader(self.stderr)
-        )
-        await self.wait()
-        return out, err
+        talk = Conversation(input)
+        await self.converse(talk)
+        return talk.results(self)
 
     def send_signal(self, signal: int) -> None:
-        """Send a signal, by the host's number; nothing happens once the process has ended."""
-        name = host_signal.Signals(signal).name.removeprefix("SIG")
+        """Send a signal, by the host's number; nothing happens once the process has ended.
+
+        ValueError for a number that is no signal, or none that Linux has.
+        """
+        info = from_user(_guest_signal(signal), 0, 0)
         with kernel_lock:
             if self._guest.wait_status is None:
-                send_to_process(self._guest, from_user(getattr(SIG, name), 0, 0))
+                send_to_process(self._guest, info)
 
     def terminate(self) -> None:
         """Send SIGTERM."""
@@ -84,46 +85,95 @@ class Process:
 
     def finish(self, failure: BaseException | None) -> None:
         """The last thread has gone. On the loop."""
+        with kernel_lock:
+            self._guest.reap()
         status = self._guest.wait_status or 0
         signal = status & 0x7F
         self.returncode = -signal if signal else status >> 8 & 0xFF
-        if self._ended.done():
-            return
         if failure is None:
-            self._ended.set_result(None)
+            self.ended.set_result(None)
         else:
             error = InternalError(f"aionoah failed while it ran process {self.pid}: {failure!r}")
             error.__cause__ = failure
-            self._ended.set_exception(error)
-            self._ended.exception()  # nobody may be waiting
+            self.ended.set_exception(error)
+            self.ended.exception()  # nobody may be waiting
+
+    async def converse(self, talk: "Conversation") -> None:
+        """communicate(), its results being kept in `talk` as far as it came."""
+        await asyncio.gather(
+            self._feed(talk.input), _drain(self.stdout, talk.output), _drain(self.stderr, talk.errors)
+        )
+        await self.wait()
+
+    def close_streams(self) -> "list[asyncio.Future[None]]":
+        """Close the pipes at once, read or not; the futures say when they are."""
+        return self._streams.close()
 
     async def _feed(self, data: bytes | None) -> None:
         if self.stdin is None:
             return
-        if data:
-            self.stdin.write(data)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # as subprocess does
+            if data:
+                self.stdin.write(data)
             await self.stdin.drain()
         self.stdin.close()
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             await self.stdin.wait_closed()
 
 
-async def _drain_reader(reader: asyncio.StreamReader | None) -> bytes | None:
-    return None if reader is None else await reader.read()
+class Conversation:
+    """What is said to a process and what it answers."""
+
+    def __init__(self, input: bytes | None) -> None:  # noqa: A002 - as in subprocess
+        self.input = input
+        self.output: list[bytes] = []
+        self.errors: list[bytes] = []
+
+    def results(self, process: Process) -> tuple[bytes | None, bytes | None]:
+        """What communicate() returns: None for what is no PIPE."""
+        out = None if process.stdout is None else b"".join(self.output)
+        return out, None if process.stderr is None else b"".join(self.errors)
+
+
+async def _drain(reader: asyncio.StreamReader | None, pieces: list[bytes]) -> None:
+    while reader is not None and (piece := await reader.read(_PIECE)):
+        pieces.append(piece)
+
+
+def _guest_signal(number: int) -> int:
+    """Linux's number for a signal of the host: the one of the same name, or the real-time signal itself."""
+    if SIG.RTMIN <= number <= SIG.RTMAX:
+        return number
+    name = host_signal.Signals(number).name.removeprefix("SIG")
+    if not hasattr(SIG, name):
+        raise ValueError(f"Linux has no SIG{name}")
+    return int(getattr(SIG, name))
+
+
+class _PipeProtocol(asyncio.StreamReaderProtocol):
+    """Says when its pipe has been closed. A writer's has a reader too: it gives the writer its flow control."""
+
+    def __init__(self, reader: asyncio.StreamReader, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(reader, loop=loop)
+        self.closed: asyncio.Future[None] = loop.create_future()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        super().connection_lost(error)
+        self.closed.set_result(None)
 
 
 class Streams:
     """The three standard descriptors of a new guest, and our ends of their pipes.
 
     `guest_fds` are host descriptors for 0, 1 and 2; those in `owned` are to be closed by whoever takes
-    them. A context manager: leaving it by an exception closes everything.
+    them. One of the application's own that is closed
+    is replaced by one that fails the guest in the same way.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limit: int) -> None:
         self._loop = loop
         self._limit = limit
-        self._transports: list[asyncio.BaseTransport] = []
+        self._pipes: list[tuple[asyncio.BaseTransport, _PipeProtocol]] = []
         self.guest_fds: list[int] = []
         self.owned: set[int] = set()
         self.stdin: asyncio.StreamWriter | None = None
@@ -132,7 +182,7 @@ class Streams:
 
     async def open(self, stdin: Redirection, stdout: Redirection, stderr: Redirection) -> None:
         """Raises OSError, ValueError."""
-        if stdin == STDOUT or stdout == STDOUT:
+        if STDOUT in (stdin, stdout):
             raise ValueError("STDOUT is for stderr only")
         try:
             if stdin == PIPE:
@@ -153,50 +203,72 @@ class Streams:
             self.close()
             raise
 
-    def close(self) -> None:
-        """Close our ends and what the guest did not take."""
-        for transport in self._transports:
-            transport.close()
+    @property
+    def is_open(self) -> bool:
+        """Whether a pipe of ours is."""
+        return not all(protocol.closed.done() for _, protocol in self._pipes)
+
+    def close(self) -> "list[asyncio.Future[None]]":
+        """Close our ends, what is in them being lost, and what the guest did not take.
+
+        The loop does it a little later: the futures say when.
+        """
+        for transport, _ in self._pipes:
+            if isinstance(transport, asyncio.WriteTransport):
+                transport.abort()
+            else:
+                transport.close()
         self.release_guest_ends()
+        return [protocol.closed for _, protocol in self._pipes]
 
     def release_guest_ends(self) -> None:
         """The guest has its own descriptors of them now, or will never have."""
-        for fd in self.owned:
-            os.close(fd)
-        self.owned.clear()
+        while self.owned:
+            os.close(self.owned.pop())
 
     def _give(self, what: Redirection, fd: int) -> None:
         if what == DEVNULL:
-            opened = os.open(os.devnull, os.O_RDWR)
-            self.owned.add(opened)
-            self.guest_fds.append(opened)
+            self._own(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC))
         elif what is None:
-            self.guest_fds.append(fd)
+            if _is_open(fd):
+                self.guest_fds.append(fd)
+            else:
+                self._own(open_useless(fd))
         else:
             self.guest_fds.append(what if isinstance(what, int) else what.fileno())
 
     async def _pipe_to_guest(self) -> asyncio.StreamWriter:
         reading, writing = os.pipe()
         self._own(reading)
-        transport, protocol = await self._loop.connect_write_pipe(self._protocol, os.fdopen(writing, "wb", 0))
-        self._transports.append(transport)
+        protocol = _PipeProtocol(asyncio.StreamReader(loop=self._loop), self._loop)
+        transport, _ = await self._loop.connect_write_pipe(lambda: protocol, os.fdopen(writing, "wb", 0))
+        self._pipes.append((transport, protocol))
         return asyncio.StreamWriter(transport, protocol, None, self._loop)
 
     async def _pipe_from_guest(self) -> asyncio.StreamReader:
         reading, writing = os.pipe()
         self._own(writing)
         reader = asyncio.StreamReader(limit=self._limit, loop=self._loop)
-        transport, _ = await self._loop.connect_read_pipe(self._protocol_for(reader), os.fdopen(reading, "rb", 0))
-        self._transports.append(transport)
+        protocol = _PipeProtocol(reader, self._loop)
+        transport, _ = await self._loop.connect_read_pipe(lambda: protocol, os.fdopen(reading, "rb", 0))
+        self._pipes.append((transport, protocol))
         return reader
 
     def _own(self, fd: int) -> None:
         self.owned.add(fd)
         self.guest_fds.append(fd)
 
-    def _protocol(self) -> asyncio.StreamReaderProtocol:
-        """For a writer: it gives StreamWriter its flow control."""
-        return asyncio.StreamReaderProtocol(asyncio.StreamReader(loop=self._loop), loop=self._loop)
 
-    def _protocol_for(self, reader: asyncio.StreamReader) -> Callable[[], asyncio.StreamReaderProtocol]:
-        return lambda: asyncio.StreamReaderProtocol(reader, loop=self._loop)
+def open_useless(fd: int) -> int:
+    """/dev/null, opened so that nothing can be read from standard input or written to the others: EBADF,
+    as if they were closed. (So does the C library for set-user-ID programs, in csu/check_fds.c.)
+    """
+    return os.open(os.devnull, (os.O_RDONLY if fd else os.O_WRONLY) | os.O_CLOEXEC)
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 _log: Final = logging.getLogger("aionoah")
 
+
 class VcpuThread:
     """Runs one task from its start to its end; implements process.control.TaskControl.
 
@@ -137,10 +138,10 @@ class VcpuThread:
         with kernel_lock:
             try:
                 task, program = self._boot()
+                self._attach(task)
             except Exception as error:  # noqa: BLE001 - whoever starts the task gets it
                 self._on_start(error)
                 return
-            self._attach(task)
             self._enter_program(program)
         self._on_start(task)
         try:
@@ -157,7 +158,13 @@ class VcpuThread:
         self._thread.name = f"vcpu-{task.tid}"
         task.signals.interrupt = self.interrupt
         task.signals.stack_pointer = self.stack_pointer
-        self._open_vcpu()
+        try:
+            self._open_vcpu()
+        except BaseException:  # HypervisorError, MemoryError: the task never lived
+            task.process.exit_group(SIG.KILL)
+            task.process.reap()
+            task.release()
+            raise
         task.control = self
 
     def _open_vcpu(self) -> None:
