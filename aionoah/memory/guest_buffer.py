@@ -25,6 +25,9 @@ class GuestBuffer:
         self.length = sum(length for _, length in ranges)
 
     def segments(self, limit: int | None = None) -> Sequence[memoryview]:
+        direct = self._direct(self.length if limit is None else min(limit, self.length))
+        if direct is not None:
+            return [direct if self._access else direct.toreadonly()]
         views: list[memoryview] = []
         for _, view in self._pieces(self.length if limit is None else limit):
             views.append(view if self._access else view.toreadonly())
@@ -33,6 +36,10 @@ class GuestBuffer:
         return views
 
     def fill(self, data: bytes | bytearray | memoryview) -> int:
+        direct = self._direct(min(len(data), self.length))
+        if direct is not None:
+            direct[:] = data[: len(direct)]
+            return len(direct)
         rest = memoryview(data)
         done = 0
         for window, view in self._pieces(len(rest)):
@@ -46,6 +53,9 @@ class GuestBuffer:
         return done
 
     def take(self, limit: int | None = None) -> bytes:
+        direct = self._direct(self.length if limit is None else min(limit, self.length))
+        if direct is not None:
+            return bytes(direct)
         parts: list[bytes] = []
         for window, view in self._pieces(self.length if limit is None else limit):
             try:
@@ -65,6 +75,12 @@ class GuestBuffer:
                 return
             count -= length
             del self._ranges[0]
+
+    def _direct(self, count: int) -> memoryview | None:
+        """The first bytes as one view, if that is quickly to be had."""
+        if count > 0 and len(self._ranges) == 1:
+            return self._memory.direct_view(self._ranges[0][0], count, self._access)
+        return None
 
     def _pieces(self, limit: int) -> Iterator[tuple[Window, memoryview]]:
         """The accessible bytes at the front, `limit` at most: EFAULT if there are none at all."""

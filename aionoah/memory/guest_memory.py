@@ -22,6 +22,7 @@ T = TypeVar("T", bound=Struct)
 _WORDS: Final = {1: struct.Struct("B"), 2: struct.Struct("H"), 4: struct.Struct("I"), 8: struct.Struct("Q")}
 _IOVEC: Final = struct.Struct("<QQ")
 _SIGN: Final = 1 << 63
+_SHORT_STRING: Final = 256  # what is looked at first; most strings end there
 _WRITE: Final = 2  # Prot.WRITE, without the price of an enum
 
 
@@ -46,6 +47,8 @@ class GuestMemory:
         end = address + length
         if window.start <= address and end <= window.end and window.may_read and not window.is_file:
             return bytes(window.memory[address - window.start : end - window.start])
+        if length == 0:
+            return b""
         self.check_range(address, length)
         return b"".join([self.copy_in(view, window) for window, view in self.views(address, length, 0)])
 
@@ -55,6 +58,8 @@ class GuestMemory:
         end = address + len(data)
         if window.start <= address and end <= window.end and window.may_write and not window.is_file:
             window.memory[address - window.start : end - window.start] = data
+            return
+        if end == address:
             return
         self.check_range(address, len(data))
         rest = memoryview(data)
@@ -101,10 +106,11 @@ class GuestMemory:
     def read_cstring(self, address: int, limit: int = 4096) -> bytes:
         """The bytes before the NUL; ENAMETOOLONG if there is none within `limit` bytes."""
         parts: list[bytes] = []
+        step = _SHORT_STRING
         while limit > 0:
             window = self.window(address, 0)
             offset = address - window.start
-            room = min(limit, -address % PAGE_SIZE or PAGE_SIZE) if window.is_file else limit
+            room = min(limit, step, -address % PAGE_SIZE or PAGE_SIZE)
             part = self.copy_in(window.memory[offset : offset + room], window)
             end = part.find(0)
             if end >= 0:
@@ -113,6 +119,7 @@ class GuestMemory:
             parts.append(part)
             limit -= len(part)
             address += len(part)
+            step = PAGE_SIZE
         raise LinuxError(Errno.ENAMETOOLONG)
 
     # -- buffers ------------------------------------------------------------------------------------
@@ -149,6 +156,16 @@ class GuestMemory:
         return ranges
 
     # -- for GuestBuffer ----------------------------------------------------------------------------
+
+    def direct_view(self, address: int, length: int, access: int) -> memoryview | None:
+        """A range that lies where the last access was, if it does: the quick way."""
+        window = self._pages.recent
+        end = address + length
+        if address < window.start or end > window.end or window.is_file:
+            return None
+        if not (window.may_write if access else window.may_read):
+            return None
+        return window.memory[address - window.start : end - window.start]
 
     def check_range(self, address: int, length: int) -> None:
         """EFAULT for a range that no program can have, mapped or not (Linux: access_ok)."""

@@ -5,7 +5,7 @@ from typing import Final
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.mman import MAP, MREMAP
 from aionoah.memory.faults import gather, install, is_eager
-from aionoah.memory.mappings import unmap_range
+from aionoah.memory.mappings import munmap, unmap_range
 from aionoah.memory.mm import MMAP_MIN_ADDRESS, Mm, page_align
 from aionoah.memory.vma import MAX_MAP_COUNT, PAGE_MASK, PAGE_SHIFT, VM, Vma
 
@@ -23,12 +23,12 @@ def mremap(mm: Mm, old: int, old_length: int, new_length: int, flags: int, new: 
         raise LinuxError(Errno.EFAULT)
     is_placed = bool(flags & (MREMAP.FIXED | MREMAP.DONTUNMAP))
     if is_placed or new_length > old_length:
-        _check_resize(mm, vma, old, old_length, new_length)
+        _check_resize(mm, vma, old, min(old_length, new_length), new_length)
     if is_placed:
         return _move_to(mm, vma, old, old_length, new_length, flags, new)
     if new_length <= old_length:
         if new_length < old_length:
-            unmap_range(mm, old + new_length, old + old_length)
+            munmap(mm, old + new_length, old_length - new_length)
         return old
     if old_length == vma.end - old and _may_extend(mm, vma, new_length - old_length):
         _extend(mm, vma, vma.end + new_length - old_length)
@@ -56,7 +56,7 @@ def _check(mm: Mm, old: int, old_length: int, new_length: int, flags: int, new: 
 
 
 def _check_resize(mm: Mm, vma: Vma, old: int, old_length: int, new_length: int) -> None:
-    """Whether this part of an area may get that length."""
+    """Whether this part of an area may get that length, which is not less than its own."""
     if old_length == 0 and not vma.is_shared:  # duplicating is for shared memory only
         raise LinuxError(Errno.EINVAL)
     if old_length > vma.end - old:
@@ -68,9 +68,9 @@ def _check_resize(mm: Mm, vma: Vma, old: int, old_length: int, new_length: int) 
     if vma.flags & VM.DONTEXPAND:
         raise LinuxError(Errno.EFAULT)
     growth = new_length - old_length
-    if growth > 0 and not mm.may_lock_more(vma.flags, growth):
+    if not mm.may_lock_more(vma.flags, growth):
         raise LinuxError(Errno.EAGAIN)
-    if growth > 0 and not mm.may_expand(vma.flags, growth >> PAGE_SHIFT):
+    if not mm.may_expand(vma.flags, growth >> PAGE_SHIFT):
         raise LinuxError(Errno.ENOMEM)
 
 
@@ -110,7 +110,7 @@ def _move_to(mm: Mm, vma: Vma, old: int, old_length: int, new_length: int, flags
             raise LinuxError(Errno.EPERM)
         unmap_range(mm, new, new + new_length)
     if old_length > new_length:
-        unmap_range(mm, old + new_length, old + old_length)
+        munmap(mm, old + new_length, old_length - new_length)
         old_length = new_length
     place = MAP.FIXED if flags & MREMAP.FIXED else 0
     target = mm.choose_address(new, new_length, place, is_anonymous=vma.backing is None)

@@ -187,8 +187,7 @@ class FakeSpace:
     def map(self, address: int, first_frame: int, count: int, prot: Prot, *, is_file: bool = False) -> None:
         first = self._check(address, count * PAGE_SIZE)
         assert not any(page in self._pages for page in range(first, first + count)), "mapped already"
-        if self.table_limit is not None and len(self._pages) + count > self.table_limit:
-            raise MemoryError
+        self._require_tables(count)
         self._frames.hold(first_frame, count)
         for index in range(count):
             self._pages[first + index] = _Page(first_frame + index, prot, is_file)
@@ -197,9 +196,39 @@ class FakeSpace:
         for number in self._mapped(address, length):
             self._frames.drop(self._pages.pop(number).frame, 1)
 
-    def protect(self, address: int, length: int, prot: Prot) -> None:
+    def protect(self, address: int, length: int, prot: Prot, *, exclusive: bool = False) -> None:
         for number in self._mapped(address, length):
-            self._pages[number] = self._pages[number]._replace(prot=prot)
+            is_held_by_others = exclusive and self._frames.references(self._pages[number].frame) > 1
+            rights = prot & ~Prot.WRITE if is_held_by_others else prot
+            self._pages[number] = self._pages[number]._replace(prot=rights)
+
+    def fork(self, child: "FakeSpace", address: int, length: int, *, share: bool) -> None:
+        numbers = self._mapped(address, length)
+        assert not child._mapped(address, length), "mapped already"
+        child._require_tables(len(numbers))
+        for number in numbers:
+            page = self._pages[number]
+            if not share:
+                page = page._replace(prot=page.prot & ~Prot.WRITE)
+            self._frames.hold(page.frame, 1)
+            self._pages[number] = child._pages[number] = page
+
+    def unshare(self, address: int, length: int, prot: Prot) -> None:
+        for number in self._mapped(address, length):
+            page = self._pages[number]
+            if self._frames.references(page.frame) > 1:
+                page = self._copied(page)
+            self._pages[number] = page._replace(prot=prot)
+
+    def _copied(self, page: _Page) -> _Page:
+        frame = self._frames.allocate(1)
+        try:
+            self._frames.view(frame, 1)[:] = self._frames.copy_in(self._frames.view(page.frame, 1))
+        except OSError:
+            self._frames.drop(frame, 1)
+            raise MemoryError from None
+        self._frames.drop(page.frame, 1)
+        return _Page(frame, page.prot, is_file=False)
 
     def move(self, old: int, new: int, length: int) -> None:
         self._check(old, length)
@@ -236,6 +265,10 @@ class FakeSpace:
         assert (address | length) % PAGE_SIZE == 0, "not page-aligned"
         assert 0 <= address < address + length <= self.end, "outside of the space"
         return address // PAGE_SIZE
+
+    def _require_tables(self, count: int) -> None:
+        if self.table_limit is not None and len(self._pages) + count > self.table_limit:
+            raise MemoryError
 
     def _mapped(self, address: int, length: int) -> list[int]:
         first = self._check(address, length)
