@@ -59,6 +59,8 @@ class FakeFrames:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.in_use = 0
+        self.shared_file_frames = 0  # the host's page cache, which takes nothing from `limit`
+        self._is_shared = bytearray(limit)
         self._references = array.array("i", bytes(4 * limit))
         self._length = limit * PAGE_SIZE
         self._base = _map_host(None, self._length, mmap.PROT_READ | mmap.PROT_WRITE, self._anonymous, -1, 0)
@@ -71,7 +73,7 @@ class FakeFrames:
         return self._take(count)
 
     def allocate_file(self, fd: int, offset: int, count: int, *, shared: bool, writable: bool) -> int:
-        first = self._take(count)
+        first = self._take(count, is_shared=shared)
         prot = mmap.PROT_READ | (mmap.PROT_WRITE if writable or not shared else 0)
         flags = _MAP_FIXED | (mmap.MAP_SHARED if shared else mmap.MAP_PRIVATE)
         try:
@@ -121,15 +123,16 @@ class FakeFrames:
             _libc.munmap(self._base, self._length)
             self._base = 0
 
-    def _take(self, count: int) -> int:
+    def _take(self, count: int, *, is_shared: bool = False) -> int:
         assert count > 0
-        if self.in_use + count > self.limit:
+        if not is_shared and self.in_use + count > self.limit:
             raise MemoryError
         for origin in (self._next, 0):
             first = self._gap(origin, count)
             if first is not None:
                 self._references[first : first + count] = array.array("i", [1]) * count
-                self.in_use += count
+                self._is_shared[first : first + count] = bytes([is_shared]) * count
+                self._count(first, first + count, 1)
                 self._next = first + count
                 return first
         raise MemoryError
@@ -151,7 +154,12 @@ class FakeFrames:
             -1,
             0,
         )
-        self.in_use -= end - first
+        self._count(first, end, -1)
+
+    def _count(self, first: int, end: int, sign: int) -> None:
+        shared = self._is_shared.count(1, first, end)
+        self.shared_file_frames += sign * shared
+        self.in_use += sign * (end - first - shared)
 
     def _transfer(self, call: Callable[..., int], local: memoryview, remote: memoryview) -> None:
         if not len(remote):
@@ -160,7 +168,7 @@ class FakeFrames:
         far = _Iovec(self._address_of(remote), len(remote))
         done = call(os.getpid(), ctypes.byref(near), 1, ctypes.byref(far), 1, 0)
         if done != len(remote):
-            raise OSError(errno.EFAULT, os.strerror(errno.EFAULT))
+            raise OSError(errno.EFAULT, "the host has no memory there")
 
     def _address_of(self, view: memoryview) -> int:
         address = ctypes.addressof(ctypes.c_char.from_buffer(view))
@@ -353,4 +361,5 @@ class FakeMachine:
     def close(self) -> None:
         assert all(space.is_closed for space in self.spaces), "an address space is open"
         assert self.frames.in_use == 0, "frames are in use"
+        assert self.frames.shared_file_frames == 0, "file mappings are in use"
         self.frames.close()

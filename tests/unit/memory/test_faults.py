@@ -8,6 +8,7 @@ from fakes.machine import FakeMachine
 
 from aionoah.abi.mman import MAP, PROT
 from aionoah.abi.resource import RLIM_INFINITY, RLIMIT
+from aionoah.fs.file import HostMapping
 from aionoah.hypervisor.protocols import PAGE_SIZE, Prot
 from aionoah.memory.faults import FaultResult
 from aionoah.memory.memory import Memory
@@ -95,7 +96,7 @@ class TestRefusals:
     def test_unreadable_file(self, memory: Memory, make_file: Callable[..., HostFile]) -> None:
         file = make_file(b"x" * P)
         memory.mmap(AT, P, PROT.READ, MAP.PRIVATE | MAP.NORESERVE, file, 0)
-        file.mapping = lambda: type("Closed", (), {"fd": 10**6, "offset": 0})()  # type: ignore[method-assign]
+        file.mapping = lambda: HostMapping(10**6, 0)  # type: ignore[method-assign]
         assert memory.fault(AT, Prot.READ) is FaultResult.BUS
 
 

@@ -1,7 +1,5 @@
 """The mlock family: what is counted, what is filled, and the limits."""
 
-from collections.abc import Callable
-
 import pytest
 from fakes.expect import fails
 from fakes.machine import FakeMachine

@@ -11,6 +11,7 @@ from aionoah.abi.errno import Errno
 from aionoah.abi.fcntl import O
 from aionoah.abi.mman import MAP, PROT
 from aionoah.abi.resource import RLIM_INFINITY, RLIMIT
+from aionoah.fs.file import File, HostMapping
 from aionoah.hypervisor.protocols import PAGE_SIZE, Prot
 from aionoah.memory import mappings
 from aionoah.memory.faults import FaultResult
@@ -255,9 +256,7 @@ class TestFiles:
         fails(Errno.EOPNOTSUPP, memory.mmap, 0, 1, RW, MAP.SHARED_VALIDATE | MAP.SYNC, file, 0)
         fails(Errno.EOVERFLOW, memory.mmap, 0, 1, RW, MAP.PRIVATE, file, (1 << 63) - PAGE_SIZE)
 
-    def test_without_pages(self, memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
-        from aionoah.fs.file import File
-
+    def test_without_pages(self, memory: Memory) -> None:
         fails(Errno.ENODEV, memory.mmap, 0, 1, PROT.READ, MAP.PRIVATE, File(O(O.RDWR)), 0)
 
     def test_closed_descriptor_is_the_hosts_errno(
@@ -265,7 +264,7 @@ class TestFiles:
     ) -> None:
         file = make_file(b"x" * PAGE_SIZE)
         wrong = HostFile(file.fd)
-        wrong.mapping = lambda: type("Closed", (), {"fd": 10**6, "offset": 0})()  # type: ignore[method-assign]
+        wrong.mapping = lambda: HostMapping(10**6, 0)  # type: ignore[method-assign]
         fails(Errno.EBADF, memory.mmap, 0, 1, PROT.READ, MAP.PRIVATE, wrong, 0)
         assert machine.frames.in_use == 0
         assert wrong.references == 1
