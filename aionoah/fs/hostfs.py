@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
-from aionoah.abi.stat import DT, S
+from aionoah.abi.stat import DT, S, directory_type
 from aionoah.abi.statfs import MAGIC
 from aionoah.fs.directory import DirectoryFile
 from aionoah.fs.file import File
@@ -299,11 +299,14 @@ def _settle(fd: int, mode: int | None, uid: int, gid: int) -> None:
 
 
 def _kind_of(entry: os.DirEntry[str]) -> int:
-    """DT_*; what readdir says of the rest, Python does not tell."""
+    """DT_*. What readdir says of FIFOs and the like, Python does not tell: ask the entry itself."""
     if entry.is_symlink():
         return DT.LNK
     if entry.is_dir(follow_symlinks=False):
         return DT.DIR
     if entry.is_file(follow_symlinks=False):
         return DT.REG
-    return DT.UNKNOWN
+    try:
+        return directory_type(entry.stat(follow_symlinks=False).st_mode)
+    except OSError:
+        return DT.UNKNOWN  # gone meanwhile

@@ -27,11 +27,13 @@ class Capable(Protocol):
 
 def require_xattr(context: FsContext, who: Capable, place: Dentry, name: bytes, *, write: bool) -> None:
     """EROFS, EACCES; EPERM where an attribute cannot be written, ENODATA where it cannot be read; EINVAL for a
-    prefix without a name.
+    prefix without a name, EOPNOTSUPP for any other prefix.
     """
     _require_permission(context, who, place, name, write=write)
     if name in _PREFIXES:
         raise LinuxError(Errno.EINVAL)
+    if not name.startswith((*_PREFIXES, XATTR_SYSTEM_PREFIX)):
+        raise LinuxError(Errno.EOPNOTSUPP)
 
 
 def _require_permission(context: FsContext, who: Capable, place: Dentry, name: bytes, *, write: bool) -> None:

@@ -57,10 +57,11 @@ static void linking(void) {
     CALL(linkat(AT_FDCWD, "file", AT_FDCWD, "new", 1));
     CALL(linkat(99, "file", AT_FDCWD, "new", 0));
     CALL(linkat(AT_FDCWD, "file", 99, "new", 0));
-    CALL(linkat(fd, "", AT_FDCWD, "new", AT_EMPTY_PATH));
-    CALL(unlink("new"));
     snprintf(magic, sizeof magic, "/proc/self/fd/%d", path);
     CALL(linkat(AT_FDCWD, magic, AT_FDCWD, "new", AT_SYMLINK_FOLLOW));
+    CALL(unlink("new"));
+    CALL(access("file", F_OK));
+    CALL(linkat(fd, "", AT_FDCWD, "new", AT_EMPTY_PATH));
     list();
     CALL(unlink("file"));
     show_file("one");
