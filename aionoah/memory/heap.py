@@ -65,7 +65,8 @@ def setup_stack(mm: Mm, top: int, size: int, *, is_executable: bool) -> None:
     """Map the initial stack: `size` bytes below `top`, filled at once, and more as it is touched. ENOMEM."""
     flags = _DATA | VM.GROWSDOWN | VM.ACCOUNT | (VM.EXEC if is_executable else 0)
     vma = Vma(top - page_align(size), top, flags)
-    if vma.start < MMAP_MIN_ADDRESS or not mm.vmas.is_empty(vma.start, vma.end):
+    is_possible = vma.start >= MMAP_MIN_ADDRESS and top <= mm.task_size
+    if not is_possible or not mm.vmas.is_empty(vma.start, vma.end):
         raise LinuxError(Errno.ENOMEM)
     if not mm.may_expand(flags, vma.page_count):
         raise LinuxError(Errno.ENOMEM)

@@ -126,7 +126,7 @@ def test_what_is_not_inherited(memory: Memory, fork: Fork) -> None:
 def test_heap_and_stack_go_on(memory: Memory, fork: Fork) -> None:
     memory.set_brk(AT)
     memory.brk(AT + P)
-    memory.setup_stack(0x7FFF_FFFF_0000, P)
+    memory.setup_stack(0x7FFE_FFFF_0000, P)
     child = fork(memory)
     assert child.brk(AT + 3 * P) == AT + 3 * P
     assert [line.name for line in child.maps()] == [b"[heap]", b"[stack]"]

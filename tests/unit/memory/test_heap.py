@@ -13,7 +13,7 @@ ANON = MAP.PRIVATE | MAP.ANONYMOUS
 RW = PROT.READ | PROT.WRITE
 HEAP = 0x5555_0000_0000
 P = PAGE_SIZE
-TOP = 0x7FFF_FFFF_0000
+TOP = 0x7FFE_FFFF_0000
 
 
 def test_grows_and_shrinks(memory: Memory, machine: FakeMachine) -> None:
@@ -94,6 +94,7 @@ class TestInitialStack:
         memory.mmap(TOP - 2 * P, P, RW, ANON)
         fails(Errno.ENOMEM, memory.setup_stack, TOP, 2 * P)
         fails(Errno.ENOMEM, memory.setup_stack, 65536 + P, 2 * P)
+        fails(Errno.ENOMEM, memory.setup_stack, memory.space.end + P, 2 * P)
         machine.frames.in_use += machine.frames.limit
         fails(Errno.ENOMEM, memory.setup_stack, TOP, P)
         machine.frames.in_use -= machine.frames.limit
