@@ -61,6 +61,7 @@ class Memory(GuestMemory):
         """
         self._machine = machine
         self._references = 1
+        self.signal_return = 0  # where handlers return to that bring no SA_RESTORER; 0 if they cannot
         self._mm = Mm(machine, mmap_base, limit)
         super().__init__(self._mm.pages)
 
@@ -167,6 +168,7 @@ class Memory(GuestMemory):
         """A copy for a child, which `limit` is asked for; ENOMEM."""
         child = Memory.__new__(Memory)
         child._machine, child._references = self._machine, 1  # noqa: SLF001 - of our own class
+        child.signal_return = self.signal_return
         child._mm = forking.fork(self._mm, self._machine, limit)  # noqa: SLF001
         GuestMemory.__init__(child, child._mm.pages)  # noqa: SLF001
         return child

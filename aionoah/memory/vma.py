@@ -124,6 +124,11 @@ class VmaMap:
         self.stack_pages = 0
         self.text_pages = 0  # executable and not writable
         self.locked_pages = 0
+        # What searches for gaps have learned, by the lengths' magnitudes: (address, length) says that every
+        # gap that ends above the address is shorter than the length. Else each of many mappings would be
+        # paid for with a walk along all of them.
+        self._crowded: dict[int, tuple[int, int]] = {}
+        self._crowded_below = 0  # where those searches began
 
     def __len__(self) -> int:
         return len(self._vmas)
@@ -178,6 +183,8 @@ class VmaMap:
     def remove(self, start: int, end: int) -> None:
         """Empty a range. ENOMEM if that would split an area and there are too many."""
         self.replace(start, end, lambda _: None)
+        if self._crowded:
+            self._note_gap(start)
 
     def replace(self, start: int, end: int, change: Callable[[Vma], Vma | None]) -> None:
         """Put something else, or nothing, in the place of each part of an area in a range.
@@ -204,6 +211,7 @@ class VmaMap:
 
     def clear(self) -> None:
         self._splice(0, len(self._vmas), [])
+        self._crowded.clear()
 
     def _splice(self, first: int, last: int, new: list[Vma]) -> None:
         """The one place where areas come and go: merges with the neighbours, counts, holds and drops."""
@@ -241,22 +249,44 @@ class VmaMap:
 
     def highest_gap(self, length: int, low: int, high: int, alignment: int = PAGE_SIZE) -> int | None:
         """The highest free place for `length` bytes between two addresses."""
-        top = high
-        index = bisect_right(self._starts, high - 1)
-        if index < len(self._vmas):
-            top = min(top, guarded_start(self._vmas[index]))
         vmas = self._vmas
-        for position in range(index - 1, -1, -1):
-            vma = vmas[position]
-            if top - vma.end >= length:
-                address = (top - length) & -alignment
-                if address >= max(vma.end, low):
-                    return address
-            top = min(top, guarded_start(vma))
+        top = self._uncrowded(length, high)
+        index = bisect_right(self._starts, top - 1)
+        if index < len(vmas):
+            top = min(top, guarded_start(vmas[index]))
+        for position in range(index - 1, -2, -1):
+            bottom = vmas[position].end if position >= 0 else low
+            address = (top - length) & -alignment
+            if address >= max(bottom, low):
+                self._note_crowd(length, top, alignment)
+                return address
+            if position >= 0:
+                top = min(top, guarded_start(vmas[position]))
             if top - low < length:
-                return None
-        address = (top - length) & -alignment
-        return address if address >= low else None
+                break
+        return None
+
+    def _uncrowded(self, length: int, high: int) -> int:
+        """Where a search for a gap below `high` may begin."""
+        if high != self._crowded_below:
+            self._crowded.clear()
+            self._crowded_below = high
+        known = (address for address, shorter in self._crowded.values() if shorter <= length)
+        return min(known, default=high)
+
+    def _note_crowd(self, length: int, top: int, alignment: int) -> None:
+        """A search has found no gap above `top`; those for aligned places do not see every gap."""
+        if alignment == PAGE_SIZE:
+            self._crowded[length.bit_length()] = top, length
+
+    def _note_gap(self, address: int) -> None:
+        """Correct what is known for a gap that is new or larger than it was."""
+        index = self._index_from(address)
+        end = guarded_start(self._vmas[index]) if index < len(self._vmas) else self._crowded_below
+        length = end - (self._vmas[index - 1].end if index else 0)
+        for key, (limit, shorter) in list(self._crowded.items()):
+            if end > limit and length >= shorter:
+                self._crowded[key] = min(end, self._crowded_below), shorter
 
     def lowest_gap(self, length: int, low: int, high: int, alignment: int = PAGE_SIZE) -> int | None:
         """The lowest free place for `length` bytes between two addresses."""

@@ -205,6 +205,50 @@ class TestGaps:
         assert vmas.highest_gap(*arguments) == (fits[-1] * PAGE_SIZE if fits else None)
         assert vmas.lowest_gap(*arguments) == (fits[0] * PAGE_SIZE if fits else None)
 
+    @given(
+        steps=st.lists(
+            st.tuples(st.booleans(), st.integers(0, 500), st.integers(1, 9), st.booleans()),
+            min_size=10,
+            max_size=60,
+        )
+    )
+    def test_what_a_search_remembers_is_true(self, steps: list[tuple[bool, int, int, bool]]) -> None:
+        """A map with a history finds what a new map with the same areas finds."""
+        vmas = VmaMap()
+        for is_removal, page, count, grows_down in steps:
+            if is_removal:
+                vmas.remove(page * PAGE_SIZE, (page + count) * PAGE_SIZE)
+            else:
+                self.check_like_new(vmas, count)
+                found = vmas.highest_gap(count * PAGE_SIZE, 0, 400 * PAGE_SIZE)
+                if found is not None:
+                    flags = RW | (VM.GROWSDOWN if grows_down and page < 20 else page % 2 * VM.LOCKED)
+                    vmas.insert(area(found // PAGE_SIZE, count, flags))
+
+    def check_like_new(self, vmas: VmaMap, count: int) -> None:
+        for length in (count, count + 3):
+            arguments = length * PAGE_SIZE, 0, 400 * PAGE_SIZE
+            assert vmas.highest_gap(*arguments) == self.make(*vmas).highest_gap(*arguments)
+
+    def test_searches_from_elsewhere_begin_anew(self) -> None:
+        vmas = self.make(area(95, 1))
+        assert vmas.highest_gap(6 * PAGE_SIZE, 0, 100 * PAGE_SIZE) == 89 * PAGE_SIZE
+        assert vmas.highest_gap(6 * PAGE_SIZE, 0, 200 * PAGE_SIZE) == 194 * PAGE_SIZE
+        assert vmas.highest_gap(6 * PAGE_SIZE, 0, 100 * PAGE_SIZE) == 89 * PAGE_SIZE
+
+    def test_searches_do_not_walk_the_same_way_twice(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        vmas = self.make(*(area(2 * index, 1) for index in range(1, 500)))
+        looked_at = []
+        monkeypatch.setattr(
+            vma_module, "guarded_start", lambda vma: looked_at.append(vma) or guarded_start(vma)
+        )
+        assert vmas.highest_gap(3 * PAGE_SIZE, 0, 999 * PAGE_SIZE) is None
+        vmas.remove(20 * PAGE_SIZE, 23 * PAGE_SIZE)
+        for _ in range(2):
+            looked_at.clear()
+            assert vmas.highest_gap(3 * PAGE_SIZE, 0, 999 * PAGE_SIZE) == 21 * PAGE_SIZE
+        assert len(looked_at) < 3
+
 
 FLAGS = [0, VM.READ, RW, VM.READ | VM.EXEC, RW | VM.LOCKED, RW | VM.SHARED, RW | VM.GROWSDOWN]
 steps = st.lists(
