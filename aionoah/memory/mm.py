@@ -120,7 +120,3 @@ class Mm:
 
     def is_stack(self, vma: Vma) -> bool:
         return vma.start <= self.start_stack <= vma.end
-
-    def page_range(self, start: int, length: int) -> range:
-        """The addresses of the pages that a range of bytes touches."""
-        return range(start & -PAGE_SIZE, page_align(start + length), PAGE_SIZE)
