@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.resource import RLIMIT
 from aionoah.abi.stat import S
+from aionoah.clocks.vdso import Vdso
 from aionoah.fs.context import FsContext
 from aionoah.fs.devfs import new_devfs
 from aionoah.fs.hostfs import HostFileSystem
@@ -64,6 +65,7 @@ def new_kernel(machine: "Machine", root: bytes, mounts: "Mapping[bytes, Mount]",
     tree = Namespace(_host_directory(root), read_only=True, source=root)
     try:
         kernel = Kernel(machine, tree, hostname=hostname)
+        kernel.processor = Processor(machine.hwcap, map_vdso=Vdso(machine).map)
         tree.mount(new_procfs(kernel), b"/proc")
         tree.mount(new_devfs(), b"/dev")
         tree.mount(TmpFileSystem(mode=0o1777), b"/dev/shm")
@@ -132,7 +134,7 @@ def boot_process(
                     execfn=executable.path,
                     credentials=credentials,
                     limits=limits,
-                    processor=Processor(kernel.machine.hwcap),
+                    processor=kernel.processor,
                 )
             )
     except BaseException:
@@ -206,14 +208,15 @@ def _new_process(
     limits: Limits,
 ) -> Task:
     pid = kernel.allocate_pid()
-    process = Process(kernel, pid, limits=limits, start_ns=facts.uptime_ns())
+    process = Process(kernel, pid, parent=kernel.init, limits=limits, start_ns=facts.uptime_ns())
+    process.process_group = process.session = pid
     task = process.new_task(
         pid,
         architecture=architecture,
         memory=loaded.memory,
         files=files,
         fs=fs,
-        credentials=fs.credentials,
+        credentials=loaded.credentials,
         scheduling=Scheduling(kernel.cpu_count),
     )
     task.become(loaded)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TextIO, TypeVar
 
 from aionoah.abi.aarch64 import AARCH64
 from aionoah.abi.errno import LinuxError
+from aionoah.abi.signal import SIG
 from aionoah.abi.x86_64 import X86_64
 from aionoah.boot import Command, boot_process, host_errno, new_kernel
 from aionoah.host import platform
@@ -20,9 +21,10 @@ from aionoah.reactor import Reactor
 from aionoah.subprocess import Conversation, Process, Redirection, Streams
 from aionoah.syscalls import load_handlers
 from aionoah.syscalls.dispatch import SyscallTable
-from aionoah.vcpu_thread import VcpuThread
+from aionoah.vcpu_thread import VcpuThread, VcpuThreads
 
 if TYPE_CHECKING:
+    from aionoah.process.task import Process as GuestProcess
     from aionoah.process.task import Task
 
 _ARCHITECTURES: Final = {"x86_64": X86_64, "aarch64": AARCH64}
@@ -76,7 +78,8 @@ class Linux:
         self._strace = strace
         self._is_open = False
         self._launches: set[asyncio.Future[Process]] = set()  # about to become processes
-        self._processes: set[Process] = set()  # that run
+        self._processes: dict[GuestProcess, Process] = {}  # that run, and that the application has started
+        self._idle_waiters: list[asyncio.Future[None]] = []
         self._streams: set[Streams] = set()  # some of them closed since they were put in
 
     # -- lifetime -----------------------------------------------------------------------------------------
@@ -93,6 +96,12 @@ class Linux:
             raise
         self._reactor = Reactor(self._loop)
         self._table = self._new_table()
+        self._threads = VcpuThreads(
+            self._machine,
+            self._reactor,
+            self._table,
+            lambda thread, failure: self._report(self._has_ended, thread, failure),
+        )
         self._is_open = True
         return self
 
@@ -114,9 +123,10 @@ class Linux:
     async def _close(self) -> bool:
         """Kill what runs and free everything, even if cancelled meanwhile; returns whether that was so."""
         was_cancelled = await _finished(self._launches)
-        for process in self._processes:
-            process.kill()
-        was_cancelled |= await _finished(process.ended for process in self._processes)
+        with kernel_lock:
+            for guest in list(self.kernel.processes.values()):
+                guest.exit_group(SIG.KILL)
+        was_cancelled |= await _finished([asyncio.ensure_future(self._idle())])
         was_cancelled |= await _finished(self._reactor.tasks)
         was_cancelled |= await _finished(closed for streams in self._streams for closed in streams.close())
         with kernel_lock:
@@ -179,39 +189,55 @@ class Linux:
         """Begin to start a program. What its thread reports is dealt with on the loop, in order."""
         started: asyncio.Future[Process] = self._loop.create_future()
 
-        def has_started(result: "Task | Exception") -> None:
+        def has_started(thread: VcpuThread, result: "Task | Exception") -> None:
             self._launches.discard(started)
             if isinstance(result, Exception):
-                thread.join()
+                self._has_gone(thread)
                 streams.close()
                 started.set_exception(result)
             else:
                 process = Process(result.process, streams, self._loop)
-                self._processes.add(process)
+                self._processes[result.process] = process
                 started.set_result(process)
 
-        def has_ended(failure: BaseException | None) -> None:
-            thread.join()  # it has called us as its last act
-            process = started.result()
-            self._processes.discard(process)
-            process.finish(failure)
-
-        thread = VcpuThread(
-            self._machine,
-            self._reactor,
-            self._table,
-            boot=lambda: boot_process(self.kernel, self._table.architecture, command, streams),
-            on_start=lambda result: self._report(has_started, result),
-            on_exit=lambda failure: self._report(has_ended, failure),
-        )
         self._launches.add(started)
-        thread.start()
+        self._threads.boot(
+            lambda: boot_process(self.kernel, self._table.architecture, command, streams),
+            lambda thread, result: self._report(has_started, thread, result),
+        )
         return started
 
-    def _report(self, listener: Callable[[T], None], news: T) -> None:
+    def _has_ended(self, thread: VcpuThread, failure: BaseException | None) -> None:
+        """A guest thread has ended; with the last one of a process its Process has."""
+        self._has_gone(thread)
+        guest = thread.task.process
+        process = self._processes.get(guest)
+        if process is not None and failure is not None:
+            process.failure = process.failure or failure
+        if process is not None and guest.cpus == 0:
+            del self._processes[guest]
+            process.finish(process.failure)
+
+    def _has_gone(self, thread: VcpuThread) -> None:
+        thread.join()  # telling us was its last act
+        with kernel_lock:
+            self._threads.running.discard(thread)
+        if not self._threads.running:
+            for waiter in self._idle_waiters:
+                waiter.set_result(None)
+            self._idle_waiters.clear()
+
+    async def _idle(self) -> None:
+        """Until no guest thread is left."""
+        if self._threads.running:
+            waiter = self._loop.create_future()
+            self._idle_waiters.append(waiter)
+            await waiter
+
+    def _report(self, listener: Callable[[VcpuThread, T], None], thread: VcpuThread, news: T) -> None:
         """Tell the loop, from a thread. Nobody is left to be told once the application has closed it."""
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(listener, news)
+            self._loop.call_soon_threadsafe(listener, thread, news)
 
     async def run(
         self,

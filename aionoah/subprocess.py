@@ -40,6 +40,7 @@ class Process:
         self.ended: asyncio.Future[None] = loop.create_future()
         self.pid = guest.pid
         self.returncode: int | None = None
+        self.failure: BaseException | None = None  # the bug of ours that ended a thread of it
         self.stdin = streams.stdin
         self.stdout = streams.stdout
         self.stderr = streams.stderr
@@ -85,8 +86,6 @@ class Process:
 
     def finish(self, failure: BaseException | None) -> None:
         """The last thread has gone. On the loop."""
-        with kernel_lock:
-            self._guest.reap()
         status = self._guest.wait_status or 0
         signal = status & 0x7F
         self.returncode = -signal if signal else status >> 8 & 0xFF

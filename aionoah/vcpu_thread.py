@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.signal import SIG
@@ -42,35 +42,82 @@ if TYPE_CHECKING:
 _log: Final = logging.getLogger("aionoah")
 
 
-class VcpuThread:
-    """Runs one task from its start to its end; implements process.control.TaskControl.
+class ThreadState(NamedTuple):
+    """The CPU side of a thread that is yet to run: what clone copies."""
 
-    `boot` makes the task, on the new thread and under the kernel lock; `on_start` gets the task, or what
-    `boot` raised. `on_exit` gets None, or the exception of a bug of ours that ended the task. Both are called on the thread.
-    """
+    registers: Sequence[int]
+    fpu: bytes
+    tls: int
+    gs_base: int  # x86_64 only
+
+
+class VcpuThreads:
+    """The vCPU threads of one instance. All methods are called under the kernel lock or on the loop."""
 
     def __init__(
         self,
         machine: Machine,
         reactor: "Reactor",
         table: "SyscallTable",
-        *,
-        boot: "Callable[[], tuple[Task, Loaded]]",
-        on_start: "Callable[[Task | Exception], None]",
-        on_exit: "Callable[[BaseException | None], None]",
+        on_exit: "Callable[[VcpuThread, BaseException | None], None]",
     ) -> None:
-        self._machine = machine
-        self._reactor = reactor
-        self._table = table
-        self._boot = boot
-        self._on_start = on_start
-        self._on_exit = on_exit
-        architecture = table.architecture
+        """`on_exit` is the last that a thread calls: with None, or the exception of a bug of ours."""
+        self.machine = machine
+        self.reactor = reactor
+        self.table = table
+        self.on_exit = on_exit
+        self.running: set[VcpuThread] = set()  # until whoever is told of their end takes them out
+
+    def boot(
+        self,
+        boot: "Callable[[], tuple[Task, Loaded]]",
+        on_start: "Callable[[VcpuThread, Task | Exception], None]",
+    ) -> None:
+        """Start a thread that makes its own task, under the kernel lock; `on_start` gets the task, or what
+        `boot` raised and the thread has ended of.
+        """
+
+        def begin(thread: VcpuThread) -> "Task | None":
+            try:
+                task, program = boot()
+                thread.attach(task)
+            except Exception as error:  # noqa: BLE001 - whoever starts the task gets it
+                on_start(thread, error)
+                return None
+            thread.enter_program(program)
+            on_start(thread, task)
+            return task
+
+        self._start(VcpuThread(self, begin))
+
+    def clone(self, task: "Task", state: ThreadState) -> None:
+        """Start a thread for a task that exists."""
+        thread = VcpuThread(self, lambda thread: thread.resume(task, state))
+        thread.adopt(task)
+        self._start(thread)
+
+    def _start(self, thread: "VcpuThread") -> None:
+        self.running.add(thread)
+        thread.start()
+
+
+class VcpuThread:
+    """Runs one task from its start to its end; implements process.control.TaskControl."""
+
+    def __init__(self, threads: VcpuThreads, begin: "Callable[[VcpuThread], Task | None]") -> None:
+        """`begin` is called first, on the thread and under the kernel lock; without a task the thread ends."""
+        self._threads = threads
+        self._machine = threads.machine
+        self._reactor = threads.reactor
+        self._table = threads.table
+        self._begin = begin
+        architecture = self._table.architecture
         self._syscall_words = itemgetter(*architecture.syscall_registers)
         self._result_register = architecture.result_register
         self._frames = frames_for(architecture)
         self._is_aarch64 = architecture.name == "aarch64"
         self._details = FaultDetails()  # of the latest exception, for signal frames
+        self._vcpu: Vcpu | None = None
         self._program: Loaded | None = None
         self._sleeping: SleepingCall | None = None
         self._restart: LinuxError | None = None
@@ -78,6 +125,10 @@ class VcpuThread:
         self._is_exiting = False
         self._cpu_time_ns: int | None = None
         self._thread = threading.Thread(target=self._main, name="vcpu-new", daemon=True)
+
+    @property
+    def task(self) -> "Task":
+        return self._task
 
     def start(self) -> None:
         self._thread.start()
@@ -93,39 +144,63 @@ class VcpuThread:
         self._needs_attention = True
         if self._sleeping is not None:
             self._sleeping.interrupt()
-        elif threading.get_ident() != self._thread.ident:
-            self._vcpu.kick()
+        else:
+            self._kick()
 
     def exit_thread(self) -> None:
         self._needs_attention = self._is_exiting = True
         if self._sleeping is not None:
             self._sleeping.abandon()
-        elif threading.get_ident() != self._thread.ident:
+        else:
+            self._kick()
+
+    def _kick(self) -> None:
+        """Make the guest leave, if it may be running: not on its own thread, and not before it has begun."""
+        if self._vcpu is not None and threading.get_ident() != self._thread.ident:
             self._vcpu.kick()
+
+    def clone(self, child: "Task", stack_pointer: int, tls: int | None) -> None:
+        architecture, vcpu = self._table.architecture, self._running_vcpu
+        registers = self._registers.tolist()
+        registers[architecture.result_register] = 0
+        if stack_pointer:
+            registers[architecture.stack_pointer] = stack_pointer
+        state = ThreadState(
+            registers,
+            vcpu.get_fpu(),
+            vcpu.get_tls() if tls is None else tls,
+            0 if self._is_aarch64 else vcpu.get_gs_base(),
+        )
+        self._threads.clone(child, state)
 
     def start_program(self, program: "Loaded") -> None:
         """The task has its new memory; the old one may not be closed before its virtual CPU is."""
-        self._vcpu.close()
+        self._running_vcpu.close()
         self._open_vcpu()
         self._program = program
         self._needs_attention = True
 
     def get_tls(self) -> int:
-        return self._vcpu.get_tls()
+        return self._running_vcpu.get_tls()
 
     def set_tls(self, value: int) -> None:
-        self._vcpu.set_tls(value)
+        self._running_vcpu.set_tls(value)
 
     def get_gs_base(self) -> int:
-        return self._vcpu.get_gs_base()
+        return self._running_vcpu.get_gs_base()
 
     def set_gs_base(self, value: int) -> None:
-        self._vcpu.set_gs_base(value)
+        self._running_vcpu.set_gs_base(value)
+
+    @property
+    def _running_vcpu(self) -> Vcpu:
+        assert self._vcpu is not None  # noqa: S101 - a task without one makes no calls
+        return self._vcpu
 
     def cpu_time_ns(self) -> int:
         if self._cpu_time_ns is not None:
             return self._cpu_time_ns
-        return platform.thread_cpu_time_ns(self._thread.ident or 0)
+        return platform.thread_cpu_time_ns(self._thread.ident) if self._thread.ident else 0
 
     def stack_pointer(self) -> int:
         return self._registers[self._table.architecture.stack_pointer]
@@ -135,47 +210,55 @@ class VcpuThread:
     def _main(self) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # they are for the application
         failure: BaseException | None = None
-        with kernel_lock:
-            try:
-                task, program = self._boot()
-                self._attach(task)
-            except Exception as error:  # noqa: BLE001 - whoever starts the task gets it
-                self._on_start(error)
-                return
-            self._enter_program(program)
-        self._on_start(task)
         try:
+            with kernel_lock:
+                task = self._begin(self)
+            if task is None:
+                return
             self._live()
         except BaseException as bug:  # noqa: BLE001 - logged, and given to whoever waits for the process
             _log.critical("thread %d died of an error in aionoah", self._task.tid, exc_info=bug)
             failure = bug
         with kernel_lock:
             self._detach(failure)
-        self._on_exit(failure)
+        self._threads.on_exit(self, failure)
 
-    def _attach(self, task: "Task") -> None:
+    def adopt(self, task: "Task") -> None:
+        """Answer for a task: signals and its end come here from now on."""
         self._task = task
         self._thread.name = f"vcpu-{task.tid}"
         task.signals.interrupt = self.interrupt
         task.signals.stack_pointer = self.stack_pointer
-        try:
-            self._open_vcpu()
-        except BaseException:  # HypervisorError, MemoryError: the task never lived
-            task.process.exit_group(SIG.KILL)
-            task.process.reap()
-            task.release()
-            raise
         task.control = self
 
+    def attach(self, task: "Task") -> None:
+        """Adopt a task and give it a virtual CPU. On the thread itself."""
+        self._task = task
+        self._open_vcpu()
+        self.adopt(task)
+
+    def resume(self, task: "Task", state: ThreadState) -> "Task":
+        """Go on in the middle of a program, as clone's child does."""
+        self._open_vcpu()
+        vcpu = self._running_vcpu
+        self._set_registers(state.registers)
+        vcpu.set_fpu(state.fpu)
+        vcpu.set_tls(state.tls)
+        if not self._is_aarch64:
+            vcpu.set_gs_base(state.gs_base)
+        return task
+
     def _open_vcpu(self) -> None:
-        self._vcpu: Vcpu = self._machine.new_vcpu(self._task.memory.space)
+        self._vcpu = self._machine.new_vcpu(self._task.memory.space)
         self._registers = self._vcpu.registers
 
     def _detach(self, failure: BaseException | None) -> None:
         if failure is not None:
             self._task.process.exit_group(SIG.KILL)
         self._cpu_time_ns = time.thread_time_ns()
-        self._vcpu.close()
+        if self._vcpu is not None:
+            self._vcpu.close()
+            self._vcpu = None
         self._task.release()
 
     def _live(self) -> None:
@@ -190,9 +273,10 @@ class VcpuThread:
         kernel_lock.acquire()
         try:
             while not self._needs_attention or self._attend():
+                vcpu = self._running_vcpu
                 kernel_lock.release()
                 try:
-                    kind = self._vcpu.run()
+                    kind = vcpu.run()
                 finally:
                     kernel_lock.acquire()
                 answers[kind]()
@@ -238,7 +322,7 @@ class VcpuThread:
         return result
 
     def _answer_page_fault(self) -> None:
-        fault = self._vcpu.fault
+        fault = self._running_vcpu.fault
         result = self._task.memory.fault(fault.address, fault.access)
         if result is FaultResult.RESOLVED:
             return
@@ -255,10 +339,10 @@ class VcpuThread:
 
     def _answer_exception(self) -> None:
         address = self._registers[self._table.architecture.program_counter]
-        kind, vector, code = self._vcpu.exception
+        kind, vector, code = self._running_vcpu.exception
         self._details = FaultDetails(0, code, vector)
         if kind is ExceptionKind.FLOATING_POINT and not self._is_aarch64:
-            info = faults.floating_point_fault(self._vcpu.get_fpu(), vector, address)
+            info = faults.floating_point_fault(self._running_vcpu.get_fpu(), vector, address)
         else:
             info = faults.exception(kind.name, address, is_aarch64=self._is_aarch64)
         force(self._task, info)
@@ -273,7 +357,7 @@ class VcpuThread:
         self._task.memory.forget_lost_pages()
 
     def _answer_broken(self) -> None:
-        raise RuntimeError(f"the hypervisor failed: {self._vcpu.describe()}")
+        raise RuntimeError(f"the hypervisor failed: {self._running_vcpu.describe()}")
 
     # -- what came up ------------------------------------------------------------------------------------------
 
@@ -282,7 +366,7 @@ class VcpuThread:
         while self._needs_attention and not self._is_exiting:
             self._needs_attention = False
             if self._program is not None:
-                self._enter_program(self._program)
+                self.enter_program(self._program)
             delivery = next_signal(self._task)
             if delivery is not None:
                 self._needs_attention = True  # there may be another
@@ -298,7 +382,7 @@ class VcpuThread:
         elif delivery.effect is not Effect.STOP:
             self._task.process.exit_group(delivery.signal)  # no core is dumped, so 0x80 is never set
 
-    def _enter_program(self, program: "Loaded") -> None:
+    def enter_program(self, program: "Loaded") -> None:
         """The first instruction of a new program, in an address space of its own."""
         self._program = None
         self._restart = None
@@ -322,7 +406,7 @@ class VcpuThread:
             return
         self._set_registers(entry.registers)
         if self._frames.resets_fpu:
-            self._vcpu.reset_fpu()
+            self._running_vcpu.reset_fpu()
         signals.stack = entry.stack
         enter_handler(self._task, delivery)
 
@@ -331,9 +415,9 @@ class VcpuThread:
         try:
             state = self._frames.leave_handler(self._interrupted(), self._task.memory.read)
             if state.fpu is None:
-                self._vcpu.reset_fpu()
+                self._running_vcpu.reset_fpu()
             else:
-                self._vcpu.set_fpu(state.fpu)
+                self._running_vcpu.set_fpu(state.fpu)
         except (BadFrame, LinuxError, ValueError):
             force(self._task, from_kernel(SIG.SEGV))
             return
@@ -349,10 +433,11 @@ class VcpuThread:
     def _interrupted(self) -> Interrupted:
         return Interrupted(
             self._registers.tolist(),
-            self._vcpu.get_fpu(),
+            self._running_vcpu.get_fpu(),
             self._task.signals.stack,
             self._details,
             self._machine.fpu_features,
+            self._task.memory.signal_return,
         )
 
     def _set_registers(self, values: Sequence[int]) -> None:

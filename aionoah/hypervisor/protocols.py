@@ -12,7 +12,7 @@ All methods but `Vcpu.run` and `Vcpu.kick` are called under the kernel lock.
 
 from collections.abc import Sequence
 from enum import IntEnum, IntFlag
-from typing import Final, NamedTuple, Protocol, Self
+from typing import Any, Final, NamedTuple, Protocol, Self
 
 PAGE_SIZE: Final = 4096
 
@@ -81,8 +81,13 @@ class Frames(Protocol):
     whoever allocates holds one too and drops it when the mapping has been made.
     """
 
-    limit: int  # frames that may be in use at once
-    in_use: int
+    @property
+    def limit(self) -> int:
+        """Frames that may be in use at once; shared pages of files do not count."""
+        ...
+
+    @property
+    def in_use(self) -> int: ...
 
     def allocate(self, count: int) -> int:
         """First index of `count` neighbouring zero frames, each with one reference. MemoryError."""
@@ -222,16 +227,26 @@ class Machine(Protocol):
 
     name: str  # "kvm", "unicorn", …
     architecture: str  # of the guest: "x86_64" or "aarch64"
-    frames: Frames
     max_vcpus: int  # of one address space
     hwcap: int  # what the CPU can do, for AT_HWCAP: CPUID(1).EDX on x86_64, Linux's HWCAP bits on aarch64
     fpu_features: int  # x86_64: XCR0, which says what Vcpu.get_fpu holds; else 0
+
+    @property
+    def frames(self) -> Frames: ...
+
+    def keep_clocks(self, frame: int) -> bool:
+        """Keep the frame, a page of zeros, telling guests the host's clocks (native/clock_page.h).
+
+        False where guests have no counter of the host's to go by; the page then stays as it is, and they
+        have to ask the kernel. Once in the life of a machine.
+        """
+        ...
 
     def new_space(self) -> AddressSpace:
         """An empty address space. MemoryError, OSError."""
         ...
 
-    def new_vcpu(self, space: AddressSpace) -> Vcpu:
+    def new_vcpu(self, space: Any) -> Vcpu:  # noqa: ANN401 - one that new_space of this machine has made
         """A vCPU with all registers zero, in user mode; it belongs to the calling thread."""
         ...
 

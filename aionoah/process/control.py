@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from aionoah.process.exec import Loaded
+    from aionoah.process.task import Task
 
 
 class TaskControl(Protocol):
@@ -25,6 +26,13 @@ class TaskControl(Protocol):
         """The task has ended: never enter the guest again, close a system call that sleeps, and then
         call `task.release`. May be called for a task that is running, from another thread; again is
         the same as once.
+        """
+        ...
+
+    def clone(self, child: "Task", stack_pointer: int, tls: int | None) -> None:
+        """Start a new task where this one's system call returns, with 0 as its result.
+
+        `stack_pointer`: 0 for the same value as here. `tls`: None for the same thread pointer.
         """
         ...
 
@@ -60,6 +68,9 @@ class NoControl:
 
     def exit_thread(self) -> None:
         """Nothing runs."""
+
+    def clone(self, child: "Task", stack_pointer: int, tls: int | None) -> None:
+        raise NotImplementedError("no virtual CPU runs this task")
 
     def get_tls(self) -> int:
         return 0

@@ -19,7 +19,7 @@ from aionoah.abi.errno import Errno, LinuxError
 PAGE_SIZE: Final = 4096
 _EHDR_SIZE: Final = 64
 _PHDR_SIZE: Final = 56
-_MAX_HEADERS: Final = PAGE_SIZE // _PHDR_SIZE  # load_elf_phdrs: they must fit in a page
+_MAX_HEADERS: Final = (1 << 16) // _PHDR_SIZE  # load_elf_phdrs
 _PATH_MAX: Final = 4096
 _MAX_OFFSET: Final = (1 << 63) - 1
 _ADDRESS_LIMIT: Final = 1 << 48  # beyond it no machine has addresses for programs
@@ -108,7 +108,7 @@ def parse_elf(read: ReadAt, size: int, *, path: bytes = b"the file", machine: st
     """The image that the headers describe.
 
     `size` is the file's in bytes, `path` names it in sentences, and `machine` is what must run it, if
-    that matters. At most one page is read for headers and one for the interpreter's name. Raises
+    that matters. At most 64 KiB are read for headers and a page for the interpreter's name. Raises
     ExecError: ENOEXEC, EINVAL, EIO.
     """
     file = _Headers(read, size, show_path(path))

@@ -8,16 +8,19 @@ from uuid import UUID
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.host import facts
 from aionoah.process.futex import FutexTable
+from aionoah.process.processor import Processor
+from aionoah.process.task import Process
 
 if TYPE_CHECKING:
     from aionoah.fs.file import File
     from aionoah.fs.mount import Namespace
     from aionoah.hypervisor.protocols import Machine
-    from aionoah.process.task import Process, Task
+    from aionoah.process.task import Task
 
 PID_MAX: Final = (
     4194304  # /proc/sys/kernel/pid_max: numbers stay below (as systemd sets it on 64-bit machines)
 )
+DEFAULT_MAX_TASKS: Final = 16384
 RESERVED_PIDS: Final = 300  # where allocation starts again after PID_MAX (kernel/pid.c)
 RELEASE: Final = b"6.12.0-aionoah"
 VERSION: Final = b"#1 SMP PREEMPT_DYNAMIC aionoah"
@@ -41,6 +44,7 @@ class Kernel:
     ) -> None:
         """`random` gives as many unpredictable bytes as asked for."""
         self.machine = machine
+        self.processor = Processor()  # what every program is told; whoever makes the instance sets it
         self.mounts = mounts
         self.hostname = hostname  # at most 64 bytes, as uname has room for
         self.domainname = b"(none)"
@@ -58,7 +62,15 @@ class Kernel:
         held here by whoever puts it in."""
         self.forks = 0  # processes and threads ever made, for /proc/stat
         self.last_pid = 0  # the youngest one's number, for /proc/loadavg
+        self.max_tasks = DEFAULT_MAX_TASKS  # threads that may exist at once
         self._pids: set[int] = set()
+        self.init = Process(self, self.allocate_pid())  # adopts orphans; nobody sees it
+        del self.processes[self.init.pid]
+
+    @staticmethod
+    def uptime_ns() -> int:
+        """CLOCK_BOOTTIME."""
+        return facts.uptime_ns()
 
     def allocate_pid(self) -> int:
         """A number for a new thread or process, ascending until they wrap around; EAGAIN if all are taken.

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from aionoah.process.exec import Program, load_program
-from aionoah.process.processor import Processor
 
 if TYPE_CHECKING:
     from aionoah.process.executable import Executable
@@ -31,11 +30,13 @@ def replace_program(
         execfn=execfn,
         credentials=task.credentials.copy(),
         limits=task.process.limits,
-        processor=Processor(task.kernel.machine.hwcap),
+        processor=task.kernel.processor,
         personality=task.personality,
     )
     loaded = load_program(program)
     old = task.memory
+    task.leave_threads()
     task.become(loaded)
     task.control.start_program(loaded)
-    old.close()
+    old.drop()
+    task.process.vfork_done.wake()

@@ -2,8 +2,10 @@
 
 from typing import TYPE_CHECKING, Final
 
+from aionoah.abi.signal import SIG
 from aionoah.host.waiting import WaitQueue
 from aionoah.process.control import NoControl, TaskControl
+from aionoah.process.family import process_ended
 from aionoah.process.limits import Limits
 from aionoah.process.robust import exit_robust_list, exit_thread_word
 from aionoah.signals.state import SharedSignals, TaskSignals
@@ -28,19 +30,11 @@ class Process:
     """A thread group: what its threads share and its parent waits for."""
 
     __slots__ = (
-        *("kernel", "pid", "parent", "tasks", "signals", "limits", "process_group", "session"),
-        *("executable", "command_line", "environment", "auxiliary_vector", "name", "has_executed"),
-        *(
-            "cpus",
-            "exit_status",
-            "wait_status",
-            "ended",
-            "start_ns",
-            "cpu_time_ns",
-            "is_dumpable",
-            "is_child_subreaper",
-        ),
-        "oom_score_adj",
+        *("kernel", "pid", "uid", "parent", "children", "child_changed", "tasks", "signals", "limits"),
+        *("process_group", "session", "executable", "command_line", "environment", "auxiliary_vector"),
+        *("name", "has_executed", "cpus", "exit_signal", "exit_status", "wait_status", "ended"),
+        *("start_ns", "cpu_time_ns", "children_cpu_time_ns", "is_dumpable", "is_child_subreaper"),
+        *("vfork_done", "oom_score_adj"),
     )
 
     executable: "Dentry"  # set by the first program
@@ -60,7 +54,10 @@ class Process:
         """
         self.kernel = kernel
         self.pid = pid
+        self.uid = 0  # real user of the main thread, kept for the siginfo of its end
         self.parent = parent
+        self.children: dict[int, Process] = {}  # by pid, zombies among them
+        self.child_changed = WaitQueue()  # woken when a child has ended, stopped or continued
         self.tasks: dict[int, Task] = {}
         self.signals = SharedSignals()
         self.limits = limits or Limits()
@@ -72,15 +69,37 @@ class Process:
         self.name = b""
         self.has_executed = False  # since it was forked (setpgid of a parent)
         self.cpus = 0  # threads whose virtual CPU may still be in the memory
+        self.exit_signal = SIG.CHLD  # what the parent gets at the end; 0 for nothing
         self.exit_status: int | None = None  # what the main thread or exit_group has said
         self.wait_status: int | None = None  # as wait4 reports it, once the process has ended
         self.ended = WaitQueue()  # woken when wait_status has been set
         self.start_ns = start_ns  # CLOCK_BOOTTIME of the start
         self.cpu_time_ns = 0  # of threads that have ended
+        self.children_cpu_time_ns = 0  # of children that have been waited for, and theirs
+        self.vfork_done = WaitQueue()  # woken when the memory borrowed from a vfork's parent is free again
         self.is_dumpable = True
         self.is_child_subreaper = False
         self.oom_score_adj: int = parent.oom_score_adj if parent is not None else 0
         kernel.processes[pid] = self
+        if parent is not None:
+            parent.children[pid] = self
+
+    @property
+    def is_init(self) -> bool:
+        """Whether this is what adopts orphans."""
+        return self is self.kernel.init
+
+    def inherit(self, mother: "Process") -> None:
+        """What a child by fork has of the process that made it."""
+        for name in ("executable", "command_line", "environment", "auxiliary_vector", "name", "is_dumpable"):
+            setattr(self, name, getattr(mother, name))
+        self.process_group, self.session = mother.process_group, mother.session
+
+    def set_parent(self, parent: "Process") -> None:
+        if self.parent is not None:
+            del self.parent.children[self.pid]
+        self.parent = parent
+        parent.children[self.pid] = self
 
     def new_task(
         self,
@@ -129,6 +148,9 @@ class Process:
         """Whoever waited for the process has heard of its end: its number is free again."""
         del self.kernel.processes[self.pid]
         self.kernel.free_pid(self.pid)
+        if self.parent is not None:
+            del self.parent.children[self.pid]
+            self.parent.children_cpu_time_ns += self.all_cpu_time_ns + self.children_cpu_time_ns
 
 
 class Task:
@@ -183,6 +205,19 @@ class Task:
         if self.is_leader:
             self.process.name = self.name
 
+    def leave_threads(self) -> None:
+        """execve: the other threads end, and this one is the process's only and main thread (execve(2))."""
+        process = self.process
+        for other in list(process.tasks.values()):
+            if other is not self:
+                other.exit(0)
+        if not self.is_leader:
+            del process.tasks[self.tid], self.kernel.tasks[self.tid]
+            self.kernel.free_pid(self.tid)
+            self.tid = process.pid
+            process.tasks[self.tid] = self.kernel.tasks[self.tid] = self
+            process.exit_status = None
+
     def become(self, program: "Loaded") -> None:
         """The kernel's side of execve once nothing can fail any more: this task is the new program.
 
@@ -227,13 +262,15 @@ class Task:
             self.kernel.free_pid(self.tid)
         if self.is_leader and process.exit_status is None:
             process.exit_status = wait_status
+        process.uid = self.credentials.uid
         if not process.tasks:
             process.wait_status = wait_status if process.exit_status is None else process.exit_status
             process.ended.wake()
+            process_ended(process)
         self.control.exit_thread()
 
     def release(self) -> None:
-        """The thread has ended and its virtual CPU is gone: the last one closes the memory."""
+        """The thread has ended and its virtual CPU is gone."""
         self.process.cpus -= 1
-        if self.process.cpus == 0:
-            self.memory.close()
+        self.memory.drop()
+        self.process.vfork_done.wake()

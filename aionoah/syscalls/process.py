@@ -1,28 +1,17 @@
-"""Processes: who they are, and how they end and wait for children.
+"""Processes: who they are, and how they end.
 
-getpid(2), gettid(2), setpgid(2), setsid(2), _exit(2), exit_group(2), wait4(2), waitid(2),
-set_tid_address(2), get_robust_list(2), personality(2).
+getpid(2), gettid(2), setpgid(2), setsid(2), _exit(2), exit_group(2), set_tid_address(2), get_robust_list(2), personality(2).
 """
-
-from typing import Final
 
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.futex import RobustListHead
 from aionoah.abi.personality import QUERY
-from aionoah.abi.resource import Rusage
-from aionoah.abi.wait import P, W, exited_status
+from aionoah.abi.wait import exited_status
 from aionoah.process.task import Process, Task
 from aionoah.syscalls.arguments import Addr, Int, Pid, Ptr, Size, UInt
 from aionoah.syscalls.registry import syscall
 from aionoah.syscalls.results import Outcome
-
-_INT_MIN: Final = -(1 << 31)
-_WAIT4_OPTIONS: Final = W.NOHANG | W.UNTRACED | W.CONTINUED | W.NOTHREAD | W.CLONE | W.ALL
-_WAITID_EVENTS: Final = W.EXITED | W.STOPPED | W.CONTINUED
-_WAITID_OPTIONS: Final = _WAITID_EVENTS | W.NOHANG | W.NOWAIT | W.NOTHREAD | W.CLONE | W.ALL
-_CHILDLESS: Final = "Programs cannot have children yet, so there is never one to wait for."
-
 
 # -- numbers --------------------------------------------------------------------------------------------
 
@@ -160,28 +149,6 @@ def exit_(task: Task, status: Int) -> Outcome:
 def exit_group(task: Task, status: Int) -> Outcome:
     task.process.exit_group(exited_status(status))
     return Outcome.KEEP_REGISTERS
-
-
-@syscall(partial=_CHILDLESS)
-def wait4(task: Task, pid: Pid, wstatus: Addr, options: W, usage: Ptr[Rusage]) -> int:  # noqa: ARG001
-    if options.outside(_WAIT4_OPTIONS):
-        raise LinuxError(Errno.EINVAL)
-    if pid == _INT_MIN:
-        raise LinuxError(Errno.ESRCH)
-    raise LinuxError(Errno.ECHILD)
-
-
-@syscall(partial=_CHILDLESS)
-def waitid(task: Task, which: P, pid: Pid, info: Addr, options: W, usage: Ptr[Rusage]) -> None:  # noqa: ARG001
-    if options.outside(_WAITID_OPTIONS) or not options & _WAITID_EVENTS:
-        raise LinuxError(Errno.EINVAL)
-    least = {P.ALL: _INT_MIN, P.PID: 1, P.PGID: 0, P.PIDFD: 0}.get(which)
-    if least is None or pid < least:
-        raise LinuxError(Errno.EINVAL)
-    if which == P.PIDFD:
-        task.files[pid]  # EBADF
-        raise LinuxError(Errno.EBADF)
-    raise LinuxError(Errno.ECHILD)
 
 
 # -- execution domain -----------------------------------------------------------------------------------

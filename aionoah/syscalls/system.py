@@ -9,12 +9,12 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.random import GRND
 from aionoah.abi.resource import RUSAGE, Rusage
 from aionoah.abi.sysinfo import SI_LOAD_SHIFT, Sysinfo
-from aionoah.abi.time import NSEC_PER_SEC, Timeval, Tms
+from aionoah.abi.time import NSEC_PER_SEC, Tms
 from aionoah.abi.utsname import NEW_UTS_LEN, NewUtsname
-from aionoah.clocks.duration import timeval
 from aionoah.host import facts
 from aionoah.memory.buffer import Buffer
 from aionoah.process.task import Task
+from aionoah.process.usage import usage_of
 from aionoah.syscalls.arguments import Addr, Int, Ptr, Size
 from aionoah.syscalls.registry import syscall
 
@@ -123,10 +123,10 @@ def getrusage(task: Task, who: RUSAGE, usage: Ptr[Rusage]) -> None:
     elif who == RUSAGE.THREAD:
         time_ns = task.control.cpu_time_ns()
     elif _signed(who) == RUSAGE.CHILDREN:
-        time_ns = 0
+        time_ns = task.process.children_cpu_time_ns
     else:
         raise LinuxError(Errno.EINVAL)
-    task.memory.put(usage, Rusage(timeval(time_ns), Timeval(0, 0), *([0] * 14)))
+    task.memory.put(usage, usage_of(time_ns))
 
 
 @syscall(partial=_NO_SPLIT)
