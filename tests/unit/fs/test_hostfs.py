@@ -63,7 +63,7 @@ def test_listings_have_the_hosts_numbers(tree: Tree, top: Path) -> None:
         b"..": DT.DIR,
         b"dir": DT.DIR,
         b"link": DT.LNK,
-        b"fifo": DT.UNKNOWN,
+        b"fifo": DT.FIFO,
     }
     assert found[b"dir"].ino == (top / "dir").stat().st_ino
     inner = {entry.name: entry for entry in tree.open(b"dir").entries()}
