@@ -90,7 +90,7 @@ class Struct:
         return cls(*values)
 
 
-def _measure(kind: Any) -> tuple[int, int, str]:  # noqa: ANN401 - an annotation can be anything
+def _measure(kind: Any) -> tuple[int, int, str]:
     """Size, alignment and format letters of a field."""
     if isinstance(kind, type) and issubclass(kind, Struct):
         return kind.SIZE, kind.ALIGNMENT, f"{kind.SIZE}s"

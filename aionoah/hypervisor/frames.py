@@ -46,7 +46,7 @@ class HostFrames:
     def allocate_file(self, fd: int, offset: int, count: int, *, shared: bool, writable: bool) -> int:
         first: int = lib.frames_allocate_file(self.native, fd, offset, count, shared, writable)
         if not first:
-            if ffi.errno == 12:  # noqa: PLR2004 - ENOMEM on every host
+            if ffi.errno == 12:  # ENOMEM on every host
                 raise MemoryError("no guest memory is left")
             raise OSError(ffi.errno, os.strerror(ffi.errno))
         return first

@@ -39,7 +39,7 @@ def from_fault(signal: int, code: int, address: int) -> SigInfo:
     return SigInfoFault(signal, 0, code, address, 0, 0, 0)
 
 
-def from_child(  # noqa: PLR0917 - the fields of the structure
+def from_child(
     signal: int, code: int, pid: int, uid: int, status: int, utime_ticks: int = 0, stime_ticks: int = 0
 ) -> SigInfo:
     """A child has changed its state: `code` is CLD_*, `status` its exit status or signal."""

@@ -170,7 +170,7 @@ def test_an_optional_string_may_be_a_null_pointer(kind: Any) -> None:
 
 
 def test_arguments_keep_their_order() -> None:
-    def probe(task: Any, a: Size, b: Size, c: Size, d: Size, e: Size, f: Size) -> Any:  # noqa: PLR0917
+    def probe(task: Any, a: Size, b: Size, c: Size, d: Size, e: Size, f: Size) -> Any:
         return task, a, b, c, d, e, f
 
     assert compile_call(handler(probe), X86_64)("task", 1, 2, 3, 4, 5, 6) == ("task", 1, 2, 3, 4, 5, 6)
@@ -184,7 +184,7 @@ def test_registers_without_an_argument_are_left_out() -> None:
 
 
 def test_annotations_may_be_strings() -> None:
-    def probe(task: "Unknown", fd: "Fd", path: "Path | None") -> "int":  # type: ignore[name-defined]  # noqa: F821
+    def probe(task: "Unknown", fd: "Fd", path: "Path | None") -> "int":  # type: ignore[name-defined]
         return fd
 
     assert parameters(handler(probe)) == (Parameter("fd", Fd), Parameter("path", Path, is_optional=True))
@@ -201,9 +201,9 @@ def test_pointers_know_their_target_and_direction() -> None:
 
 
 def no_kind(task: Any, value: int) -> None: ...
-def no_annotation(task: Any, value) -> None: ...  # type: ignore[no-untyped-def]  # noqa: ANN001
+def no_annotation(task: Any, value) -> None: ...  # type: ignore[no-untyped-def]
 def optional_number(task: Any, value: "Fd | None") -> None: ...
-def seven(task: Any, a: Fd, b: Fd, c: Fd, d: Fd, e: Fd, f: Fd, g: Fd) -> None: ...  # noqa: PLR0917
+def seven(task: Any, a: Fd, b: Fd, c: Fd, d: Fd, e: Fd, f: Fd, g: Fd) -> None: ...
 def no_task() -> None: ...
 def by_keyword(task: Any, *, fd: Fd) -> None: ...
 

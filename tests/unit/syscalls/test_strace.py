@@ -122,7 +122,7 @@ def test_a_wild_path_is_shown_as_an_address(table: SyscallTable, output: io.Stri
 
 def test_addresses_and_their_results(table: SyscallTable, output: io.StringIO) -> None:
     @syscall
-    def mmap(task: Any, addr: Addr, size: Size, prot: PROT, flags: MAP, fd: Fd, offset: Offset) -> int:  # noqa: PLR0917
+    def mmap(task: Any, addr: Addr, size: Size, prot: PROT, flags: MAP, fd: Fd, offset: Offset) -> int:
         return 0x7F00_0000_0000
 
     call(table, "mmap", 0, 8192, 3, 0x22, (1 << 64) - 1, 0)
@@ -135,7 +135,7 @@ def test_addresses_and_their_results(table: SyscallTable, output: io.StringIO) -
 
 def test_numbers(table: SyscallTable, output: io.StringIO) -> None:
     @syscall
-    def ioctl(task: Any, fd: Fd, number: ULong, small: ULong, uid: Uid, mode: Mode, n: Int) -> int:  # noqa: PLR0917
+    def ioctl(task: Any, fd: Fd, number: ULong, small: ULong, uid: Uid, mode: Mode, n: Int) -> int:
         return -5
 
     call(table, "ioctl", 1, 0x5401_0000, 12, 0xFFFF_FFFF, 0, 0xFFFF_FFFF)
@@ -144,7 +144,7 @@ def test_numbers(table: SyscallTable, output: io.StringIO) -> None:
 
 def test_choices_and_signals(table: SyscallTable, output: io.StringIO) -> None:
     @syscall
-    def fcntl(task: Any, whence: SEEK, clock: CLOCK, how: SIG_HOW, events: Poll, signal: Signal) -> None:  # noqa: PLR0917
+    def fcntl(task: Any, whence: SEEK, clock: CLOCK, how: SIG_HOW, events: Poll, signal: Signal) -> None:
         pass
 
     call(table, "fcntl", 2, 77, 1, 1, 15)
