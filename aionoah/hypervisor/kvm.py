@@ -165,6 +165,9 @@ class KvmMachine:
         self.fpu_size: int = lib.kvm_machine_xsave_size(self.native)
         self.syscall_ring: int = lib.kvm_machine_syscall_ring(self.native)
 
+    def keep_clocks(self, frame: int) -> bool:
+        return not lib.kvm_machine_keep_clocks(self.native, frame)
+
     def new_space(self) -> KvmSpace:
         return KvmSpace(self)
 

@@ -227,6 +227,10 @@ class UnicornMachine:
         if not self.native.address_offset:
             lib.unicorn_vcpu_calibrate(native)
 
+    def keep_clocks(self, _frame: int) -> bool:
+        """Unicorn counts instructions, not time."""
+        return False
+
     def new_space(self) -> UnicornSpace:
         return UnicornSpace(self)
 

@@ -54,12 +54,12 @@ _SINGLE_STEP: Final = 1 << 21
 
 
 def enter_handler(thread: Interrupted, delivery: Delivery) -> SignalEntry:
-    """Build the frame of a signal. BadFrame if there is no room, or no way back.
-
-    Linux returns without SA_RESTORER too, by the vDSO; that is done here when there is one.
+    """Build the frame of a signal. BadFrame if there is no room, or no way back: neither the program's own
+    nor the vDSO's.
     """
     disposition = delivery.disposition
-    if SA.RESTORER not in disposition.flags:
+    way_back = disposition.restorer if SA.RESTORER in disposition.flags else thread.signal_return
+    if SA.RESTORER not in disposition.flags and not way_back:
         raise BadFrame("a handler without SA_RESTORER cannot return")
     stack_pointer = thread.registers[SP]
     top = choose_stack(thread, delivery, 0, stack_pointer)
@@ -75,7 +75,7 @@ def enter_handler(thread: Interrupted, delivery: Delivery) -> SignalEntry:
         registers[X2] = address + SIGINFO_SIZE
     registers[SP] = address
     registers[FP] = record_address
-    registers[LR] = disposition.restorer
+    registers[LR] = way_back
     registers[PC] = disposition.handler
     registers[PSTATE] &= ~(_BTYPE | _SINGLE_STEP)
     writes = [(address, _frame(thread, delivery)), (record_address, record.pack())]

@@ -348,6 +348,9 @@ class FakeMachine:
         self.script: list[Callable[[FakeVcpu], ExitKind]] = []  # of the next vCPU
         self.spaces: list[FakeSpace] = []
 
+    def keep_clocks(self, _frame: int) -> bool:
+        return False
+
     def new_space(self) -> FakeSpace:
         space = FakeSpace(self.frames, self.end)
         self.spaces.append(space)

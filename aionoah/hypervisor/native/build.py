@@ -40,6 +40,7 @@ struct kvm_machine *kvm_machine_open(struct frames *frames);
 void kvm_machine_close(struct kvm_machine *m);
 int kvm_machine_max_vcpus(const struct kvm_machine *m);
 int kvm_machine_syscall_ring(const struct kvm_machine *m);
+int kvm_machine_keep_clocks(struct kvm_machine *m, uint64_t frame);
 uint32_t kvm_machine_features(const struct kvm_machine *m);
 uint64_t kvm_machine_xcr0(const struct kvm_machine *m);
 uint32_t kvm_machine_xsave_size(const struct kvm_machine *m);

@@ -11,6 +11,7 @@
  */
 #define _GNU_SOURCE
 #include "kvm.h"
+#include "clock_page.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -44,6 +45,7 @@ enum { MSR_STAR = 0xc0000081u, MSR_LSTAR, MSR_CSTAR, MSR_FMASK, MSR_FS_BASE = 0x
 
 struct kvm_machine {
     struct frames *frames;
+    struct clocks *clocks; /* NULL if guests cannot tell the time by themselves */
     uint64_t common; /* first of the N_COMMON frames that all VMs share */
     uint64_t xcr0;
     size_t run_size;
@@ -234,6 +236,13 @@ static int reset(struct kvm_vcpu *v) {
     return set_system_registers(v) || set_msr(v, MSR_FS_BASE, 0) || set_msr(v, MSR_GS_BASE, 0) || kvm_vcpu_reset_fpu(v);
 }
 
+/* The guest's time-stamp counter is to be the host's; an older KVM does not know the attribute. */
+static void share_counter(struct kvm_vcpu *v) {
+    static const uint64_t offset = 0;
+    struct kvm_device_attr a = {.group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = (uint64_t)&offset};
+    ioctl(v->fd, KVM_SET_DEVICE_ATTR, &a);
+}
+
 static int configure(struct kvm_vcpu *v) {
     struct kvm_machine *m = v->space->machine;
     struct {
@@ -247,6 +256,7 @@ static int configure(struct kvm_vcpu *v) {
     write_tss(v);
     if (ioctl(v->fd, KVM_SET_CPUID2, &m->cpuid) || reset(v) || ioctl(v->fd, KVM_SET_SIGNAL_MASK, &mask)) return -1;
     if (m->xcr0 && ioctl(v->fd, KVM_SET_XCRS, &xcrs)) return -1;
+    share_counter(v);
     return set_msr(v, MSR_STAR, (uint64_t)KERNEL_CS << 32 | (uint64_t)(USER_CS - 16) << 48) || set_msr(v, MSR_LSTAR, ENTRY)
            || set_msr(v, MSR_FMASK, SYSCALL_MASK);
 }
@@ -402,7 +412,9 @@ static void drain_kick_signals(void) {
 /* No kick is lost: one that comes before the exchange is taken here; a later one sets immediate_exit after
  * it was cleared, and either KVM_RUN sees that on entry or is_running makes the kicker send a signal. */
 int kvm_vcpu_run(struct kvm_vcpu *v) {
+    struct clocks *clocks = v->space->machine->clocks;
     if (v->registers[RIP] >= KERNEL_BASE) return protection_fault(v); /* not canonical, or ours */
+    if (clocks) clocks_refresh(clocks);
     for (;;) {
         __atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
         if (__atomic_exchange_n(&v->is_kicked, 0, __ATOMIC_SEQ_CST)) return EXIT_KICKED;
@@ -453,10 +465,24 @@ int kvm_vcpu_set_fpu(struct kvm_vcpu *v, const uint8_t *image) { return ioctl(v-
 
 /* ---- the machine -------------------------------------------------------------------------------------- */
 
-/* Run one SYSCALL and look at the ring it led to. */
-static int find_syscall_ring(struct kvm_machine *m) {
-    static int ring = -1; /* of this host: the answer is the same for every machine */
-    if (ring >= 0) return ring;
+/* What can only be found out by running something; the answers are the same for every machine of this host. */
+static struct {
+    int syscall_ring;     /* -1: not known yet */
+    int has_host_counter; /* RDTSC shows what it shows here */
+} host = {-1, 0};
+
+/* Run RDTSC and SYSCALL, and look at what came of them. */
+static void try_out(struct kvm_vcpu *v) {
+    struct kvm_sregs sregs;
+    uint64_t before = clocks_counter();
+    if (kvm_vcpu_run(v) != EXIT_SYSCALL || ioctl(v->fd, KVM_GET_SREGS, &sregs)) return;
+    uint64_t counter = (uint32_t)v->registers[RAX] | v->registers[RDX] << 32;
+    host.has_host_counter = clocks_counter_is_steady() && counter - before < clocks_counter() - before;
+    host.syscall_ring = sregs.cs.selector & 3;
+}
+
+static void explore_host(struct kvm_machine *m) {
+    if (host.syscall_ring >= 0) return;
     m->syscall_ring = 3; /* pages and ports open, so that either answer gets out */
     sigset_t before;
     pthread_sigmask(SIG_SETMASK, NULL, &before);
@@ -464,15 +490,13 @@ static int find_syscall_ring(struct kvm_machine *m) {
     struct kvm_vcpu *v = s ? kvm_vcpu_open(s) : NULL;
     uint64_t frame = v ? frames_allocate(m->frames, 1) : 0;
     if (frame && !space_map(&s->tables, 0x10000, frame, 1, SPACE_READ | SPACE_EXECUTE, 0)) {
-        struct kvm_sregs sregs;
-        memcpy(m->frames->base + (frame << PAGE_SHIFT), (const uint8_t[]){0x0f, 0x05}, 2);
+        memcpy(m->frames->base + (frame << PAGE_SHIFT), (const uint8_t[]){0x0f, 0x31, 0x0f, 0x05}, 4);
         v->registers[RIP] = 0x10000;
-        if (kvm_vcpu_run(v) == EXIT_SYSCALL && !ioctl(v->fd, KVM_GET_SREGS, &sregs)) ring = sregs.cs.selector & 3;
+        try_out(v);
     }
     if (frame) frames_drop(m->frames, frame, 1);
     if (s) kvm_space_close(s);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return ring;
 }
 
 static const struct kvm_cpuid_entry2 *cpuid(const struct kvm_machine *m, uint32_t leaf, uint32_t index) {
@@ -527,7 +551,8 @@ struct kvm_machine *kvm_machine_open(struct frames *frames) {
     m->common = frames_allocate(frames, N_COMMON);
     if (!m->common) goto fail;
     write_common_pages(m);
-    m->syscall_ring = find_syscall_ring(m);
+    explore_host(m);
+    m->syscall_ring = host.syscall_ring;
     if (m->syscall_ring >= 0) return m;
     if (!errno) errno = ENOSYS;
 fail:;
@@ -537,7 +562,14 @@ fail:;
     return NULL;
 }
 
+int kvm_machine_keep_clocks(struct kvm_machine *m, uint64_t frame) {
+    if (!host.has_host_counter || m->clocks) return -1;
+    m->clocks = clocks_open((struct clock_page *)(m->frames->base + (frame << PAGE_SHIFT)));
+    return m->clocks ? 0 : -1;
+}
+
 void kvm_machine_close(struct kvm_machine *m) {
+    if (m->clocks) clocks_close(m->clocks);
     if (m->common) frames_drop(m->frames, m->common, N_COMMON);
     if (m->kvm >= 0) close(m->kvm);
     free(m);

@@ -24,6 +24,10 @@ int kvm_machine_max_vcpus(const struct kvm_machine *m);
 /* Where SYSCALL takes the CPU: 0 on hardware, 3 on KVM implementations without it. */
 int kvm_machine_syscall_ring(const struct kvm_machine *m);
 
+/* Keep the page of a frame telling guests the time (clock_page.h), from now on until the machine is closed.
+ * -1 if their counter is not the host's, or not a steady one; then the page is not touched. */
+int kvm_machine_keep_clocks(struct kvm_machine *m, uint64_t frame);
+
 /* CPUID(1).EDX as guests see it, and what XCR0 and the XSAVE image of a vCPU are. */
 uint32_t kvm_machine_features(const struct kvm_machine *m);
 uint64_t kvm_machine_xcr0(const struct kvm_machine *m);

@@ -1,0 +1,55 @@
+"""The vDSO (vdso(7)): a small shared object of the kernel's in every program, by which it tells the time
+without a system call, and returns from signal handlers on aarch64.
+
+The objects are built from src/ by src/build.sh and kept with the code, as their users need no compiler. What
+they know of the time is in the page before them, which the machine keeps right (hypervisor/native/clock_page.h).
+"""
+
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from aionoah.abi.mman import MAP, PROT
+from aionoah.hypervisor.protocols import PAGE_SIZE
+
+if TYPE_CHECKING:
+    from aionoah.hypervisor.protocols import Machine
+    from aionoah.memory.memory import Memory
+
+_ANYWHERE: Final = MAP.PRIVATE | MAP.ANONYMOUS | MAP.NORESERVE
+_ELF_ENTRY: Final = struct.Struct("<24xQ")  # e_entry
+
+
+def object_path(architecture: str) -> Path:
+    """The ELF file for guests of an architecture ("x86_64", "aarch64")."""
+    return Path(__file__).with_name(f"{architecture}.vdso")
+
+
+class Vdso:
+    """The vDSO of one instance, in frames that all its programs share."""
+
+    def __init__(self, machine: "Machine") -> None:
+        """MemoryError if the machine has no frames left."""
+        image = object_path(machine.architecture).read_bytes()
+        self._code_pages = -(-len(image) // PAGE_SIZE)
+        # No program is started at the entry: it says where signal handlers return to, 0 for nowhere.
+        (self._signal_return,) = _ELF_ENTRY.unpack_from(image)
+        self._frames = machine.frames
+        self._first_frame = machine.frames.allocate(1 + self._code_pages)
+        machine.frames.view(self._first_frame + 1, self._code_pages)[: len(image)] = image
+        self.tells_time = machine.keep_clocks(self._first_frame)
+
+    def map(self, memory: "Memory") -> int:
+        """Put clock page and code into a program's memory; returns the address of the ELF header. ENOMEM."""
+        length = (1 + self._code_pages) * PAGE_SIZE
+        clock_page = memory.mmap(0, length, PROT.NONE, _ANYWHERE)  # a gap with room for both
+        memory.munmap(clock_page, length)
+        code = clock_page + PAGE_SIZE
+        memory.map_frames(clock_page, self._first_frame, 1, PROT.READ, b"[vvar]")
+        memory.map_frames(code, self._first_frame + 1, self._code_pages, PROT.READ | PROT.EXEC, b"[vdso]")
+        memory.signal_return = code + self._signal_return if self._signal_return else 0
+        return code
+
+    def close(self) -> None:
+        """Give the frames back; nothing may run in the machine any more. Closing the machine does it too."""
+        self._frames.drop(self._first_frame, 1 + self._code_pages)
