@@ -135,6 +135,10 @@ class Memory(GuestMemory):
         """Map the initial stack, `size` bytes that end at `top`; it grows as it is touched. ENOMEM."""
         heap.setup_stack(self._mm, top, size, is_executable=is_executable)
 
+    def find_room(self, length: int) -> int:
+        """Where a mapping of so many bytes would go now. ENOMEM."""
+        return self._mm.choose_address(0, page_align(length), 0, is_anonymous=False)
+
     def map_frames(
         self,
         hint: int,

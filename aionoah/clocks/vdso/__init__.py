@@ -9,14 +9,13 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from aionoah.abi.mman import MAP, PROT
+from aionoah.abi.mman import PROT
 from aionoah.hypervisor.protocols import PAGE_SIZE
 
 if TYPE_CHECKING:
     from aionoah.hypervisor.protocols import Machine
     from aionoah.memory.memory import Memory
 
-_ANYWHERE: Final = MAP.PRIVATE | MAP.ANONYMOUS | MAP.NORESERVE
 _ELF_ENTRY: Final = struct.Struct("<24xQ")  # e_entry
 
 
@@ -41,9 +40,7 @@ class Vdso:
 
     def map(self, memory: "Memory") -> int:
         """Put clock page and code into a program's memory; returns the address of the ELF header. ENOMEM."""
-        length = (1 + self._code_pages) * PAGE_SIZE
-        clock_page = memory.mmap(0, length, PROT.NONE, _ANYWHERE)  # a gap with room for both
-        memory.munmap(clock_page, length)
+        clock_page = memory.find_room((1 + self._code_pages) * PAGE_SIZE)
         code = clock_page + PAGE_SIZE
         memory.map_frames(clock_page, self._first_frame, 1, PROT.READ, b"[vvar]")
         memory.map_frames(code, self._first_frame + 1, self._code_pages, PROT.READ | PROT.EXEC, b"[vdso]")
