@@ -109,7 +109,7 @@ class Linux:
         architecture = _ARCHITECTURES[self._architecture_name]
         if self._strace is None:
             return SyscallTable(architecture)
-        from aionoah.syscalls.strace import Tracer  # noqa: PLC0415 - loaded by those who trace
+        from aionoah.syscalls.strace import Tracer
 
         return SyscallTable(architecture, Tracer(self._strace))
 
@@ -126,7 +126,7 @@ class Linux:
         with kernel_lock:
             for guest in list(self.kernel.processes.values()):
                 guest.exit_group(SIG.KILL)
-        was_cancelled |= await _finished([asyncio.ensure_future(self._idle())])
+        was_cancelled |= await _finished([self._idle()])
         was_cancelled |= await _finished(self._reactor.tasks)
         was_cancelled |= await _finished(closed for streams in self._streams for closed in streams.close())
         with kernel_lock:
@@ -227,12 +227,14 @@ class Linux:
                 waiter.set_result(None)
             self._idle_waiters.clear()
 
-    async def _idle(self) -> None:
-        """Until no guest thread is left."""
+    def _idle(self) -> "asyncio.Future[None]":
+        """Done once no guest thread is left. Not a task: nobody may cancel it."""
+        waiter = self._loop.create_future()
         if self._threads.running:
-            waiter = self._loop.create_future()
             self._idle_waiters.append(waiter)
-            await waiter
+        else:
+            waiter.set_result(None)
+        return waiter
 
     def _report(self, listener: Callable[[VcpuThread, T], None], thread: VcpuThread, news: T) -> None:
         """Tell the loop, from a thread. Nobody is left to be told once the application has closed it."""
@@ -243,11 +245,11 @@ class Linux:
         self,
         args: Sequence[StrPath],
         *,
-        input: bytes | None = None,  # noqa: A002 - as in subprocess.run
+        input: bytes | None = None,
         capture_output: bool = False,
-        timeout: float | None = None,  # noqa: ASYNC109 - as in subprocess.run
+        timeout: float | None = None,
         check: bool = False,
-        **options: Any,  # noqa: ANN401 - those of create_subprocess_exec
+        **options: Any,
     ) -> subprocess.CompletedProcess[bytes]:
         """Run a program to its end, as subprocess.run does; further options as create_subprocess_exec.
 
@@ -269,7 +271,7 @@ class Linux:
                     await process.converse(talk)
             except TimeoutError:
                 raise subprocess.TimeoutExpired(list(args), timeout or 0, *talk.results(process)) from None
-        assert process.returncode is not None  # noqa: S101 - converse waits
+        assert process.returncode is not None
         done = subprocess.CompletedProcess(list(args), process.returncode, *talk.results(process))
         if check:
             done.check_returncode()

@@ -81,7 +81,7 @@ class VcpuThreads:
             try:
                 task, program = boot()
                 thread.attach(task)
-            except Exception as error:  # noqa: BLE001 - whoever starts the task gets it
+            except Exception as error:
                 on_start(thread, error)
                 return None
             thread.enter_program(program)
@@ -194,7 +194,7 @@ class VcpuThread:
 
     @property
     def _running_vcpu(self) -> Vcpu:
-        assert self._vcpu is not None  # noqa: S101 - a task without one makes no calls
+        assert self._vcpu is not None
         return self._vcpu
 
     def cpu_time_ns(self) -> int:
@@ -216,7 +216,7 @@ class VcpuThread:
             if task is None:
                 return
             self._live()
-        except BaseException as bug:  # noqa: BLE001 - logged, and given to whoever waits for the process
+        except BaseException as bug:
             _log.critical("thread %d died of an error in aionoah", self._task.tid, exc_info=bug)
             failure = bug
         with kernel_lock:
@@ -234,7 +234,12 @@ class VcpuThread:
     def attach(self, task: "Task") -> None:
         """Adopt a task and give it a virtual CPU. On the thread itself."""
         self._task = task
-        self._open_vcpu()
+        try:
+            self._open_vcpu()
+        except BaseException:  # HypervisorError, MemoryError: the task has never lived
+            task.process.exit_group(SIG.KILL)
+            task.release()
+            raise
         self.adopt(task)
 
     def resume(self, task: "Task", state: ThreadState) -> "Task":
