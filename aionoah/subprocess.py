@@ -212,7 +212,9 @@ class Streams:
 
         The loop does it a little later: the futures say when.
         """
-        for transport, _ in self._pipes:
+        for transport, protocol in self._pipes:
+            if protocol.closed.done():
+                continue  # asyncio's transports do not survive a second end
             if isinstance(transport, asyncio.WriteTransport):
                 transport.abort()
             else:
