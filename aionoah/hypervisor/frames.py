@@ -68,9 +68,22 @@ class HostFrames:
     def copy_out(self, view: memoryview, data: bytes | bytearray | memoryview) -> None:
         self._copy(ffi.from_buffer(view), ffi.from_buffer(data), len(data))
 
+    def load(self, word: memoryview, *, is_file: bool) -> int:
+        return _value(lib.frames_load(ffi.from_buffer("uint32_t[]", word), is_file))
+
+    def compare_exchange(self, word: memoryview, expected: int, new: int, *, is_file: bool) -> int:
+        target = ffi.from_buffer("uint32_t[]", word)
+        return _value(lib.frames_compare_exchange(target, expected, new, is_file))
+
     def _copy(self, to: object, source: object, length: int) -> None:
         if lib.frames_copy(to, source, length):
             raise OSError(14, "no memory behind a mapped file")  # EFAULT on every host
 
     def close(self) -> None:
         lib.frames_close(self.native)
+
+
+def _value(found: int) -> int:
+    if found < 0:
+        raise OSError(14, "no memory behind a mapped file")  # EFAULT on every host
+    return found

@@ -118,6 +118,19 @@ class Frames(Protocol):
         """Copy data over such a part of the same length; OSError(EFAULT) where the host has no page."""
         ...
 
+    def load(self, word: memoryview, *, is_file: bool) -> int:
+        """An aligned 32-bit word (four bytes of an Extent) in one access, while guests may change it.
+
+        OSError(EFAULT) where the host has no page.
+        """
+        ...
+
+    def compare_exchange(self, word: memoryview, expected: int, new: int, *, is_file: bool) -> int:
+        """Put `new` in the place of `expected` in such a word, atomically also for guests that run; if
+        there is something else, leave it. Returns what was there. OSError(EFAULT) as load.
+        """
+        ...
+
 
 class AddressSpace(Protocol):
     """One guest virtual address space: page tables and the backend's idea of them.

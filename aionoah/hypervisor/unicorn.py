@@ -7,7 +7,7 @@ says how vCPUs take turns. Here is what is done once or seldom: opening, the FPU
 
 import ctypes
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from threading import Lock
 from typing import Any, Final
 
@@ -90,6 +90,18 @@ class UnicornSpace(NativeSpace):
 
     def close(self) -> None:
         lib.unicorn_space_close(self.native)
+
+
+class UnicornFrames(HostFrames):
+    """An engine's own exchanges are several steps: they must not be in the middle of one."""
+
+    def __init__(self, limit: int, seized: Callable[[], AbstractContextManager[None]]) -> None:
+        super().__init__(limit)
+        self._seized = seized
+
+    def compare_exchange(self, word: memoryview, expected: int, new: int, *, is_file: bool) -> int:
+        with self._seized():
+            return super().compare_exchange(word, expected, new, is_file=is_file)
 
 
 class UnicornVcpu:
@@ -186,7 +198,7 @@ class UnicornMachine:
         self.cpu: GuestCpu = _CPUS[architecture]()
         self.hwcap = self.cpu.hwcap
         self.fpu_features = self.cpu.fpu_features
-        self.frames = HostFrames(memory)
+        self.frames = UnicornFrames(memory, self.seized)
         description = ffi.new("struct unicorn_architecture *")
         self.cpu.describe(description)
         functions = [ffi.cast("void *", _address_of(f"uc_{name}")) for name in _API]

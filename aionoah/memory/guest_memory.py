@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, NewType, TypeVar
 
 from aionoah.abi.cstruct import Struct
@@ -102,6 +103,30 @@ class GuestMemory:
                 self.write(address, value.to_bytes(size, "little"))
                 return
         _WORDS[size].pack_into(window.memory, address - window.start, value)
+
+    def load_word(self, address: int) -> int:
+        """An aligned 32-bit word in one access, whatever is behind it, while guests may change it."""
+        window = self._pages.recent
+        if not (window.start <= address and address + 4 <= window.end and window.may_read):
+            window = self.window(address, 0)
+        offset = address - window.start
+        if not window.is_file:
+            word: int = _WORDS[4].unpack_from(window.memory, offset)[0]
+            return word
+        with _lost_pages():
+            return self._frames.load(window.memory[offset : offset + 4], is_file=True)
+
+    def compare_exchange(self, address: int, expected: int, new: int) -> int:
+        """Put `new` in the place of `expected` in an aligned 32-bit word, atomically also for the guests
+        that run; another value stays. Returns what was there.
+        """
+        window = self._pages.recent
+        if not (window.start <= address and address + 4 <= window.end and window.may_write):
+            window = self.window(address, _WRITE)
+        offset = address - window.start
+        with _lost_pages():
+            word = window.memory[offset : offset + 4]
+            return self._frames.compare_exchange(word, expected, new, is_file=window.is_file)
 
     def read_cstring(self, address: int, limit: int = 4096) -> bytes:
         """The bytes before the NUL; ENAMETOOLONG if there is none within `limit` bytes."""
@@ -212,3 +237,12 @@ class GuestMemory:
             self._frames.copy_out(view, data)
         except OSError:
             raise LinuxError(Errno.EFAULT) from None
+
+
+@contextmanager
+def _lost_pages() -> Iterator[None]:
+    """A file that has become shorter is EFAULT."""
+    try:
+        yield
+    except OSError:
+        raise LinuxError(Errno.EFAULT) from None

@@ -113,6 +113,17 @@ class FakeFrames:
         assert len(view) == len(data)
         self._transfer(_libc.process_vm_writev, memoryview(bytearray(data)), view)
 
+    def load(self, word: memoryview, *, is_file: bool) -> int:
+        return int.from_bytes(self.copy_in(word), "little")
+
+    def compare_exchange(self, word: memoryview, expected: int, new: int, *, is_file: bool) -> int:
+        assert len(word) == 4
+        assert self._address_of(word) % 4 == 0
+        found = self.load(word, is_file=is_file)
+        if found == expected:
+            self.copy_out(word, new.to_bytes(4, "little"))
+        return found
+
     def references(self, frame: int) -> int:
         """For tests: how many hold a frame."""
         return self._references[frame]

@@ -15,6 +15,8 @@ void frames_hold(struct frames *f, uint64_t first, uint64_t count);
 void frames_drop(struct frames *f, uint64_t first, uint64_t count);
 void frames_discard(struct frames *f, uint64_t first, uint64_t count);
 int frames_copy(void *to, const void *from, size_t length);
+int64_t frames_load(const uint32_t *word, int is_file);
+int64_t frames_compare_exchange(uint32_t *word, uint32_t expected, uint32_t desired, int is_file);
 """
 
 SPACE = """

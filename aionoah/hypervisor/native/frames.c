@@ -194,3 +194,20 @@ int frames_copy(void *to, const void *from, size_t length) {
     return process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == (ssize_t)length ? 0 : -1;
 #endif
 }
+
+/* Whether a page of a file is there still; only another program that cuts the file short in this very
+ * instant could prove the answer wrong. */
+static int is_lost(const uint32_t *word, int is_file) {
+    uint32_t copy;
+    return is_file && frames_copy(&copy, word, sizeof copy);
+}
+
+int64_t frames_load(const uint32_t *word, int is_file) {
+    return is_lost(word, is_file) ? -1 : (int64_t)__atomic_load_n(word, __ATOMIC_SEQ_CST);
+}
+
+int64_t frames_compare_exchange(uint32_t *word, uint32_t expected, uint32_t desired, int is_file) {
+    if (is_lost(word, is_file)) return -1;
+    __atomic_compare_exchange_n(word, &expected, desired, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    return expected;
+}

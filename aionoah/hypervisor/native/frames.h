@@ -43,4 +43,11 @@ void frames_discard(struct frames *f, uint64_t first, uint64_t count);
 /* Copy where one side may have no memory behind it. 0, or -1. */
 int frames_copy(void *to, const void *from, size_t length);
 
+/* An aligned word that running guests may change at the same time: its value, or -1 where there is no
+ * memory behind it, which is looked at first if it may be so (`is_file`). */
+int64_t frames_load(const uint32_t *word, int is_file);
+
+/* The same, and put `desired` in the place of `expected`. Returns what was there before. */
+int64_t frames_compare_exchange(uint32_t *word, uint32_t expected, uint32_t desired, int is_file);
+
 #endif
