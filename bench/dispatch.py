@@ -1,14 +1,10 @@
-"""What a system call costs in Python without a virtual machine: decoding, handler and result.
-
-    python bench/dispatch.py
-
-prints the median time of one call, for handlers that do nothing with their arguments.
-"""
+"""What a system call costs in Python without a virtual machine: decoding, a handler that does nothing, the result."""
 
 # ruff: noqa: ARG001 - handlers that do nothing
 
 import time
 from collections.abc import Callable
+from inspect import CO_COROUTINE
 from statistics import median
 from typing import Any
 
@@ -21,6 +17,8 @@ from aionoah.syscalls.arguments import Addr, Fd, Int, Mode, Path, Size
 from aionoah.syscalls.dispatch import SyscallTable
 from aionoah.syscalls.registry import syscall
 from aionoah.syscalls.results import Suspended
+from bench.measure import Row, quantity
+from bench.programs import Programs
 
 _BATCH = 200
 _ROUNDS = 300
@@ -64,7 +62,7 @@ def _handlers() -> dict[str, tuple[int, Callable[..., Any]]]:
 
 
 def _measure(table: SyscallTable, number: int) -> float:
-    """Median nanoseconds of a call."""
+    """Median seconds of a call."""
     task: Any = _Task()
     args = (3, 4096, 1, 0, 0, 0)
     times = []
@@ -75,16 +73,22 @@ def _measure(table: SyscallTable, number: int) -> float:
             if result.__class__ is Suspended:
                 result.coroutine.close()
         times.append((time.perf_counter_ns() - start) / _BATCH)
-    return median(times)
+    return median(times) / 1e9
 
 
-def main() -> None:
-    registry._handlers.clear()  # noqa: SLF001 - the real handlers would need a kernel
-    table = SyscallTable(X86_64)
-    for name, (number, function) in _handlers().items():
-        kind = "async def" if function.__code__.co_flags & 0x80 else "def"
-        print(f"{name:10} {kind:9} {_measure(table, number) / 1000:6.2f} µs")
+async def rows(_programs: Programs) -> list[Row]:
+    real = dict(registry._handlers)  # noqa: SLF001 - the real handlers would need a kernel
+    registry._handlers.clear()  # noqa: SLF001
+    try:
+        table = SyscallTable(X86_64)
+        return [_row(table, name, *handler) for name, handler in _handlers().items()]
+    finally:
+        registry._handlers.clear()  # noqa: SLF001
+        registry._handlers.update(real)  # noqa: SLF001
 
 
-if __name__ == "__main__":
-    main()
+def _row(table: SyscallTable, name: str, number: int, function: Callable[..., Any]) -> Row:
+    kind = "async def" if function.__code__.co_flags & CO_COROUTINE else "def"
+    sleeps = name == "pause"
+    what = f"dispatch of {name}, {kind}{', which sleeps' if sleeps else ''}"
+    return Row(what, quantity(_measure(table, number), "s"), target="" if sleeps else "≤ 3 µs")

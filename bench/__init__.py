@@ -1,0 +1,1 @@
+"""What speed and memory cost, measured side by side: `make bench`, or `python -m bench NAME…`."""
