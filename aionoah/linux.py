@@ -109,7 +109,7 @@ class Linux:
         architecture = _ARCHITECTURES[self._architecture_name]
         if self._strace is None:
             return SyscallTable(architecture)
-        from aionoah.syscalls.strace import Tracer
+        from aionoah.syscalls.strace import Tracer  # noqa: PLC0415 - loaded by those who trace
 
         return SyscallTable(architecture, Tracer(self._strace))
 
@@ -245,11 +245,11 @@ class Linux:
         self,
         args: Sequence[StrPath],
         *,
-        input: bytes | None = None,
+        input: bytes | None = None,  # noqa: A002 - as in subprocess.run
         capture_output: bool = False,
-        timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - as in subprocess.run
         check: bool = False,
-        **options: Any,
+        **options: Any,  # noqa: ANN401 - those of create_subprocess_exec
     ) -> subprocess.CompletedProcess[bytes]:
         """Run a program to its end, as subprocess.run does; further options as create_subprocess_exec.
 
@@ -271,7 +271,7 @@ class Linux:
                     await process.converse(talk)
             except TimeoutError:
                 raise subprocess.TimeoutExpired(list(args), timeout or 0, *talk.results(process)) from None
-        assert process.returncode is not None
+        assert process.returncode is not None  # noqa: S101 - converse waits
         done = subprocess.CompletedProcess(list(args), process.returncode, *talk.results(process))
         if check:
             done.check_returncode()

@@ -55,10 +55,10 @@ class Process:
         Raises InternalError if a bug of ours ended it.
         """
         await asyncio.shield(self.ended)
-        assert self.returncode is not None
+        assert self.returncode is not None  # noqa: S101 - set before `ended`
         return self.returncode
 
-    async def communicate(self, input: bytes | None = None) -> tuple[bytes | None, bytes | None]:
+    async def communicate(self, input: bytes | None = None) -> tuple[bytes | None, bytes | None]:  # noqa: A002
         """Feed stdin, read stdout and stderr to their ends, and wait. None for what is no PIPE."""
         talk = Conversation(input)
         await self.converse(talk)
@@ -123,7 +123,7 @@ class Process:
 class Conversation:
     """What is said to a process and what it answers."""
 
-    def __init__(self, input: bytes | None) -> None:
+    def __init__(self, input: bytes | None) -> None:  # noqa: A002 - as in subprocess
         self.input = input
         self.output: list[bytes] = []
         self.errors: list[bytes] = []

@@ -81,7 +81,7 @@ class VcpuThreads:
             try:
                 task, program = boot()
                 thread.attach(task)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whoever starts the task gets it
                 on_start(thread, error)
                 return None
             thread.enter_program(program)
@@ -194,7 +194,7 @@ class VcpuThread:
 
     @property
     def _running_vcpu(self) -> Vcpu:
-        assert self._vcpu is not None
+        assert self._vcpu is not None  # noqa: S101 - a task without one makes no calls
         return self._vcpu
 
     def cpu_time_ns(self) -> int:
@@ -216,7 +216,7 @@ class VcpuThread:
             if task is None:
                 return
             self._live()
-        except BaseException as bug:
+        except BaseException as bug:  # noqa: BLE001 - logged, and given to whoever waits for the process
             _log.critical("thread %d died of an error in aionoah", self._task.tid, exc_info=bug)
             failure = bug
         with kernel_lock:

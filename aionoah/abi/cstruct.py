@@ -57,7 +57,7 @@ class Struct:
         cls._CODEC = struct.Struct(text + (f"{tail}x" if tail else ""))
         cls.SIZE, cls.ALIGNMENT, cls._NESTED = cls._CODEC.size, alignment, tuple(nested)
 
-    def __init__(self, *values: Any, **named: Any) -> None:
+    def __init__(self, *values: Any, **named: Any) -> None:  # noqa: ANN401 - of any type
         for name, value in zip(self.FIELDS, values, strict=False):
             setattr(self, name, value)
         for name, value in named.items():
@@ -90,7 +90,7 @@ class Struct:
         return cls(*values)
 
 
-def _measure(kind: Any) -> tuple[int, int, str]:
+def _measure(kind: Any) -> tuple[int, int, str]:  # noqa: ANN401 - an annotation can be anything
     """Size, alignment and format letters of a field."""
     if isinstance(kind, type) and issubclass(kind, Struct):
         return kind.SIZE, kind.ALIGNMENT, f"{kind.SIZE}s"

@@ -184,7 +184,7 @@ def test_registers_without_an_argument_are_left_out() -> None:
 
 
 def test_annotations_may_be_strings() -> None:
-    def probe(task: "Unknown", fd: "Fd", path: "Path | None") -> "int":  # type: ignore[name-defined]
+    def probe(task: "Unknown", fd: "Fd", path: "Path | None") -> "int":  # type: ignore[name-defined]  # noqa: F821
         return fd
 
     assert parameters(handler(probe)) == (Parameter("fd", Fd), Parameter("path", Path, is_optional=True))
@@ -201,7 +201,7 @@ def test_pointers_know_their_target_and_direction() -> None:
 
 
 def no_kind(task: Any, value: int) -> None: ...
-def no_annotation(task: Any, value) -> None: ...  # type: ignore[no-untyped-def]
+def no_annotation(task: Any, value) -> None: ...  # type: ignore[no-untyped-def]  # noqa: ANN001
 def optional_number(task: Any, value: "Fd | None") -> None: ...
 def seven(task: Any, a: Fd, b: Fd, c: Fd, d: Fd, e: Fd, f: Fd, g: Fd) -> None: ...
 def no_task() -> None: ...
