@@ -51,7 +51,7 @@ class Scheduling:
         if not self.resets_on_fork:
             copy.policy, copy.priority, copy.nice = self.policy, self.priority, self.nice
         elif not is_realtime(self.policy):
-            copy.nice = max(self.nice, 0)
+            copy.policy, copy.nice = self.policy, max(self.nice, 0)
         return copy
 
     def set_affinity(self, mask: int) -> None:
