@@ -3,9 +3,10 @@
 from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
-from bench.measure import Row, alternate, paired_ratio, quantity, table
 from hypothesis import given
 from hypothesis import strategies as st
+
+from bench.measure import Row, alternate, paired_ratio, quantity, table
 
 
 def measure_of(name: str, values: Iterator[float], log: list[str]) -> Callable[[], Awaitable[float]]:

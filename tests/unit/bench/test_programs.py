@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from bench.programs import GUEST_DIRECTORY, Programs, Timed, time_native
 
 
