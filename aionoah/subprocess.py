@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import signal as host_signal
 import subprocess
@@ -164,8 +165,7 @@ class _PipeProtocol(asyncio.StreamReaderProtocol):
 class Streams:
     """The three standard descriptors of a new guest, and our ends of their pipes.
 
-    `guest_fds` are host descriptors for 0, 1 and 2; those in `owned` are to be closed by whoever takes
-    them. One of the application's own that is closed
+    `guest_fds` are host descriptors for 0, 1 and 2, to be closed by whoever takes them. One of the application's own that is closed
     is replaced by one that fails the guest in the same way.
     """
 
@@ -173,8 +173,9 @@ class Streams:
         self._loop = loop
         self._limit = limit
         self._pipes: list[tuple[asyncio.BaseTransport, _PipeProtocol]] = []
+        self._copies: dict[int, int] = {}  # of the application's descriptors
         self.guest_fds: list[int] = []
-        self.owned: set[int] = set()
+        self._owned: set[int] = set()
         self.stdin: asyncio.StreamWriter | None = None
         self.stdout: asyncio.StreamReader | None = None
         self.stderr: asyncio.StreamReader | None = None
@@ -224,19 +225,24 @@ class Streams:
 
     def release_guest_ends(self) -> None:
         """The guest has its own descriptors of them now, or will never have."""
-        while self.owned:
-            os.close(self.owned.pop())
+        while self._owned:
+            os.close(self._owned.pop())
 
     def _give(self, what: Redirection, fd: int) -> None:
         if what == DEVNULL:
             self._own(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC))
-        elif what is None:
-            if _is_open(fd):
-                self.guest_fds.append(fd)
-            else:
-                self._own(open_useless(fd))
+        elif what is not None:
+            self._copy(what if isinstance(what, int) else what.fileno())
+        elif _is_open(fd):
+            self._copy(fd)
         else:
-            self.guest_fds.append(what if isinstance(what, int) else what.fileno())
+            self._own(open_useless(fd))
+
+    def _copy(self, fd: int) -> None:
+        """A descriptor of our own: the application may close its one before the guest has started."""
+        if fd not in self._copies:
+            self._copies[fd] = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+        self._own(self._copies[fd])
 
     async def _pipe_to_guest(self) -> asyncio.StreamWriter:
         reading, writing = os.pipe()
@@ -256,7 +262,7 @@ class Streams:
         return reader
 
     def _own(self, fd: int) -> None:
-        self.owned.add(fd)
+        self._owned.add(fd)
         self.guest_fds.append(fd)
 
 

@@ -1,11 +1,13 @@
 """Fakes for every test: `from fakes.machine import FakeMachine` works below this directory."""
 
+import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import uvloop
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -21,3 +23,12 @@ def machine() -> "Iterator[FakeMachine]":
     made = FakeMachine()
     yield made
     made.close()
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item,
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Every async test runs on both loops. One to which the loop does not matter, say because it only steps
+    coroutines, is marked `asyncio(loop_factories=["asyncio"])`.
+    """
+    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}

@@ -70,6 +70,7 @@ class Compiler:
         need_tool(target.compiler[0])
         binary = self.directory / f"{source}-{target.name}"
         if not binary.exists():
+            binary.parent.mkdir(exist_ok=True)
             command = [*target.compiler, "-O1", "-g", "-Wall", "-o", binary, PROGRAMS / f"{source}.c", *flags]
             subprocess.run(command, check=True)
         return binary
