@@ -14,7 +14,10 @@ from aionoah.process.kernel import Kernel, random_uuid
 @pytest.fixture
 def kernel() -> Kernel:
     nothing: Any = object()
-    return Kernel(nothing, nothing)
+    made = Kernel(nothing, nothing)
+    made.free_pid(made.init.pid)
+    made.last_pid = made.forks = 0
+    return made
 
 
 def test_numbers_ascend_and_wrap_around(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,6 +38,8 @@ class Linux:
     def __init__(self, machine: "FakeMachine") -> None:
         tree = Namespace(TmpFileSystem(mode=0o755), source=b"root")
         self.kernel = Kernel(machine, tree, hostname=b"testhost")
+        self.kernel.free_pid(self.kernel.init.pid)  # so that the first process of a test is number 1
+        self.kernel.last_pid = self.kernel.forks = 0
         tree.mount(new_procfs(self.kernel), b"/proc")
         tree.mount(TmpFileSystem(), b"/a dir/tmp", source=b"tmpfs", read_only=True)
         for directory in (b"/bin", b"/home"):
