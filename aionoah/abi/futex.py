@@ -39,7 +39,7 @@ class FUTEX_OP(Choice):  # noqa: N801 - the name of the header
     XOR = 4
 
 
-FUTEX_OP_OPARG_SHIFT = 8
+FUTEX_OP_OPARG_SHIFT = 8  # a bit of the operation
 
 
 class FUTEX_OP_CMP(Choice):  # noqa: N801 - the name of the header
@@ -70,6 +70,7 @@ class FUTEX2(Flags):
     SIZE_U64 = 0x03
     NUMA = 0x04
     PRIVATE = 0x80
+    SIZE_MASK = 0x03
 
 
 FUTEX_WAITV_MAX = 128

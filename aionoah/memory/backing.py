@@ -4,6 +4,7 @@ Private anonymous memory has nothing behind it; its pages come from Frames as th
 """
 
 import itertools
+from collections.abc import Hashable
 from typing import Final, Protocol
 
 from aionoah.abi.fcntl import FALLOC
@@ -80,6 +81,10 @@ class Backing(Protocol):
 
     def device_and_inode(self) -> tuple[int, int]: ...
 
+    def identity(self) -> Hashable:
+        """Equal for all backings that show the same bytes, however they were opened."""
+        ...
+
 
 class FileBacking:
     """An open file. Two mappings of one open file description are the same memory."""
@@ -89,6 +94,7 @@ class FileBacking:
 
     def __init__(self, file: MappableFile) -> None:
         self.file = file
+        self._identity: tuple[int, int] | None = None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, FileBacking) and other.file is self.file
@@ -124,6 +130,11 @@ class FileBacking:
     def device_and_inode(self) -> tuple[int, int]:
         facts = self.file.attributes()
         return facts.dev, facts.ino
+
+    def identity(self) -> Hashable:
+        if self._identity is None:
+            self._identity = self.device_and_inode()
+        return self._identity
 
 
 class FramesBacking:
@@ -176,3 +187,6 @@ class FramesBacking:
 
     def device_and_inode(self) -> tuple[int, int]:
         return (self._device, self._inode) if self._inode else (0, 0)
+
+    def identity(self) -> Hashable:
+        return self

@@ -1,13 +1,15 @@
 """The memory of one process: what system calls, the loader, /proc and the vCPU threads see of it."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.resource import RLIM_INFINITY
 from aionoah.hypervisor.protocols import AddressSpace, Machine, Prot
 from aionoah.memory import advice, faults, forking, heap, locking, mappings, remapping
 from aionoah.memory.backing import FileBacking, FramesBacking, MappableFile
 from aionoah.memory.faults import FaultResult
+from aionoah.memory.futex_key import shared_key
 from aionoah.memory.guest_memory import GuestMemory
 from aionoah.memory.mm import Limit, Mm, page_align
 from aionoah.memory.vma import ACCESS, PAGE_SHIFT, VM
@@ -165,6 +167,26 @@ class Memory(GuestMemory):
         finally:
             backing.drop()
         return address
+
+    # -- for futexes ------------------------------------------------------------------------------------
+
+    def futex_key(self, address: int, *, is_private: bool, writes: bool = False) -> Hashable:
+        """What the waiters of a word are found by. EINVAL if it is misaligned, EFAULT.
+
+        `is_private`: nobody but the threads of this memory uses it; whether it is there is then for
+        the next access to find out. `writes`: the operation may change the word.
+        """
+        if address & 3:
+            raise LinuxError(Errno.EINVAL)
+        self.check_range(address, 4)
+        if is_private:
+            return self, address
+        return shared_key(self, self._mm.vmas, address, writes=writes)
+
+    @property
+    def has_one_user(self) -> bool:
+        """Whether no other thread, nor a parent by vfork, is in this memory."""
+        return self._references == 1
 
     # -- for clone --------------------------------------------------------------------------------------
 

@@ -1,6 +1,11 @@
-"""Sleeping on a word of memory: futex(2). The waiters are in process/futex.py."""
+"""Sleeping on a word of memory: futex(2).
 
-import time
+Here are the arguments of its thirteen operations; who sleeps, and who is woken, is in process/futex.py and
+process/futex_pi.py. The order of the checks is Linux's (kernel/futex/syscalls.c, waitwake.c, requeue.c).
+"""
+
+from collections.abc import Hashable
+from functools import partial
 from typing import Final
 
 from aionoah.abi.errno import Errno, LinuxError
@@ -9,155 +14,191 @@ from aionoah.abi.futex import (
     FUTEX_BITSET_MATCH_ANY,
     FUTEX_CLOCK_REALTIME,
     FUTEX_CMD_MASK,
-    FUTEX_OP,
-    FUTEX_OP_CMP,
-    FUTEX_OP_OPARG_SHIFT,
+    FUTEX_PRIVATE_FLAG,
 )
 from aionoah.abi.time import Timespec
 from aionoah.clocks.duration import nanoseconds
+from aionoah.process.futex import Deadline, Waiter
+from aionoah.process.futex_op import exchange_and_compare
+from aionoah.process.futex_pi import Lock, lock_pi, requeue_pi, try_lock_pi, unlock_pi, wait_requeue_pi
 from aionoah.process.task import Task
 from aionoah.syscalls.arguments import Addr, UInt, ULong
 from aionoah.syscalls.registry import syscall
+from aionoah.syscalls.results import wants_restart
 
-_WAITS: Final = (FUTEX.WAIT, FUTEX.WAIT_BITSET)
-_WAKES: Final = (FUTEX.WAKE, FUTEX.WAKE_BITSET)
-_REQUEUES: Final = (FUTEX.REQUEUE, FUTEX.CMP_REQUEUE)
-_WORD_SIZE: Final = 4
-_MASK: Final = 0xFFFF_FFFF
-_PARTIAL: Final = "WAIT, WAKE, REQUEUE and WAKE_OP; no priority inheritance; a word in shared memory is one word per process."
+_WAKE: Final = int(FUTEX.WAKE)
+_HAS_TIMEOUT: Final = frozenset(
+    {FUTEX.WAIT, FUTEX.WAIT_BITSET, FUTEX.LOCK_PI, FUTEX.LOCK_PI2, FUTEX.WAIT_REQUEUE_PI}
+)
+_HAS_CLOCK: Final = frozenset({FUTEX.WAIT_BITSET, FUTEX.LOCK_PI2, FUTEX.WAIT_REQUEUE_PI})
 
 
-@syscall(partial=_PARTIAL)
+@syscall
 async def futex(task: Task, uaddr: Addr, op: UInt, val: UInt, val2: ULong, uaddr2: Addr, val3: UInt) -> int:
     """`val2` is the address of a timeout or, for calls with two words, a count."""
-    operation = op & FUTEX_CMD_MASK
-    if op & FUTEX_CLOCK_REALTIME and operation != FUTEX.WAIT_BITSET:
+    command, is_private = op & FUTEX_CMD_MASK, op & FUTEX_PRIVATE_FLAG != 0
+    deadline = _deadline(task, op, command, val2) if val2 and command in _HAS_TIMEOUT else None
+    if op & FUTEX_CLOCK_REALTIME and command not in _HAS_CLOCK:
         raise LinuxError(Errno.ENOSYS)
-    if operation in _WAITS:
-        bitset = val3 if operation == FUTEX.WAIT_BITSET else FUTEX_BITSET_MATCH_ANY
-        deadline_ns = _deadline(task, op, val2)
-        await _wait(task, uaddr, val, bitset, deadline_ns)
+    if command == _WAKE:
+        return wake(task, uaddr, signed(val), FUTEX_BITSET_MATCH_ANY, is_private=is_private)
+    if command == FUTEX.WAIT:
+        await wait(task, uaddr, val, FUTEX_BITSET_MATCH_ANY, deadline, is_private=is_private)
         return 0
-    if operation in _WAKES:
-        bitset = val3 if operation == FUTEX.WAKE_BITSET else FUTEX_BITSET_MATCH_ANY
-        return _wake(task, uaddr, val, bitset)
-    if operation in _REQUEUES:
-        expected = val3 if operation == FUTEX.CMP_REQUEUE else None
-        return _requeue(task, uaddr, val, uaddr2, val2, expected)
-    if operation == FUTEX.WAKE_OP:
-        return _wake_op(task, uaddr, val, uaddr2, val2, val3)
+    if command == FUTEX.WAIT_BITSET:
+        await wait(task, uaddr, val, val3, deadline, is_private=is_private)
+        return 0
+    if command == FUTEX.WAKE_BITSET:
+        return wake(task, uaddr, signed(val), val3, is_private=is_private)
+    if command in _LOCKS:
+        return await _lock_operation(task, command, uaddr, deadline, is_private=is_private)
+    if command == FUTEX.WAIT_REQUEUE_PI:
+        await _wait_requeue_pi(task, uaddr, val, uaddr2, deadline, is_private=is_private)
+        return 0
+    return _two_words(task, command, (uaddr, uaddr2), (val, val2, val3), is_private=is_private)
+
+
+def _two_words(
+    task: Task, command: int, words: tuple[int, int], values: tuple[int, int, int], *, is_private: bool
+) -> int:
+    """The operations that never sleep and use the fourth argument as a count."""
+    count, second, third = signed(values[0]), signed(values[1] & 0xFFFF_FFFF), values[2]
+    if command in {FUTEX.REQUEUE, FUTEX.CMP_REQUEUE}:
+        expected = third if command == FUTEX.CMP_REQUEUE else None
+        return requeue(task, words, (count, second), expected, is_private=is_private)
+    if command == FUTEX.WAKE_OP:
+        return _wake_op(task, words, (count, second), third, is_private=is_private)
+    if command == FUTEX.CMP_REQUEUE_PI:
+        return _cmp_requeue_pi(task, words, (count, second), third, is_private=is_private)
     raise LinuxError(Errno.ENOSYS)
 
 
-# -- operations -----------------------------------------------------------------------------------------
+# -- waiting and waking ---------------------------------------------------------------------------------
 
 
-async def _wait(task: Task, address: int, expected: int, bitset: int, deadline_ns: int | None) -> None:
+async def wait(
+    task: Task, address: int, expected: int, bitset: int, deadline: Deadline | None, *, is_private: bool
+) -> None:
+    """Sleep if the word is as expected: EAGAIN if not. EINVAL, EFAULT, ETIMEDOUT.
+
+    A signal without a handler lets restart_syscall go on, until the same deadline.
+    """
     if not bitset:
         raise LinuxError(Errno.EINVAL)
-    key = _key(task, address)
-    if task.memory.read_word(address, _WORD_SIZE) != expected:
-        raise LinuxError(Errno.EAGAIN)
-    await task.kernel.futexes.wait(key, bitset, deadline_ns)
+    key = _expect(task, address, expected, is_private=is_private)
+    try:
+        await task.kernel.futexes.wait(Waiter(task, key, bitset), deadline)
+    except LinuxError as error:
+        if deadline is None or not wants_restart(error):
+            raise
+        again = partial(wait, task, address, expected, bitset, deadline, is_private=is_private)
+        task.signals.restart_block = again
+        raise LinuxError(Errno.ERESTART_RESTARTBLOCK) from None
 
 
-def _wake(task: Task, address: int, count: int, bitset: int) -> int:
+def wake(task: Task, address: int, count: int, bitset: int, *, is_private: bool) -> int:
+    """Wake up to `count` who wait for a word, but at least one: Linux looks at the count after waking."""
     if not bitset:
         raise LinuxError(Errno.EINVAL)
-    # Linux looks at the count after waking one.
-    return task.kernel.futexes.wake(_key(task, address), max(_signed(count), 1), bitset)
+    return task.kernel.futexes.wake(task.memory.futex_key(address, is_private=is_private), count, bitset)
 
 
-def _requeue(
-    task: Task, address: int, wake_word: int, target: int, move_word: int, expected: int | None
+def requeue(
+    task: Task,
+    words: tuple[int, int],
+    counts: tuple[int, int],
+    expected: int | None,
+    *,
+    is_private: bool,
 ) -> int:
-    wake_count, move_count = _signed(wake_word), _signed(move_word & _MASK)
-    if wake_count < 0 or move_count < 0:
+    """Wake `counts[0]` who wait for the first word and let `counts[1]` wait for the second."""
+    if counts[0] < 0 or counts[1] < 0:
         raise LinuxError(Errno.EINVAL)
-    key, new = _key(task, address), _key(task, target)
-    if expected is not None and task.memory.read_word(address, _WORD_SIZE) != expected:
+    memory = task.memory
+    key, new = (memory.futex_key(word, is_private=is_private) for word in words)
+    if expected is not None and memory.load_word(words[0]) != expected:
         raise LinuxError(Errno.EAGAIN)
-    futexes = task.kernel.futexes
-    return futexes.wake(key, wake_count) + futexes.requeue(key, new, move_count)
+    return task.kernel.futexes.requeue(key, new, *counts)
 
 
-def _wake_op(task: Task, address: int, count: int, target: int, target_count: int, code: int) -> int:
-    key, second = _key(task, address), _key(task, target)
-    old = task.memory.read_word(target, _WORD_SIZE)
-    task.memory.write_word(target, _changed_word(old, code), _WORD_SIZE)
-    futexes = task.kernel.futexes
-    woken = futexes.wake(key, max(_signed(count), 1))
-    if _compares(old, code):
-        woken += futexes.wake(second, max(_signed(target_count & _MASK), 1))
+def _wake_op(
+    task: Task, words: tuple[int, int], counts: tuple[int, int], code: int, *, is_private: bool
+) -> int:
+    memory, futexes = task.memory, task.kernel.futexes
+    key = memory.futex_key(words[0], is_private=is_private)
+    second = memory.futex_key(words[1], is_private=is_private, writes=True)
+    holds = exchange_and_compare(memory, words[1], code)
+    woken = futexes.wake(key, counts[0])
+    if holds:
+        woken += futexes.wake(second, counts[1])
     return woken
 
 
-# -- words ----------------------------------------------------------------------------------------------
+def _expect(task: Task, address: int, expected: int, *, is_private: bool) -> Hashable:
+    """The key of a word that is as expected; EAGAIN if it is not."""
+    key = task.memory.futex_key(address, is_private=is_private)
+    if task.memory.load_word(address) != expected:
+        raise LinuxError(Errno.EAGAIN)
+    return key
 
 
-def _key(task: Task, address: int) -> tuple[object, int]:
-    """What waiters of this word are found by. EINVAL for a misaligned address, EFAULT for a bad one."""
-    if address % _WORD_SIZE:
-        raise LinuxError(Errno.EINVAL)
-    if address >= task.memory.space.end:
-        raise LinuxError(Errno.EFAULT)
-    return task.memory, address
+# -- locks with priority inheritance ----------------------------------------------------------------------
+
+_LOCKS: Final = frozenset({FUTEX.LOCK_PI, FUTEX.LOCK_PI2, FUTEX.TRYLOCK_PI, FUTEX.UNLOCK_PI})
 
 
-def _deadline(task: Task, op: int, timeout: int) -> int | None:
-    """When a wait is over, as time.monotonic_ns(); None for never. EFAULT, EINVAL."""
-    if not timeout:
-        return None
-    wanted_ns = nanoseconds(task.memory.get(Timespec, timeout))
-    if op & FUTEX_CMD_MASK == FUTEX.WAIT:
-        return time.monotonic_ns() + wanted_ns
-    if op & FUTEX_CLOCK_REALTIME:
-        return time.monotonic_ns() + wanted_ns - time.time_ns()
-    return wanted_ns
-
-
-def _changed_word(old: int, code: int) -> int:
-    """What FUTEX_WAKE_OP makes of its second word; ENOSYS for an operation that does not exist."""
-    operation, argument = code >> 28 & 0xF, _signed_12(code >> 12)
-    if operation & FUTEX_OP_OPARG_SHIFT:
-        operation, argument = operation & ~FUTEX_OP_OPARG_SHIFT, 1 << (argument & 31)
-    if operation == FUTEX_OP.SET:
-        new = argument
-    elif operation == FUTEX_OP.ADD:
-        new = old + argument
-    elif operation == FUTEX_OP.OR:
-        new = old | argument
-    elif operation == FUTEX_OP.ANDN:
-        new = old & ~argument
-    elif operation == FUTEX_OP.XOR:
-        new = old ^ argument
+async def _lock_operation(
+    task: Task, command: int, address: int, deadline: Deadline | None, *, is_private: bool
+) -> int:
+    if command == FUTEX.UNLOCK_PI:
+        unlock_pi(task, task.memory, address, is_private=is_private)
+    elif command == FUTEX.TRYLOCK_PI:
+        try_lock_pi(task, _lock(task, address, is_private=is_private))
     else:
-        raise LinuxError(Errno.ENOSYS)
-    return new & _MASK
+        await lock_pi(task, _lock(task, address, is_private=is_private), deadline)
+    return 0
 
 
-def _compares(old_word: int, code: int) -> bool:
-    """Whether FUTEX_WAKE_OP's comparison holds; ENOSYS for one that does not exist."""
-    old, operand = _signed(old_word), _signed_12(code)
-    outcomes = {
-        FUTEX_OP_CMP.EQ: old == operand,
-        FUTEX_OP_CMP.NE: old != operand,
-        FUTEX_OP_CMP.LT: old < operand,
-        FUTEX_OP_CMP.LE: old <= operand,
-        FUTEX_OP_CMP.GT: old > operand,
-        FUTEX_OP_CMP.GE: old >= operand,
-    }
-    try:
-        return outcomes[code >> 24 & 0xF]
-    except KeyError:
-        raise LinuxError(Errno.ENOSYS) from None
+def _lock(task: Task, address: int, *, is_private: bool) -> Lock:
+    key = task.memory.futex_key(address, is_private=is_private, writes=True)
+    return Lock(task.memory, address, key)
 
 
-def _signed(word: int) -> int:
+async def _wait_requeue_pi(
+    task: Task, address: int, expected: int, target: int, deadline: Deadline | None, *, is_private: bool
+) -> None:
+    if address == target:
+        raise LinuxError(Errno.EINVAL)
+    lock = _lock(task, target, is_private=is_private)
+    key = _expect(task, address, expected, is_private=is_private)
+    await wait_requeue_pi(task, key, lock, deadline)
+
+
+def _cmp_requeue_pi(
+    task: Task, words: tuple[int, int], counts: tuple[int, int], expected: int, *, is_private: bool
+) -> int:
+    if counts[0] < 0 or counts[1] < 0 or words[0] == words[1] or counts[0] != 1:
+        raise LinuxError(Errno.EINVAL)
+    key = task.memory.futex_key(words[0], is_private=is_private)
+    lock = _lock(task, words[1], is_private=is_private)
+    if key == lock.key:
+        raise LinuxError(Errno.EINVAL)
+    if task.memory.load_word(words[0]) != expected:
+        raise LinuxError(Errno.EAGAIN)
+    return requeue_pi(task, key, lock, counts[1])
+
+
+# -- arguments ------------------------------------------------------------------------------------------
+
+
+def _deadline(task: Task, op: int, command: int, timeout: int) -> Deadline:
+    """When a wait is over. WAIT gives a duration, LOCK_PI always means CLOCK_REALTIME. EFAULT, EINVAL."""
+    time_ns = nanoseconds(task.memory.get(Timespec, timeout))
+    if command == FUTEX.WAIT:
+        return Deadline.after(time_ns)
+    return Deadline(time_ns, is_realtime=command == FUTEX.LOCK_PI or op & FUTEX_CLOCK_REALTIME != 0)
+
+
+def signed(word: int) -> int:
     """A 32-bit word as C's int."""
     return word - (1 << 32) if word >> 31 else word
-
-
-def _signed_12(word: int) -> int:
-    """The low twelve bits as a signed number."""
-    return (word & 0xFFF ^ 0x800) - 0x800
