@@ -226,11 +226,10 @@ def doctor() -> None:
 @click.option("--markdown", is_flag=True, help="Print a Markdown table.")
 def syscalls(*, arch: str, markdown: bool) -> None:
     """Print which system calls are supported."""
-    from aionoah.abi.aarch64 import AARCH64  # noqa: PLC0415
-    from aionoah.abi.x86_64 import X86_64  # noqa: PLC0415
+    from aionoah.abi.architecture import architecture_named  # noqa: PLC0415
     from aionoah.syscalls.support import as_markdown, as_text, support_table  # noqa: PLC0415
 
-    architecture = AARCH64 if arch == "aarch64" else X86_64
+    architecture = architecture_named(arch)
     render = as_markdown if markdown else as_text
     click.echo(render(architecture, support_table(architecture)))
 

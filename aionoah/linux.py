@@ -8,10 +8,9 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TextIO, TypeVar
 
-from aionoah.abi.aarch64 import AARCH64
+from aionoah.abi.architecture import architecture_named
 from aionoah.abi.errno import LinuxError
 from aionoah.abi.signal import SIG
-from aionoah.abi.x86_64 import X86_64
 from aionoah.boot import Command, boot_process, host_errno, new_kernel
 from aionoah.host import platform
 from aionoah.host.waiting import kernel_lock
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from aionoah.process.task import Process as GuestProcess
     from aionoah.process.task import Task
 
-_ARCHITECTURES: Final = {"x86_64": X86_64, "aarch64": AARCH64}
 _DEFAULT_STREAM_LIMIT: Final = 1 << 16
 T = TypeVar("T")
 StrPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
@@ -106,7 +104,7 @@ class Linux:
         return self
 
     def _new_table(self) -> SyscallTable:
-        architecture = _ARCHITECTURES[self._architecture_name]
+        architecture = architecture_named(self._architecture_name)
         if self._strace is None:
             return SyscallTable(architecture)
         from aionoah.syscalls.strace import Tracer  # noqa: PLC0415 - loaded by those who trace
@@ -177,7 +175,8 @@ class Linux:
         try:
             return await asyncio.shield(started)
         except asyncio.CancelledError:
-            started.add_done_callback(_abandon)
+            await _finished([started])
+            await _abandon(started)
             raise
         except ExecError as error:
             raise _os_error(error, error.reason, command.argv[0]) from None
@@ -303,11 +302,12 @@ async def _finished(futures: "Iterable[asyncio.Future[Any]]") -> bool:
     return was_cancelled
 
 
-def _abandon(started: "asyncio.Future[Process]") -> None:
+async def _abandon(started: "asyncio.Future[Process]") -> None:
     """Whoever has asked for the process has gone."""
     if started.exception() is None:
-        started.result().kill()
-        started.result().close_streams()
+        process = started.result()
+        process.kill()
+        await _finished([process.ended, *process.close_streams()])
 
 
 def _os_error(error: LinuxError, sentence: str, program: bytes) -> OSError:

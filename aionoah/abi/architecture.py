@@ -7,6 +7,7 @@ here: their structures are in those modules, and signals/ has one builder for ea
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from typing import Final
 
 from aionoah.abi.cstruct import Struct
@@ -71,3 +72,10 @@ class Architecture:
         gap = max(stack_limit + _STACK_GUARD_GAP, _MMAP_GAP_MINIMUM)
         gap = min(gap, self.task_size // 6 * 5)
         return (self.stack_top - gap) & ~PAGE_MASK
+
+
+def architecture_named(name: str) -> Architecture:
+    """"x86_64" or "aarch64"; only the one that is asked for is loaded. KeyError for another name."""
+    modules = {"x86_64": "X86_64", "aarch64": "AARCH64"}
+    found: Architecture = getattr(import_module(f"aionoah.abi.{name}"), modules[name])
+    return found

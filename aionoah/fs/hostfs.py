@@ -8,7 +8,6 @@ import os
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -94,7 +93,7 @@ class HostFileSystem(FileSystem):
 def _process_devices() -> frozenset[int]:
     """The host's /proc shows this very process, its memory among the rest: its files stay closed."""
     try:
-        return frozenset({Path("/proc").stat().st_dev} - {Path("/").stat().st_dev})
+        return frozenset({os.stat("/proc").st_dev} - {os.stat("/").st_dev})  # noqa: PTH116 - pathlib is slow to import
     except OSError:
         return frozenset()
 

@@ -4,14 +4,14 @@ Each function asks the host anew and falls back to what can be known anywhere; n
 are in bytes, times in nanoseconds.
 """
 
-import ctypes
-import ctypes.util
 import os
 import sys
 import time
 from functools import cache
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import ctypes
 
 
 class MemoryFacts(NamedTuple):
@@ -66,7 +66,8 @@ def _portable_memory() -> MemoryFacts:
 
 def _read(path: str) -> bytes:
     try:
-        return Path(path).read_bytes()
+        with open(path, "rb") as file:  # noqa: PTH123 - pathlib is slow to import
+            return file.read()
     except OSError:
         return b""
 
@@ -96,12 +97,16 @@ def processor_text() -> bytes:
 
 
 @cache
-def _c_library() -> ctypes.CDLL:
+def _c_library() -> "ctypes.CDLL":
+    import ctypes.util  # noqa: PLC0415 - slow to import, and for Darwin only
+
     return ctypes.CDLL(ctypes.util.find_library("c"), use_errno=True)
 
 
 def _sysctl(name: bytes) -> int:
     """An integer of sysctlbyname(3), 0 if there is none of that name."""
+    import ctypes  # noqa: PLC0415
+
     value, size = ctypes.c_uint64(0), ctypes.c_size_t(8)
     failed = _c_library().sysctlbyname(name, ctypes.byref(value), ctypes.byref(size), None, 0)
     return 0 if failed else value.value

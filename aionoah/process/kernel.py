@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
-from uuid import UUID
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.host import facts
@@ -95,4 +94,7 @@ class Kernel:
 
 def random_uuid(random: Callable[[int], bytes]) -> bytes:
     """A random UUID as text, as /proc/sys/kernel/random/uuid gives one at each reading."""
-    return str(UUID(bytes=random(16), version=4)).encode()
+    number = int.from_bytes(random(16), "big")
+    number = number & ~(0xF << 76 | 3 << 62) | 4 << 76 | 2 << 62  # version 4, variant 2 (RFC 9562)
+    digits = f"{number:032x}"
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])).encode()

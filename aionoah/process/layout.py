@@ -2,7 +2,7 @@
 fs/binfmt_elf.c): at random, unless its personality says ADDR_NO_RANDOMIZE.
 """
 
-import secrets
+import os
 from typing import Final
 
 from aionoah.abi.architecture import PAGE_SIZE, Architecture
@@ -13,6 +13,11 @@ _MMAP_RANDOM_BITS: Final = {"x86_64": 28, "aarch64": 18}  # CONFIG_ARCH_MMAP_RND
 _STACK_RANDOM_BITS: Final = {"x86_64": 22, "aarch64": 18}  # STACK_RND_MASK, in pages
 _BRK_RANDOM_RANGE: Final = 1 << 30  # arch_randomize_brk of 64-bit programs
 _STACK_GAP_RANGE: Final = 8192  # arch_align_stack
+
+
+def _random_below(limit: int) -> int:
+    """Unpredictable; uneven by less than one part in 2**30. (The module secrets costs more than its use.)"""
+    return int.from_bytes(os.urandom(8), "little") % limit
 
 
 class Layout:
@@ -26,7 +31,7 @@ class Layout:
 
     def _random_pages(self, bits: int) -> int:
         """A random number of pages below 2**bits, in bytes; 0 without randomization."""
-        return secrets.randbits(bits) * PAGE_SIZE if self._is_random else 0
+        return _random_below(1 << bits) * PAGE_SIZE if self._is_random else 0
 
     def mmap_base(self) -> int:
         """Where mappings grow down from: below the room for the stack, wherever that has been put."""
@@ -42,7 +47,7 @@ class Layout:
 
     def stack_gap(self) -> int:
         """Bytes between the strings on the stack and what is below them."""
-        return secrets.randbelow(_STACK_GAP_RANGE) if self._is_random else 0
+        return _random_below(_STACK_GAP_RANGE) if self._is_random else 0
 
     def image_start(self, image: Image) -> int | None:
         """Where a position-independent program begins.
@@ -60,4 +65,4 @@ class Layout:
         start = page_up(image.end + bias)
         if image.is_position_independent and image.interpreter is None:
             start = self._architecture.pie_base + PAGE_SIZE  # Linux rounds this address up, here only
-        return start + (page_down(secrets.randbelow(_BRK_RANDOM_RANGE)) if self._is_random else 0)
+        return start + (page_down(_random_below(_BRK_RANDOM_RANGE)) if self._is_random else 0)

@@ -1,9 +1,8 @@
 """The signal frames of each architecture."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from aionoah.signals import frame_aarch64, frame_x86_64
 from aionoah.signals.delivery import Delivery
 from aionoah.signals.frame import BadFrame, FaultDetails, Interrupted, SignalEntry, SignalReturn
 
@@ -29,12 +28,12 @@ class SignalFrames(NamedTuple):
     resets_fpu: bool  # a handler starts with a fresh FPU
 
 
-_FRAMES: Final = {
-    "x86_64": SignalFrames(frame_x86_64.enter_handler, frame_x86_64.leave_handler, resets_fpu=True),
-    "aarch64": SignalFrames(frame_aarch64.enter_handler, frame_aarch64.leave_handler, resets_fpu=False),
-}
-
-
 def frames_for(architecture: "Architecture") -> SignalFrames:
-    """The builders of an architecture."""
-    return _FRAMES[architecture.name]
+    """The builders of an architecture; those of the other are not loaded."""
+    if architecture.name == "x86_64":
+        from aionoah.signals import frame_x86_64  # noqa: PLC0415
+
+        return SignalFrames(frame_x86_64.enter_handler, frame_x86_64.leave_handler, resets_fpu=True)
+    from aionoah.signals import frame_aarch64  # noqa: PLC0415
+
+    return SignalFrames(frame_aarch64.enter_handler, frame_aarch64.leave_handler, resets_fpu=False)
