@@ -15,8 +15,12 @@ build() { # architecture, entry, compiler's own flags
         -Wl,--build-id=none -Wl,--eh-frame-hdr -Wl,--no-undefined -Wl,-Bsymbolic -Wl,-z,max-page-size=4096 \
         -Wl,-z,noexecstack -Wl,--entry="$entry" -Wl,--strip-all -o "$out/$architecture.vdso" "$src/vdso.c"
     chmod 644 "$out/$architecture.vdso"
+    if [ "$out" = "$src/.." ]; then
+        for tool in gcc ld; do "$architecture-linux-gnu-$tool" --version | head -n 1; done | paste -sd , | sed 's/,/, /' >>"$src/versions"
+    fi
 }
 
+if [ "$out" = "$src/.." ]; then : >"$src/versions"; fi # which compilers made what is kept
 build x86_64 0 -mtune=generic
 # The ELF header's entry is where signal handlers return to.
 build aarch64 __kernel_rt_sigreturn
