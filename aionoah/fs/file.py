@@ -5,6 +5,7 @@ that Linux gives where the kind cannot.
 """
 # ruff: noqa: ARG002 - defaults refuse, whatever they are asked
 
+from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 from aionoah.abi.errno import Errno, LinuxError
@@ -50,8 +51,11 @@ class File:
     """One open file description; descriptors, dup and fork share it by reference."""
 
     is_seekable = False
+    waits_for_disk = False  # whether sync may take long, so that it must not be called under the kernel lock
     on_release: "Callable[[File], None] | None" = None  # called once before `release`: gives locks back
     is_stream = False  # pipes and the like: a blocking write goes on until all is written
+    read_timeout_ns: int | None = None  # how long a blocking read waits before EAGAIN (SO_RCVTIMEO)
+    write_timeout_ns: int | None = None
 
     def __init__(self, flags: O, dentry: "Dentry | None" = None) -> None:
         self.flags = flags  # access mode and status flags; F_SETFL changes the latter
@@ -164,13 +168,14 @@ async def read(file: File, dst: Buffer) -> int:
     """Read, sleeping until there is something. The sleep is the only cancellation point and nothing
     has been consumed when we reach it, so a signal can never lose data.
     """
+    deadline_ns = deadline_after(file.read_timeout_ns)
     while True:
         try:
             return file.read_nowait(dst)
         except WouldBlock:
-            if file.is_nonblocking:
+            if file.is_nonblocking or has_passed(deadline_ns):
                 raise LinuxError(Errno.EAGAIN) from None
-        await sleep_until(file, Poll(Poll.IN))
+        await sleep_until(file, Poll(Poll.IN), deadline_ns)
 
 
 async def write(file: File, src: Buffer) -> int:
@@ -180,14 +185,15 @@ async def write(file: File, src: Buffer) -> int:
     call returns.
     """
     written = 0
+    deadline_ns = deadline_after(file.write_timeout_ns)
     try:
         while True:
             try:
                 done = file.write_nowait(src)
             except WouldBlock:
-                if file.is_nonblocking:
+                if file.is_nonblocking or has_passed(deadline_ns):
                     raise LinuxError(Errno.EAGAIN) from None
-                await sleep_until(file, Poll(Poll.OUT))
+                await sleep_until(file, Poll(Poll.OUT), deadline_ns)
                 continue
             written += done
             if done == src.length or not file.is_stream or file.is_nonblocking:
@@ -201,12 +207,27 @@ async def write(file: File, src: Buffer) -> int:
         return written
 
 
-async def sleep_until(file: File, events: Poll) -> None:
-    """Sleep until one of `events` may have come. Another thread may close the descriptor meanwhile: the
-    file lives on until we are back.
+async def sleep_until(file: File, events: Poll, deadline_ns: int | None = None) -> None:
+    """Sleep until one of `events` may have come, or the deadline has passed. Another thread may close the
+    descriptor meanwhile: the file lives on until we are back.
+
+    A call with a timeout is not restarted after a signal: EINTR (signal(7)).
     """
     file.hold()
     try:
-        await sleep_on(file.source(events))
+        await sleep_on(file.source(events), deadline_ns)
+    except LinuxError as error:
+        if deadline_ns is not None and error.errno is Errno.ERESTARTSYS:
+            raise LinuxError(Errno.EINTR) from None
+        raise
     finally:
         file.drop()
+
+
+def deadline_after(timeout_ns: int | None) -> int | None:
+    """When a call that begins now shall end, as time.monotonic_ns counts; None for never."""
+    return None if timeout_ns is None else monotonic_ns() + timeout_ns
+
+
+def has_passed(deadline_ns: int | None) -> bool:
+    return deadline_ns is not None and monotonic_ns() >= deadline_ns

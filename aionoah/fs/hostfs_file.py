@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 class HostFile(RegularFile):
     """A file of the host, read and written at our own position: the host's stays unused."""
 
+    waits_for_disk = True
+
     def __init__(self, flags: O, dentry: Dentry, node: "HostNode", fd: int) -> None:
         super().__init__(flags, dentry)
         self.fd = fd

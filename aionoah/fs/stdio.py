@@ -80,6 +80,8 @@ _STREAM_EXCHANGES: Final[dict[int, Exchange]] = {IOCTL.FIONREAD: Exchange(gives=
 class HostStreamFile(File):
     """An open file description over a host descriptor, which stays the application's: we use one of our own."""
 
+    waits_for_disk = True
+
     def __init__(self, fd: int, dentry: "Dentry | None" = None) -> None:
         """OSError if `fd` is not open."""
         kind = stat.S_IFMT(os.fstat(fd).st_mode)

@@ -5,6 +5,7 @@ Linux fs/open.c, fs/sync.c, mm/fadvise.c. The order of the checks is the kernel'
 """
 # ruff: noqa: ARG001 - advice about a range is checked only
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import Errno, LinuxError
@@ -12,6 +13,7 @@ from aionoah.abi.fcntl import FADV, FALLOC, SYNC
 from aionoah.abi.stat import S
 from aionoah.fs import operations
 from aionoah.fs.file import File
+from aionoah.host.blocking import run_blocking
 from aionoah.syscalls.arguments import Fd, Offset, Path, Size
 from aionoah.syscalls.paths import WORKING_DIRECTORY, locate
 from aionoah.syscalls.registry import syscall
@@ -80,13 +82,21 @@ def _require_allocatable(kind: int) -> None:
 
 
 @syscall
-def fsync(task: "Task", fd: Fd) -> None:
-    task.files[fd].sync(data_only=False)
+async def fsync(task: "Task", fd: Fd) -> None:
+    await _sync(task.files[fd], data_only=False)
 
 
 @syscall
-def fdatasync(task: "Task", fd: Fd) -> None:
-    task.files[fd].sync(data_only=True)
+async def fdatasync(task: "Task", fd: Fd) -> None:
+    await _sync(task.files[fd], data_only=True)
+
+
+async def _sync(file: File, *, data_only: bool) -> None:
+    """The host may take its time; the file stays open until it has done."""
+    if not file.waits_for_disk:
+        file.sync(data_only=data_only)
+        return
+    await run_blocking(partial(file.hold().sync, data_only=data_only), file.drop)
 
 
 @syscall(partial="Nothing waits in this kernel; the host writes its own caches when it likes.")
@@ -100,14 +110,14 @@ def syncfs(task: "Task", fd: Fd) -> None:
 
 
 @syscall(partial="The whole file is written, and only when the caller wants to wait.")
-def sync_file_range(task: "Task", fd: Fd, offset: Offset, nbytes: Offset, flags: SYNC) -> None:
+async def sync_file_range(task: "Task", fd: Fd, offset: Offset, nbytes: Offset, flags: SYNC) -> None:
     file = task.files[fd]
     if flags.outside(_VALID_SYNC) or offset < 0 or nbytes < 0 or offset + nbytes > _MAX_OFFSET:
         raise LinuxError(Errno.EINVAL)
     if _kind(file) not in (S.IFREG, S.IFBLK, S.IFDIR, S.IFLNK):
         raise LinuxError(Errno.ESPIPE)
     if flags & (SYNC.WAIT_BEFORE | SYNC.WAIT_AFTER):
-        file.sync(data_only=True)
+        await _sync(file, data_only=True)
 
 
 # -- advice -------------------------------------------------------------------------------------------
