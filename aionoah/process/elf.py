@@ -238,7 +238,7 @@ def _wrong_machine(found: object, wanted: str | None) -> str:
     """The end of a sentence; `found` is our name, pyelftools' name, or a number nobody has a name for."""
     name = str(found).removeprefix("EM_").lower() if isinstance(found, str) else f"machine {found}"
     runs = wanted or " and ".join(_MACHINES.values())
-    article = "an" if name[0] in "aeiou" else "a"
+    article = "an" if name[0] in "aeioux" else "a"
     return f"is {article} {name} program; this machine runs {runs}"
 
 

@@ -71,7 +71,10 @@ def build(*program_headers: bytes, **fields: int) -> bytes:
 
 def parse(data: bytes, machine: str | None = "x86_64") -> Image:
     return parse_elf(
-        lambda offset, length: data[offset : offset + length], len(data), path=b"/p", machine=machine,
+        lambda offset, length: data[offset : offset + length],
+        len(data),
+        path=b"/p",
+        machine=machine,
     )
 
 
@@ -149,7 +152,9 @@ def test_interpreter_ends_at_its_first_nul() -> None:
 
 def test_only_the_first_stack_header_counts() -> None:
     two = build(
-        program_header(), program_header(PT_GNU_STACK, R | W), program_header(PT_GNU_STACK, R | W | X),
+        program_header(),
+        program_header(PT_GNU_STACK, R | W),
+        program_header(PT_GNU_STACK, R | W | X),
     )
     assert not parse(two).is_stack_executable
 
@@ -280,19 +285,23 @@ NATIVE: dict[str, Callable[[], bytes]] = {
     "interpreter too short": lambda: build(program_header(), program_header(PT_INTERP, file_size=1)),
     "interpreter too long": lambda: build(program_header(), program_header(PT_INTERP, file_size=4097)),
     "interpreter without NUL": lambda: build(
-        program_header(), program_header(PT_INTERP, offset=0x800, file_size=8),
+        program_header(),
+        program_header(PT_INTERP, offset=0x800, file_size=8),
     ),
     "interpreter beyond the end": lambda: build(
-        program_header(), program_header(PT_INTERP, offset=2 * PAGE - 1, file_size=8),
+        program_header(),
+        program_header(PT_INTERP, offset=2 * PAGE - 1, file_size=8),
     ),
     "interpreter at a negative offset": lambda: build(
-        program_header(), program_header(PT_INTERP, offset=(1 << 64) - 8, file_size=8),
+        program_header(),
+        program_header(PT_INTERP, offset=(1 << 64) - 8, file_size=8),
     ),
 }
 
 
 @pytest.mark.skipif(
-    os.uname().machine != "x86_64" or os.uname().sysname != "Linux", reason="needs the oracle",
+    os.uname().machine != "x86_64" or os.uname().sysname != "Linux",
+    reason="needs the oracle",
 )
 @pytest.mark.parametrize("make", NATIVE.values(), ids=NATIVE)
 def test_errno_is_the_kernels(make: Callable[[], bytes], tmp_path: Path) -> None:
@@ -357,7 +366,9 @@ def test_mutated_programs(changes: list[tuple[int, int, int]]) -> None:
 @settings(max_examples=300)
 @given(
     st.lists(
-        st.tuples(st.sampled_from([PT_LOAD, PT_INTERP, PT_GNU_STACK]), *[NUMBERS] * 5), min_size=1, max_size=8,
+        st.tuples(st.sampled_from([PT_LOAD, PT_INTERP, PT_GNU_STACK]), *[NUMBERS] * 5),
+        min_size=1,
+        max_size=8,
     ),
     NUMBERS,
 )

@@ -13,7 +13,11 @@ ROOT, USER = Credentials(), Credentials(1000, 1000)
 
 
 def set_policy(
-    scheduling: Scheduling, policy: int, priority: int, who: Credentials, limits: Limits,
+    scheduling: Scheduling,
+    policy: int,
+    priority: int,
+    who: Credentials,
+    limits: Limits,
 ) -> Errno | None:
     try:
         scheduling.set_policy(policy, priority, limits, who)

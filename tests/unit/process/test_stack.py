@@ -92,7 +92,10 @@ words = st.lists(st.binary(max_size=40).filter(lambda text: b"\0" not in text), 
     st.integers(0, 8191),
 )
 def test_a_program_reads_what_was_given(
-    argv: list[bytes], envp: list[bytes], execfn: bytes, gap: int,
+    argv: list[bytes],
+    envp: list[bytes],
+    execfn: bytes,
+    gap: int,
 ) -> None:
     seen, reader = built(argv, envp, execfn, gap)
     assert seen.argv == argv
@@ -157,7 +160,9 @@ def dump(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(("arguments", "environment"), NATIVE_ARGUMENTS)
 def test_the_kernels_stack_is_reproduced(
-    dump: Path, arguments: list[str], environment: dict[str, str],
+    dump: Path,
+    arguments: list[str],
+    environment: dict[str, str],
 ) -> None:
     """Given the same strings and auxiliary values, every byte is where Linux has it."""
     command = ["setarch", "-R", dump, *arguments]
