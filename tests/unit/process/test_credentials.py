@@ -4,6 +4,7 @@ import ctypes
 import os
 import pickle
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -73,9 +74,8 @@ def run_ours(start: State, steps: list[Step]) -> list[tuple[int, State]]:
 
 
 def native_state() -> State:
-    status = dict(
-        line.split(":\t", 1) for line in open("/proc/self/status").read().splitlines() if ":\t" in line
-    )
+    text = Path("/proc/self/status").read_text()
+    status = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
     uids, gids = (tuple(map(int, status[key].split())) for key in ("Uid", "Gid"))
     return (*uids, *gids, *(int(status[f"Cap{key}"], 16) for key in ("Inh", "Prm", "Eff", "Bnd", "Amb")))
 

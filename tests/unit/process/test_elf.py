@@ -96,7 +96,7 @@ def test_real_programs_agree_with_an_independent_reader(path: str) -> None:
     image = parse(data, None)
     with Path(path).open("rb") as file:
         theirs = ELFFile(file)
-        loads = [s for s in theirs.iter_segments("PT_LOAD")]
+        loads = list(theirs.iter_segments("PT_LOAD"))
         assert [(s.address, s.memory_size, s.offset, s.file_size) for s in image.segments] == [
             (s["p_vaddr"], s["p_memsz"], s["p_offset"], s["p_filesz"]) for s in loads
         ]

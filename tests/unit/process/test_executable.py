@@ -1,7 +1,5 @@
 """Finding and opening what is to be executed, and the sentences for what may not be."""
 
-from collections.abc import Iterator
-
 import pytest
 from fakes.trees import Tree, User
 
@@ -16,7 +14,7 @@ SOMEBODY = User(uid=1000, gid=1000, fsuid=1000, fsgid=1000)
 
 
 @pytest.fixture
-def tree() -> Iterator[Tree]:
+def tree() -> Tree:
     made = Tree(TmpFileSystem())
     made.mkdir(b"/bin")
     made.write(b"/bin/program", b"0123456789", mode=0o755)
@@ -28,7 +26,7 @@ def tree() -> Iterator[Tree]:
     made.symlink(b"program", b"/bin/link")
     made.symlink(b"loop", b"/bin/loop")
     made.mknod(b"/bin/fifo", S.IFIFO | 0o777)
-    yield made
+    return made
 
 
 def refusal(tree: Tree, path: bytes) -> tuple[Errno, str]:

@@ -15,7 +15,7 @@ ARCHITECTURES = [X86_64, AARCH64]
 
 
 def image(*, dynamic: bool = True, interpreter: bytes | None = b"/ld", alignment: int = PAGE) -> Image:
-    text = Segment(0x1000, 0x2345, 0, 0x100, True, False, True, alignment)  # noqa: FBT003 - a record
+    text = Segment(0x1000, 0x2345, 0, 0x100, True, False, True, alignment)
     return Image("x86_64", dynamic, 0, (text,), interpreter, 0, 56, 1, is_stack_executable=False)
 
 

@@ -37,7 +37,7 @@ def parsed(head: bytes) -> Interpreter | None:
     try:
         return parse_script(head)
     except LinuxError as error:
-        assert error.errno is Errno.ENOEXEC
+        assert error.errno is Errno.ENOEXEC  # noqa: PT017 - both outcomes are fine
         return None
 
 
