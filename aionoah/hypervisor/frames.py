@@ -37,6 +37,10 @@ class HostFrames:
     def in_use(self) -> int:
         return int(self.native.in_use)
 
+    @property
+    def invalidations(self) -> int:
+        return int(self.native.invalidations)
+
     def allocate(self, count: int) -> int:
         first: int = lib.frames_allocate(self.native, count)
         if not first:

@@ -89,6 +89,11 @@ class Frames(Protocol):
     @property
     def in_use(self) -> int: ...
 
+    @property
+    def invalidations(self) -> int:
+        """Changes whenever a running guest may have seen a HOST_FAULT for no fault of its file."""
+        ...
+
     def allocate(self, count: int) -> int:
         """First index of `count` neighbouring zero frames, each with one reference. MemoryError."""
         ...

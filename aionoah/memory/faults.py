@@ -138,14 +138,17 @@ def _grant(mm: Mm, vma: Vma, page: int, access: Prot) -> FaultResult:
     return FaultResult.EXHAUSTED
 
 
-def forget_lost_pages(mm: Mm) -> None:
-    """Empty the page tables of what lies behind the end of a file by now: a file has been cut short."""
+def forget_lost_pages(mm: Mm) -> bool:
+    """Empty the page tables of what lies behind the end of a file by now; whether anything did."""
+    found = False
     for vma in mm.vmas:
         if vma.backing is not None and vma.backing.is_file:
             kept = vma.backing.page_count() - (vma.offset >> PAGE_SHIFT)
             start = vma.start + max(kept, 0) * PAGE_SIZE
-            if start < vma.end:
+            if start < vma.end and mm.pages.resident_count(start, vma.end):
                 mm.pages.unmap(start, vma.end)
+                found = True
+    return found
 
 
 def _fill_around(mm: Mm, vma: Vma, page: int) -> FaultResult:

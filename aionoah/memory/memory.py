@@ -216,9 +216,9 @@ class Memory(GuestMemory):
         """Answer a page fault: grow a stack, fill what has been mapped lazily, or say what is wrong."""
         return faults.fault(self._mm, address, access)
 
-    def forget_lost_pages(self) -> None:
-        """The host had no page behind a frame: a file has been cut short. The next access faults properly."""
-        faults.forget_lost_pages(self._mm)
+    def forget_lost_pages(self) -> bool:
+        """The host had no page behind a frame. If a file has been cut short, the next access faults properly."""
+        return faults.forget_lost_pages(self._mm)
 
     # -- for /proc ------------------------------------------------------------------------------------
 

@@ -59,6 +59,7 @@ class FakeFrames:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.in_use = 0
+        self.invalidations = 0
         self.shared_file_frames = 0  # the host's page cache, which takes nothing from `limit`
         self._is_shared = bytearray(limit)
         self._references = array.array("i", bytes(4 * limit))

@@ -6,7 +6,7 @@ import sys
 from cffi import FFI
 
 FRAMES = """
-struct frames { uint8_t *base; uint64_t count; uint64_t limit; uint64_t in_use; ...; };
+struct frames { uint8_t *base; uint64_t count; uint64_t limit; uint64_t in_use; uint64_t invalidations; ...; };
 struct frames *frames_open(uint64_t count, uint64_t limit);
 void frames_close(struct frames *f);
 uint64_t frames_allocate(struct frames *f, uint64_t count);

@@ -164,6 +164,7 @@ void frames_drop(struct frames *f, uint64_t first, uint64_t count) {
 }
 
 void frames_invalidate(struct frames *f, uint64_t first, uint64_t count) {
+    f->invalidations++;
     for (uint64_t end = first + count, next; first < end; first = next) {
         int read_only = f->kinds[first] & FRAME_READ_ONLY;
         for (next = first; next < end && (f->kinds[next] & FRAME_READ_ONLY) == read_only;) next++;

@@ -16,6 +16,7 @@ struct frames {
     uint64_t count;     /* frames in the region */
     uint64_t limit;     /* frames that may be counted at once */
     uint64_t in_use;    /* frames that are counted: all but shared file pages */
+    uint64_t invalidations; /* how often frames_invalidate has been called */
     uint64_t first_gap; /* no frame below it is free */
 };
 
