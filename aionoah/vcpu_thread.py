@@ -23,6 +23,7 @@ from aionoah.host.waiting import kernel_lock
 from aionoah.hypervisor.protocols import ExceptionKind, ExitKind, Machine, Vcpu
 from aionoah.memory.faults import FaultResult
 from aionoah.process.current import set_current
+from aionoah.process.stopping import stay_stopped
 from aionoah.signals import faults
 from aionoah.signals.actions import DEFAULT, Effect
 from aionoah.signals.delivery import Delivery, enter_handler, next_signal
@@ -117,6 +118,7 @@ class VcpuThread:
         self._frames = frames_for(architecture)
         self._is_aarch64 = architecture.name == "aarch64"
         self._details = FaultDetails()  # of the latest exception, for signal frames
+        self._host_fault: tuple[int, int] | None = None  # the last one's program counter, and what was then
         self._vcpu: Vcpu | None = None
         self._program: Loaded | None = None
         self._sleeping: SleepingCall | None = None
@@ -202,6 +204,9 @@ class VcpuThread:
             return self._cpu_time_ns
         return platform.thread_cpu_time_ns(self._thread.ident) if self._thread.ident else 0
 
+    def is_sleeping(self) -> bool:
+        return self._sleeping is not None
+
     def stack_pointer(self) -> int:
         return self._registers[self._table.architecture.stack_pointer]
 
@@ -230,6 +235,7 @@ class VcpuThread:
         task.signals.interrupt = self.interrupt
         task.signals.stack_pointer = self.stack_pointer
         task.control = self
+        self._needs_attention = True  # a signal, or a stop, may have been faster
 
     def attach(self, task: "Task") -> None:
         """Adopt a task and give it a virtual CPU. On the thread itself."""
@@ -314,7 +320,7 @@ class VcpuThread:
         self._sleeping = call
         if self._is_exiting:
             call.abandon()
-        elif self._task.signals.is_interrupted:
+        elif self._task.is_interrupted:
             call.interrupt()
         kernel_lock.release()
         try:
@@ -322,6 +328,8 @@ class VcpuThread:
         finally:
             kernel_lock.acquire()
             self._sleeping = None
+            if self._task.process.timers.parked:
+                self._task.process.timers.resume()
         if isinstance(result, BaseException):
             raise result
         return result
@@ -356,10 +364,16 @@ class VcpuThread:
         """Whoever kicked has said why in `_needs_attention`."""
 
     def _answer_host_fault(self) -> None:
-        """The host has no page behind a frame: its file was cut short, and the page tables are yet to
-        learn it; then the guest faults properly. Or rights were being changed at this moment.
+        """The host has no page behind a frame. If its file was cut short, the page tables learn it now, and
+        the guest faults properly. If rights were being changed at this moment, it tries again. Otherwise
+        the host cannot read the file.
         """
-        self._task.memory.forget_lost_pages()
+        if self._task.memory.forget_lost_pages():
+            return
+        place = self._registers[self._table.architecture.program_counter], self._machine.frames.invalidations
+        if place == self._host_fault:
+            force(self._task, faults.lost_page(0))
+        self._host_fault = place
 
     def _answer_broken(self) -> None:
         raise RuntimeError(f"the hypervisor failed: {self._running_vcpu.describe()}")
@@ -372,6 +386,9 @@ class VcpuThread:
             self._needs_attention = False
             if self._program is not None:
                 self.enter_program(self._program)
+            if self._task.process.stop.signal:
+                self._stay_stopped()
+                continue
             delivery = next_signal(self._task)
             if delivery is not None:
                 self._needs_attention = True  # there may be another
@@ -384,8 +401,20 @@ class VcpuThread:
     def _take(self, delivery: Delivery) -> None:
         if delivery.effect is Effect.HANDLE:
             self._run_handler(delivery)
-        elif delivery.effect is not Effect.STOP:
+        elif delivery.effect is Effect.STOP:
+            self._task.process.begin_stop(delivery.signal)
+        else:
             self._task.process.exit_group(delivery.signal)  # no core is dumped, so 0x80 is never set
+
+    def _stay_stopped(self) -> None:
+        """Park until the process goes on; a call that was interrupted for it ends after that."""
+        self._needs_attention = True
+        coroutine = stay_stopped(self._task)
+        try:
+            waiter = coroutine.send(None)
+        except StopIteration:
+            return
+        self._sleep(Suspended(coroutine, waiter))
 
     def enter_program(self, program: "Loaded") -> None:
         """The first instruction of a new program, in an address space of its own."""

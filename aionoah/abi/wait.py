@@ -27,7 +27,7 @@ class P(Choice):
 
 
 WAIT_CONTINUED = 0xFFFF
-_CORE_FLAG = 0x80
+CORE_FLAG = 0x80
 
 
 def exited_status(code: int) -> int:
@@ -37,7 +37,7 @@ def exited_status(code: int) -> int:
 
 def killed_status(signal: int, *, core: bool = False) -> int:
     """The wait status of a process that a signal ended."""
-    return signal | (_CORE_FLAG if core else 0)
+    return signal | (CORE_FLAG if core else 0)
 
 
 def stopped_status(signal: int) -> int:
@@ -59,3 +59,11 @@ class PIDFD(Flags):
 
     NONBLOCK = 0o4000
     THREAD = 0o200
+
+
+class PIDFD_SIGNAL(Flags):  # noqa: N801 - the name of the header
+    """Whom pidfd_send_signal means (linux/pidfd.h)."""
+
+    THREAD = 1
+    THREAD_GROUP = 2
+    PROCESS_GROUP = 4

@@ -163,6 +163,10 @@ class File:
         """What /proc/self/fd/N shows when there is no path, such as b"pipe:[4711]"."""
         return b"anon_inode:[unknown]"
 
+    def fdinfo(self) -> bytes:
+        """The lines of /proc/self/fdinfo/N that only this kind of file has."""
+        return b""
+
 
 async def read(file: File, dst: Buffer) -> int:
     """Read, sleeping until there is something. The sleep is the only cancellation point and nothing

@@ -3,62 +3,76 @@ Linux kernel/exit.c, wait_consider_task).
 """
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.siginfo import CLD
 from aionoah.abi.signal import SIG
-from aionoah.abi.wait import W
+from aionoah.abi.wait import WAIT_CONTINUED, W, stopped_status
 from aionoah.host.waiting import Source, sleep_on
-from aionoah.process.family import ending
+from aionoah.process.family import ending, stopping
 
 if TYPE_CHECKING:
-    from aionoah.process.task import Process
+    from aionoah.process.task import Process, Task
     from aionoah.signals.info import SigInfo
 
-_CLONE_CHILDREN: Final = W.CLONE | W.ALL
+Wanted = Callable[["Process"], bool]
 
 
 class News(NamedTuple):
     """What a wait has found."""
 
-    child: "Process"
+    pid: int
     status: int  # as wait4 reports it
     info: "SigInfo"  # as waitid does
     cpu_time_ns: int  # of the child and the children it has waited for
 
 
-async def wait_for_child(
-    parent: "Process", wanted: "Callable[[Process], bool]", events: int, options: W
-) -> News | None:
+async def wait_for_child(task: "Task", wanted: Wanted, options: W) -> News | None:
     """The first news of a child that is wanted; with WNOHANG None if there is none yet. ECHILD.
 
-    `events` are WEXITED, WSTOPPED, WCONTINUED.
+    `options` has one of WEXITED, WSTOPPED, WCONTINUED at least.
     """
     while True:
-        candidates = list(_candidates(parent, wanted, options))
+        candidates = list(_candidates(task, wanted, options))
         if not candidates:
             raise LinuxError(Errno.ECHILD)
         for child in candidates:
-            news = _news_of(child, events, options)
+            news = _news_of(child, options)
             if news is not None:
                 return news
         if options & W.NOHANG:
             return None
-        await sleep_on(Source(parent.child_changed))
+        await sleep_on(Source(task.process.child_changed))
 
 
-def _candidates(parent: "Process", wanted: "Callable[[Process], bool]", options: W) -> "Iterator[Process]":
-    for child in parent.children.values():
+def _candidates(task: "Task", wanted: Wanted, options: W) -> "Iterator[Process]":
+    """Children of which there is or will be something to tell: a zombie's only news is its end."""
+    for child in task.process.children.values():
         is_clone = child.exit_signal != SIG.CHLD
-        if wanted(child) and (W.ALL in options or is_clone == bool(options & W.CLONE)):
+        is_of_kind = W.ALL in options or is_clone == bool(options & W.CLONE)
+        is_mine = not options & W.NOTHREAD or child.parent_task is task
+        has_news = child.wait_status is None or options & W.EXITED
+        if is_of_kind and is_mine and has_news and wanted(child):
             yield child
 
 
-def _news_of(child: "Process", events: int, options: W) -> News | None:
-    if child.wait_status is not None and events & W.EXITED:
-        total = child.all_cpu_time_ns + child.children_cpu_time_ns
-        news = News(child, child.wait_status, ending(child), total)
-        if W.NOWAIT not in options:
-            child.reap()
+def _news_of(child: "Process", options: W) -> News | None:
+    """What there is to tell, which after that is told (without WNOWAIT)."""
+    is_taken = not options & W.NOWAIT
+    stop, total_ns = child.stop, child.all_cpu_time_ns + child.children_cpu_time_ns
+    if child.wait_status is not None:
+        news = News(child.pid, child.wait_status, ending(child), total_ns)
+        if is_taken:
+            child.reap(is_waited_for=True)
         return news
+    if stop.unreported and options & W.STOPPED:
+        signal = stop.unreported
+        if is_taken:
+            stop.unreported = 0
+        return News(child.pid, stopped_status(signal), stopping(child, CLD.STOPPED, signal), total_ns)
+    if stop.has_continued and options & W.CONTINUED:
+        if is_taken:
+            stop.has_continued = False
+        return News(child.pid, WAIT_CONTINUED, stopping(child, CLD.CONTINUED, SIG.CONT), total_ns)
     return None

@@ -30,57 +30,78 @@ class CloneRequest(NamedTuple):
     parent_tid: int = 0
     child_tid: int = 0
     pidfd: int = 0
+    tid: int | None = None  # the number that the task is to have
 
 
 def clone_task(task: Task, request: CloneRequest) -> Task:
-    """A new task that has everything but a virtual CPU. EINVAL, EAGAIN, EPERM, ENOMEM."""
+    """A new task that has everything but a virtual CPU. EINVAL, EAGAIN, EPERM, ENOMEM, EEXIST; nothing is left
+    of it then.
+    """
     _check_flags(task, request)
-    kernel, flags = task.kernel, request.flags
+    if task.is_interrupted:
+        raise LinuxError(Errno.ERESTARTNOINTR)  # what is sent to a group reaches all who are in it before
     _check_limits(task)
-    tid = kernel.allocate_pid()
+    tid = task.kernel.allocate_pid(request.tid)
     try:
-        child = _new_thread(task, tid) if CLONE.THREAD in flags else _new_process(task, tid, request)
+        child = _new_thread(task, tid) if CLONE.THREAD in request.flags else _new_process(task, tid, request)
     except BaseException:
-        kernel.free_pid(tid)
+        task.kernel.free_pid(tid)
         raise
-    if CLONE.CHILD_CLEARTID in flags:
+    if CLONE.CHILD_CLEARTID in request.flags:
         child.clear_child_tid = request.child_tid
     return child
 
 
+def discard_task(child: Task) -> None:
+    """Undo clone_task: the task has never run, and nobody knows of it."""
+    process, kernel = child.process, child.kernel
+    child.has_exited = True
+    child.files.leave()
+    child.memory.drop()
+    process.cpus -= 1
+    del process.tasks[child.tid], kernel.tasks[child.tid]
+    if process.tasks:
+        kernel.free_pid(child.tid)
+    else:
+        process.reap()
+
+
 def _check_flags(task: Task, request: CloneRequest) -> None:
+    """What makes no sense, in the order of Linux's copy_process."""
     flags = request.flags
-    if flags & _NAMESPACES:
-        _refuse_namespaces(task, flags)
+    namespaces = flags & _NAMESPACES
     needs = ((CLONE.THREAD, CLONE.SIGHAND), (CLONE.SIGHAND, CLONE.VM))
-    excludes = ((CLONE.PIDFD, CLONE.DETACHED), (CLONE.SIGHAND, CLONE.CLEAR_SIGHAND))
+    excludes = (
+        *((CLONE.NEWNS, CLONE.FS), (CLONE.NEWUSER, CLONE.FS), (CLONE.THREAD, CLONE.NEWUSER)),
+        *((CLONE.THREAD, CLONE.NEWPID), (CLONE.PIDFD, CLONE.DETACHED), (CLONE.SIGHAND, CLONE.CLEAR_SIGHAND)),
+    )
     if any(one in flags and other not in flags for one, other in needs):
         raise LinuxError(Errno.EINVAL)
     if any(one in flags and other in flags for one, other in excludes):
         raise LinuxError(Errno.EINVAL)
-    if CLONE.PARENT in flags and task.process.parent is None:
+    if CLONE.PARENT in flags and task.process.is_init:
         raise LinuxError(Errno.EINVAL)
+    if namespaces & ~CLONE.NEWUSER:
+        task.credentials.require(CAP.SYS_ADMIN)
+    if namespaces:
+        raise LinuxError(Errno.EINVAL)  # as a kernel without namespaces
     if CLONE.INTO_CGROUP in flags:
         raise LinuxError(Errno.EBADF)  # there are no control groups, so there is no descriptor of one
 
 
-def _refuse_namespaces(task: Task, flags: CLONE) -> None:
-    """As a kernel without namespaces that knows who may have some."""
-    if flags & (CLONE.NEWNS | CLONE.NEWUSER) and CLONE.FS in flags:
-        raise LinuxError(Errno.EINVAL)
-    if flags & _NAMESPACES & ~CLONE.NEWUSER:
-        task.credentials.require(CAP.SYS_ADMIN)
-    raise LinuxError(Errno.EINVAL)
-
-
 def _check_limits(task: Task) -> None:
-    """RLIMIT_NPROC, and the instance's own cap. EAGAIN."""
+    """RLIMIT_NPROC, which zombies count for as well, and the instance's own cap. EAGAIN."""
     kernel, credentials = task.kernel, task.credentials
-    if len(kernel.tasks) >= kernel.max_tasks:
+    if kernel.pid_count >= kernel.max_tasks:
         raise LinuxError(Errno.EAGAIN)
     limit = task.process.limits.soft(RLIMIT.NPROC)
-    is_free = credentials.uid == 0 or any(map(credentials.has_capability, (CAP.SYS_RESOURCE, CAP.SYS_ADMIN)))
-    if not is_free and sum(t.credentials.uid == credentials.uid for t in kernel.tasks.values()) >= limit:
+    if kernel.pid_count < limit or credentials.uid == 0:
+        return
+    if any(map(credentials.has_capability, (CAP.SYS_RESOURCE, CAP.SYS_ADMIN))):
+        return
+    threads = sum(other.credentials.uid == credentials.uid for other in kernel.tasks.values())
+    zombies = sum(not other.tasks and other.uid == credentials.uid for other in kernel.processes.values())
+    if threads + zombies >= limit:
         raise LinuxError(Errno.EAGAIN)
 
 
@@ -98,19 +119,28 @@ def _new_thread(task: Task, tid: int) -> Task:
         scheduling=task.scheduling.copy(),
     )
     child.name, child.personality = task.name, task.personality
+    child.timer_slack_ns = task.timer_slack_ns
     return child
 
 
 def _new_process(task: Task, pid: int, request: CloneRequest) -> Task:
     flags, mother = request.flags, task.process
-    parent = mother.parent if CLONE.PARENT in flags else mother
     limits, credentials = mother.limits.copy(), task.credentials.copy()
-    memory = _memory(task, flags, limits, credentials)
-    process = Process(task.kernel, pid, parent=parent, limits=limits, start_ns=task.kernel.uptime_ns())
-    process.exit_signal = mother.exit_signal if CLONE.PARENT in flags else request.exit_signal
+    memory = _memory(task, flags, limits, credentials)  # all that can fail
+    process = Process(
+        task.kernel,
+        pid,
+        parent=mother.parent if CLONE.PARENT in flags else mother,
+        limits=limits,
+        start_ns=task.kernel.uptime_ns(),
+    )
+    if CLONE.PARENT in flags:
+        process.exit_signal = mother.exit_signal
+        process.parent_task, process.parent_exec_count = mother.parent_task, mother.parent_exec_count
+    else:
+        process.exit_signal, process.parent_task = request.exit_signal, task
     process.inherit(mother)
-    shared = _dispositions(mother.signals, flags)
-    process.signals = shared
+    process.signals = shared = _dispositions(mother.signals, flags)
     child = process.new_task(
         pid,
         architecture=task.architecture,
@@ -123,6 +153,7 @@ def _new_process(task: Task, pid: int, request: CloneRequest) -> Task:
     )
     child.name = process.name = task.name
     child.personality = task.personality
+    child.timer_slack_ns = task.timer_slack_ns
     return child
 
 

@@ -1,82 +1,142 @@
-"""Parents and children: who hears of the end of a process, who adopts, who waits.
+"""Parents and children: who hears what has become of a process, and who adopts those that are left.
 
-Sources: wait(2), prctl(2) (PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG), sigaction(2) (SA_NOCLDWAIT); Linux
-kernel/exit.c (exit_notify, forget_original_parent, do_wait).
+Sources: wait(2), prctl(2) (PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG), sigaction(2) (SA_NOCLDWAIT, SA_NOCLDSTOP),
+setpgid(2) (orphaned groups); Linux kernel/exit.c (exit_notify, forget_original_parent), kernel/signal.c
+(do_notify_parent).
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.siginfo import CLD
 from aionoah.abi.signal import SA, SIG, SIG_IGN
-from aionoah.abi.wait import exit_code, term_signal
+from aionoah.abi.wait import CORE_FLAG, exit_code, term_signal
+from aionoah.process.groups import has_stopped_member, is_orphaned, members
+from aionoah.signals.actions import LAST_SIGNAL
 from aionoah.signals.generate import send_to_process
-from aionoah.signals.info import SigInfo, from_child, from_user
+from aionoah.signals.info import SigInfo, from_child, from_kernel, from_user
 
 if TYPE_CHECKING:
-    from aionoah.process.task import Process
+    from aionoah.process.task import Process, Task
 
-_TICK_NS = 10_000_000  # of USER_HZ, in which siginfo counts CPU time
+_TICK_NS: Final = 10_000_000  # of USER_HZ, in which siginfo counts CPU time
 
 
-def process_ended(process: "Process") -> None:
+# -- ends -----------------------------------------------------------------------------------------------
+
+
+def thread_ended(task: "Task") -> None:
+    """A thread has gone while others live: its children are still the process's, and now another thread's."""
+    survivor = next(iter(task.process.tasks.values()))
+    for child in list(task.process.children.values()):
+        if child.parent_task is task:
+            child.parent_task = survivor
+            _send_death_signals(child, task)
+
+
+def process_ended(process: "Process", last: "Task") -> None:
     """The last thread has gone and `wait_status` says how: children are adopted, the parent hears of it."""
-    _give_children_away(process)
+    _give_children_away(process, last)
+    parent = process.parent
+    if parent is not None and _is_other_group_of_session(process, parent):
+        _wake_orphaned_group(process, process)
+    _tell_of_end(process)
+
+
+def _tell_of_end(process: "Process") -> None:
+    """SIGCHLD or what it is, and the end of the zombie if nobody wants to know (do_notify_parent)."""
     parent = process.parent
     if parent is None or parent.is_init:
         process.reap()
         return
-    ignores = _ignores_children(parent) and process.exit_signal == SIG.CHLD
-    if process.exit_signal and not (ignores and _handler(parent) == SIG_IGN):
-        send_to_process(parent, ending(process))
-    if ignores:
+    signal = process.exit_signal if parent.exec_count == process.parent_exec_count else SIG.CHLD
+    disposition = parent.signals.dispositions[SIG.CHLD]
+    is_ignored = signal == SIG.CHLD and disposition.handler == SIG_IGN
+    is_unwanted = is_ignored or (signal == SIG.CHLD and SA.NOCLDWAIT in disposition.flags)
+    if 0 < signal <= LAST_SIGNAL and not is_ignored:
+        send_to_process(parent, ending(process, signal))
+    if is_unwanted:
         process.reap()
     parent.child_changed.wake()
 
 
-def ending(process: "Process") -> SigInfo:
+def ending(process: "Process", signal: int = SIG.CHLD) -> SigInfo:
     """The siginfo of a process that has ended, for its parent."""
     status = process.wait_status or 0
-    signal = term_signal(status)
-    code = (CLD.DUMPED if status & 0x80 else CLD.KILLED) if signal else CLD.EXITED
-    ticks = process.all_cpu_time_ns // _TICK_NS
-    return from_child(
-        process.exit_signal or SIG.CHLD, code, process.pid, process.uid, signal or exit_code(status), ticks
-    )
+    killer = term_signal(status)
+    code = (CLD.DUMPED if status & CORE_FLAG else CLD.KILLED) if killer else CLD.EXITED
+    return _news(process, signal, code, killer or exit_code(status))
 
 
-def _handler(parent: "Process") -> int:
-    return parent.signals.dispositions[SIG.CHLD].handler
+# -- stops ----------------------------------------------------------------------------------------------
 
 
-def _ignores_children(parent: "Process") -> bool:
-    """Whether children leave no zombies (sigaction(2))."""
+def state_changed(process: "Process", code: int, signal: int) -> None:
+    """A process has stopped or goes on, because of `signal`: tell the parent (do_notify_parent_cldstop)."""
+    parent = process.parent
+    if parent is None or parent.is_init:
+        return
     disposition = parent.signals.dispositions[SIG.CHLD]
-    return disposition.handler == SIG_IGN or SA.NOCLDWAIT in disposition.flags
+    if disposition.handler != SIG_IGN and SA.NOCLDSTOP not in disposition.flags:
+        send_to_process(parent, stopping(process, code, signal))
+    parent.child_changed.wake()
 
 
-def _give_children_away(process: "Process") -> None:
+def stopping(process: "Process", code: int, signal: int) -> SigInfo:
+    """The siginfo of a process that has stopped (CLD_STOPPED) or goes on (CLD_CONTINUED)."""
+    return _news(process, SIG.CHLD, code, signal)
+
+
+def _news(process: "Process", signal: int, code: int, status: int) -> SigInfo:
+    leader = process.tasks.get(process.pid)
+    uid = leader.credentials.uid if leader is not None else process.uid
+    return from_child(signal, code, process.pid, uid, status, process.all_cpu_time_ns // _TICK_NS)
+
+
+# -- orphans --------------------------------------------------------------------------------------------
+
+
+def _give_children_away(process: "Process", last: "Task") -> None:
     if not process.children:
         return
     heir = _heir(process)
     for child in list(process.children.values()):
+        was_looked_after = _is_other_group_of_session(child, process)
         child.set_parent(heir)
-        for task in child.tasks.values():
-            if task.parent_death_signal:
-                send_to_process(child, from_user(task.parent_death_signal, 0, 0))
-                break
+        _send_death_signals(child, last)
+        child.exit_signal = SIG.CHLD
         if child.wait_status is not None:
-            if heir.is_init:
-                child.reap()
-            else:
-                child.exit_signal = SIG.CHLD
-                process_ended(child)
+            _tell_of_end(child)
+        if was_looked_after:
+            _wake_orphaned_group(child)
 
 
 def _heir(process: "Process") -> "Process":
     """The nearest living ancestor that adopts orphans."""
     ancestor = process.parent
     while ancestor is not None and not ancestor.is_init:
-        if ancestor.is_child_subreaper and ancestor.wait_status is None:
+        if ancestor.is_child_subreaper and ancestor.tasks:
             return ancestor
         ancestor = ancestor.parent
     return process.kernel.init
+
+
+def _send_death_signals(child: "Process", parent: "Task") -> None:
+    """The thread that made the child has gone (PR_SET_PDEATHSIG)."""
+    for task in list(child.tasks.values()):
+        if task.parent_death_signal:
+            info = from_user(task.parent_death_signal, parent.process.pid, parent.credentials.uid)
+            send_to_process(child, info)
+
+
+def _is_other_group_of_session(process: "Process", parent: "Process") -> bool:
+    """Whether the parent is one that keeps the group of `process` from being an orphan."""
+    return parent.process_group != process.process_group and parent.session == process.session
+
+
+def _wake_orphaned_group(process: "Process", leaving: "Process | None" = None) -> None:
+    """Nobody could let the stopped members of an orphaned group go on: they are hung up (kill_orphaned_pgrp)."""
+    kernel, group = process.kernel, process.process_group
+    if is_orphaned(kernel, group, leaving) and has_stopped_member(kernel, group):
+        for member in members(kernel, group):
+            send_to_process(member, from_kernel(SIG.HUP))
+            send_to_process(member, from_kernel(SIG.CONT))

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import Errno, LinuxError
+from aionoah.clocks.timers import Timers
 from aionoah.host import facts
+from aionoah.host.edges import HostEdges
 from aionoah.process.futex import FutexTable
 from aionoah.process.processor import Processor
 from aionoah.process.task import Process
@@ -53,6 +55,8 @@ class Kernel:
         self.boot_id = random_uuid(random)
         self.boot_time_ns = facts.boot_time_ns()  # the host's: when CLOCK_BOOTTIME was 0, since the epoch
         self.cpu_count = facts.cpu_count()
+        self.timers = Timers()  # these two do nothing by themselves; whoever runs the instance sets them
+        self.host_edges = HostEdges()
         self.processes: dict[int, Process] = {}
         self.tasks: dict[int, Task] = {}
         self.futexes = FutexTable()
@@ -63,6 +67,7 @@ class Kernel:
         self.last_pid = 0  # the youngest one's number, for /proc/loadavg
         self.max_tasks = DEFAULT_MAX_TASKS  # threads that may exist at once
         self._pids: set[int] = set()
+        self._has_wrapped = False
         self.init = Process(self, self.allocate_pid())  # adopts orphans; nobody sees it
         del self.processes[self.init.pid]
 
@@ -71,22 +76,41 @@ class Kernel:
         """CLOCK_BOOTTIME."""
         return facts.uptime_ns()
 
-    def allocate_pid(self) -> int:
+    @property
+    def pid_count(self) -> int:
+        """Threads and zombies that there are; init, which nobody sees, is none."""
+        return len(self._pids) - 1
+
+    def allocate_pid(self, wanted: int | None = None) -> int:
         """A number for a new thread or process, ascending until they wrap around; EAGAIN if all are taken.
 
-        A number stays taken while anything has it: a thread, a zombie, a process group or a session.
+        `wanted` is taken if it is free, else EEXIST. A number stays taken while anything has it: a thread, a
+        zombie, a process group or a session.
         """
+        if wanted is not None:
+            return self._take_pid(wanted)
         if len(self._pids) >= PID_MAX - RESERVED_PIDS:
             raise LinuxError(Errno.EAGAIN)
         pid = self.last_pid
         while True:
-            pid = pid + 1 if pid + 1 < PID_MAX else RESERVED_PIDS
-            if pid not in self._pids:
+            pid += 1
+            if pid >= PID_MAX:
+                pid, self._has_wrapped = RESERVED_PIDS, True
+            if pid not in self._pids and not (self._has_wrapped and self._is_group(pid)):
                 break
-        self._pids.add(pid)
         self.last_pid = pid
+        return self._take_pid(pid)
+
+    def _take_pid(self, pid: int) -> int:
+        if pid in self._pids:
+            raise LinuxError(Errno.EEXIST)
+        self._pids.add(pid)
         self.forks += 1
         return pid
+
+    def _is_group(self, number: int) -> bool:
+        """Whether a process group or session has the number."""
+        return any(number in (other.process_group, other.session) for other in self.processes.values())
 
     def free_pid(self, pid: int) -> None:
         self._pids.discard(pid)

@@ -3,11 +3,13 @@
 from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.signal import SIG
+from aionoah.clocks.process_timers import ProcessTimers
 from aionoah.host.waiting import WaitQueue
 from aionoah.process.control import NoControl, TaskControl
-from aionoah.process.family import process_ended
+from aionoah.process.family import process_ended, thread_ended
 from aionoah.process.limits import Limits
-from aionoah.process.robust import exit_robust_list, exit_thread_word
+from aionoah.process.robust import exit_futexes, exit_thread_word
+from aionoah.process.stopping import StopState, begin_stop, look_for_completion, release, resume
 from aionoah.signals.state import SharedSignals, TaskSignals
 
 if TYPE_CHECKING:
@@ -33,8 +35,8 @@ class Process:
         *("kernel", "pid", "uid", "parent", "children", "child_changed", "tasks", "signals", "limits"),
         *("process_group", "session", "executable", "command_line", "environment", "auxiliary_vector"),
         *("name", "has_executed", "cpus", "exit_signal", "exit_status", "wait_status", "ended"),
-        *("start_ns", "cpu_time_ns", "children_cpu_time_ns", "is_dumpable", "is_child_subreaper"),
-        *("vfork_done", "oom_score_adj"),
+        *("timers", "start_ns", "cpu_time_ns", "children_cpu_time_ns", "is_dumpable", "is_child_subreaper"),
+        *("vfork_done", "oom_score_adj", "stop", "parent_task", "exec_count", "parent_exec_count"),
     )
 
     executable: "Dentry"  # set by the first program
@@ -56,6 +58,7 @@ class Process:
         self.pid = pid
         self.uid = 0  # real user of the main thread, kept for the siginfo of its end
         self.parent = parent
+        self.parent_task: Task | None = None  # the thread of the parent whose child it is
         self.children: dict[int, Process] = {}  # by pid, zombies among them
         self.child_changed = WaitQueue()  # woken when a child has ended, stopped or continued
         self.tasks: dict[int, Task] = {}
@@ -67,12 +70,15 @@ class Process:
         self.environment = b""  # as /proc/self/environ
         self.auxiliary_vector = b""  # as /proc/self/auxv
         self.name = b""
+        self.exec_count = 0  # programs that it has become; a parent's is remembered by its children
+        self.parent_exec_count = parent.exec_count if parent is not None else 0
         self.has_executed = False  # since it was forked (setpgid of a parent)
         self.cpus = 0  # threads whose virtual CPU may still be in the memory
-        self.exit_signal = SIG.CHLD  # what the parent gets at the end; 0 for nothing
+        self.stop = StopState()
+        self.exit_signal: int = SIG.CHLD  # what the parent gets at the end; 0 for nothing
         self.exit_status: int | None = None  # what the main thread or exit_group has said
         self.wait_status: int | None = None  # as wait4 reports it, once the process has ended
-        self.ended = WaitQueue()  # woken when wait_status has been set
+        self.ended = WaitQueue()  # woken when a thread has ended, and when the process has been reaped
         self.start_ns = start_ns  # CLOCK_BOOTTIME of the start
         self.cpu_time_ns = 0  # of threads that have ended
         self.children_cpu_time_ns = 0  # of children that have been waited for, and theirs
@@ -80,6 +86,8 @@ class Process:
         self.is_dumpable = True
         self.is_child_subreaper = False
         self.oom_score_adj: int = parent.oom_score_adj if parent is not None else 0
+        self.timers = ProcessTimers(self)
+        self.timers.limit_changed()  # it is inherited
         kernel.processes[pid] = self
         if parent is not None:
             parent.children[pid] = self
@@ -99,6 +107,7 @@ class Process:
         if self.parent is not None:
             del self.parent.children[self.pid]
         self.parent = parent
+        self.parent_task = next(iter(parent.tasks.values()), None)
         parent.children[self.pid] = self
 
     def new_task(
@@ -141,16 +150,33 @@ class Process:
         """End every thread and the process. `wait_status` is what wait4 reports; the first one counts."""
         if self.exit_status is None:
             self.exit_status = wait_status
+        release(self)
         for task in list(self.tasks.values()):
             task.exit(wait_status)
 
-    def reap(self) -> None:
-        """Whoever waited for the process has heard of its end: its number is free again."""
+    def reap(self, *, is_waited_for: bool = False) -> None:
+        """Nobody has to hear of the process's end any more: its number is free again."""
         del self.kernel.processes[self.pid]
         self.kernel.free_pid(self.pid)
         if self.parent is not None:
             del self.parent.children[self.pid]
-            self.parent.children_cpu_time_ns += self.all_cpu_time_ns + self.children_cpu_time_ns
+            if is_waited_for:
+                self.parent.children_cpu_time_ns += self.all_cpu_time_ns + self.children_cpu_time_ns
+        self.ended.wake()
+
+    # -- stop and continue (stopping.py) ------------------------------------------------------------------
+
+    def begin_stop(self, signal: int) -> None:
+        """A thread has taken a signal that stops the process."""
+        begin_stop(self, signal)
+
+    def resume(self) -> None:
+        """SIGCONT has been generated."""
+        resume(self)
+
+    def release(self) -> None:
+        """SIGKILL has been generated: nothing holds the threads any more."""
+        release(self)
 
 
 class Task:
@@ -159,7 +185,7 @@ class Task:
     __slots__ = (
         *("kernel", "process", "tid", "architecture", "memory", "files", "fs", "credentials", "signals"),
         *("clear_child_tid", "robust_list", "name", "control", "has_exited", "scheduling", "personality"),
-        *("parent_death_signal", "timer_slack_ns", "__weakref__"),
+        *("parent_death_signal", "timer_slack_ns", "is_stopped", "__weakref__"),
     )
 
     def __init__(
@@ -193,6 +219,12 @@ class Task:
         self.parent_death_signal = 0
         self.timer_slack_ns = DEFAULT_TIMER_SLACK_NS
         self.has_exited = False
+        self.is_stopped = False  # parked by a signal that stops the process
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether there is a signal to deliver, or a stop to take part in: it must not sleep."""
+        return self.signals.is_interrupted or bool(self.process.stop.signal)
 
     @property
     def is_leader(self) -> bool:
@@ -224,19 +256,25 @@ class Task:
         Descriptors and signals are reset. The old memory and the CPU are the caller's concern.
         """
         process = self.process
-        exit_robust_list(self)
+        exit_futexes(self)
         exit_thread_word(self)
         self.memory = program.memory
+        if self.files.is_shared:
+            self.files, shared = self.files.fork(), self.files
+            shared.leave()
         self.credentials = self.fs.credentials = program.credentials
         self.files.close_on_exec()
         self.signals.reset_for_exec()
         process.signals.reset_for_exec()
+        process.timers.reset_for_exec()
         process.executable = program.executable
         process.command_line = program.command_line
         process.environment = program.environment
         process.auxiliary_vector = program.stack.auxiliary_vector
         process.is_dumpable = not program.is_secure
         process.has_executed = True
+        process.exec_count += 1
+        process.exit_signal = SIG.CHLD
         self.personality = program.personality
         self.rename(program.name)
         if program.is_secure:
@@ -253,20 +291,25 @@ class Task:
             return
         self.has_exited = True
         process = self.process
-        exit_robust_list(self)
+        exit_futexes(self)
         exit_thread_word(self)
         process.cpu_time_ns += self.control.cpu_time_ns()
         self.files.leave()
         del process.tasks[self.tid], self.kernel.tasks[self.tid]
-        if not self.is_leader:
+        if self.is_leader:
+            process.uid = self.credentials.uid
+            if process.exit_status is None:
+                process.exit_status = wait_status
+        else:
             self.kernel.free_pid(self.tid)
-        if self.is_leader and process.exit_status is None:
-            process.exit_status = wait_status
-        process.uid = self.credentials.uid
-        if not process.tasks:
+        if process.tasks:
+            thread_ended(self)
+            look_for_completion(process)
+        else:
             process.wait_status = wait_status if process.exit_status is None else process.exit_status
+            process.timers.close()
             process.ended.wake()
-            process_ended(process)
+            process_ended(process, self)
         self.control.exit_thread()
 
     def release(self) -> None:

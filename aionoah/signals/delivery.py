@@ -6,13 +6,15 @@ The virtual CPU's side does:
 
     while (delivery := next_signal(task)) is not None:
         HANDLE: build the frame with delivery.return_mask, then enter_handler(task, delivery)
-        TERMINATE, CORE, STOP: act on the process
+        TERMINATE, CORE: end the process
+        STOP: process.begin_stop, and then process.stopping.stay_stopped on every thread
     task.signals.restore_mask()
 """
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from aionoah.abi.signal import SA, signal_bit
+from aionoah.abi.signal import SA, SIG, signal_bit
+from aionoah.process.groups import is_orphaned
 from aionoah.signals.actions import DEFAULT, UNBLOCKABLE, Disposition, Effect
 from aionoah.signals.info import SigInfo
 
@@ -50,13 +52,18 @@ def next_signal(task: "Task") -> Delivery | None:
         signal = info.si_signo
         disposition = signals.shared.dispositions[signal]
         effect = disposition.effect(signal)
-        if effect is Effect.IGNORE:
+        if effect is Effect.IGNORE or (effect is Effect.STOP and _may_not_stop(task, signal)):
             continue
         if effect is Effect.HANDLE and SA.RESETHAND in disposition.flags:
             signals.shared.dispositions[signal] = DEFAULT
         mask = signals.mask if signals.saved_mask is None else signals.saved_mask
         return Delivery(info, effect, disposition, mask)
     return None
+
+
+def _may_not_stop(task: "Task", signal: int) -> bool:
+    """Whether nobody is there who could let the process go on (POSIX 2.4.3); SIGSTOP stops nevertheless."""
+    return signal != SIG.STOP and is_orphaned(task.kernel, task.process.process_group)
 
 
 def enter_handler(task: "Task", delivery: Delivery) -> None:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from aionoah.signals.state import TaskSignals
 
 
-def send_to_process(process: "Process", info: SigInfo, limit: int | None = None) -> None:
-    """Generate a signal that any thread of the process may take.
+def send_to_process(process: "Process", info: SigInfo, limit: int | None = None) -> bool:
+    """Generate a signal that any thread of the process may take; False if it is ignored.
 
     Raises EAGAIN if a queued real-time signal exceeds `limit` (RLIMIT_SIGPENDING).
     """
@@ -23,20 +23,22 @@ def send_to_process(process: "Process", info: SigInfo, limit: int | None = None)
     _cancel_opposite(process, info.si_signo)
     leader = process.tasks.get(process.pid) or (tasks[0] if tasks else None)
     if leader is None or _is_dropped(leader.signals, info.si_signo):
-        return
+        return False
     process.signals.pending.add(info, limit)
     process.signals.queue.wake()
     _interrupt_first(tasks, info.si_signo)
+    return True
 
 
-def send_to_task(task: "Task", info: SigInfo, limit: int | None = None) -> None:
-    """Generate a signal for one thread. Raises EAGAIN as send_to_process does."""
+def send_to_task(task: "Task", info: SigInfo, limit: int | None = None) -> bool:
+    """Generate a signal for one thread; False if it is ignored. Raises EAGAIN as send_to_process does."""
     _cancel_opposite(task.process, info.si_signo)
     if _is_dropped(task.signals, info.si_signo):
-        return
+        return False
     task.signals.pending.add(info, limit)
     task.process.signals.queue.wake()
     _interrupt_first([task], info.si_signo)
+    return True
 
 
 def force(task: "Task", info: SigInfo) -> None:
@@ -60,11 +62,16 @@ def discard_ignored(process: "Process", signal: int) -> None:
 
 
 def _cancel_opposite(process: "Process", signal: int) -> None:
-    """A stop cancels a pending SIGCONT, and SIGCONT every pending stop, blocked or ignored or not."""
+    """A stop cancels a pending SIGCONT, and SIGCONT every pending stop and the stop that has happened, blocked
+    or ignored or not. Nothing stops who is to die.
+    """
     if signal_bit(signal) & STOPPING:
         _discard(process, CONTINUING)
     elif signal == SIG.CONT:
         _discard(process, STOPPING)
+        process.resume()
+    elif signal == SIG.KILL:
+        process.release()
 
 
 def _discard(process: "Process", unwanted: int) -> None:

@@ -3,12 +3,13 @@
 getpid(2), gettid(2), setpgid(2), setsid(2), _exit(2), exit_group(2), set_tid_address(2), get_robust_list(2), personality(2).
 """
 
-from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.futex import RobustListHead
 from aionoah.abi.personality import QUERY
 from aionoah.abi.wait import exited_status
+from aionoah.process.groups import members
 from aionoah.process.task import Process, Task
+from aionoah.process.tracing import require_tracing
 from aionoah.syscalls.arguments import Addr, Int, Pid, Ptr, Size, UInt
 from aionoah.syscalls.registry import syscall
 from aionoah.syscalls.results import Outcome
@@ -50,20 +51,9 @@ def get_robust_list(task: Task, pid: Pid, head: Addr, size: Addr) -> None:
     target = task.kernel.tasks.get(pid) if pid else task
     if target is None:
         raise LinuxError(Errno.ESRCH)
-    if target.process is not task.process:
-        _check_may_trace(task, target)
+    require_tracing(task, target)
     task.memory.write_word(size, RobustListHead.SIZE)
     task.memory.write_word(head, target.robust_list)
-
-
-def _check_may_trace(task: Task, target: Task) -> None:
-    """EPERM unless ptrace would be permitted (ptrace(2), PTRACE_MODE_READ_REALCREDS)."""
-    mine, theirs = task.credentials, target.credentials
-    is_same = {theirs.uid, theirs.euid, theirs.suid} == {mine.uid} and {
-        *(theirs.gid, theirs.egid, theirs.sgid)
-    } == {mine.gid}
-    if not (is_same and target.process.is_dumpable):
-        mine.require(CAP.SYS_PTRACE)
 
 
 # -- process groups and sessions ------------------------------------------------------------------------
@@ -110,14 +100,13 @@ def setpgid(task: Task, pid: Pid, pgid: Pid) -> None:
 
 
 def _is_group_of_session(task: Task, group: int, session: int) -> bool:
-    others = task.kernel.processes.values()
-    return any(other.process_group == group and other.session == session for other in others)
+    return any(other.session == session for other in members(task.kernel, group))
 
 
 @syscall
 def setsid(task: Task) -> int:
     own = task.process
-    if any(other.process_group == own.pid for other in task.kernel.processes.values()):
+    if own.session == own.pid or any(members(task.kernel, own.pid)):
         raise LinuxError(Errno.EPERM)
     own.session = own.process_group = own.pid
     return own.pid

@@ -13,6 +13,7 @@ from aionoah.abi.signal import SIG, SIG_HOW, Sigaction, StackT, signal_bit
 from aionoah.abi.time import Timespec
 from aionoah.clocks.duration import nanoseconds
 from aionoah.host.waiting import Source, sleep_on
+from aionoah.process.groups import members
 from aionoah.process.task import Process, Task
 from aionoah.signals.actions import LAST_SIGNAL, UNBLOCKABLE, Disposition
 from aionoah.signals.delivery import take_signal
@@ -22,6 +23,7 @@ from aionoah.syscalls.arguments import Addr, In, Pid, Ptr, Signal, Size
 from aionoah.syscalls.registry import syscall
 from aionoah.syscalls.results import Outcome, wants_restart
 
+_INT_MIN: Final = -(1 << 31)
 _SET_SIZE: Final = 8  # sizeof(sigset_t) of the kernel, in bytes
 
 
@@ -162,14 +164,25 @@ async def restart_syscall(task: Task) -> int | None:
 def kill(task: Task, pid: Pid, sig: Signal) -> None:
     if pid > 0:
         _send(task, _find_process(task, pid), sig)
-        return
-    if pid == -1:
-        others = [other for other in task.kernel.processes.values() if other.pid > 1]
-        targets = [other for other in others if other is not task.process]
+    elif pid == -1:
+        _send_to_everybody(task, sig)
+    elif pid == _INT_MIN:
+        raise LinuxError(Errno.ESRCH)
     else:
-        group = -pid if pid else task.process.process_group
-        targets = [other for other in task.kernel.processes.values() if other.process_group == group]
-    _send_to_all(task, targets, sig)
+        send_to_group(task, -pid or task.process.process_group, sig, _own_info(task, sig, SI.USER))
+
+
+def _send_to_everybody(task: Task, sig: int) -> None:
+    """All but init and oneself; that some may not be signalled does not count. ESRCH if there is nobody."""
+    others = [other for other in task.kernel.processes.values() if other is not task.process]
+    if not others:
+        raise LinuxError(Errno.ESRCH)
+    for process in others:
+        try:
+            _send(task, process, sig)
+        except LinuxError as error:
+            if error.errno is not Errno.EPERM:
+                raise
 
 
 @syscall
@@ -190,7 +203,7 @@ def tgkill(task: Task, tgid: Pid, tid: Pid, sig: Signal) -> None:
 def rt_sigqueueinfo(task: Task, tgid: Pid, sig: Signal, uinfo: Addr) -> None:
     info = _given_info(task, tgid, sig, uinfo)
     process = _find_process(task, tgid)
-    _check_permission(task, process, sig)
+    check_kill_permission(task, process, sig)
     if sig:
         send_to_process(process, info, process.limits.soft(RLIMIT.SIGPENDING))
 
@@ -226,18 +239,20 @@ def _given_info(task: Task, target: int, sig: int, uinfo: int) -> SigInfo:
 
 
 def _send(task: Task, process: Process, sig: int) -> None:
-    _check_permission(task, process, sig)
+    check_kill_permission(task, process, sig)
     if sig:
         limit = process.limits.soft(RLIMIT.SIGPENDING)
         send_to_process(process, _own_info(task, sig, SI.USER), limit)
 
 
-def _send_to_all(task: Task, targets: list[Process], sig: int) -> None:
-    """ESRCH if there is none, EPERM if none may be signalled."""
+def send_to_group(task: Task, group: int, sig: int, info: SigInfo) -> None:
+    """ESRCH if nobody is in a process group, EPERM if none of them may be signalled."""
     failed, has_succeeded = Errno.ESRCH, False
-    for process in targets:
+    for process in members(task.kernel, group):
         try:
-            _send(task, process, sig)
+            check_kill_permission(task, process, sig)
+            if sig:
+                send_to_process(process, info, process.limits.soft(RLIMIT.SIGPENDING))
         except LinuxError as error:
             failed = error.errno
         else:
@@ -250,12 +265,12 @@ def _send_to_thread(task: Task, tgid: int | None, tid: int, sig: int, info: SigI
     target = task.kernel.tasks.get(tid)
     if target is None or (tgid is not None and target.process.pid != tgid):
         raise LinuxError(Errno.ESRCH)
-    _check_permission(task, target.process, sig)
+    check_kill_permission(task, target.process, sig)
     if sig:
         send_to_task(target, info, target.process.limits.soft(RLIMIT.SIGPENDING))
 
 
-def _check_permission(task: Task, process: Process, sig: int) -> None:
+def check_kill_permission(task: Task, process: Process, sig: int) -> None:
     """EINVAL, EPERM (kernel/signal.c: check_kill_permission)."""
     if not 0 <= sig <= LAST_SIGNAL:
         raise LinuxError(Errno.EINVAL)

@@ -1,13 +1,15 @@
 """Waiting for children: wait4(2), waitid(2)."""
 
-from collections.abc import Callable
 from typing import Final
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.resource import Rusage
+from aionoah.abi.siginfo import SigInfoChild
+from aionoah.abi.signal import SIG
 from aionoah.abi.wait import P, W
-from aionoah.process.children import wait_for_child
-from aionoah.process.task import Process, Task
+from aionoah.fs.pidfd import PidFile
+from aionoah.process.children import News, Wanted, wait_for_child
+from aionoah.process.task import Task
 from aionoah.process.usage import usage_of
 from aionoah.syscalls.arguments import Addr, Pid, Ptr
 from aionoah.syscalls.registry import syscall
@@ -16,7 +18,9 @@ _INT_MIN: Final = -(1 << 31)
 _WAIT4_OPTIONS: Final = W.NOHANG | W.UNTRACED | W.CONTINUED | W.NOTHREAD | W.CLONE | W.ALL
 _WAITID_EVENTS: Final = W.EXITED | W.STOPPED | W.CONTINUED
 _WAITID_OPTIONS: Final = _WAITID_EVENTS | W.NOHANG | W.NOWAIT | W.NOTHREAD | W.CLONE | W.ALL
-_SIGINFO_FIELDS: Final = 28  # bytes of siginfo_t that waitid writes: up to the end of si_status
+_SIGINFO_HEAD: Final = slice(0, 12)  # si_signo, si_errno, si_code
+_SIGINFO_CHILD: Final = slice(16, 28)  # si_pid, si_uid, si_status; waitid writes nothing else
+_NO_NEWS: Final = SigInfoChild(0, 0, 0, 0, 0, 0, 0, 0)
 
 
 @syscall
@@ -25,18 +29,17 @@ async def wait4(task: Task, pid: Pid, wstatus: Addr, options: W, usage: Ptr[Rusa
         raise LinuxError(Errno.EINVAL)
     if pid == _INT_MIN:
         raise LinuxError(Errno.ESRCH)
-    events = W.EXITED | options & (W.UNTRACED | W.CONTINUED)
-    news = await wait_for_child(task.process, _wanted(task, pid), events, options)
+    news = await wait_for_child(task, _wanted(task, pid), W(options | W.EXITED))
     if news is None:
         return 0
     if wstatus:
-        task.memory.write_word(wstatus, news.status, 4)
+        task.memory.write_word(wstatus, news.status, 4)  # EFAULT, though the child has been reaped
     if usage:
         task.memory.put(usage, usage_of(news.cpu_time_ns))
-    return news.child.pid
+    return news.pid
 
 
-def _wanted(task: Task, pid: int) -> Callable[[Process], bool]:
+def _wanted(task: Task, pid: int) -> Wanted:
     """Which children the first argument of wait4 means."""
     if pid == -1:
         return lambda _child: True
@@ -48,20 +51,31 @@ def _wanted(task: Task, pid: int) -> Callable[[Process], bool]:
 
 @syscall
 async def waitid(task: Task, which: P, pid: Pid, info: Addr, options: W, usage: Ptr[Rusage]) -> None:
-    if options.outside(_WAITID_OPTIONS) or not options & _WAITID_EVENTS:
-        raise LinuxError(Errno.EINVAL)
-    news = await wait_for_child(
-        task.process, _wanted_by_id(task, which, pid), options & _WAITID_EVENTS, options
-    )
+    try:
+        news = await _wait_by_id(task, which, pid, options)
+    except LinuxError:
+        _put_info(task, info, None)  # even then, and its EFAULT counts more
+        raise
     if usage and news is not None:
         task.memory.put(usage, usage_of(news.cpu_time_ns))
-    if info:
-        task.memory.write(
-            info, news.info.pack()[:_SIGINFO_FIELDS] if news is not None else bytes(_SIGINFO_FIELDS)
-        )
+    _put_info(task, info, news)
 
 
-def _wanted_by_id(task: Task, which: int, number: int) -> Callable[[Process], bool]:
+async def _wait_by_id(task: Task, which: int, number: int, options: W) -> News | None:
+    if options.outside(_WAITID_OPTIONS) or not options & _WAITID_EVENTS:
+        raise LinuxError(Errno.EINVAL)
+    if which != P.PIDFD:
+        return await wait_for_child(task, _wanted_by_id(task, which, number), options)
+    file = _get_pidfd(task, number)
+    if not file.is_nonblocking:
+        return await wait_for_child(task, file.refers_to, options)
+    news = await wait_for_child(task, file.refers_to, W(options | W.NOHANG))
+    if news is None and not options & W.NOHANG:
+        raise LinuxError(Errno.EAGAIN)
+    return news
+
+
+def _wanted_by_id(task: Task, which: int, number: int) -> Wanted:
     if which == P.ALL:
         return lambda _child: True
     if which == P.PID and number > 0:
@@ -69,7 +83,21 @@ def _wanted_by_id(task: Task, which: int, number: int) -> Callable[[Process], bo
     if which == P.PGID and number >= 0:
         group = number or task.process.process_group
         return lambda child: child.process_group == group
-    if which == P.PIDFD and number >= 0:
-        task.files[number]
-        raise LinuxError(Errno.EBADF)
     raise LinuxError(Errno.EINVAL)
+
+
+def _get_pidfd(task: Task, number: int) -> PidFile:
+    if number < 0:
+        raise LinuxError(Errno.EINVAL)
+    file = task.files[number]
+    if not isinstance(file, PidFile):
+        raise LinuxError(Errno.EBADF)
+    return file
+
+
+def _put_info(task: Task, address: int, news: News | None) -> None:
+    if not address:
+        return
+    data = news.info.pack() if news is not None else _NO_NEWS.pack()
+    for part in (_SIGINFO_HEAD, _SIGINFO_CHILD):
+        task.memory.write(address + part.start, data[part])

@@ -10,6 +10,7 @@ from aionoah.abi.x86_64 import X86_64
 from aionoah.memory.guest_memory import GuestMemory
 from aionoah.process.credentials import Credentials
 from aionoah.process.limits import Limits
+from aionoah.process.stopping import StopState
 from aionoah.signals.state import SharedSignals, TaskSignals
 
 T = TypeVar("T", bound=Struct)
@@ -77,7 +78,14 @@ class FakeProcess:
         self.signals = SharedSignals()
         self.limits = Limits()
         self.process_group = self.session = pid
+        self.parent = SimpleNamespace(process_group=0, session=pid, is_init=False)
+        self.stop = StopState()
         kernel.processes[pid] = self
+
+    def resume(self) -> None:
+        self.stop.signal = 0
+
+    release = resume
 
     @property
     def all_cpu_time_ns(self) -> int:

@@ -117,7 +117,7 @@ def _info(descriptor: _Descriptor) -> bytes:
         task.architecture.guest_open_flags(flags),
         mount,
         file.attributes().ino,
-    )
+    ) + file.fdinfo()
 
 
 _FD_INFO: Text[_Descriptor] = Text(_info)
