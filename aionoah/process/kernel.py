@@ -8,6 +8,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.clocks.timers import Timers
 from aionoah.host import facts
 from aionoah.host.edges import HostEdges
+from aionoah.net.network import Network
 from aionoah.process.futex import FutexTable
 from aionoah.process.processor import Processor
 from aionoah.process.task import Process
@@ -60,6 +61,7 @@ class Kernel:
         self.processes: dict[int, Process] = {}
         self.tasks: dict[int, Task] = {}
         self.futexes = FutexTable()
+        self.network = Network()
         self.controlling_terminals: dict[int, File] = {}
         """What /dev/tty is, by session: for a program started on a terminal of the host its HostStreamFile,
         held here by whoever puts it in."""

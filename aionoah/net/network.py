@@ -1,0 +1,35 @@
+"""What the sockets of one Linux instance share: names, and what they may reach."""
+
+from typing import TYPE_CHECKING
+
+from aionoah.net.policy import HostNetwork, Policy
+
+if TYPE_CHECKING:
+    from aionoah.fs.inode import FileSystem, Inode
+    from aionoah.net.unix.socket import UnixSocket
+
+Place = tuple["FileSystem", int]
+"""A file system and an inode number in it. (A file system may make inode objects anew at each lookup.)"""
+
+
+class Network:
+    """One network name space."""
+
+    def __init__(self, policy: Policy | None = None) -> None:
+        self.policy = policy or HostNetwork()
+        self.abstract: dict[tuple[int, bytes], UnixSocket] = {}  # by type and name
+        self.places: dict[Place, UnixSocket] = {}  # UNIX sockets that are bound to a path
+        self.netlink_ports: dict[tuple[int, int], object] = {}  # by protocol and port
+        self._last_automatic_name = 0
+
+    def at(self, inode: "Inode") -> "UnixSocket | None":
+        """The socket behind a name in the file system."""
+        return self.places.get((inode.filesystem, inode.attributes().ino))
+
+    def automatic_name(self, kind: int) -> bytes:
+        """A free abstract name, as autobind gives one: five hexadecimal digits (unix(7))."""
+        while True:
+            self._last_automatic_name = self._last_automatic_name + 1 & 0xFFFFF
+            name = b"\0%05x" % self._last_automatic_name
+            if (kind, name) not in self.abstract:
+                return name

@@ -1,0 +1,143 @@
+"""Options of SOL_SOCKET for sockets that are made of our own objects (socket(7); Linux net/core/sock.c).
+
+Most do nothing to a socket that never leaves the machine; they are kept so that programs read back what they
+have set.
+"""
+
+import struct
+from typing import TYPE_CHECKING, Final
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.socket import SO, Linger
+from aionoah.abi.time import NSEC_PER_SEC, NSEC_PER_USEC
+
+if TYPE_CHECKING:
+    from aionoah.net.socket import Socket
+
+DEFAULT_BUFFER: Final = 212992  # bytes: net.core.wmem_default and rmem_default, and the largest to be set
+_SMALLEST: Final = {SO.SNDBUF: 4608, SO.RCVBUF: 2304}
+_READ_ONLY: Final = (SO.TYPE, SO.PROTOCOL, SO.DOMAIN, SO.ERROR, SO.ACCEPTCONN, SO.SNDLOWAT, SO.PEERCRED)
+_BOOLEANS: Final = (
+    *(SO.DEBUG, SO.REUSEADDR, SO.DONTROUTE, SO.BROADCAST, SO.KEEPALIVE, SO.OOBINLINE, SO.NO_CHECK),
+    *(SO.REUSEPORT, SO.TIMESTAMP, SO.TIMESTAMPNS, SO.TIMESTAMP_NEW, SO.TIMESTAMPNS_NEW, SO.RXQ_OVFL),
+)
+_TIMEOUTS: Final = {
+    SO.RCVTIMEO: "read_timeout_ns",
+    SO.SNDTIMEO: "write_timeout_ns",
+    SO.RCVTIMEO_NEW: "read_timeout_ns",
+    SO.SNDTIMEO_NEW: "write_timeout_ns",
+}
+_INT: Final = struct.Struct("<i")
+_TIMEVAL: Final = struct.Struct("<qq")
+
+
+def as_int(value: bytes) -> int:
+    """The int that most options have; EINVAL for too short a value."""
+    if len(value) < _INT.size:
+        raise LinuxError(Errno.EINVAL)
+    number: int = _INT.unpack_from(value)[0]
+    return number
+
+
+def from_int(number: int) -> bytes:
+    return _INT.pack(number)
+
+
+def get_common(socket: "Socket", option: int) -> bytes | None:
+    """Options that sockets of every family have alike; None for others."""
+    match option:
+        case SO.TYPE:
+            return from_int(socket.kind)
+        case SO.DOMAIN:
+            return from_int(socket.family)
+        case SO.PROTOCOL:
+            return from_int(socket.protocol)
+    if option in _TIMEOUTS:
+        seconds, rest_ns = divmod(getattr(socket, _TIMEOUTS[option]) or 0, NSEC_PER_SEC)
+        return _TIMEVAL.pack(seconds, rest_ns // NSEC_PER_USEC)
+    return None
+
+
+def set_common(socket: "Socket", option: int, value: bytes) -> bool:
+    """Whether the option was one of those. EINVAL, EDOM, ENOPROTOOPT."""
+    if option in _READ_ONLY:
+        raise LinuxError(Errno.ENOPROTOOPT)
+    if option not in _TIMEOUTS:
+        return False
+    setattr(socket, _TIMEOUTS[option], _timeout_ns(value))
+    return True
+
+
+def _timeout_ns(value: bytes) -> int | None:
+    """None for no limit. A negative time is over at once (sock_set_timeout)."""
+    if len(value) < _TIMEVAL.size:
+        raise LinuxError(Errno.EINVAL)
+    seconds, microseconds = _TIMEVAL.unpack_from(value)
+    if not 0 <= microseconds < 1_000_000:
+        raise LinuxError(Errno.EDOM)
+    if seconds < 0:
+        return 0
+    return seconds * NSEC_PER_SEC + microseconds * NSEC_PER_USEC or None
+
+
+class LocalOptions:
+    """The options of one socket."""
+
+    __slots__ = ("_numbers", "linger", "may_force")
+
+    def __init__(self) -> None:
+        self._numbers: dict[int, int] = {SO.SNDBUF: DEFAULT_BUFFER, SO.RCVBUF: DEFAULT_BUFFER, SO.RCVLOWAT: 1}
+        self.linger = Linger(0, 0)
+
+    @property
+    def send_buffer(self) -> int:
+        return self._numbers[SO.SNDBUF]
+
+    def get(self, option: int) -> bytes:
+        """ENOPROTOOPT."""
+        if option == SO.LINGER:
+            return self.linger.pack()
+        if option == SO.SNDLOWAT:
+            return from_int(1)
+        if option in _BOOLEANS or option in (SO.PRIORITY, SO.MARK):
+            return from_int(self._numbers.get(option, 0))
+        if option in self._numbers:
+            return from_int(self._numbers[option])
+        raise LinuxError(Errno.ENOPROTOOPT)
+
+    def set(self, option: int, value: bytes, *, is_admin: bool) -> None:
+        """`is_admin`: with CAP_NET_ADMIN. EPERM, EINVAL, ENOPROTOOPT."""
+        number = as_int(value)
+        if option in _BOOLEANS:
+            self._numbers[option] = int(number != 0)
+        elif option in (SO.SNDBUF, SO.RCVBUF):
+            self._set_buffer(option, min(number & 0xFFFF_FFFF, DEFAULT_BUFFER))
+        elif option in (SO.SNDBUFFORCE, SO.RCVBUFFORCE):
+            _require(is_admin)
+            self._set_buffer(SO.SNDBUF if option == SO.SNDBUFFORCE else SO.RCVBUF, max(number, 0))
+        elif option == SO.RCVLOWAT:
+            self._numbers[option] = number or 1
+        elif option == SO.PRIORITY:
+            _require(is_admin or 0 <= number <= 6)
+            self._numbers[option] = number
+        elif option == SO.MARK:
+            _require(is_admin)
+            self._numbers[option] = number
+        elif option == SO.LINGER:
+            self._set_linger(value)
+        else:
+            raise LinuxError(Errno.ENOPROTOOPT)
+
+    def _set_buffer(self, option: int, size: int) -> None:
+        """Twice what was asked for: the kernel's own needs come out of it."""
+        self._numbers[option] = max(min(size, 0x3FFF_FFFF) * 2, _SMALLEST[option])
+
+    def _set_linger(self, value: bytes) -> None:
+        if len(value) < Linger.SIZE:
+            raise LinuxError(Errno.EINVAL)
+        self.linger = Linger.unpack(value)
+
+
+def _require(is_allowed: bool) -> None:  # noqa: FBT001 - reads as a sentence
+    if not is_allowed:
+        raise LinuxError(Errno.EPERM)

@@ -1,0 +1,41 @@
+"""What guests may reach through the host's network."""
+
+from ipaddress import IPv4Address, IPv6Address
+from typing import Final
+
+from aionoah.abi.errno import Errno, LinuxError
+
+IPAddress = IPv4Address | IPv6Address
+
+
+class Policy:
+    """Asked before anything leaves the instance. Refusals are LinuxErrors: what a program then sees."""
+
+    has_host_network = True  # whether sockets may be host sockets, and the host's interfaces are shown
+
+    def require_bind(self, address: IPAddress, port: int) -> None:
+        """May a socket have this address? EADDRNOTAVAIL, EACCES."""
+
+    def require_connect(self, address: IPAddress, port: int) -> None:
+        """May something be sent there? ENETUNREACH, ECONNREFUSED."""
+
+
+class HostNetwork(Policy):
+    """Everything that the application itself may reach."""
+
+
+class NoNetwork(Policy):
+    """A name space of its own whose only interface, the loopback, is down."""
+
+    has_host_network = False
+
+    def require_bind(self, address: IPAddress, port: int) -> None:  # noqa: ARG002 - no port either
+        if not address.is_unspecified:
+            raise LinuxError(Errno.EADDRNOTAVAIL)
+
+    def require_connect(self, address: IPAddress, port: int) -> None:  # noqa: ARG002
+        raise LinuxError(Errno.ENETUNREACH)
+
+
+POLICIES: Final = {"host": HostNetwork, "none": NoNetwork}
+"""By the names that users give."""

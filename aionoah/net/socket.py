@@ -1,0 +1,324 @@
+"""What sockets of every family have in common: a file that sends and receives messages.
+
+A family subclasses Socket. System calls see nothing else of it; addresses come and go as the bytes of a
+guest's sockaddr. Sources: socket(2), socket(7), recv(2), send(2); Linux net/socket.c, net/core/sock.c.
+"""
+
+from itertools import count
+from time import time_ns
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.fcntl import O
+from aionoah.abi.ioctl import IOCTL
+from aionoah.abi.poll import Poll
+from aionoah.abi.socket import AF, MSG, SOCK, Ucred
+from aionoah.abi.stat import S, makedev
+from aionoah.abi.statfs import MAGIC
+from aionoah.fs.file import File, WouldBlock, deadline_after, has_passed
+from aionoah.fs.inode import Attributes, FileSystem, FileSystemStatus, Inode
+from aionoah.fs.stdio import Exchange
+from aionoah.host.waiting import Source, sleep_on
+from aionoah.memory.buffer import Buffer
+from aionoah.process.current import current_task
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aionoah.fs.context import FsContext
+    from aionoah.net.network import Network
+
+OVERFLOW_ID: Final = 65534  # the user and group that stand for unknown ones
+
+
+class Control(NamedTuple):
+    """One control message (cmsg(3)), its data without padding."""
+
+    level: int
+    kind: int
+    data: bytes
+
+
+class Outgoing:
+    """A message to be sent."""
+
+    __slots__ = ("address", "control", "credentials", "files", "flags", "fs", "src")
+
+    def __init__(
+        self,
+        src: Buffer,
+        flags: MSG = MSG(0),  # noqa: B008 - immutable
+        address: bytes | None = None,
+        control: "tuple[Control, ...]" = (),
+        files: "tuple[File, ...]" = (),
+        credentials: Ucred | None = None,
+        fs: "FsContext | None" = None,
+    ) -> None:
+        """`files` are those of SCM_RIGHTS, which stay the caller's; `credentials` those of SCM_CREDENTIALS,
+        which have been checked; `control` is the rest. `fs` is what a path in `address` is looked up in.
+        """
+        self.src = src
+        self.flags = flags
+        self.address = address
+        self.control = control
+        self.files = files
+        self.credentials = credentials
+        self.fs = fs
+
+
+class Received(NamedTuple):
+    """A message that has come. The files of SCM_RIGHTS are held for the receiver, who must drop them."""
+
+    count: int  # bytes put into the buffer, or with MSG_TRUNC what the message had
+    address: bytes = b""
+    control: tuple[Control, ...] = ()
+    files: tuple[File, ...] = ()
+    flags: int = 0  # MSG_TRUNC, MSG_EOR, MSG_OOB
+
+
+class Socket(File):
+    """An open file description of a socket. Defaults refuse as Linux's sock_no_… functions do."""
+
+    _numbers: ClassVar = count(10_000)
+
+    def __init__(self, network: "Network", family: int, kind: int, protocol: int, flags: int = 0) -> None:
+        """`kind` is one of SOCK; of `flags`, O_NONBLOCK counts."""
+        super().__init__(O(O.RDWR | flags & O.NONBLOCK))
+        self.network = network
+        self.family = family
+        self.kind = kind
+        self.protocol = protocol
+        self.is_stream = kind == SOCK.STREAM
+        self._inode: SocketInode | None = None
+
+    # -- what families do -------------------------------------------------------------------------------
+
+    def bind(self, address: bytes, fs: "FsContext") -> None:
+        raise LinuxError(Errno.EOPNOTSUPP)
+
+    def listen(self, backlog: int) -> None:
+        raise LinuxError(Errno.EOPNOTSUPP)
+
+    async def connect(self, address: bytes, fs: "FsContext") -> None:
+        """Sleeps unless the socket is non-blocking, at most for `write_timeout_ns`."""
+        raise LinuxError(Errno.EOPNOTSUPP)
+
+    def accept_nowait(self) -> "tuple[Socket, bytes]":
+        """A socket for the next connection, and its peer's address. WouldBlock, EINVAL if not listening."""
+        raise LinuxError(Errno.EOPNOTSUPP)
+
+    def name(self) -> bytes:
+        """The sockaddr of getsockname."""
+        raise LinuxError(Errno.EOPNOTSUPP)
+
+    def peer_name(self) -> bytes:
+        """The sockaddr of getpeername; ENOTCONN."""
+        raise LinuxError(Errno.EOPNOTSUPP)
+
+    def shutdown(self, how: int) -> None:
+        """`how` is one of SHUT."""
+        raise LinuxError(Errno.EOPNOTSUPP)
+
+    def send_nowait(self, message: Outgoing) -> int:
+        """How many bytes have gone: all but of a stream. WouldBlock, BrokenPipe, LinuxError."""
+        raise LinuxError(Errno.EOPNOTSUPP)
+
+    def receive_nowait(self, dst: Buffer, flags: MSG) -> Received:
+        """WouldBlock, LinuxError. A count of 0 is the end of a stream."""
+        raise LinuxError(Errno.EOPNOTSUPP)
+
+    def send_source(self, message: Outgoing) -> Source:
+        """What to wait for when `send_nowait` would block."""
+        return self.source(Poll(Poll.OUT))
+
+    def get_option(self, level: int, option: int, length: int) -> bytes:
+        """At most `length` bytes; ENOPROTOOPT for what is not there."""
+        raise LinuxError(Errno.EOPNOTSUPP)
+
+    def set_option(self, level: int, option: int, value: bytes) -> None:
+        """EINVAL for too short a value, ENOPROTOOPT."""
+        raise LinuxError(Errno.EOPNOTSUPP)
+
+    # -- as a file --------------------------------------------------------------------------------------
+
+    def read_nowait(self, dst: Buffer) -> int:
+        if not dst.length:
+            return 0
+        received = self.receive_nowait(dst, MSG(0))
+        for file in received.files:  # nobody to give them to
+            file.drop()
+        return received.count
+
+    def write_nowait(self, src: Buffer) -> int:
+        flags = MSG.EOR if self.kind == SOCK.SEQPACKET else 0
+        return self.send_nowait(Outgoing(src, MSG(flags)))
+
+    @property
+    def exchanges(self) -> "Mapping[int, Exchange]":
+        return {}
+
+    def ioctl(self, request: int, argument: bytes | int) -> bytes:
+        raise LinuxError(Errno.ENOTTY)
+
+    @property
+    def inode(self) -> "SocketInode":
+        if self._inode is None:
+            self._inode = SocketInode(next(self._numbers))
+        return self._inode
+
+    def describe(self) -> bytes:
+        return b"socket:[%d]" % self.inode.attributes().ino
+
+
+QUEUE_EXCHANGES: Final = {IOCTL.FIONREAD: Exchange(gives=4), IOCTL.TIOCOUTQ: Exchange(gives=4)}
+"""FIONREAD is SIOCINQ too, and TIOCOUTQ SIOCOUTQ."""
+
+
+def caller_credentials() -> Ucred:
+    """Who makes the present call: what a message says of its sender, and a connection of its ends.
+
+    Linux takes it from `current`, also for a plain write. The kernel itself is root.
+    """
+    try:
+        task = current_task()
+    except LinuxError:
+        return Ucred(0, 0, 0)
+    return Ucred(task.process.pid, task.credentials.euid, task.credentials.egid)
+
+
+# -- blocking -----------------------------------------------------------------------------------------------
+
+
+async def accept(socket: Socket) -> tuple[Socket, bytes]:
+    """The next connection, sleeping until there is one."""
+    deadline_ns = deadline_after(socket.read_timeout_ns)
+    while True:
+        try:
+            return socket.accept_nowait()
+        except WouldBlock:
+            await _pause(socket, socket.source(Poll(Poll.IN)), deadline_ns, MSG(0))
+
+
+async def send(socket: Socket, message: Outgoing) -> int:
+    """Send, sleeping until there is room: all of it, if this is a stream.
+
+    What has gone when an error or a signal comes is what the call returns.
+    """
+    sent = 0
+    deadline_ns = deadline_after(socket.write_timeout_ns)
+    goes_on = socket.is_stream and not _is_hasty(socket, message.flags)
+    try:
+        while True:
+            try:
+                done = socket.send_nowait(message)
+            except WouldBlock:
+                await _pause(socket, socket.send_source(message), deadline_ns, message.flags)
+                continue
+            sent += done
+            if not goes_on or done >= message.src.length:
+                return sent
+            message.src.advance(done)
+            message.files = ()  # they have gone with the first part
+    except LinuxError:
+        if not sent:
+            raise
+        return sent
+
+
+async def receive(socket: Socket, dst: Buffer, flags: MSG) -> Received:
+    """Receive, sleeping until there is something; with MSG_WAITALL until a stream has filled the buffer."""
+    deadline_ns = deadline_after(socket.read_timeout_ns)
+    goes_on = (
+        MSG.WAITALL in flags
+        and socket.is_stream
+        and not flags & (MSG.PEEK | MSG.OOB | MSG.ERRQUEUE)
+        and not _is_hasty(socket, flags)
+    )
+    so_far: Received | None = None
+    try:
+        while True:
+            try:
+                received = socket.receive_nowait(dst, flags)
+            except WouldBlock:
+                await _pause(socket, socket.source(Poll(Poll.IN)), deadline_ns, flags)
+                continue
+            is_complete = not received.count or received.count >= dst.length or bool(received.files)
+            so_far = received._replace(count=received.count + (so_far.count if so_far else 0))
+            if is_complete or not goes_on:
+                return so_far
+            dst.advance(received.count)
+    except LinuxError:
+        if so_far is None:
+            raise
+        return so_far
+
+
+def _is_hasty(socket: Socket, flags: MSG) -> bool:
+    return socket.is_nonblocking or MSG.DONTWAIT in flags
+
+
+async def _pause(socket: Socket, source: Source, deadline_ns: int | None, flags: MSG) -> None:
+    """Sleep until it may be worth trying again; EAGAIN if there is to be no waiting, or no more.
+
+    A call with a timeout is not restarted after a signal: EINTR (sock_intr_errno).
+    """
+    if _is_hasty(socket, flags) or has_passed(deadline_ns):
+        raise LinuxError(Errno.EAGAIN)
+    socket.hold()
+    try:
+        await sleep_on(source, deadline_ns)
+    except LinuxError as error:
+        if deadline_ns is not None and error.errno is Errno.ERESTARTSYS:
+            raise LinuxError(Errno.EINTR) from None
+        raise
+    finally:
+        socket.drop()
+
+
+# -- the inode ----------------------------------------------------------------------------------------------
+
+
+class _SocketFileSystem(FileSystem):
+    type_name = b"sockfs"
+    device = makedev(0, 8)
+
+    def status(self) -> FileSystemStatus:
+        return FileSystemStatus(MAGIC.SOCKFS)
+
+
+_sockfs: Final = _SocketFileSystem()
+
+
+class SocketInode(Inode):
+    """What fstat of a socket shows. It cannot be opened again: ENXIO, Inode's default."""
+
+    filesystem = _sockfs
+
+    def __init__(self, number: int) -> None:
+        owner = caller_credentials()
+        now = time_ns()
+        self._attributes = Attributes(
+            S.IFSOCK | S.IRWXUGO,
+            number,
+            _sockfs.device,
+            uid=owner.uid,
+            gid=owner.gid,
+            atime_ns=now,
+            mtime_ns=now,
+            ctime_ns=now,
+        )
+
+    def attributes(self) -> Attributes:
+        return self._attributes
+
+
+def family_of(address: bytes) -> int:
+    """The family of a sockaddr; EINVAL if it is too short to have one."""
+    if len(address) < 2:
+        raise LinuxError(Errno.EINVAL)
+    return int.from_bytes(address[:2], "little")
+
+
+def unspecified(family: int = AF.UNSPEC) -> bytes:
+    """A sockaddr that has nothing but its family."""
+    return family.to_bytes(2, "little")

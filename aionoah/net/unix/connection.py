@@ -1,0 +1,288 @@
+"""UNIX sockets that connect: streams of bytes and sequences of packets.
+
+Sources: unix(7); Linux net/unix/af_unix.c (unix_stream_connect, unix_stream_sendmsg, unix_stream_read_generic,
+unix_release_sock).
+"""
+
+from collections import deque
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.poll import Poll
+from aionoah.abi.socket import MSG
+from aionoah.fs.file import BrokenPipe, WouldBlock, deadline_after, has_passed
+from aionoah.host.waiting import Source, sleep_on
+from aionoah.net.socket import Outgoing, Received, caller_credentials
+from aionoah.net.unix import address as addresses
+from aionoah.net.unix.accounting import packet_cost, segment_cost, segment_limit
+from aionoah.net.unix.socket import SHUT_BOTH, SHUT_RECEIVE, SHUT_SEND, Packet, UnixSocket
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aionoah.fs.context import FsContext
+    from aionoah.fs.file import File
+    from aionoah.memory.buffer import Buffer
+    from aionoah.net.network import Network
+
+_MAX_BACKLOG = 4096  # net.core.somaxconn
+
+
+class State(Enum):
+    """Of a socket that connects. CLOSED → LISTENING, or CLOSED → CONNECTED, which it stays."""
+
+    CLOSED = auto()
+    LISTENING = auto()
+    CONNECTED = auto()
+
+
+class ConnectionSocket(UnixSocket):
+    """What both types do alike: connect, listen, accept, and end."""
+
+    def __init__(self, network: "Network", family: int, kind: int, protocol: int, flags: int = 0) -> None:
+        super().__init__(network, family, kind, protocol, flags)
+        self.state = State.CLOSED
+        self.backlog = 0
+        self.embryos: deque[ConnectionSocket] = deque()  # connections that nobody has accepted yet
+        self.accepted = self.writable  # woken when there is room for another one
+
+    # -- making connections -----------------------------------------------------------------------------
+
+    @property
+    def is_listening(self) -> bool:
+        return self.state is State.LISTENING
+
+    def listen(self, backlog: int) -> None:
+        if not self.path or self.state is State.CONNECTED:
+            raise LinuxError(Errno.EINVAL)
+        self.backlog = min(backlog & 0xFFFF_FFFF, _MAX_BACKLOG)
+        self.state = State.LISTENING
+        self.peer_credentials = caller_credentials()  # what those who connect are told
+        self.accepted.wake()
+
+    async def connect(self, address: bytes, fs: "FsContext") -> None:
+        path = addresses.parse_target(address)
+        if self.passes_credentials:
+            self.bind_automatically()
+        deadline_ns = deadline_after(self.write_timeout_ns)
+        while True:
+            listener = addresses.find(self.network, path, self.kind, fs)
+            assert isinstance(listener, ConnectionSocket)
+            if not listener.is_listening or listener.shut & SHUT_RECEIVE:
+                raise LinuxError(Errno.ECONNREFUSED)
+            if len(listener.embryos) <= listener.backlog:
+                break
+            if self.is_nonblocking or has_passed(deadline_ns):
+                raise LinuxError(Errno.EAGAIN)
+            await self._wait_for(listener, deadline_ns)
+        if self.state is not State.CLOSED:
+            raise LinuxError(Errno.EISCONN if self.state is State.CONNECTED else Errno.EINVAL)
+        self._join(listener)
+
+    async def _wait_for(self, listener: "ConnectionSocket", deadline_ns: int | None) -> None:
+        self.hold()
+        try:
+            await sleep_on(Source(listener.accepted), deadline_ns)
+        except LinuxError as error:
+            if deadline_ns is not None and error.errno is Errno.ERESTARTSYS:
+                raise LinuxError(Errno.EINTR) from None
+            raise
+        finally:
+            self.drop()
+
+    def _join(self, listener: "ConnectionSocket") -> None:
+        """Make the other end, which waits to be accepted."""
+        embryo = type(self)(self.network, self.family, self.kind, self.protocol)
+        embryo.path = listener.path
+        embryo.passes_credentials = listener.passes_credentials
+        embryo.peer_credentials = caller_credentials()
+        self.peer_credentials = listener.peer_credentials
+        self.pair_with(embryo)
+        listener.embryos.append(embryo)
+        listener.readable.wake()
+
+    def pair_with(self, other: "ConnectionSocket") -> None:
+        self.peer, other.peer = other, self
+        self.state = other.state = State.CONNECTED
+
+    def accept_nowait(self) -> "tuple[UnixSocket, bytes]":
+        if not self.is_listening:
+            raise LinuxError(Errno.EINVAL)
+        if not self.embryos:
+            if self.shut & SHUT_RECEIVE:
+                raise LinuxError(Errno.EINVAL)
+            raise WouldBlock
+        embryo = self.embryos.popleft()
+        self.accepted.wake()
+        return embryo, embryo.peer_name() if embryo.peer is not None else addresses.UNNAMED
+
+    def queued_sockets(self) -> "Iterator[UnixSocket]":
+        yield from super().queued_sockets()
+        for embryo in self.embryos:
+            yield from embryo.queued_sockets()
+
+    def purge(self) -> None:
+        super().purge()
+        while self.embryos:
+            embryo = self.embryos.popleft()
+            if embryo.peer is not None:
+                embryo.peer.fail(Errno.ECONNRESET)
+            embryo.drop()
+        self.accepted.wake()
+
+    # -- the end ----------------------------------------------------------------------------------------
+
+    def disconnect(self) -> None:
+        """The peer reads what is there, then the end; an error if something sent to us is lost."""
+        peer = self.peer
+        if peer is None or peer.is_dead:
+            return
+        if self.packets:
+            peer.error = Errno.ECONNRESET
+        peer.shut_down(SHUT_BOTH)
+
+    def shut_down(self, bits: int) -> None:
+        super().shut_down(bits)
+        if self.peer is not None and not self.is_dead:
+            theirs = (SHUT_SEND if bits & SHUT_RECEIVE else 0) | (SHUT_RECEIVE if bits & SHUT_SEND else 0)
+            self.peer.shut |= theirs
+            self.peer.wake_all()
+
+    def poll(self) -> Poll:
+        mask = self.poll_queue()
+        if self.embryos:
+            mask |= Poll.IN | Poll.RDNORM
+        if self.state is State.CLOSED:
+            mask |= Poll.HUP
+        if not self.is_listening and self.is_writable_now:
+            mask |= Poll.OUT | Poll.WRNORM | Poll.WRBAND
+        return Poll(mask)
+
+    def require_peer(self) -> UnixSocket:
+        """ENOTCONN."""
+        if self.peer is None:
+            raise LinuxError(Errno.ENOTCONN)
+        return self.peer
+
+
+class StreamSocket(ConnectionSocket):
+    """Bytes in order. Packets are segments here: they keep apart what came with different files."""
+
+    def send_nowait(self, message: Outgoing) -> int:
+        if MSG.OOB in message.flags:
+            raise LinuxError(Errno.EOPNOTSUPP)
+        if message.address:
+            raise LinuxError(Errno.EISCONN if self.state is State.CONNECTED else Errno.EOPNOTSUPP)
+        peer = self.require_peer()
+        self._require_reader(peer)
+        if not message.src.length:
+            return 0
+        if not self.has_room:
+            raise WouldBlock
+        limit = segment_limit(self.options.send_buffer)
+        data = message.src.take(self.options.send_buffer - self.used + limit)  # no more can fit
+        sent, files = 0, message.files
+        while sent < len(data) and self.has_room:
+            part = data[sent : sent + limit] if len(data) > limit else data
+            peer.deliver(self.packet(message, part, segment_cost(len(part)), peer))
+            message.files = ()
+            sent += len(part)
+        message.files = files
+        return sent
+
+    def _require_reader(self, peer: UnixSocket) -> None:
+        """EPIPE, with SIGPIPE."""
+        if self.shut & SHUT_SEND or peer.is_dead or peer.shut & SHUT_RECEIVE:
+            raise BrokenPipe
+
+    def receive_nowait(self, dst: "Buffer", flags: MSG) -> Received:
+        if self.state is not State.CONNECTED:
+            raise LinuxError(Errno.EINVAL)
+        if MSG.OOB in flags:
+            raise LinuxError(Errno.EOPNOTSUPP)
+        if not self.packets:
+            self.take_error()
+            if self.shut & SHUT_RECEIVE or not dst.length:
+                return Received(0)
+            raise WouldBlock
+        first = self.packets[0]
+        parts = self._parts(dst.length)
+        count = dst.fill(_joined(parts)) if dst.length else 0
+        files = self._consume(count, peek=MSG.PEEK in flags)
+        return Received(count, first.address, self.control_of(first), files)
+
+    def _parts(self, limit: int) -> "list[tuple[Packet, int]]":
+        """What one call reads: up to the end of the first packet with files, or before one of another sender."""
+        parts: list[tuple[Packet, int]] = []
+        for packet in self.packets:
+            if not limit or (
+                parts and self.passes_credentials and packet.credentials != parts[0][0].credentials
+            ):
+                break
+            length = min(packet.length, limit)
+            parts.append((packet, length))
+            limit -= length
+            if packet.files:
+                break
+        return parts
+
+    def _consume(self, count: int, *, peek: bool) -> "tuple[File, ...]":
+        """Take bytes from the front; the files that come with them."""
+        files: tuple[File, ...] = ()
+        for packet in list(self.packets):
+            if not count or files:
+                break
+            length = min(packet.length, count)
+            count -= length
+            files = self.take_files(packet, peek=peek)
+            if peek:
+                continue
+            packet.start += length
+            if not packet.length:
+                self.packets.popleft()
+                packet.free()
+        return files
+
+
+def _joined(parts: "list[tuple[Packet, int]]") -> bytes | memoryview:
+    if len(parts) == 1:
+        packet, length = parts[0]
+        return memoryview(packet.data)[packet.start : packet.start + length]
+    return b"".join(packet.data[packet.start : packet.start + length] for packet, length in parts)
+
+
+class SequencedPacketSocket(ConnectionSocket):
+    """Packets in order, whole ones."""
+
+    def send_nowait(self, message: Outgoing) -> int:
+        self.take_error()
+        if self.state is not State.CONNECTED:
+            raise LinuxError(Errno.ENOTCONN)
+        if MSG.OOB in message.flags:
+            raise LinuxError(Errno.EOPNOTSUPP)
+        peer = self.require_peer()
+        length = message.src.length
+        if length > self.options.send_buffer - 32:
+            raise LinuxError(Errno.EMSGSIZE)
+        if self.shut & SHUT_SEND or peer.is_dead or peer.shut & SHUT_RECEIVE:
+            raise LinuxError(Errno.EPIPE)  # without a signal
+        if not self.has_room:
+            raise WouldBlock
+        data = message.src.take() if length else b""
+        if len(data) < length:
+            raise LinuxError(Errno.EFAULT)
+        peer.deliver(self.packet(message, data, packet_cost(length), peer))
+        return length
+
+    def receive_nowait(self, dst: "Buffer", flags: MSG) -> Received:
+        if self.state is not State.CONNECTED:
+            raise LinuxError(Errno.ENOTCONN)
+        if MSG.OOB in flags:
+            raise LinuxError(Errno.EOPNOTSUPP)
+        if self.packets:
+            return self.receive_packet(dst, flags)
+        self.take_error()
+        if self.shut & SHUT_RECEIVE:
+            return Received(0)
+        raise WouldBlock

@@ -1,0 +1,332 @@
+"""What UNIX sockets of all three types share (unix(7); Linux net/unix/af_unix.c)."""
+
+from collections import deque
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.ioctl import IOCTL
+from aionoah.abi.poll import Poll
+from aionoah.abi.socket import MSG, SCM, SHUT, SO, SOL, Ucred
+from aionoah.fs.stdio import Exchange
+from aionoah.host.waiting import Source, WaitQueue
+from aionoah.net.options import LocalOptions, as_int, from_int, get_common, set_common
+from aionoah.net.socket import (
+    OVERFLOW_ID,
+    QUEUE_EXCHANGES,
+    Control,
+    Outgoing,
+    Received,
+    Socket,
+    caller_credentials,
+)
+from aionoah.net.unix import address as addresses
+from aionoah.net.unix.rights import collect, drop_files, receive_files, require_shallow, send_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from aionoah.fs.context import FsContext
+    from aionoah.fs.file import File
+    from aionoah.fs.path import Dentry
+    from aionoah.memory.buffer import Buffer
+    from aionoah.net.network import Network
+
+SHUT_RECEIVE: Final = 1
+SHUT_SEND: Final = 2
+SHUT_BOTH: Final = 3
+_SHUT_BITS: Final = {SHUT.RD: SHUT_RECEIVE, SHUT.WR: SHUT_SEND, SHUT.RDWR: SHUT_BOTH}
+_NOBODY: Final = Ucred(0, OVERFLOW_ID, OVERFLOW_ID)
+
+
+class Packet:
+    """One sk_buff: bytes that wait in a queue, and what comes with them."""
+
+    __slots__ = ("address", "cost", "credentials", "data", "files", "sender", "start")
+
+    def __init__(
+        self,
+        sender: "UnixSocket",
+        data: bytes,
+        cost: int,
+        files: "tuple[File, ...]",
+        credentials: Ucred | None,
+    ) -> None:
+        self.sender = sender
+        self.address = sender.address
+        self.data = data
+        self.start = 0  # bytes of a stream's packet that have been read
+        self.cost = cost  # of the sender's buffer, until the packet is gone
+        self.files = files
+        self.credentials = credentials or _NOBODY
+
+    @property
+    def length(self) -> int:
+        return len(self.data) - self.start
+
+    def free(self) -> None:
+        """The packet is gone, its files are somebody's: give the sender its room back."""
+        self.sender.give_room(self.cost)
+
+
+class UnixSocket(Socket):
+    """A UNIX socket. Subclasses say how it connects and how messages lie in its queue."""
+
+    max_packets: ClassVar = 1 << 30
+
+    def __init__(self, network: "Network", family: int, kind: int, protocol: int, flags: int = 0) -> None:
+        super().__init__(network, family, kind, protocol, flags)
+        self.path = b""  # sun_path of its name; b"" without one
+        self.peer: UnixSocket | None = None
+        self.shut = 0
+        self.error: Errno | None = None  # reported once
+        self.is_dead = False
+        self.passes_credentials = False
+        self.peer_credentials = Ucred(0, 0xFFFF_FFFF, 0xFFFF_FFFF)
+        self.options = LocalOptions()
+        self.packets: deque[Packet] = deque()
+        self.used = 0  # of the send buffer: what others have not received yet
+        self.readable = WaitQueue()
+        self.writable = WaitQueue()
+        self._dentry: Dentry | None = None  # keeps the inode of a path
+
+    # -- lifetime ---------------------------------------------------------------------------------------
+
+    @property
+    def references(self) -> int:
+        return self._references
+
+    def drop(self) -> None:
+        super().drop()
+        if self._references:
+            collect(self)
+
+    def release(self) -> None:
+        self.is_dead = True
+        self._forget_name()
+        self.disconnect()
+        self.purge()
+
+    def disconnect(self) -> None:
+        """Leave the peer, at the end."""
+
+    def purge(self) -> None:
+        """Drop what waits to be received."""
+        while self.packets:
+            packet = self.packets.popleft()
+            drop_files(packet.files)
+            packet.free()
+
+    def queued_sockets(self) -> "Iterator[UnixSocket]":
+        """UNIX sockets among the files that lie in the queue."""
+        for packet in self.packets:
+            for file in packet.files:
+                if isinstance(file, UnixSocket):
+                    yield file
+
+    # -- names ------------------------------------------------------------------------------------------
+
+    @property
+    def address(self) -> bytes:
+        """What receivers see as the sender: nothing of a socket without a name."""
+        return addresses.unparse(self.path) if self.path else b""
+
+    def name(self) -> bytes:
+        return addresses.unparse(self.path)
+
+    def peer_name(self) -> bytes:
+        if self.peer is None:
+            raise LinuxError(Errno.ENOTCONN)
+        return addresses.unparse(self.peer.path)
+
+    def bind(self, address: bytes, fs: "FsContext") -> None:
+        path = addresses.parse(address)
+        if not path:
+            self.bind_automatically()
+        elif path.startswith(b"\0"):
+            self._require_unbound()
+            if (self.kind, path) in self.network.abstract:
+                raise LinuxError(Errno.EADDRINUSE)
+            self._take_abstract_name(path)
+        else:
+            self._require_unbound()
+            dentry = addresses.make(fs, path)
+            self._dentry, self.path = dentry, path
+            self.network.places[dentry.inode.filesystem, dentry.inode.attributes().ino] = self
+
+    def bind_automatically(self) -> None:
+        """Take an abstract name that nobody has, unless there is a name already."""
+        if not self.path:
+            self._take_abstract_name(self.network.automatic_name(self.kind))
+
+    def _require_unbound(self) -> None:
+        if self.path:
+            raise LinuxError(Errno.EINVAL)
+
+    def _take_abstract_name(self, path: bytes) -> None:
+        self.path = path
+        self.network.abstract[self.kind, path] = self
+
+    def _forget_name(self) -> None:
+        if self._dentry is not None:
+            inode = self._dentry.inode
+            self.network.places.pop((inode.filesystem, inode.attributes().ino), None)
+            self._dentry = None
+        elif self.network.abstract.get((self.kind, self.path)) is self:
+            del self.network.abstract[self.kind, self.path]
+
+    # -- room and readiness -----------------------------------------------------------------------------
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a sender goes on; `is_writable_now` is stricter, so that it is not woken for little."""
+        return self.used < self.options.send_buffer
+
+    @property
+    def is_writable_now(self) -> bool:
+        return self.used << 2 <= self.options.send_buffer
+
+    def give_room(self, cost: int) -> None:
+        self.used -= cost
+        if self.is_writable_now:
+            self.writable.wake()
+
+    def fail(self, error: Errno) -> None:
+        """What the next call reports."""
+        self.error = error
+        self.wake_all()
+
+    def take_error(self) -> None:
+        """Raise what happened since somebody looked."""
+        if self.error is not None:
+            error, self.error = self.error, None
+            raise LinuxError(error)
+
+    def wake_all(self) -> None:
+        self.readable.wake()
+        self.writable.wake()
+
+    def source(self, events: Poll) -> Source:
+        if events & (Poll.OUT | Poll.WRNORM | Poll.WRBAND):
+            return Source(self.readable, self.writable)
+        return Source(self.readable)
+
+    def shutdown(self, how: int) -> None:
+        if how not in _SHUT_BITS:
+            raise LinuxError(Errno.EINVAL)
+        self.shut_down(_SHUT_BITS[how])
+
+    def shut_down(self, bits: int) -> None:
+        self.shut |= bits
+        self.wake_all()
+
+    def poll_queue(self) -> int:
+        mask = Poll.ERR if self.error is not None else 0
+        if self.shut == SHUT_BOTH:
+            mask |= Poll.HUP
+        if self.shut & SHUT_RECEIVE:
+            mask |= Poll.RDHUP | Poll.IN | Poll.RDNORM
+        if self.packets:
+            mask |= Poll.IN | Poll.RDNORM
+        return mask
+
+    # -- messages ---------------------------------------------------------------------------------------
+
+    def packet(self, message: Outgoing, data: bytes, cost: int, receiver: "UnixSocket") -> Packet:
+        """A message for a receiver. Its files are held from now on."""
+        require_shallow(message.files)
+        credentials = message.credentials
+        if credentials is None and (self.passes_credentials or receiver.passes_credentials):
+            credentials = caller_credentials()
+        self.used += cost
+        return Packet(self, data, cost, send_files(message.files), credentials)
+
+    def deliver(self, packet: Packet) -> None:
+        """Put a packet into this queue."""
+        self.packets.append(packet)
+        self.readable.wake()
+
+    def control_of(self, packet: Packet) -> tuple[Control, ...]:
+        if not self.passes_credentials:
+            return ()
+        return (Control(SOL.SOCKET, SCM.CREDENTIALS, packet.credentials.pack()),)
+
+    @staticmethod
+    def take_files(packet: Packet, *, peek: bool) -> "tuple[File, ...]":
+        """The files of a packet for its receiver; for one who only peeks, references of his own."""
+        if peek:
+            return tuple(file.hold() for file in packet.files)
+        files, packet.files = packet.files, ()
+        receive_files(files)
+        return files
+
+    def receive_packet(self, dst: "Buffer", flags: MSG) -> Received:
+        """The first packet, whole: what does not fit is lost. There must be one."""
+        packet = self.packets[0]
+        count = dst.fill(packet.data) if packet.data and dst.length else 0
+        peek = MSG.PEEK in flags
+        if not peek:
+            self.packets.popleft()
+        files = self.take_files(packet, peek=peek)
+        if not peek:
+            packet.free()
+            self.has_received()
+        is_cut = count < len(packet.data)
+        return Received(
+            len(packet.data) if MSG.TRUNC in flags else count,
+            packet.address,
+            self.control_of(packet),
+            files,
+            MSG.TRUNC if is_cut else 0,
+        )
+
+    def has_received(self) -> None:
+        """A packet has left the queue."""
+
+    # -- options ----------------------------------------------------------------------------------------
+
+    def get_option(self, level: int, option: int, length: int) -> bytes:
+        if level != SOL.SOCKET:
+            raise LinuxError(Errno.EOPNOTSUPP)
+        return (get_common(self, option) or self._option(option))[:length]
+
+    def _option(self, option: int) -> bytes:
+        match option:
+            case SO.ERROR:
+                error, self.error = self.error, None
+                return from_int(error or 0)
+            case SO.ACCEPTCONN:
+                return from_int(int(self.is_listening))
+            case SO.PASSCRED:
+                return from_int(int(self.passes_credentials))
+            case SO.PEERCRED:
+                return self.peer_credentials.pack()
+            case _:
+                return self.options.get(option)
+
+    def set_option(self, level: int, option: int, value: bytes) -> None:
+        if level != SOL.SOCKET:
+            raise LinuxError(Errno.EOPNOTSUPP)
+        if option == SO.PASSCRED:
+            self.passes_credentials = as_int(value) != 0
+        elif not set_common(self, option, value):
+            self.options.set(option, value, is_admin=caller_credentials().uid == 0)
+            self.writable.wake()
+
+    @property
+    def is_listening(self) -> bool:
+        return False
+
+    @property
+    def exchanges(self) -> "Mapping[int, Exchange]":
+        return QUEUE_EXCHANGES
+
+    def ioctl(self, request: int, argument: bytes | int) -> bytes:
+        if request == IOCTL.TIOCOUTQ:
+            return from_int(self.used)
+        if self.is_listening:
+            raise LinuxError(Errno.EINVAL)
+        return from_int(self.available())
+
+    def available(self) -> int:
+        """Bytes that wait to be read: all of a connection, or the next datagram."""
+        return sum(packet.length for packet in self.packets)
