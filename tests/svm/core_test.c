@@ -1,12 +1,13 @@
 /* The C core by itself: what must hold on every KVM, hardware or software, without Python above it.
  *
  *   cc -O2 -Iaionoah/hypervisor/native -o core_test tests/svm/core_test.c \
- *      aionoah/hypervisor/native/frames.c aionoah/hypervisor/native/space.c aionoah/hypervisor/native/kvm.c -lpthread
+ *      aionoah/hypervisor/native/{frames,space,kvm,clock_page}.c -lpthread
  *
  * Prints one line for each case, and the cost of an exit; the exit status is the number of failures.
  */
 #define _GNU_SOURCE
 #include "kvm.h"
+#include "clock_page.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -279,6 +280,35 @@ static void cost(void) {
     tear_down();
 }
 
+/* RDTSC in several VMs: none may shift or scale the host's counter. */
+static int counters_agree(void) {
+    int agree = 1;
+    for (int i = 0; i < 9; i++) {
+        SET_UP(0x0f, 0x31, SYSCALL);
+        uint64_t before = clocks_counter();
+        agree &= kvm_vcpu_run(vcpu) == EXIT_SYSCALL;
+        uint64_t counter = (uint32_t)r[RAX] | r[RDX] << 32;
+        agree &= counter - before <= clocks_counter() - before;
+        tear_down();
+    }
+    return agree;
+}
+
+static void time_keeping(void) {
+    check(counters_agree(), "RDTSC shows the host's counter");
+    uint64_t frame = frames_allocate(frames, 1);
+    const struct clock_page *page = (const struct clock_page *)host(frame);
+    if (kvm_machine_keep_clocks(machine, frame)) {
+        check(page->sequence == 0 && !clocks_counter_is_steady(), "only without a steady counter the clock page stays empty");
+        return;
+    }
+    for (int i = 0; i < 3; i++) counters_agree();
+    check(page->sequence > 0 && page->sequence % 2 == 0 && page->window > 0, "the clock page is kept");
+    uint64_t age = clocks_counter() - page->start;
+    double error = now() * 1e9 - (double)page->base_ns[CLOCK_PAGE_MONOTONIC] - (double)age * (double)page->scale / 4294967296.0;
+    check(error > -1e5 && error < 1e5, "the clock page tells the time");
+}
+
 int main(void) {
     setvbuf(stdout, NULL, _IOLBF, 0);
     frames = frames_open(1 << 18, 1 << 16);
@@ -298,6 +328,7 @@ int main(void) {
     reuse();
     cost();
     check(frames->in_use == before, "no frame is left");
+    time_keeping(); /* until the machine is closed */
     kvm_machine_close(machine);
     frames_close(frames);
     printf("%d failures\n", failures);

@@ -145,6 +145,12 @@ def test_a_stack_that_disarms_itself() -> None:
     assert entry.stack == NO_STACK
 
 
+def test_the_vdso_is_the_way_back_of_handlers_without_their_own() -> None:
+    before = thread()._replace(signal_return=0x7000_076C)
+    assert enter_handler(before, delivery(SA.SIGINFO)).registers[30] == 0x7000_076C
+    assert enter_handler(before, delivery()).registers[30] == delivery().disposition.restorer
+
+
 def test_no_way_back() -> None:
     with pytest.raises(BadFrame, match="SA_RESTORER"):
         enter_handler(thread(), delivery(SA.SIGINFO))
