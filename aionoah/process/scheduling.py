@@ -16,6 +16,7 @@ MIN_NICE: Final = -20
 MAX_NICE: Final = 19
 _REALTIME: Final = (SCHED.FIFO, SCHED.RR)
 _FAIR: Final = (SCHED.NORMAL, SCHED.BATCH, SCHED.IDLE)
+_REFUSED: Final = (SCHED.DEADLINE, SCHED.EXT)  # the kernel knows them, and nobody may have them here
 
 
 def is_realtime(policy: int) -> bool:
@@ -26,7 +27,7 @@ def priority_range(policy: int) -> tuple[int, int]:
     """The least and the greatest static priority of a policy; EINVAL for one that does not exist."""
     if policy in _REALTIME:
         return 1, MAX_REALTIME_PRIORITY
-    if policy in _FAIR or policy == SCHED.DEADLINE:
+    if policy in _FAIR + _REFUSED:
         return 0, 0
     raise LinuxError(Errno.EINVAL)
 
@@ -77,11 +78,11 @@ class Scheduling:
         self.nice = nice
 
     def set_policy(self, policy: int, priority: int, limits: Limits, credentials: Credentials) -> None:
-        """EINVAL for a policy or priority that does not exist, or SCHED_DEADLINE; EPERM."""
+        """EINVAL for a policy or priority that does not exist or is refused; EPERM."""
         resets_on_fork = bool(policy & SCHED.RESET_ON_FORK)
         policy &= ~SCHED.RESET_ON_FORK
         least, greatest = priority_range(policy)
-        if not least <= priority <= greatest or policy == SCHED.DEADLINE:
+        if not least <= priority <= greatest or policy in _REFUSED:
             raise LinuxError(Errno.EINVAL)
         if not credentials.has_capability(CAP.SYS_NICE):
             self._require_modest(policy, priority, limits, resets_on_fork=resets_on_fork)

@@ -14,7 +14,6 @@ from aionoah.signals.actions import LAST_SIGNAL
 from aionoah.syscalls.arguments import Addr, ULong
 from aionoah.syscalls.registry import syscall
 
-_WORD_SIGN: Final = 1 << 63
 Operation = Callable[[Task, int, int, int, int], int | None]
 
 
@@ -39,7 +38,7 @@ def _require_zero(*arguments: int) -> None:
 
 def _set_name(task: Task, address: int, *_: int) -> None:
     try:
-        name = task.memory.read_cstring(address, TASK_COMM_LEN)
+        name = task.memory.read_cstring(address, TASK_COMM_LEN - 1)
     except LinuxError as error:
         if error.errno is not Errno.ENAMETOOLONG:
             raise
@@ -84,8 +83,7 @@ def _get_tid_address(task: Task, address: int, *_: int) -> None:
 
 
 def _set_timer_slack(task: Task, slack_ns: int, *_: int) -> None:
-    is_default = slack_ns == 0 or slack_ns & _WORD_SIGN
-    task.timer_slack_ns = DEFAULT_TIMER_SLACK_NS if is_default else slack_ns
+    task.timer_slack_ns = slack_ns or DEFAULT_TIMER_SLACK_NS
 
 
 def _get_timer_slack(task: Task, *_: int) -> int:

@@ -132,9 +132,13 @@ def getrusage(task: Task, who: RUSAGE, usage: Ptr[Rusage]) -> None:
 @syscall(partial=_NO_SPLIT)
 def times(task: Task, buf: Ptr[Tms]) -> int:
     if buf:
-        ticks = task.process.all_cpu_time_ns * _CLOCK_TICKS // NSEC_PER_SEC
-        task.memory.put(buf, Tms(ticks, 0, 0, 0))
-    return facts.uptime_ns() * _CLOCK_TICKS // NSEC_PER_SEC
+        own, children = task.process.all_cpu_time_ns, task.process.children_cpu_time_ns
+        task.memory.put(buf, Tms(_ticks(own), 0, _ticks(children), 0))
+    return _ticks(facts.uptime_ns())
+
+
+def _ticks(time_ns: int) -> int:
+    return time_ns * _CLOCK_TICKS // NSEC_PER_SEC
 
 
 def _signed(word: int) -> int:

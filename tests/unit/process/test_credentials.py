@@ -2,12 +2,12 @@
 
 import ctypes
 import os
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.forked import in_child
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -94,24 +94,6 @@ def native_step(libc: Any, name: str, arguments: tuple[int, ...]) -> int:
         words = [header, data]
     result = libc.syscall(ctypes.c_long(number), *words)
     return -ctypes.get_errno() if result == -1 else int(result)
-
-
-def in_child(work: Callable[[], Any]) -> Any:
-    """What `work` gives in a child process."""
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            os.write(writer, pickle.dumps(work()))
-            status = 0
-        finally:
-            os._exit(status)
-    os.close(writer)
-    with open(reader, "rb") as pipe:
-        data = pipe.read()
-    assert os.waitpid(pid, 0)[1] == 0
-    return pickle.loads(data)
 
 
 def run_native(steps: list[Step]) -> tuple[State, list[tuple[int, State]]]:

@@ -28,7 +28,7 @@ def set_policy(
 
 def test_priorities_of_policies() -> None:
     assert priority_range(SCHED.FIFO) == priority_range(SCHED.RR) == (1, 99)
-    for policy in (SCHED.NORMAL, SCHED.BATCH, SCHED.IDLE, SCHED.DEADLINE):
+    for policy in (SCHED.NORMAL, SCHED.BATCH, SCHED.IDLE, SCHED.DEADLINE, SCHED.EXT):
         assert priority_range(policy) == (0, 0)
     for policy in (4, 99, -1):
         with pytest.raises(LinuxError, match="EINVAL"):
@@ -86,6 +86,7 @@ def test_nice_within_the_limit() -> None:
         (SCHED.FIFO, 100, ROOT, Errno.EINVAL),
         (SCHED.NORMAL, 1, ROOT, Errno.EINVAL),
         (SCHED.DEADLINE, 0, ROOT, Errno.EINVAL),
+        (SCHED.EXT, 0, ROOT, Errno.EINVAL),
         (77, 0, ROOT, Errno.EINVAL),
         (SCHED.RR, 1, USER, Errno.EPERM),
         (SCHED.BATCH, 0, USER, None),
