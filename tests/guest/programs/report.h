@@ -67,7 +67,7 @@ static long report(const char *what, long result) {
 static char scratch[PATH_MAX];
 
 /* Go to a fresh directory below argv[1] or /tmp, with standard descriptors only and umask 022. */
-static void enter_scratch(int argc, char **argv) {
+static inline void enter_scratch(int argc, char **argv) {
     setvbuf(stdout, NULL, _IOFBF, 1 << 16);
     for (int fd = 3; fd < 64; fd++) {
         close(fd);
@@ -81,7 +81,7 @@ static void enter_scratch(int argc, char **argv) {
 }
 
 /* Remove the fresh directory; the program must have emptied it, and this prints whether it has. */
-static int leave_scratch(void) {
+static inline int leave_scratch(void) {
     if (chdir("/") < 0) {
         perror("/");
     }
