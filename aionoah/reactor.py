@@ -7,12 +7,14 @@ handler is stepped again under the kernel lock, until it ends and the thread can
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.signal import SIG
+from aionoah.clocks.timers import Timers
+from aionoah.host.edges import HostEdges
+from aionoah.host.events import ClockWatch, HostTimer
 from aionoah.host.waiting import Waiter, kernel_lock
 from aionoah.process.current import set_current
 from aionoah.syscalls.results import Outcome, Suspended
@@ -110,6 +112,11 @@ class Reactor:
         self.tasks: set[asyncio.Task[None]] = set()  # one for each call that sleeps
         self._readers: dict[int, list[Waiter]] = {}
         self._writers: dict[int, list[Waiter]] = {}
+        self.timers = Timers(self._arm)
+        self.edges = HostEdges(lambda fd: self._watch_always(fd, self._edges_came))
+        self._timer: HostTimer | None = None  # made when the first deadline is
+        self._clock: ClockWatch | None = None
+        self._watched: list[int] = []  # descriptors of ours that the loop watches
 
     def hand_over(self, task: "Task", table: "SyscallTable", suspended: Suspended) -> SleepingCall:
         """Take a suspended handler to the loop. On the vCPU thread, under the kernel lock."""
@@ -124,7 +131,52 @@ class Reactor:
         else:
             self.loop.call_soon_threadsafe(function)
 
+    # -- deadlines and edges of host descriptors, under the kernel lock -------------------------------------
+
+    def _arm(self, deadline_ns: int) -> None:
+        """The timers ask to be called at a time. On any thread, and mostly without waking the loop."""
+        if self._timer is None:
+            self._timer, self._clock = HostTimer(), ClockWatch()
+            self._watch_always(self._timer.fileno(), self._time_has_come)
+            self._watch_always(self._clock.fileno(), self._clock_was_set)
+        self._timer.set(deadline_ns)
+
+    def _watch_always(self, fd: int, callback: Callable[[], None]) -> None:
+        self._watched.append(fd)
+
+        def start() -> None:
+            if fd in self._watched:
+                self.loop.add_reader(fd, callback)
+
+        self.call_soon(start)
+
+    def close(self) -> None:
+        """Nothing sleeps any more. On the loop."""
+        with kernel_lock:
+            while self._watched:
+                self.loop.remove_reader(self._watched.pop())
+            self.edges.close()
+            for opened in (self._timer, self._clock):
+                if opened is not None:
+                    opened.close()
+            self._timer = self._clock = None
+
     # -- on the loop ---------------------------------------------------------------------------------------
+
+    def _time_has_come(self) -> None:
+        with kernel_lock:
+            if self._timer is not None:
+                self._timer.acknowledge()
+                self.timers.expire()
+
+    def _clock_was_set(self) -> None:
+        with kernel_lock:
+            if self._clock is not None and self._clock.acknowledge():
+                self.timers.clock_set.wake()
+
+    def _edges_came(self) -> None:
+        with kernel_lock:
+            self.edges.dispatch()
 
     def _start(self, call: SleepingCall) -> None:
         running = self.loop.create_task(self._finish_call(call))
@@ -157,20 +209,20 @@ class Reactor:
             if not woken.done():
                 woken.set_result(None)
 
+        timer = None
         with kernel_lock:
             if waiter.is_woken:
                 return
             waiter.on_wake = lambda: self.call_soon(wake)
-        timer = None
-        if waiter.deadline_ns is not None:
-            delay_ns = waiter.deadline_ns - time.monotonic_ns()
-            timer = self.loop.call_later(max(0, delay_ns) / 1e9, wake)
+            if waiter.deadline_ns is not None:
+                timer = self.timers.schedule(waiter.deadline_ns, wake)
         try:
             self._watch(waiter)
             await woken
         finally:
             if timer is not None:
-                timer.cancel()
+                with kernel_lock:
+                    timer.cancel()
             self._forget(waiter)
 
     def _watch(self, waiter: Waiter) -> None:

@@ -4,7 +4,7 @@ Nothing can set them: they are the host's.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aionoah.abi.errno import Errno, LinuxError
@@ -23,6 +23,19 @@ class Clock(NamedTuple):
     resolution_ns: int = 1
     can_sleep: bool = False  # clock_nanosleep: EOPNOTSUPP otherwise
     process: "Process | None" = None  # whose CPU time it counts
+    thread: "Task | None" = None  # or that of one thread alone
+    is_settable: bool = False  # whether it jumps when somebody sets the host's clock
+
+    @property
+    def threads(self) -> "Collection[Task]":
+        """Those whose CPU time makes it advance; none for clocks that always do."""
+        if self.thread is not None:
+            return () if self.thread.has_exited else (self.thread,)
+        return self.process.tasks.values() if self.process is not None else ()
+
+    @property
+    def counts_cpu_time(self) -> bool:
+        return self.process is not None or self.thread is not None
 
 
 def _host_clock(*names: str) -> Callable[[], int]:
@@ -44,7 +57,7 @@ _REALTIME: Final = time.time_ns
 _MONOTONIC: Final = time.monotonic_ns
 
 _CLOCKS: Final = {
-    CLOCK.REALTIME: Clock(_REALTIME, can_sleep=True),
+    CLOCK.REALTIME: Clock(_REALTIME, can_sleep=True, is_settable=True),
     CLOCK.MONOTONIC: Clock(_MONOTONIC, can_sleep=True),
     CLOCK.MONOTONIC_RAW: Clock(_host_clock("CLOCK_MONOTONIC_RAW", "CLOCK_MONOTONIC")),
     CLOCK.REALTIME_COARSE: Clock(_coarse(_REALTIME), TICK_NS),
@@ -52,7 +65,7 @@ _CLOCKS: Final = {
     # Darwin's CLOCK_MONOTONIC goes on while the machine sleeps.
     CLOCK.BOOTTIME: Clock(_host_clock("CLOCK_BOOTTIME", "CLOCK_MONOTONIC"), can_sleep=True),
     # Where the host does not know the leap seconds, TAI is as on a Linux that has not been told them.
-    CLOCK.TAI: Clock(_host_clock("CLOCK_TAI", "CLOCK_REALTIME"), can_sleep=True),
+    CLOCK.TAI: Clock(_host_clock("CLOCK_TAI", "CLOCK_REALTIME"), can_sleep=True, is_settable=True),
 }
 
 boot_time_ns: Final = _CLOCKS[CLOCK.BOOTTIME].now_ns
@@ -70,14 +83,19 @@ def as_clock_id(word: int) -> int:
     return word - (1 << 32) if word >> 31 else word
 
 
+def wall_clock(clock_id: int) -> Clock:
+    """A clock that is the same for all: CLOCK_MONOTONIC and the like."""
+    return _CLOCKS[clock_id]
+
+
 def find_clock(task: "Task", clock_id: int) -> Clock:
     """The clock of a signed id; EINVAL where there is none."""
     if clock_id < 0:
         return _find_cpu_clock(task, clock_id)
     if clock_id == CLOCK.PROCESS_CPUTIME_ID:
-        return _process_clock(task.process, 1)
+        return process_clock(task.process)
     if clock_id == CLOCK.THREAD_CPUTIME_ID:
-        return Clock(task.control.cpu_time_ns)
+        return _thread_clock(task, 1)
     clock = _CLOCKS.get(clock_id)
     if clock is None:
         raise LinuxError(Errno.EINVAL)
@@ -98,6 +116,18 @@ def find_sleep_clock(task: "Task", clock_id: int) -> Clock:
     return clock
 
 
+def find_timer_clock(task: "Task", clock_id: int) -> Clock:
+    """A clock that timers can go by: EINVAL where there is none, EOPNOTSUPP if it has none (timer_create)."""
+    if clock_id in (CLOCK.REALTIME_ALARM, CLOCK.BOOTTIME_ALARM):  # as without a real-time clock
+        raise LinuxError(Errno.EOPNOTSUPP)
+    if clock_id < 0 and clock_id & (_PER_THREAD | _KIND) == _DESCRIPTOR:
+        raise LinuxError(Errno.EOPNOTSUPP)
+    clock = find_clock(task, clock_id)
+    if not clock.can_sleep and not clock.counts_cpu_time:
+        raise LinuxError(Errno.EOPNOTSUPP)
+    return clock
+
+
 def _find_cpu_clock(task: "Task", clock_id: int) -> Clock:
     kind, pid = clock_id & _KIND, ~(clock_id >> 3)
     if kind == _DESCRIPTOR:
@@ -107,12 +137,17 @@ def _find_cpu_clock(task: "Task", clock_id: int) -> Clock:
         thread = task.process.tasks.get(pid) if pid else task
         if thread is None:
             raise LinuxError(Errno.EINVAL)
-        return Clock(thread.control.cpu_time_ns, resolution_ns)
+        return _thread_clock(thread, resolution_ns)
     process = task.kernel.processes.get(pid) if pid else task.process
     if process is None:
         raise LinuxError(Errno.EINVAL)
-    return _process_clock(process, resolution_ns)
+    return process_clock(process, resolution_ns)
 
 
-def _process_clock(process: "Process", resolution_ns: int) -> Clock:
+def _thread_clock(thread: "Task", resolution_ns: int) -> Clock:
+    return Clock(lambda: thread.control.cpu_time_ns(), resolution_ns, thread=thread)  # noqa: PLW0108 - it may get another control
+
+
+def process_clock(process: "Process", resolution_ns: int = 1) -> Clock:
+    """CPU time of all threads of a process, past and present."""
     return Clock(lambda: process.all_cpu_time_ns, resolution_ns, can_sleep=True, process=process)

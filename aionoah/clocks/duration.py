@@ -15,6 +15,13 @@ def nanoseconds(time: Timespec) -> int:
     return min(time.tv_sec * NSEC_PER_SEC + time.tv_nsec, _LONGEST_NS)
 
 
+def microseconds(time: Timeval) -> int:
+    """The same for a time in microseconds, as nanoseconds; EINVAL."""
+    if not 0 <= time.tv_usec < NSEC_PER_SEC // NSEC_PER_USEC:
+        raise LinuxError(Errno.EINVAL)
+    return nanoseconds(Timespec(time.tv_sec, time.tv_usec * NSEC_PER_USEC))
+
+
 def timespec(time_ns: int) -> Timespec:
     """Nanoseconds as a guest structure."""
     return Timespec(*divmod(time_ns, NSEC_PER_SEC))

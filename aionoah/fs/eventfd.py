@@ -23,7 +23,8 @@ class EventFile(AnonymousFile):
         super().__init__(flags)
         self._count = count
         self._is_semaphore = is_semaphore
-        self._changed = WaitQueue()
+        self._readable = WaitQueue()
+        self._writable = WaitQueue()
 
     def read_nowait(self, dst: Buffer) -> int:
         """EINVAL for less than eight bytes of room."""
@@ -35,7 +36,7 @@ class EventFile(AnonymousFile):
         if dst.fill(taken.to_bytes(_SIZE, "little")) < _SIZE:
             raise LinuxError(Errno.EFAULT)
         self._count -= taken
-        self._changed.wake()
+        self._writable.wake()
         return _SIZE
 
     def write_nowait(self, src: Buffer) -> int:
@@ -51,7 +52,7 @@ class EventFile(AnonymousFile):
         if self._count + added > _MAX:
             raise WouldBlock
         self._count += added
-        self._changed.wake()
+        self._readable.wake()
         return _SIZE
 
     def seek(self, offset: int, whence: int) -> int:  # noqa: ARG002 - noop_llseek
@@ -64,5 +65,8 @@ class EventFile(AnonymousFile):
             mask |= Poll.OUT
         return Poll(mask)
 
-    def source(self, events: Poll) -> Source:  # noqa: ARG002 - one queue for both
-        return Source(self._changed)
+    def source(self, events: Poll) -> Source:
+        """Apart from each other, because edge-triggered readers do not want to hear of reads."""
+        reading = [self._readable] if events & (Poll.IN | Poll.RDNORM) else []
+        writing = [self._writable] if events & (Poll.OUT | Poll.WRNORM) else []
+        return Source(*reading, *writing)

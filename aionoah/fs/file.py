@@ -6,7 +6,7 @@ that Linux gives where the kind cannot.
 # ruff: noqa: ARG002 - defaults refuse, whatever they are asked
 
 from time import monotonic_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
@@ -47,12 +47,19 @@ class HostMapping:
         self.offset = offset
 
 
+class Dependent(Protocol):
+    """Something that ends with an open file description, without keeping it open."""
+
+    def file_released(self) -> None: ...
+
+
 class File:
     """One open file description; descriptors, dup and fork share it by reference."""
 
     is_seekable = False
     waits_for_disk = False  # whether sync may take long, so that it must not be called under the kernel lock
     on_release: "Callable[[File], None] | None" = None  # called once before `release`: gives locks back
+    dependents: "dict[Dependent, None] | None" = None  # entries of epoll files
     is_stream = False  # pipes and the like: a blocking write goes on until all is written
     read_timeout_ns: int | None = None  # how long a blocking read waits before EAGAIN (SO_RCVTIMEO)
     write_timeout_ns: int | None = None
@@ -73,6 +80,8 @@ class File:
         """Give a reference back; the last one releases the file."""
         self._references -= 1
         if self._references == 0:
+            for dependent in list(self.dependents or ()):
+                dependent.file_released()
             if self.on_release is not None:
                 self.on_release(self)
             self.release()

@@ -75,6 +75,11 @@ class Limits:
             credentials.require(CAP.SYS_RESOURCE)
         self._limits[resource] = limit
 
+    def add_cpu_second(self) -> None:
+        """Raise the soft limit of CPU time, as Linux does with each SIGXCPU."""
+        old = self._limits[RLIMIT.CPU]
+        self._limits[RLIMIT.CPU] = Limit(old.soft + 1, old.hard)
+
     def limit_stack(self, size: int) -> None:
         """Lower the soft stack limit, as for a set-user-ID program."""
         old = self._limits[RLIMIT.STACK]

@@ -1,6 +1,7 @@
 """Why a signal was sent: making the siginfo that comes with it (sigaction(2))."""
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Final, Protocol
 
 from aionoah.abi.siginfo import (
     SI,
@@ -9,6 +10,7 @@ from aionoah.abi.siginfo import (
     SigInfoFault,
     SigInfoHeader,
     SigInfoKill,
+    SigInfoTimer,
 )
 
 
@@ -22,6 +24,27 @@ class SigInfo(Protocol):
     def pack(self) -> bytes:
         """All 128 bytes."""
         ...
+
+
+class TimerSignal:
+    """The signal of a POSIX timer: there is one object for each timer, and it is pending once at most.
+
+    Unlike others it queues even where its number is pending already (send_sigqueue in kernel/signal.c).
+    """
+
+    si_errno: int = 0
+    si_code: int = SI.TIMER
+
+    def __init__(self, signal: int, timer_id: int, value: int) -> None:
+        self.si_signo = signal
+        self.overruns = 0
+        self.on_leave: Callable[[], None] | None = None  # called when it is taken or forgotten
+        self._id: Final = timer_id
+        self._value: Final = value
+
+    def pack(self) -> bytes:
+        info = SigInfoTimer(self.si_signo, self.si_errno, self.si_code, self._id, self.overruns, self._value)
+        return info.pack()
 
 
 def from_user(signal: int, pid: int, uid: int, code: int = SI.USER) -> SigInfo:

@@ -1,12 +1,13 @@
 """Signals that have been generated and not yet delivered."""
 
 from collections import deque
+from collections.abc import Callable
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.siginfo import SI
 from aionoah.abi.signal import SIG, signal_bit
 from aionoah.signals.actions import SYNCHRONOUS, members
-from aionoah.signals.info import SigInfo, from_user
+from aionoah.signals.info import SigInfo, TimerSignal, from_user
 
 
 class PendingSignals:
@@ -16,10 +17,11 @@ class PendingSignals:
     arrival. (kernel/signal.c: __send_signal_locked, collect_signal)
     """
 
-    __slots__ = ("_queues", "bits")
+    __slots__ = ("_queues", "bits", "on_leave")
 
     def __init__(self) -> None:
         self.bits = 0  # as a signal set
+        self.on_leave: Callable[[SigInfo], None] | None = None  # called with what is taken or discarded
         self._queues: dict[int, deque[SigInfo]] = {}
 
     def __len__(self) -> int:
@@ -32,7 +34,7 @@ class PendingSignals:
         value of its own; one sent by kill becomes pending without its siginfo.
         """
         signal = info.si_signo
-        if signal < SIG.RTMIN and self.bits & signal_bit(signal):
+        if signal < SIG.RTMIN and self.bits & signal_bit(signal) and info.__class__ is not TimerSignal:
             return False
         is_full = limit is not None and signal >= SIG.RTMIN and len(self) >= limit
         if is_full and info.si_code != SI.USER:
@@ -52,18 +54,33 @@ class PendingSignals:
         urgent = found & SYNCHRONOUS or found
         signal = (urgent & -urgent).bit_length()
         queue = self._queues.get(signal)
-        if not queue:
-            self.bits &= ~signal_bit(signal)
-            return from_user(signal, 0, 0)
-        info = queue.popleft()
+        info = queue.popleft() if queue else from_user(signal, 0, 0)
         if not queue:
             self._drop(signal)
+        self._has_left(info)
         return info
+
+    def remove(self, info: SigInfo) -> None:
+        """Take back a certain signal, if it is still pending."""
+        queue = self._queues.get(info.si_signo, deque())
+        if info in queue:
+            queue.remove(info)
+            if not queue:
+                self._drop(info.si_signo)
 
     def discard(self, unwanted: int) -> None:
         """Forget every pending signal of a set."""
         for signal in members(self.bits & unwanted):
+            forgotten = self._queues.get(signal, ())
             self._drop(signal)
+            for info in forgotten:
+                self._has_left(info)
+
+    def _has_left(self, info: SigInfo) -> None:
+        if isinstance(info, TimerSignal) and info.on_leave is not None:
+            info.on_leave()
+        if self.on_leave is not None:
+            self.on_leave(info)
 
     def _drop(self, signal: int) -> None:
         self.bits &= ~signal_bit(signal)

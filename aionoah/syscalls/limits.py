@@ -8,7 +8,9 @@ from aionoah.process.task import Task
 from aionoah.syscalls.arguments import In, Pid, Ptr
 from aionoah.syscalls.registry import syscall
 
-_PARTIAL = "Kept and reported; NOFILE, STACK, AS, DATA, MEMLOCK, SIGPENDING, NICE and RTPRIO are enforced."
+_PARTIAL = (
+    "Kept and reported; CPU, NOFILE, STACK, AS, DATA, MEMLOCK, SIGPENDING, NICE and RTPRIO are enforced."
+)
 
 
 @syscall(partial=_PARTIAL)
@@ -18,7 +20,7 @@ def getrlimit(task: Task, resource: RLIMIT, rlim: Ptr[Rlimit]) -> None:
 
 @syscall(partial=_PARTIAL)
 def setrlimit(task: Task, resource: RLIMIT, rlim: In[Rlimit]) -> None:
-    task.process.limits.set(resource, _get_limit(task, rlim), task.credentials)
+    _set_limit(task, task, resource, _get_limit(task, rlim))
 
 
 @syscall(partial=_PARTIAL)
@@ -32,9 +34,15 @@ def prlimit64(task: Task, pid: Pid, resource: RLIMIT, new: In[Rlimit], old: Ptr[
     limits = target.process.limits
     before = limits[resource]
     if wanted is not None:
-        limits.set(resource, wanted, task.credentials)
+        _set_limit(task, target, resource, wanted)
     if old:
         task.memory.put(old, Rlimit(*before))
+
+
+def _set_limit(task: Task, target: Task, resource: int, wanted: Limit) -> None:
+    target.process.limits.set(resource, wanted, task.credentials)
+    if resource == RLIMIT.CPU:
+        target.process.timers.limit_changed()
 
 
 def _get_limit(task: Task, address: int) -> Limit:

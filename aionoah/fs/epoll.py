@@ -1,0 +1,243 @@
+"""Waiting for many files at once: epoll(7), Linux fs/eventpoll.c.
+
+An entry listens to the wait queues of its file, and to edges of the host's descriptor behind it. Whatever
+happens there only puts the entry on the ready list; what has happened is asked of the file when somebody
+looks. A level-triggered entry stays on the list until a look finds nothing; an edge-triggered one leaves it
+when it is reported. So a look costs as much as there are entries that may be ready.
+"""
+
+from typing import Final, NamedTuple
+
+from aionoah.abi.epoll import Epoll
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.fcntl import O
+from aionoah.abi.poll import Poll
+from aionoah.fs.anonymous import AnonymousFile
+from aionoah.fs.file import File
+from aionoah.host.edges import HostEdges
+from aionoah.host.errors import host_errors
+from aionoah.host.waiting import Source, WaitQueue
+
+_MODES: Final = Epoll.ET | Epoll.ONESHOT | Epoll.EXCLUSIVE | Epoll.WAKEUP  # how to report, not what
+_ALWAYS: Final = Poll.ERR | Poll.HUP
+_EXCLUSIVE_VALID: Final = Poll.IN | Poll.OUT | _ALWAYS | Epoll.WAKEUP | Epoll.ET | Epoll.EXCLUSIVE
+_MOST_NESTED: Final = 4  # links of a chain of epoll files (EP_MAX_NESTS)
+
+
+class Interest(NamedTuple):
+    """What a program wants to know about a file, and the word by which it wants to be told."""
+
+    events: Epoll
+    data: int
+
+
+class Entry:
+    """One descriptor of an epoll file. It does not keep its file open, and ends with it."""
+
+    __slots__ = ("_source", "container", "fd", "file", "interest")
+
+    def __init__(self, epoll: "EpollFile", file: File, fd: int, interest: Interest) -> None:
+        self.container = epoll
+        self.file = file
+        self.fd = fd
+        self.interest = interest
+        self._source = Source()
+
+    @property
+    def is_disabled(self) -> bool:
+        """Whether its one shot has been fired."""
+        return not self.interest.events & ~_MODES
+
+    def events(self) -> int:
+        """What has happened of what is wanted."""
+        return 0 if self.is_disabled else self.file.poll() & self.interest.events
+
+    # -- listening ----------------------------------------------------------------------------------------
+
+    def listen(self) -> None:
+        """EPERM for a descriptor of the host that cannot be waited for."""
+        source = self.file.source(Poll(self.interest.events & ~_MODES))
+        for fd in {*source.readable, *source.writable}:
+            with host_errors():
+                self.container.edges.watch(
+                    fd, self, reading=fd in source.readable, writing=fd in source.writable
+                )
+        for queue in source.queues:
+            queue.add(self)
+        self._source = source
+
+    def stop_listening(self) -> None:
+        for queue in self._source.queues:
+            queue.remove(self)
+        for fd in {*self._source.readable, *self._source.writable}:
+            self.container.edges.forget(fd, self)
+        self._source = Source()
+
+    def notify(self) -> None:
+        """Something has happened to the file."""
+        if not self.is_disabled:
+            self.container.is_ready(self)
+
+    def file_released(self) -> None:
+        self.container.discard(self)
+
+
+class EpollFile(AnonymousFile):
+    """A set of entries, by file and descriptor, and a list of those that may be ready."""
+
+    label = b"eventpoll"
+
+    def __init__(self, edges: HostEdges) -> None:
+        super().__init__(O(O.RDWR))
+        self.edges = edges
+        self.waiting = WaitQueue()  # calls, of which one is woken at a time
+        self._polled = WaitQueue()  # poll and other epoll files
+        self._entries: dict[tuple[File, int], Entry] = {}
+        self._ready: dict[Entry, None] = {}
+
+    def release(self) -> None:
+        for entry in list(self._entries.values()):
+            self.discard(entry)
+
+    # -- entries ------------------------------------------------------------------------------------------
+
+    def add(self, file: File, fd: int, interest: Interest) -> None:
+        """EPERM for what is always ready, EEXIST, EINVAL, ELOOP."""
+        if Epoll.EXCLUSIVE in interest.events and (
+            isinstance(file, EpollFile) or interest.events.outside(_EXCLUSIVE_VALID)
+        ):
+            raise LinuxError(Errno.EINVAL)
+        if isinstance(file, EpollFile):
+            self._check_nesting(file)
+        if (file, fd) in self._entries:
+            raise LinuxError(Errno.EEXIST)
+        entry = Entry(self, file, fd, _with_errors(interest))
+        entry.listen()
+        self._entries[file, fd] = entry
+        if file.dependents is None:
+            file.dependents = {}
+        file.dependents[entry] = None
+        self._look_at(entry)
+
+    def modify(self, file: File, fd: int, interest: Interest) -> None:
+        """ENOENT; EINVAL for an exclusive entry, or to make it one."""
+        if Epoll.EXCLUSIVE in interest.events:
+            raise LinuxError(Errno.EINVAL)
+        entry = self._find(file, fd)
+        if Epoll.EXCLUSIVE in entry.interest.events:
+            raise LinuxError(Errno.EINVAL)
+        entry.stop_listening()
+        entry.interest = _with_errors(interest)
+        entry.listen()
+        self._look_at(entry)
+
+    def remove(self, file: File, fd: int) -> None:
+        """ENOENT."""
+        self.discard(self._find(file, fd))
+
+    def discard(self, entry: Entry) -> None:
+        entry.stop_listening()
+        del self._entries[entry.file, entry.fd]
+        self._ready.pop(entry, None)
+        if entry.file.dependents is not None:
+            entry.file.dependents.pop(entry, None)
+
+    def _find(self, file: File, fd: int) -> Entry:
+        try:
+            return self._entries[file, fd]
+        except KeyError:
+            raise LinuxError(Errno.ENOENT) from None
+
+    def _check_nesting(self, inner: "EpollFile") -> None:
+        """ELOOP for a circle, and for a chain that becomes too long."""
+        links = _links_below(inner, self, {}) + 1 + _links_above(self, {})
+        if links > _MOST_NESTED:
+            raise LinuxError(Errno.ELOOP)
+
+    @property
+    def nested(self) -> list["EpollFile"]:
+        """Epoll files among the entries."""
+        return [entry.file for entry in self._entries.values() if isinstance(entry.file, EpollFile)]
+
+    @property
+    def containers(self) -> list["EpollFile"]:
+        """Epoll files that this one is an entry of."""
+        return [entry.container for entry in self.dependents or () if isinstance(entry, Entry)]
+
+    # -- readiness ----------------------------------------------------------------------------------------
+
+    def is_ready(self, entry: Entry) -> None:
+        """An entry says that something has happened."""
+        self._ready[entry] = None
+        self.wake_next()
+        self._polled.wake()
+
+    def _look_at(self, entry: Entry) -> None:
+        if entry.events():
+            self.is_ready(entry)
+
+    def look(self, limit: int) -> list[tuple[Entry, int]]:
+        """At most `limit` entries for which something has happened, and what; none is reported yet."""
+        found: list[tuple[Entry, int]] = []
+        stale: list[Entry] = []
+        for entry in self._ready:
+            events = entry.events()
+            if not events:
+                stale.append(entry)
+                continue
+            found.append((entry, events))
+            if len(found) == limit:
+                break
+        for entry in stale:
+            del self._ready[entry]
+        return found
+
+    def report(self, found: list[tuple[Entry, int]]) -> None:
+        """The program has been told: level-triggered entries go to the end of the list, others leave it."""
+        for entry, _ in found:
+            del self._ready[entry]
+            events = entry.interest.events
+            if Epoll.ONESHOT in events:
+                entry.interest = Interest(Epoll(events & _MODES), entry.interest.data)
+            elif Epoll.ET not in events:
+                self._ready[entry] = None
+
+    def wake_next(self) -> None:
+        """Wake one call that waits, if there may be something for it. Whoever ends waiting, for whatever
+        reason, calls this: it may have been woken for something that it has left.
+        """
+        if self._ready:
+            self.waiting.wake(1)
+
+    def poll(self) -> Poll:
+        return Poll(Poll.IN | Poll.RDNORM if self.look(1) else 0)
+
+    def source(self, events: Poll) -> Source:  # noqa: ARG002 - it can only become readable
+        return Source(self._polled)
+
+
+def _with_errors(interest: Interest) -> Interest:
+    return Interest(Epoll(interest.events | _ALWAYS), interest.data)
+
+
+def can_wait_for(file: File) -> bool:
+    """Whether a file has a poll of its own: others are always ready, and epoll refuses them (EPERM)."""
+    return type(file).poll is not File.poll and not file.is_seekable
+
+
+def _links_below(epoll: EpollFile, forbidden: EpollFile, known: dict[EpollFile, int]) -> int:
+    """The longest chain from an epoll file into what it contains; ELOOP if `forbidden` is there."""
+    if epoll is forbidden:
+        raise LinuxError(Errno.ELOOP)
+    if epoll not in known:
+        below = (_links_below(inner, forbidden, known) + 1 for inner in epoll.nested)
+        known[epoll] = max(below, default=0)
+    return known[epoll]
+
+
+def _links_above(epoll: EpollFile, known: dict[EpollFile, int]) -> int:
+    """The longest chain of epoll files that contain this one."""
+    if epoll not in known:
+        above = (_links_above(outer, known) + 1 for outer in epoll.containers)
+        known[epoll] = max(above, default=0)
+    return known[epoll]
