@@ -93,6 +93,7 @@ class Linux:
             self._machine.close()
             raise
         self._reactor = Reactor(self._loop)
+        self.kernel.timers, self.kernel.host_edges = self._reactor.timers, self._reactor.edges
         self._table = self._new_table()
         self._threads = VcpuThreads(
             self._machine,
@@ -127,6 +128,7 @@ class Linux:
         was_cancelled |= await _finished([self._idle()])
         was_cancelled |= await _finished(self._reactor.tasks)
         was_cancelled |= await _finished(closed for streams in self._streams for closed in streams.close())
+        self._reactor.close()
         with kernel_lock:
             self.kernel.mounts.release()
             self._machine.close()
