@@ -91,6 +91,10 @@ class Socket(File):
         self.is_stream = kind == SOCK.STREAM
         self._inode: SocketInode | None = None
 
+    def set_nonblocking(self) -> None:
+        """As accept4 can have it."""
+        self.flags = O(self.flags | O.NONBLOCK)
+
     # -- what families do -------------------------------------------------------------------------------
 
     def bind(self, address: bytes, fs: "FsContext") -> None:

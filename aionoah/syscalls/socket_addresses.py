@@ -1,0 +1,35 @@
+"""Socket addresses in guest memory, and descriptors that are sockets (Linux net/socket.c)."""
+
+from typing import TYPE_CHECKING
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.socket import SOCKADDR_STORAGE_SIZE
+from aionoah.net.socket import Socket
+from aionoah.syscalls.cells import Cell32
+
+if TYPE_CHECKING:
+    from aionoah.process.task import Task
+
+
+def socket_of(task: "Task", fd: int) -> Socket:
+    """EBADF, ENOTSOCK."""
+    file = task.files[fd]
+    if not isinstance(file, Socket):
+        raise LinuxError(Errno.ENOTSOCK)
+    return file
+
+
+def read_address(task: "Task", address: int, length: int) -> bytes:
+    """A sockaddr that the guest gives (move_addr_to_kernel). EINVAL, EFAULT."""
+    if not 0 <= length <= SOCKADDR_STORAGE_SIZE:
+        raise LinuxError(Errno.EINVAL)
+    return task.memory.read(address, length)
+
+
+def write_address(task: "Task", name: bytes, address: int, length_address: int) -> None:
+    """As much of a sockaddr as there is room for, and how long it is (move_addr_to_user). EINVAL, EFAULT."""
+    room = task.memory.get(Cell32, length_address).value
+    if room < 0:
+        raise LinuxError(Errno.EINVAL)
+    task.memory.write(address, name[:room])
+    task.memory.put(length_address, Cell32(len(name)))
