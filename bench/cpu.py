@@ -9,7 +9,7 @@ from bench.programs import Programs, time_in_guest, time_native
 if TYPE_CHECKING:
     import aionoah
 
-_ROUNDS: Final = 15
+_ROUNDS: Final = 21
 _FAST_ENOUGH: Final = "≥ 0.97 of native speed"
 _CASES: Final = {
     "sieve": ("sieve of 8 Mi numbers", _FAST_ENOUGH),
@@ -42,10 +42,6 @@ async def _compare(programs: Programs, linux: "aionoah.Linux", name: str, what: 
     if len(results) != 1:
         raise RuntimeError(f"{name} computes something else in the guest: {results}")
     speed = paired_ratio(theirs, ours)
-    return Row(
-        what,
-        quantity(median(ours), "s"),
-        f"{quantity(median(theirs), 's')} native",
-        f"{speed:.3f}",
-        target,
-    )
+    fastest = min(theirs) / min(ours)  # what others do to caches and memory only ever slows
+    other = f"{quantity(median(theirs), 's')} native; fastest runs {fastest:.3f}"
+    return Row(what, quantity(median(ours), "s"), other, f"{speed:.3f}", target)
