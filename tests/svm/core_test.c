@@ -1,7 +1,7 @@
 /* The C core by itself: what must hold on every KVM, hardware or software, without Python above it.
  *
  *   cc -O2 -Iaionoah/hypervisor/native -o core_test tests/svm/core_test.c \
- *      aionoah/hypervisor/native/{frames,space,kvm,clock_page}.c -lpthread
+ *      aionoah/hypervisor/native/{frames,space,kvm_machine,kvm_vcpu,kvm_run,clock_page}.c -lpthread
  *
  * Prints one line for each case, and the cost of an exit; the exit status is the number of failures.
  */

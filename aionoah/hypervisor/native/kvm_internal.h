@@ -1,0 +1,65 @@
+/* What the parts of the KVM backend share: kvm_machine.c, kvm_vcpu.c and kvm_run.c. */
+#ifndef AIONOAH_KVM_INTERNAL_H
+#define AIONOAH_KVM_INTERNAL_H
+
+#include "kvm.h"
+
+#include <linux/kvm.h>
+#include <pthread.h>
+
+enum { PORT_SYSCALL = 0x10, PORT_VECTOR = 0x20, N_VECTORS = 32, STUB_SIZE = 16 };
+enum { GDT_PAGE, IDT_PAGE, ENTRY_PAGE, STUB_PAGE, N_COMMON, FIRST_VCPU_PAGE = N_COMMON };
+enum { KERNEL_CS = 0x10, USER_DS = 0x2b, USER_CS = 0x33, TSS_SELECTOR = 0x40 }; /* Linux's own */
+enum { MAX_VCPUS = 500 };
+enum { TSS_RSP0 = 4, TSS_IO_BASE = 102, TSS_SIZE = 104, TSS_WITH_BITMAP = TSS_SIZE + 65 };
+enum { RAX, RBX, RCX, RDX, RSI, RDI, RSP, RBP, R8, R9, R10, R11, RIP = 16, RFLAGS = 17 };
+
+#define ENTRY (KERNEL_BASE + ENTRY_PAGE * PAGE_SIZE)
+#define ENTRY_SYSRET (ENTRY + 2)
+#define STUBS (KERNEL_BASE + STUB_PAGE * PAGE_SIZE)
+#define STUB_IRET (STUBS + N_VECTORS * STUB_SIZE)
+#define CHUNK_SHIFT 14 /* frames of a memory slot: 64 MiB */
+#define RFLAGS_FIXED 0x202ull
+#define RFLAGS_USER 0x254dd5ull /* what user code may choose: arithmetic flags, TF, DF, NT, RF, AC, ID */
+#define SYSCALL_MASK 0x47700ull /* Linux's MSR_SYSCALL_MASK: TF, IF, DF, IOPL, NT, AC */
+
+enum { MSR_STAR = 0xc0000081u, MSR_LSTAR, MSR_CSTAR, MSR_FMASK, MSR_FS_BASE = 0xc0000100u, MSR_GS_BASE };
+
+struct kvm_machine {
+    struct frames *frames;
+    struct clocks *clocks; /* NULL if guests cannot tell the time by themselves */
+    uint64_t common; /* first of the N_COMMON frames that all VMs share */
+    uint64_t xcr0;
+    size_t run_size;
+    int kvm, max_vcpus, syscall_ring;
+    struct {
+        struct kvm_cpuid2 head;
+        struct kvm_cpuid_entry2 entries[256];
+    } cpuid;
+};
+
+struct kvm_space {
+    struct space tables; /* first: `cover` gets this address */
+    struct kvm_machine *machine;
+    uint64_t *covered; /* a bit for each chunk of frames that the VM has as a slot */
+    struct kvm_vcpu *vcpus; /* all of them, idle ones too: KVM cannot take one away from a VM */
+    int n_vcpus, vm;
+};
+
+struct kvm_vcpu {
+    uint64_t registers[N_REGISTERS]; /* of user mode, whatever the vCPU is doing */
+    struct kvm_vcpu *next;
+    struct kvm_space *space;
+    struct kvm_run *run;
+    uint8_t *page; /* TSS and exception stack, in the host */
+    uint64_t page_address, fault_address;
+    unsigned vector, error_code;
+    int fd, index, error;
+    int in_kernel; /* the vCPU is in ring 0 and user mode must be entered through IRETQ or SYSRETQ */
+    int is_open, is_running, is_kicked;
+    pthread_t thread;
+};
+
+void kvm_vcpu_destroy(struct kvm_vcpu *v);
+
+#endif

@@ -1,0 +1,145 @@
+/* Entering user code and finding out why it has left. */
+#define _GNU_SOURCE
+#include "kvm_internal.h"
+
+#include "clock_page.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+
+static void enter(struct kvm_vcpu *v) {
+    uint64_t *user = v->registers, *now = (uint64_t *)&v->run->s.regs.regs;
+    user[RFLAGS] = (user[RFLAGS] & RFLAGS_USER) | RFLAGS_FIXED;
+    memcpy(now, user, sizeof v->registers);
+    v->run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
+    if (!v->in_kernel) return;
+    if (v->in_kernel == PORT_SYSCALL && user[RCX] == user[RIP] && user[R11] == user[RFLAGS]) {
+        now[RIP] = ENTRY_SYSRET;
+        now[RFLAGS] = 2;
+        return;
+    }
+    uint64_t frame[] = {user[RIP], USER_CS, user[RFLAGS], user[RSP], USER_DS};
+    memcpy(v->page + PAGE_SIZE - sizeof frame, frame, sizeof frame);
+    now[RSP] = v->page_address + PAGE_SIZE - sizeof frame;
+    now[RIP] = STUB_IRET;
+    now[RFLAGS] = 2;
+}
+
+static int exception(struct kvm_vcpu *v, unsigned vector) {
+    static const uint32_t with_error_code = 1u << 8 | 1u << 10 | 1u << 11 | 1u << 12 | 1u << 13 | 1u << 14 | 1u << 17 | 1u << 21;
+    const uint64_t *now = (uint64_t *)&v->run->s.regs.regs;
+    uint64_t frame[6] = {0};
+    int has_code = with_error_code >> vector & 1;
+    size_t size = has_code ? 48 : 40;
+    memcpy(has_code ? frame : frame + 1, v->page + PAGE_SIZE - size, size);
+    memcpy(v->registers, now, sizeof v->registers);
+    v->in_kernel = PORT_VECTOR;
+    v->registers[RIP] = frame[1];
+    v->registers[RFLAGS] = frame[3];
+    v->registers[RSP] = frame[4];
+    v->vector = vector;
+    v->error_code = (unsigned)frame[0];
+    if (now[RSP] != v->page_address + PAGE_SIZE - size || (frame[2] & 3) != 3) return EXIT_BROKEN; /* not from user mode */
+    if (vector != 14) return EXIT_EXCEPTION;
+    struct kvm_sregs s;
+    if (ioctl(v->fd, KVM_GET_SREGS, &s)) return EXIT_BROKEN;
+    v->fault_address = s.cr2;
+    return EXIT_PAGE_FAULT;
+}
+
+static int protection_fault(struct kvm_vcpu *v) {
+    v->vector = 13;
+    v->error_code = 0;
+    return EXIT_EXCEPTION;
+}
+
+static int system_call(struct kvm_vcpu *v) {
+    memcpy(v->registers, &v->run->s.regs.regs, sizeof v->registers);
+    v->in_kernel = v->space->machine->syscall_ring == 0 ? PORT_SYSCALL : 0;
+    v->registers[RIP] = v->registers[RCX];
+    v->registers[RFLAGS] = (v->registers[R11] & RFLAGS_USER) | RFLAGS_FIXED; /* R11 may be forged */
+    return EXIT_SYSCALL;
+}
+
+/* User code has used a port itself, which the I/O bitmap allows on some hosts. KVM is in the middle of the
+ * instruction: it must end before the registers can be set.
+ */
+static int foreign_port_access(struct kvm_vcpu *v) {
+    memcpy(v->registers, &v->run->s.regs.regs, sizeof v->registers);
+    v->in_kernel = 0;
+    __atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST); /* kvm_vcpu_run clears it */
+    ioctl(v->fd, KVM_RUN, 0);
+    return protection_fault(v);
+}
+
+/* An `out`: ours or the program's own, only the place tells. */
+static int port_access(struct kvm_vcpu *v) {
+    uint64_t rip = v->run->s.regs.regs.rip; /* at the instruction, or already behind it */
+    unsigned port = v->run->io.port;
+    if (port == PORT_SYSCALL && (rip == ENTRY || rip == ENTRY + 2)) return system_call(v);
+    if (port >= PORT_VECTOR && port < PORT_VECTOR + N_VECTORS) {
+        uint64_t stub = STUBS + (port - PORT_VECTOR) * STUB_SIZE;
+        if (rip == stub || rip == stub + 2) return exception(v, port - PORT_VECTOR);
+    }
+    return foreign_port_access(v);
+}
+
+/* KVM_RUN was interrupted, possibly between a SYSCALL or an exception and its exit. */
+static int interrupted(struct kvm_vcpu *v) {
+    uint64_t rip = v->run->s.regs.regs.rip;
+    if (rip == ENTRY) return system_call(v);
+    if (rip >= STUBS && rip < STUB_IRET && (rip - STUBS) % STUB_SIZE == 0) return exception(v, (unsigned)(rip - STUBS) / STUB_SIZE);
+    if (rip == ENTRY_SYSRET || rip == STUB_IRET) return 0; /* not yet left: v->registers still say what is to be */
+    memcpy(v->registers, &v->run->s.regs.regs, sizeof v->registers);
+    v->in_kernel = 0;
+    return 0;
+}
+
+static void drain_kick_signals(void) {
+    sigset_t kick;
+    sigemptyset(&kick);
+    sigaddset(&kick, SIGURG);
+    while (sigtimedwait(&kick, NULL, &(struct timespec){0}) > 0) {}
+}
+
+/* No kick is lost: one that comes before the exchange is taken here; a later one sets immediate_exit after
+ * it was cleared, and either KVM_RUN sees that on entry or is_running makes the kicker send a signal. */
+int kvm_vcpu_run(struct kvm_vcpu *v) {
+    struct clocks *clocks = v->space->machine->clocks;
+    if (v->registers[RIP] >= KERNEL_BASE) return protection_fault(v); /* not canonical, or ours */
+    if (clocks) clocks_refresh(clocks);
+    for (;;) {
+        __atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+        if (__atomic_exchange_n(&v->is_kicked, 0, __ATOMIC_SEQ_CST)) return EXIT_KICKED;
+        enter(v);
+        __atomic_store_n(&v->is_running, 1, __ATOMIC_SEQ_CST);
+        int failed = ioctl(v->fd, KVM_RUN, 0);
+        v->error = failed ? errno : 0;
+        __atomic_store_n(&v->is_running, 0, __ATOMIC_SEQ_CST);
+        if (!failed) return v->run->exit_reason == KVM_EXIT_IO ? port_access(v) : EXIT_BROKEN;
+        if (v->error == EINTR) drain_kick_signals();
+        int kind = v->error == EINTR || v->error == EAGAIN || v->error == EFAULT ? interrupted(v) : EXIT_BROKEN;
+        if (kind) return kind;
+        if (v->error == EFAULT) return EXIT_HOST_FAULT;
+    }
+}
+
+void kvm_vcpu_kick(struct kvm_vcpu *v) {
+    __atomic_store_n(&v->is_kicked, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&v->is_running, __ATOMIC_SEQ_CST)) pthread_kill(v->thread, SIGURG);
+}
+
+uint64_t kvm_vcpu_fault_address(const struct kvm_vcpu *v) { return v->fault_address; }
+unsigned kvm_vcpu_vector(const struct kvm_vcpu *v) { return v->vector; }
+unsigned kvm_vcpu_error_code(const struct kvm_vcpu *v) { return v->error_code; }
+
+int kvm_vcpu_reason(const struct kvm_vcpu *v, int *error, unsigned *suberror) {
+    *error = v->error;
+    *suberror = v->run->exit_reason == KVM_EXIT_INTERNAL_ERROR ? v->run->internal.suberror : 0;
+    return (int)v->run->exit_reason;
+}
+
