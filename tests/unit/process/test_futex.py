@@ -2,22 +2,40 @@
 
 import time
 from collections.abc import Coroutine
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.futex import FUTEX_BITSET_MATCH_ANY
 from aionoah.host.waiting import Waiter
-from aionoah.process.futex import FutexTable
+from aionoah.process.futex import Deadline, FutexTable
+from aionoah.process.futex import Waiter as FutexWaiter
 
-FAR = time.monotonic_ns() + 3600 * 10**9
+FAR = Deadline.after(3600 * 10**9)
+
+
+class FakeThread:
+    """As much of a task as the table looks at; compared by identity."""
+
+    def __init__(self, priority: int = 0) -> None:
+        self.scheduling = SimpleNamespace(priority=priority)
 
 
 class Sleeper:
     """A thread in wait()."""
 
-    def __init__(self, table: FutexTable, key: str, bitset: int = ~0, deadline_ns: int | None = None) -> None:
-        self._coroutine: Coroutine[Waiter, None, None] = table.wait(key, bitset, deadline_ns)
+    def __init__(
+        self,
+        table: FutexTable,
+        key: str,
+        bitset: int = FUTEX_BITSET_MATCH_ANY,
+        deadline: Deadline | None = None,
+        priority: int = 0,
+    ) -> None:
+        task = cast("Any", FakeThread(priority))
+        self._coroutine: Coroutine[Waiter, None, None] = table.wait(FutexWaiter(task, key, bitset), deadline)
         self.outcome: str | None = None
         self.wakes = 0
         self._step()
@@ -53,7 +71,7 @@ class Sleeper:
 def test_nobody_sleeps() -> None:
     table = FutexTable()
     assert table.wake("a", 5) == 0
-    assert table.requeue("a", "b", 5) == 0
+    assert table.requeue("a", "b", 5, 5) == 0
     assert len(table) == 0
 
 
@@ -82,7 +100,7 @@ def test_a_thread_is_woken_once() -> None:
 
 def test_spurious_wake_ups_are_slept_through() -> None:
     table = FutexTable()
-    sleeper = Sleeper(table, "a", deadline_ns=FAR)
+    sleeper = Sleeper(table, "a", deadline=FAR)
     assert sleeper.run() is None
     assert table.wake("a", 1) == 1
     assert sleeper.run() == "woken"
@@ -100,9 +118,10 @@ def test_bitsets() -> None:
 
 def test_deadlines() -> None:
     table = FutexTable()
-    assert Sleeper(table, "a", deadline_ns=time.monotonic_ns()).outcome == "ETIMEDOUT"
-    sleeper = Sleeper(table, "a", deadline_ns=FAR)
-    assert sleeper.waiter.deadline_ns == FAR
+    assert Sleeper(table, "a", deadline=Deadline.after(0)).outcome == "ETIMEDOUT"
+    sleeper = Sleeper(table, "a", deadline=FAR)
+    assert sleeper.waiter.deadline_ns is not None
+    assert abs(sleeper.waiter.deadline_ns - FAR.time_ns) < 10**9
     assert sleeper.outcome is None
     sleeper.kill()
     assert len(table) == 0
@@ -125,7 +144,7 @@ def test_a_wake_up_wins_over_a_later_signal() -> None:
 def test_requeued_waiters_are_found_by_the_new_key_only() -> None:
     table = FutexTable()
     sleepers = [Sleeper(table, "a") for _ in range(3)]
-    assert table.requeue("a", "b", 2) == 2
+    assert table.requeue("a", "b", 0, 2) == 2
     assert table.wake("a", 9) == 1
     assert table.wake("b", 1) == 1
     assert [sleeper.wakes for sleeper in sleepers] == [1, 0, 1]
@@ -135,16 +154,53 @@ def test_requeued_waiters_are_found_by_the_new_key_only() -> None:
 
 def test_other_errors_are_not_swallowed() -> None:
     table = FutexTable()
-    coroutine = table.wait("a")
+    coroutine = table.wait(FutexWaiter(cast("Any", FakeThread()), "a"), None)
     coroutine.send(None)
     with pytest.raises(ZeroDivisionError):
         coroutine.throw(ZeroDivisionError())
     assert len(table) == 0
 
 
-def test_requeue_of_nobody_moves_nobody(table: Any = None) -> None:
+def test_requeue_of_nobody_moves_nobody() -> None:
     table = FutexTable()
     sleeper = Sleeper(table, "a")
-    assert table.requeue("a", "b", 0) == 0
+    assert table.requeue("a", "b", 0, 0) == 0
     assert table.wake("a", 1) == 1
     assert sleeper.run() == "woken"
+
+
+def test_requeue_wakes_some_and_moves_some() -> None:
+    table = FutexTable()
+    sleepers = [Sleeper(table, "a") for _ in range(4)]
+    assert table.requeue("a", "b", 1, 2) == 3
+    assert [sleeper.wakes for sleeper in sleepers] == [1, 0, 0, 0]
+    assert table.wake("b", 9) == 2
+    assert table.wake("a", 9) == 1
+
+
+def test_real_time_threads_are_woken_first() -> None:
+    table = FutexTable()
+    ordinary, urgent = Sleeper(table, "a"), Sleeper(table, "a", priority=5)
+    assert table.wake("a", 1) == 1
+    assert (ordinary.wakes, urgent.wakes) == (0, 1)
+    ordinary.kill()
+
+
+def test_a_thread_that_ends_takes_no_wake_up_with_it() -> None:
+    table = FutexTable()
+    task = cast("Any", FakeThread())
+    coroutine = table.wait(FutexWaiter(task, "a"), None)
+    coroutine.send(None)
+    second = Sleeper(table, "a")
+    table.forget(task)
+    assert table.wake("a", 1) == 1
+    assert second.run() == "woken"
+    coroutine.close()
+
+
+def test_deadlines_of_both_clocks() -> None:
+    now = time.time_ns()
+    assert 0 < Deadline(now + 10**12, is_realtime=True).left_ns() <= 10**12
+    assert Deadline(now, is_realtime=True).left_ns() <= 0
+    assert 0 < Deadline.after(10**12).left_ns() <= 10**12
+    assert Sleeper(FutexTable(), "a", deadline=Deadline(now, is_realtime=True)).outcome == "ETIMEDOUT"
