@@ -4,6 +4,7 @@
 #ifndef FUTEX_H
 #define FUTEX_H
 
+#define _GNU_SOURCE
 #include <stdio.h>
 
 static _Thread_local FILE *own_output;
