@@ -22,14 +22,17 @@ __all__ = [
     "anonymous_file",
     "birth_time_ns",
     "copy_range",
+    "disconnect",
     "fallocate",
     "host_open_flags",
     "host_whence",
+    "interface_request",
     "is_pollable",
     "open_nonblocking",
     "path_open",
     "pipe",
     "rename",
+    "socket_option",
     "thread_cpu_time_ns",
     "total_memory",
 ]
@@ -151,3 +154,37 @@ def thread_cpu_time_ns(ident: int) -> int:
     can be had from Python here; of another one it is 0.
     """
     return time.thread_time_ns() if ident == threading.get_ident() else 0
+
+
+# -- sockets ------------------------------------------------------------------------------------------------
+
+
+def socket_option(name: str, number: int) -> int | None:  # noqa: ARG001 - the number is Linux's
+    """Numbers differ; options that Python's socket module has no name for are left out. What has another
+    name here is translated, where the meaning is the same.
+    """
+    import socket
+
+    found: int | None = getattr(socket, _SOCKET_OPTIONS.get(name, name), None)
+    return found
+
+
+_SOCKET_OPTIONS: Final = {
+    "TCP_KEEPIDLE": "TCP_KEEPALIVE",
+    "IPV6_ADD_MEMBERSHIP": "IPV6_JOIN_GROUP",
+    "IPV6_DROP_MEMBERSHIP": "IPV6_LEAVE_GROUP",
+}
+
+
+def disconnect(fd: int) -> None:
+    """AF_UNSPEC with its length in front, as sockaddr has it here. EAFNOSUPPORT is what success looks like."""
+    try:
+        _call("connect", fd, bytes([16]) + bytes(15), 16)
+    except OSError as error:
+        if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+            raise
+
+
+def interface_request(fd: int, request: int, data: bytes) -> bytes:
+    """The structures of Darwin's ioctls differ: ENODEV, as of an interface that is not there."""
+    raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))

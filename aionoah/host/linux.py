@@ -21,14 +21,17 @@ __all__ = [
     "anonymous_file",
     "birth_time_ns",
     "copy_range",
+    "disconnect",
     "fallocate",
     "host_open_flags",
     "host_whence",
+    "interface_request",
     "is_pollable",
     "open_nonblocking",
     "path_open",
     "pipe",
     "rename",
+    "socket_option",
     "thread_cpu_time_ns",
     "total_memory",
 ]
@@ -134,3 +137,21 @@ def _call(name: str, *arguments: Any) -> None:  # noqa: ANN401 - as ctypes has i
 def thread_cpu_time_ns(ident: int) -> int:
     """CPU time that a live thread of this process has used, by threading's ident."""
     return time.clock_gettime_ns(time.pthread_getcpuclockid(ident))
+
+
+# -- sockets ------------------------------------------------------------------------------------------------
+
+
+def socket_option(name: str, number: int) -> int | None:  # noqa: ARG001 - Darwin goes by the name
+    """The host's number of an option or control message with this name in C; None if it has none."""
+    return number
+
+
+def disconnect(fd: int) -> None:
+    """Connect a socket to nothing (AF_UNSPEC), which Python has no way to say."""
+    _call("connect", fd, bytes(16), 16)
+
+
+def interface_request(fd: int, request: int, data: bytes) -> bytes:
+    """An ioctl on a network interface: a struct ifreq there and back."""
+    return fcntl.ioctl(fd, request, data)

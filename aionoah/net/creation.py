@@ -2,8 +2,12 @@
 
 from typing import TYPE_CHECKING
 
+from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.inet import IPPROTO
 from aionoah.abi.socket import AF, SOCK
+from aionoah.net.inet.isolated import IsolatedSocket
+from aionoah.net.inet.socket import InetSocket
 from aionoah.net.unix.creation import new_unix_pair, new_unix_socket
 
 if TYPE_CHECKING:
@@ -19,8 +23,25 @@ def new_socket(
     match family:
         case AF.UNIX:
             return new_unix_socket(network, kind, protocol, flags)
+        case AF.INET | AF.INET6:
+            return _new_inet_socket(network, credentials, family, kind, protocol, flags)
+        case AF.PACKET:
+            raise LinuxError(Errno.EPERM)  # as in a container without CAP_NET_RAW
         case _:
             raise LinuxError(Errno.EAFNOSUPPORT)
+
+
+def _new_inet_socket(
+    network: "Network", credentials: "Credentials", family: int, kind: int, protocol: int, flags: int
+) -> "Socket":
+    if protocol < 0 or protocol > IPPROTO.MPTCP:
+        raise LinuxError(Errno.EINVAL)
+    if kind not in (SOCK.STREAM, SOCK.DGRAM, SOCK.RAW):
+        raise LinuxError(Errno.ESOCKTNOSUPPORT)
+    if kind == SOCK.RAW:
+        credentials.require(CAP.NET_RAW)
+    made = InetSocket if network.policy.has_host_network else IsolatedSocket
+    return made(network, family, kind, protocol, flags)
 
 
 def new_socket_pair(

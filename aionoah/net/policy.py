@@ -1,22 +1,22 @@
 """What guests may reach through the host's network."""
 
-from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
 from aionoah.abi.errno import Errno, LinuxError
 
-IPAddress = IPv4Address | IPv6Address
-
 
 class Policy:
-    """Asked before anything leaves the instance. Refusals are LinuxErrors: what a program then sees."""
+    """Asked before anything leaves the instance. Refusals are LinuxErrors: what a program then sees.
+
+    Hosts are numeric IPv4 or IPv6 addresses, as inet_ntop(3) writes them.
+    """
 
     has_host_network = True  # whether sockets may be host sockets, and the host's interfaces are shown
 
-    def require_bind(self, address: IPAddress, port: int) -> None:
+    def require_bind(self, host: str, port: int) -> None:
         """May a socket have this address? EADDRNOTAVAIL, EACCES."""
 
-    def require_connect(self, address: IPAddress, port: int) -> None:
+    def require_connect(self, host: str, port: int) -> None:
         """May something be sent there? ENETUNREACH, ECONNREFUSED."""
 
 
@@ -29,11 +29,11 @@ class NoNetwork(Policy):
 
     has_host_network = False
 
-    def require_bind(self, address: IPAddress, port: int) -> None:  # noqa: ARG002 - no port either
-        if not address.is_unspecified:
+    def require_bind(self, host: str, port: int) -> None:  # noqa: ARG002 - no port either
+        if host not in ("0.0.0.0", "::"):  # noqa: S104 - nothing is bound
             raise LinuxError(Errno.EADDRNOTAVAIL)
 
-    def require_connect(self, address: IPAddress, port: int) -> None:  # noqa: ARG002
+    def require_connect(self, host: str, port: int) -> None:  # noqa: ARG002
         raise LinuxError(Errno.ENETUNREACH)
 
 

@@ -1,0 +1,53 @@
+"""Questions about network interfaces that are asked by ioctl on any socket (netdevice(7))."""
+
+from typing import TYPE_CHECKING, Final
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.ioctl import IOCTL
+from aionoah.fs.stdio import Exchange
+from aionoah.host import platform
+from aionoah.host.errors import host_errors
+
+if TYPE_CHECKING:
+    from aionoah.net.network import Network
+
+_IFREQ_SIZE: Final = 40
+EXCHANGES: Final = {
+    request: Exchange(takes=_IFREQ_SIZE, gives=_IFREQ_SIZE)
+    for request in (
+        *(IOCTL.SIOCGIFNAME, IOCTL.SIOCGIFFLAGS, IOCTL.SIOCGIFADDR, IOCTL.SIOCGIFDSTADDR),
+        *(IOCTL.SIOCGIFBRDADDR, IOCTL.SIOCGIFNETMASK, IOCTL.SIOCGIFMETRIC, IOCTL.SIOCGIFMTU),
+        *(IOCTL.SIOCGIFHWADDR, IOCTL.SIOCGIFINDEX, IOCTL.SIOCGIFTXQLEN),
+    )
+}
+"""All of them only ask."""
+
+
+def request(network: "Network", fd: int, number: int, data: bytes) -> bytes:
+    """A struct ifreq with the answer; ENODEV where there is no such interface."""
+    if not network.policy.has_host_network:
+        return _loopback_that_is_down(number, data)
+    with host_errors():
+        return platform.interface_request(fd, number, data)
+
+
+def _loopback_that_is_down(number: int, data: bytes) -> bytes:
+    """The only interface of a new network name space."""
+    name, value = data[:16].partition(b"\0")[0], data[16:]
+    if number == IOCTL.SIOCGIFNAME:
+        if value[:4] != (1).to_bytes(4, "little"):
+            raise LinuxError(Errno.ENODEV)
+        return b"lo".ljust(16, b"\0") + value
+    if name != b"lo":
+        raise LinuxError(Errno.ENODEV)
+    answers = {
+        IOCTL.SIOCGIFFLAGS: 0x8,  # IFF_LOOPBACK
+        IOCTL.SIOCGIFINDEX: 1,
+        IOCTL.SIOCGIFMTU: 65536,
+        IOCTL.SIOCGIFMETRIC: 0,
+        IOCTL.SIOCGIFTXQLEN: 1000,
+        IOCTL.SIOCGIFHWADDR: 772,  # ARPHRD_LOOPBACK, and an address of zeros
+    }
+    if number not in answers:
+        raise LinuxError(Errno.EADDRNOTAVAIL)
+    return data[:16] + answers[IOCTL(number)].to_bytes(4, "little") + bytes(20)

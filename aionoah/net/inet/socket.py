@@ -1,0 +1,267 @@
+"""AF_INET and AF_INET6: sockets of the host, never blocking, waited for by the event loop.
+
+Sources: ip(7), ipv6(7), tcp(7), udp(7), raw(7). What the host's sockets do is Linux's own behaviour on Linux, and
+close to it elsewhere; this file is about what must not get through: addresses that the policy refuses,
+blocking, and options that reach into the host.
+"""
+
+import socket as host_socket
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.inet import IPPROTO
+from aionoah.abi.ioctl import IOCTL
+from aionoah.abi.poll import Poll
+from aionoah.abi.socket import AF, MSG, SHUT, SO, SOCK, SOL, Linger, Ucred
+from aionoah.fs.file import BrokenPipe, WouldBlock, deadline_after, has_passed, sleep_until
+from aionoah.fs.stdio import Exchange
+from aionoah.host import sockets
+from aionoah.host.errors import errno_of, host_errors
+from aionoah.host.waiting import Source
+from aionoah.net.inet import interfaces
+from aionoah.net.options import get_common, set_common
+from aionoah.net.socket import QUEUE_EXCHANGES, Control, Outgoing, Received, Socket, family_of
+from aionoah.host import terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aionoah.fs.context import FsContext
+    from aionoah.memory.buffer import Buffer
+    from aionoah.net.network import Network
+
+_MAX_SEGMENTS: Final = 1024  # IOV_MAX of both hosts
+_CONTROL_ROOM: Final = 1024  # for control messages of the host, once a program has asked for any
+_MAX_OPTION: Final = 1024  # bytes; Python's limit
+_NOBODY: Final = Ucred(0, 0xFFFF_FFFF, 0xFFFF_FFFF)
+_CONTROL_LEVELS: Final = (SOL.IP, SOL.IPV6, SOL.UDP)
+_CONTROL_OPTIONS: Final = (
+    *(SO.TIMESTAMP, SO.TIMESTAMPNS, SO.TIMESTAMPING, SO.RXQ_OVFL),
+    *(SO.TIMESTAMP_NEW, SO.TIMESTAMPNS_NEW, SO.TIMESTAMPING_NEW),
+)
+
+
+class InetSocket(Socket):
+    """A socket of the host."""
+
+    _EXCHANGES: ClassVar = {
+        **QUEUE_EXCHANGES,
+        IOCTL.SIOCATMARK: Exchange(gives=4),
+        **interfaces.EXCHANGES,
+    }
+
+    def __init__(
+        self,
+        network: "Network",
+        family: int,
+        kind: int,
+        protocol: int,
+        flags: int = 0,
+        host: host_socket.socket | None = None,
+    ) -> None:
+        """A new socket, or the one that `host` is. Errors of the host."""
+        if host is None:
+            with host_errors():
+                host = sockets.new_socket(family, kind, protocol)
+        super().__init__(network, family, kind, protocol or _DEFAULT_PROTOCOLS.get(kind, 0), flags)
+        self.host = host
+        self.fd = host.fileno()
+        self._readiness = sockets.Readiness(self.fd)
+        self._is_connecting = False
+        self._linger: Linger | None = None  # what the guest has set and the host has not
+        self._control_room = 0
+
+    def release(self) -> None:
+        self.host.close()
+
+    # -- addresses --------------------------------------------------------------------------------------
+
+    def parse(self, address: bytes) -> sockets.Address:
+        """EINVAL for a short address, EAFNOSUPPORT for one of another family."""
+        if len(address) < sockets.address_size(self.family):
+            raise LinuxError(Errno.EINVAL)
+        if family_of(address) != self.family:
+            raise LinuxError(Errno.EAFNOSUPPORT)
+        return sockets.parse_address(self.family, address)
+
+    def unparse(self, address: sockets.Address | None) -> bytes:
+        return sockets.unparse_address(self.family, address)
+
+    def bind(self, address: bytes, fs: "FsContext") -> None:  # noqa: ARG002 - not a path
+        wanted = self.parse_to_bind(address)
+        self.network.policy.require_bind(wanted[0], wanted[1])
+        with host_errors():
+            self.host.bind(wanted)
+
+    def parse_to_bind(self, address: bytes) -> sockets.Address:
+        """AF_UNSPEC stands for AF_INET where the address is the wildcard (ip(7))."""
+        is_wildcard = family_of(address) == AF.UNSPEC and address[4:8] == bytes(4)
+        if self.family == AF.INET and is_wildcard:
+            address = AF.INET.to_bytes(2, "little") + address[2:]
+        return self.parse(address)
+
+    def name(self) -> bytes:
+        with host_errors():
+            return self.unparse(self.host.getsockname())
+
+    def peer_name(self) -> bytes:
+        with host_errors():
+            return self.unparse(self.host.getpeername())
+
+    # -- connections ------------------------------------------------------------------------------------
+
+    def listen(self, backlog: int) -> None:
+        with host_errors():
+            self.host.listen(backlog)
+
+    async def connect(self, address: bytes, fs: "FsContext") -> None:  # noqa: ARG002 - not a path
+        """A blocking one that a signal has interrupted finds the attempt under way when it comes again."""
+        if family_of(address) == AF.UNSPEC:
+            with host_errors():
+                sockets.disconnect(self.host)
+            return
+        target = self.parse(address)
+        self.network.policy.require_connect(target[0], target[1])
+        deadline_ns = deadline_after(self.write_timeout_ns)
+        was_connecting = self._is_connecting
+        while not self._connect_further(target):
+            if self.is_nonblocking or has_passed(deadline_ns):
+                raise LinuxError(Errno.EALREADY if was_connecting else Errno.EINPROGRESS)
+            await sleep_until(self, Poll(Poll.OUT), deadline_ns)
+
+    def _connect_further(self, target: sockets.Address) -> bool:
+        goes_on, self._is_connecting = self._is_connecting, False
+        with host_errors():
+            is_done = sockets.connect(self.host, target, goes_on=goes_on)
+        self._is_connecting = not is_done
+        return is_done
+
+    def accept_nowait(self) -> "tuple[InetSocket, bytes]":
+        with host_errors():
+            try:
+                made, address = self.host.accept()
+            except BlockingIOError:
+                raise WouldBlock from None
+            made.setblocking(False)
+        accepted = InetSocket(self.network, self.family, self.kind, self.protocol, host=made)
+        accepted._linger = self._linger  # noqa: SLF001 - inherited, as other options are
+        return accepted, self.unparse(address)
+
+    def shutdown(self, how: int) -> None:
+        with host_errors():
+            sockets.shut_down(self.host, SHUT(how))
+
+    # -- messages ---------------------------------------------------------------------------------------
+
+    def send_nowait(self, message: Outgoing) -> int:
+        address = self._destination(message)
+        control = [
+            (*host, item.data)
+            for item in message.control
+            if (host := sockets.control_to_host(item.level, item.kind)) is not None
+        ]
+        if len(control) < len(message.control):
+            raise LinuxError(Errno.EINVAL)
+        segments = message.src.segments()[:_MAX_SEGMENTS] if message.src.length else []
+        try:
+            return sockets.send(self.host, segments, message.flags, address, control)
+        except BlockingIOError as error:
+            if self._is_connecting or errno_of(error) is not Errno.EAGAIN:
+                raise LinuxError(errno_of(error)) from None
+            raise WouldBlock from None
+        except BrokenPipeError:
+            raise BrokenPipe from None
+        except OSError as error:
+            raise LinuxError(errno_of(error)) from None
+
+    def _destination(self, message: Outgoing) -> sockets.Address | None:
+        """A connected stream knows where it goes, whatever address is given."""
+        if not message.address or (self.is_stream and MSG.FASTOPEN not in message.flags):
+            return None
+        target = self.parse(message.address)
+        self.network.policy.require_connect(target[0], target[1])
+        return target
+
+    def receive_nowait(self, dst: "Buffer", flags: MSG) -> Received:
+        segments = dst.segments()[:_MAX_SEGMENTS] if dst.length else []
+        room = _CONTROL_ROOM if MSG.ERRQUEUE in flags else self._control_room
+        try:
+            count, found, reported, address = sockets.receive(self.host, segments, flags, room)
+        except BlockingIOError:
+            if MSG.ERRQUEUE in flags:
+                raise LinuxError(Errno.EAGAIN) from None
+            raise WouldBlock from None
+        except OSError as error:
+            raise LinuxError(errno_of(error)) from None
+        control = tuple(
+            Control(*linux, data)
+            for level, kind, data in found
+            if (linux := sockets.control_from_host(level, kind)) is not None
+        )
+        return Received(count, self.unparse(address), control, (), reported)
+
+    # -- options ----------------------------------------------------------------------------------------
+
+    def get_option(self, level: int, option: int, length: int) -> bytes:
+        if level == SOL.SOCKET:
+            own = get_common(self, option) or self._own_option(option)
+            if own is not None:
+                return own[:length]
+        numbers = sockets.host_option(level, option)
+        if not length:
+            return b""
+        with host_errors():
+            return self.host.getsockopt(*numbers, min(length, _MAX_OPTION))
+
+    def _own_option(self, option: int) -> bytes | None:
+        if option == SO.PEERCRED:
+            return _NOBODY.pack()
+        if option == SO.LINGER and self._linger is not None:
+            return self._linger.pack()
+        return None
+
+    def set_option(self, level: int, option: int, value: bytes) -> None:
+        if level == SOL.SOCKET and set_common(self, option, value):
+            return
+        if level == SOL.SOCKET and option in (SO.MARK, SO.BINDTODEVICE):
+            raise LinuxError(Errno.EPERM)  # as without CAP_NET_ADMIN
+        numbers = sockets.host_option(level, option)
+        if level == SOL.SOCKET and option == SO.LINGER:
+            value = self._set_linger(value)
+        with host_errors():
+            self.host.setsockopt(*numbers, value)
+        if level in _CONTROL_LEVELS or (level == SOL.SOCKET and option in _CONTROL_OPTIONS):
+            self._control_room = _CONTROL_ROOM
+
+    def _set_linger(self, value: bytes) -> bytes:
+        """A close that waits would hold the kernel up: only "reset at once" gets through to the host."""
+        if len(value) < Linger.SIZE:
+            raise LinuxError(Errno.EINVAL)
+        self._linger = linger = Linger.unpack(value)
+        return linger.pack() if linger.l_onoff and not linger.l_linger else Linger(0, 0).pack()
+
+    @property
+    def exchanges(self) -> "Mapping[int, Exchange]":
+        return self._EXCHANGES
+
+    def ioctl(self, request: int, argument: bytes | int) -> bytes:
+        if request in interfaces.EXCHANGES:
+            assert isinstance(argument, bytes)
+            return interfaces.request(self.network, self.fd, request, argument)
+        with host_errors():
+            return terminal.exchange(self.fd, request, bytes(4))
+
+    # -- readiness --------------------------------------------------------------------------------------
+
+    def poll(self) -> Poll:
+        return Poll(self._readiness.now())
+
+    def source(self, events: Poll) -> Source:
+        reads = events & (Poll.IN | Poll.RDNORM | Poll.PRI | Poll.RDHUP)
+        return Source(
+            readable=(self.fd,) if reads else (),
+            writable=(self.fd,) if events & (Poll.OUT | Poll.WRNORM) else (),
+        )
+
+
+_DEFAULT_PROTOCOLS: Final = {SOCK.STREAM: IPPROTO.TCP, SOCK.DGRAM: IPPROTO.UDP}
