@@ -20,6 +20,7 @@ _NOT_EXECUTABLE: Final = 126  # as shells have it
 _NOT_FOUND: Final = 127
 _FAILED: Final = 125  # aionoah itself, as docker has it
 _SIGNALLED: Final = 128  # and the number of the signal
+_UNITS: Final = {"": 0, "K": 10, "M": 20, "G": 30}  # powers of two
 _FORWARDED: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH")
 
 
@@ -64,11 +65,27 @@ class _RunCommand(click.Command):
     "--arch", type=click.Choice(ARCHITECTURES), help="Architecture of the program; the host's if not given."
 )
 @click.option(
+    "--net",
+    "network",
+    type=click.Choice(("host", "none")),
+    default="host",
+    help="What the program's sockets reach: the host's network, or nothing.",
+)
+@click.option(
     "--strace",
     metavar="FILE",
     is_flag=False,
     flag_value="-",
     help="Print every system call (--strace=FILE: to a file).",
+)
+@click.option(
+    "--memory",
+    metavar="SIZE",
+    callback=lambda _context, _option, value: _parse_size(value),
+    help="What all programs together may use, in bytes or with K, M or G.",
+)
+@click.option(
+    "--pids", type=click.IntRange(min=1), help="How many processes and threads there may be at once."
 )
 @click.argument("command", metavar="[--] PROGRAM [ARG]...", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(
@@ -81,6 +98,8 @@ def run(
     hypervisor: str,
     arch: str | None,
     strace: str | None,
+    memory: int | None,
+    pids: int | None,
     command: tuple[str, ...],
 ) -> None:
     """Run PROGRAM with the caller's stdin, stdout and stderr, and exit with its status (128+N after signal N)."""
@@ -92,7 +111,14 @@ def run(
     uid, gid = _parse_user(user)
     with _strace_file(strace) as log:
         linux = Linux(
-            root, mounts=_parse_volumes(volume), hypervisor=hypervisor, architecture=arch, strace=log
+            root,
+            mounts=_parse_volumes(volume),
+            hypervisor=hypervisor,
+            architecture=arch,
+            network=network,
+            memory=memory,
+            pids=pids,
+            strace=log,
         )
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -200,6 +226,16 @@ def _parse_volumes(volumes: tuple[str, ...]) -> "dict[str, Mount]":
             raise click.UsageError(f"-v {volume}: {host} does not exist.")
         mounts[guest] = Mount(host, read_only=mode == "ro")
     return mounts
+
+
+def _parse_size(text: str | None) -> int | None:
+    """A number of bytes: 65536, 64K, 512M, 2G."""
+    if text is None:
+        return None
+    digits, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
+    if not digits.isdecimal() or unit not in _UNITS or not int(digits):
+        raise click.BadParameter(f"{text!r} is no size: write a number of bytes, or one with K, M or G.")
+    return int(digits) << _UNITS[unit]
 
 
 def _parse_user(user: str | None) -> tuple[int | None, int | None]:

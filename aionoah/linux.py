@@ -15,7 +15,9 @@ from aionoah.boot import Command, boot_process, host_errno, new_kernel
 from aionoah.host import platform
 from aionoah.host.waiting import kernel_lock
 from aionoah.hypervisor.select import host_architecture, open_machine
+from aionoah.net.policy import POLICIES
 from aionoah.process.elf import ExecError, show_path
+from aionoah.process.kernel import DEFAULT_MAX_TASKS
 from aionoah.reactor import Reactor
 from aionoah.subprocess import Conversation, Process, Redirection, Streams
 from aionoah.syscalls import load_handlers
@@ -46,7 +48,9 @@ class Linux:
     hypervisor: "auto", "kvm" or "unicorn".
     architecture: "x86_64" or "aarch64" of the guests; None for the host's.
     memory: bytes that all guests together may use; None for three quarters of the host's.
+    pids: threads and processes (zombies too) that may exist at once; beyond them fork fails with EAGAIN.
     strace: a text file that every system call is written to.
+    network: "host" (what the application itself reaches) or "none".
 
     Entering raises hypervisor.errors.HypervisorError or OSError, each with a sentence for the user.
     """
@@ -59,11 +63,17 @@ class Linux:
         hypervisor: str = "auto",
         architecture: str | None = None,
         memory: int | None = None,
+        pids: int | None = None,
         hostname: str = "aionoah",
         strace: TextIO | None = None,
+        network: str = "host",
     ) -> None:
+        if network not in POLICIES:
+            raise ValueError(f"network must be one of {', '.join(POLICIES)}")
         if memory is not None and memory <= 0:
             raise ValueError("memory must be a positive number of bytes")
+        if pids is not None and pids <= 0:
+            raise ValueError("pids must be a positive number of processes")
         self._root = os.fsencode(root)
         self._mounts = {
             os.fsencode(place): what if isinstance(what, Mount) else Mount(what)
@@ -72,8 +82,10 @@ class Linux:
         self._hypervisor = hypervisor
         self._architecture_name = architecture or host_architecture()
         self._memory = memory
+        self._pids = DEFAULT_MAX_TASKS if pids is None else pids
         self._hostname = hostname.encode()
         self._strace = strace
+        self._network = network
         self._is_open = False
         self._launches: set[asyncio.Future[Process]] = set()  # about to become processes
         self._processes: dict[GuestProcess, Process] = {}  # that run, and that the application has started
@@ -89,9 +101,11 @@ class Linux:
         self._machine = open_machine(self._hypervisor, self._architecture_name, memory)
         try:
             self.kernel = new_kernel(self._machine, self._root, self._mounts, self._hostname)
+            self.kernel.network.policy = POLICIES[self._network]()
         except BaseException:
             self._machine.close()
             raise
+        self.kernel.max_tasks = self._pids
         self._reactor = Reactor(self._loop)
         self.kernel.timers, self.kernel.host_edges = self._reactor.timers, self._reactor.edges
         self._table = self._new_table()

@@ -92,10 +92,14 @@ class VcpuThreads:
         self._start(VcpuThread(self, begin))
 
     def clone(self, task: "Task", state: ThreadState) -> None:
-        """Start a thread for a task that exists."""
+        """Start a thread for a task that exists. EAGAIN if the host has no more threads."""
         thread = VcpuThread(self, lambda thread: thread.resume(task, state))
         thread.adopt(task)
-        self._start(thread)
+        try:
+            self._start(thread)
+        except RuntimeError:
+            self.running.discard(thread)
+            raise LinuxError(Errno.EAGAIN) from None
 
     def _start(self, thread: "VcpuThread") -> None:
         self.running.add(thread)
@@ -318,6 +322,7 @@ class VcpuThread:
         """Let the reactor finish the call; the kernel lock is free meanwhile."""
         call = self._reactor.hand_over(self._task, self._table, suspended)
         self._sleeping = call
+        self._task.is_sleeping = True
         if self._is_exiting:
             call.abandon()
         elif self._task.is_interrupted:
@@ -328,6 +333,7 @@ class VcpuThread:
         finally:
             kernel_lock.acquire()
             self._sleeping = None
+            self._task.is_sleeping = False
             if self._task.process.timers.parked:
                 self._task.process.timers.resume()
         if isinstance(result, BaseException):

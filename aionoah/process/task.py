@@ -147,8 +147,10 @@ class Process:
         return self.cpu_time_ns + sum(task.control.cpu_time_ns() for task in self.tasks.values())
 
     def exit_group(self, wait_status: int) -> None:
-        """End every thread and the process. `wait_status` is what wait4 reports; the first one counts."""
-        if self.exit_status is None:
+        """End every thread and the process. `wait_status` is what wait4 reports; the first one counts, and
+        counts more than what a main thread has left that ended before the others.
+        """
+        if self.exit_status is None or self.tasks:
             self.exit_status = wait_status
         release(self)
         for task in list(self.tasks.values()):
@@ -185,7 +187,7 @@ class Task:
     __slots__ = (
         *("kernel", "process", "tid", "architecture", "memory", "files", "fs", "credentials", "signals"),
         *("clear_child_tid", "robust_list", "name", "control", "has_exited", "scheduling", "personality"),
-        *("parent_death_signal", "timer_slack_ns", "is_stopped", "__weakref__"),
+        *("parent_death_signal", "timer_slack_ns", "is_stopped", "is_sleeping", "__weakref__"),
     )
 
     def __init__(
@@ -219,6 +221,7 @@ class Task:
         self.parent_death_signal = 0
         self.timer_slack_ns = DEFAULT_TIMER_SLACK_NS
         self.has_exited = False
+        self.is_sleeping = False  # parked until a call ends
         self.is_stopped = False  # parked by a signal that stops the process
 
     @property

@@ -53,6 +53,8 @@ async def clone(task: Task, flags: ULong, stack: Addr, parent_tid: Addr, fourth:
 async def clone3(task: Task, args: Addr, size: Size) -> int:
     wanted = _read_args(task, args, size)
     flags = CLONE(wanted.flags)
+    if CLONE.INTO_CGROUP in flags and size < CloneArgs.SIZE:
+        raise LinuxError(Errno.EINVAL)
     tid = _read_tid(task, wanted)
     if flags.outside(_CLONE3_FLAGS):
         raise LinuxError(Errno.EINVAL)

@@ -6,6 +6,7 @@ back as what is left of them, which the C library hides.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
@@ -44,7 +45,18 @@ Watch = tuple[File, int]
 @syscall
 async def poll(task: "Task", fds: Ptr[PollFd], nfds: UInt, timeout_ms: Int) -> int:
     deadline_ns = None if timeout_ms < 0 else monotonic_ns() + timeout_ms * _NSEC_PER_MSEC
-    return await _poll(task, fds, nfds, deadline_ns)
+    return await _poll_until(task, fds, nfds, deadline_ns)
+
+
+async def _poll_until(task: "Task", fds: int, nfds: int, deadline_ns: int | None) -> int:
+    """poll that goes on with the time that was left, where no handler was to run (do_restart_poll)."""
+    try:
+        return await _poll(task, fds, nfds, deadline_ns)
+    except LinuxError as error:
+        if error.errno is not Errno.ERESTARTNOHAND:
+            raise
+    task.signals.restart_block = partial(_poll_until, task, fds, nfds, deadline_ns)
+    raise LinuxError(Errno.ERESTART_RESTARTBLOCK)
 
 
 @syscall
@@ -157,7 +169,7 @@ def _table_size(task: "Task") -> int:
 async def _wait(task: "Task", watches: Sequence[Watch], deadline_ns: int | None) -> list[int]:
     """Sleep until something has happened or the deadline has passed; the events of each watch.
 
-    ERESTARTNOHAND if a signal comes first: no handler of these calls is ever restarted.
+    ERESTARTNOHAND if a signal comes first: after a handler these calls never go on.
     """
     for file, _ in watches:
         file.hold()

@@ -10,14 +10,12 @@ from aionoah.abi.resource import RLIM_INFINITY, RLIM_NLIMITS, RLIMIT
 from aionoah.abi.signal import SIG_DFL, SIG_IGN, signal_bit
 from aionoah.fs.proc.maps import sizes
 from aionoah.fs.proc.subject import Subject, find_task, may_inspect, number_of, process_of
-from aionoah.process.current import current_task
 
 if TYPE_CHECKING:
     from aionoah.process.task import Process, Task
 
 CLOCK_TICK_NS = 10_000_000  # USER_HZ is 100 on every architecture
 _MAX_WORD = 0xFFFF_FFFF_FFFF_FFFF
-_SIGCHLD = 17
 
 
 def comm(subject: Subject) -> bytes:
@@ -30,11 +28,13 @@ def _escape_name(name: bytes) -> bytes:
 
 
 def _state(subject: Subject) -> bytes:
-    """Only the reader is known to run: the host's scheduler does not tell of the others."""
+    """A thread that is not in a call that sleeps runs, whether the host has a CPU for it or not."""
     task = find_task(subject)
     if task is None:
         return b"Z"
-    return b"R" if task is current_task() else b"S"
+    if task.is_stopped:
+        return b"T"
+    return b"S" if task.is_sleeping else b"R"
 
 
 def _signal_sets(process: "Process") -> tuple[int, int]:
@@ -64,7 +64,7 @@ def status(subject: Subject) -> bytes:
     return b"\n".join(lines) + b"\n"
 
 
-_STATE_NAMES = {b"R": b"R (running)", b"S": b"S (sleeping)", b"Z": b"Z (zombie)"}
+_STATE_NAMES = {b"R": b"R (running)", b"S": b"S (sleeping)", b"T": b"T (stopped)", b"Z": b"Z (zombie)"}
 
 
 def _identity_lines(subject: Subject, task: "Task | None") -> Iterator[bytes]:
@@ -195,13 +195,13 @@ def stat(subject: Subject) -> bytes:
         *(process.parent.pid if process.parent is not None else 0, process.process_group, process.session),
         *(terminal, foreground, 0),  # … flags
         *(0, 0, 0, 0),  # page faults
-        *(cpu_ns // CLOCK_TICK_NS, 0, 0, 0),  # utime stime cutime cstime
+        *(cpu_ns // CLOCK_TICK_NS, 0, process.children_cpu_time_ns // CLOCK_TICK_NS, 0),  # utime stime cutime cstime
         *(20 + nice, nice, max(len(process.tasks), 1), 0),  # priority nice num_threads itrealvalue
         process.start_ns // CLOCK_TICK_NS,
         *(found.total, found.resident // 4096, min(rss_limit, _MAX_WORD)),
         *(0, 0, stack_start, 0, 0),  # startcode endcode startstack kstkesp kstkeip
         *(pending & 0x7FFF_FFFF, blocked & 0x7FFF_FFFF, ignored & 0x7FFF_FFFF, caught & 0x7FFF_FFFF),
-        *(0, 0, 0, -1 if is_thread else _SIGCHLD),  # wchan nswap cnswap exit_signal
+        *(0, 0, 0, -1 if is_thread else process.exit_signal),  # wchan nswap cnswap exit_signal
         task.scheduling.cpu_of(task.tid) if task is not None else 0,
         *((task.scheduling.priority, task.scheduling.policy) if task is not None else (0, 0)),
         *(0, 0, 0),  # delayacct_blkio_ticks guest_time cguest_time

@@ -159,7 +159,7 @@ def test_status_values(linux: "Linux", task: Task, other: Task) -> None:
         b"VmStk": b"     132 kB",
     }
     assert {name: found[name] for name in expected} == expected
-    assert b"State:\tS (sleeping)\n" in linux.read(b"/proc/1/status")
+    assert b"State:\tR (running)\n" in linux.read(b"/proc/1/status")
 
 
 def test_resident_memory_is_the_sum_of_its_parts(linux: "Linux", task: Task) -> None:
