@@ -9,6 +9,7 @@ the object (a process, say) that the functions in the table are called with.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from weakref import WeakValueDictionary
@@ -188,6 +189,27 @@ class Directory(Node[T]):
 
     def make_inode(self, place: Place) -> "SyntheticInode[Any]":
         return _DirectoryInode(place, self)
+
+
+class LazyDirectory(Directory[T]):
+    """A directory whose table comes from elsewhere, at the first look into it."""
+
+    def __init__(self, load: Callable[[], Directory[T]], mode: int = 0o555) -> None:
+        super().__init__(mode=mode)
+        self._load = load
+
+    @cached_property
+    def _real(self) -> Directory[T]:
+        return self._load()
+
+    def links(self, owner: T) -> int:
+        return self._real.links(owner)
+
+    def child(self, owner: T, name: bytes) -> Bound | None:
+        return self._real.child(owner, name)
+
+    def children(self, owner: T) -> Iterator[tuple[bytes, Bound]]:
+        return self._real.children(owner)
 
 
 class _DirectoryInode(SyntheticInode[Directory[Any]]):

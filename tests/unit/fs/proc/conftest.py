@@ -15,7 +15,7 @@ from aionoah.fs.file import File
 from aionoah.fs.mount import Namespace
 from aionoah.fs.path import Dentry, walk
 from aionoah.fs.pipe import open_pipe
-from aionoah.fs.proc.filesystem import new_procfs
+from aionoah.fs.proc import new_procfs
 from aionoah.fs.tmpfs import TmpFileSystem
 from aionoah.memory.buffer import KernelBuffer
 from aionoah.memory.memory import Memory

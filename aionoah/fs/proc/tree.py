@@ -5,18 +5,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import Errno, LinuxError
-from aionoah.abi.stat import makedev
-from aionoah.abi.statfs import MAGIC
 from aionoah.fs.proc import descriptors, maps, mounts, status, sysctl, system
 from aionoah.fs.proc.descriptors import parse_number
 from aionoah.fs.proc.subject import Subject, find_task, ids_of, process_of, require_inspectable, task_of
-from aionoah.fs.synthetic import Bound, Directory, Link, Node, SyntheticFileSystem, Text
+from aionoah.fs.synthetic import Bound, Directory, Link, Node, Text
 from aionoah.process.current import current_task
 
 if TYPE_CHECKING:
     from aionoah.process.kernel import Kernel
 
-DEVICE: Final = makedev(0, 21)
 _SCORE_RANGE: Final = 1000  # oom_score_adj goes from -1000 to 1000
 
 
@@ -145,13 +142,4 @@ _ROOT: Final[dict[bytes, Node["Kernel"]]] = {
 }
 
 
-def new_procfs(kernel: "Kernel") -> SyntheticFileSystem:
-    """A file system for /proc."""
-    return SyntheticFileSystem(
-        Directory(_ROOT, names=_process_names, find=_find_process),
-        kernel,
-        type_name=b"proc",
-        magic=MAGIC.PROC,
-        device=DEVICE,
-        block_size=1024,
-    )
+ROOT: Final = Directory(_ROOT, names=_process_names, find=_find_process)
