@@ -97,6 +97,7 @@ def run(
     user: str | None,
     hypervisor: str,
     arch: str | None,
+    network: str,
     strace: str | None,
     memory: int | None,
     pids: int | None,

@@ -20,7 +20,6 @@ from aionoah.process.elf import ExecError, show_path
 from aionoah.process.kernel import DEFAULT_MAX_TASKS
 from aionoah.reactor import Reactor
 from aionoah.subprocess import Conversation, Process, Redirection, Streams
-from aionoah.syscalls import load_handlers
 from aionoah.syscalls.dispatch import SyscallTable
 from aionoah.vcpu_thread import VcpuThread, VcpuThreads
 
@@ -95,7 +94,6 @@ class Linux:
     # -- lifetime -----------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        load_handlers()
         self._loop = asyncio.get_running_loop()
         memory = self._memory or platform.total_memory() // 4 * 3
         self._machine = open_machine(self._hypervisor, self._architecture_name, memory)

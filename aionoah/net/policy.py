@@ -30,11 +30,12 @@ class NoNetwork(Policy):
     has_host_network = False
 
     def require_bind(self, host: str, port: int) -> None:  # noqa: ARG002 - no port either
-        if host not in ("0.0.0.0", "::"):  # noqa: S104 - nothing is bound
+        if host not in ("0.0.0.0", "::") and not host.startswith("127."):  # noqa: S104 - nothing is bound
             raise LinuxError(Errno.EADDRNOTAVAIL)
 
     def require_connect(self, host: str, port: int) -> None:  # noqa: ARG002
-        raise LinuxError(Errno.ENETUNREACH)
+        """There is no IPv6 address to send from, and no route for IPv4."""
+        raise LinuxError(Errno.EADDRNOTAVAIL if ":" in host else Errno.ENETUNREACH)
 
 
 POLICIES: Final = {"host": HostNetwork, "none": NoNetwork}

@@ -7,6 +7,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.poll import Poll
 from aionoah.abi.socket import SO, SOL
 from aionoah.fs.file import WouldBlock
+from aionoah.host.sockets import Address
 from aionoah.host.waiting import Source, WaitQueue
 from aionoah.net.inet.socket import InetSocket
 from aionoah.net.options import from_int
@@ -26,22 +27,24 @@ class IsolatedSocket(InetSocket):
     def __init__(self, network: "Network", family: int, kind: int, protocol: int, flags: int = 0) -> None:
         super().__init__(network, family, kind, protocol, flags)
         self._port = 0
+        self._name: Address | None = None
         self._is_listening = False
         self._never = WaitQueue()
 
     def bind(self, address: bytes, fs: "FsContext") -> None:  # noqa: ARG002
-        host, port = self.parse_to_bind(address)[:2]
-        self.network.policy.require_bind(host, port)
+        wanted = self.parse_to_bind(address)
+        self.network.policy.require_bind(wanted[0], wanted[1])
         if self._port:
             raise LinuxError(Errno.EINVAL)
-        self._take_port(port)
+        self._take_port(wanted[1])
+        self._name = wanted
 
     def _take_port(self, port: int) -> None:
         self._port = port or 32768 + next(self._ports) % 28232  # ip_local_port_range
 
     def name(self) -> bytes:
-        unbound = super().name()
-        return unbound[:2] + self._port.to_bytes(2, "big") + unbound[4:]
+        name = super().name() if self._name is None else self.unparse(self._name)
+        return name[:2] + self._port.to_bytes(2, "big") + name[4:]
 
     def listen(self, backlog: int) -> None:  # noqa: ARG002 - nobody comes
         if not self.is_stream:
