@@ -11,6 +11,7 @@ import pytest
 from aionoah.abi.aarch64 import AARCH64
 from aionoah.abi.x86_64 import X86_64
 from aionoah.syscalls import load_handlers
+from aionoah.syscalls.homes import HOMES, current_homes
 from aionoah.syscalls.registry import all_handlers
 
 TOP = Path(__file__).parent.parent
@@ -63,11 +64,17 @@ def test_imports_point_one_way(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_no_star_imports(path: Path) -> None:
-    stars = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.alias) and node.name == "*"]
+    stars = [
+        node
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.alias) and node.name == "*"
+    ]
     assert not stars
 
 
-HOST_NUMBERS = re.compile(r"^\s*import (errno|signal|socket)\b|^\s*from (errno|signal|socket) import", re.MULTILINE)
+HOST_NUMBERS = re.compile(
+    r"^\s*import (errno|signal|socket)\b|^\s*from (errno|signal|socket) import", re.MULTILINE
+)
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -136,12 +143,18 @@ def test_nesting() -> None:
 def test_there_is_as_much_test_as_code() -> None:
     code = sum(len(path.read_text().splitlines()) for path in SOURCES)
     tests = sum(
-        len(path.read_text().splitlines()) for path in (TOP / "tests").rglob("*") if path.suffix in {".py", ".c"}
+        len(path.read_text().splitlines())
+        for path in (TOP / "tests").rglob("*")
+        if path.suffix in {".py", ".c"}
     )
     assert tests >= 0.9 * code
 
 
 # -- system calls -------------------------------------------------------------------------------------------
+
+
+def test_the_homes_of_handlers_are_current() -> None:
+    assert sorted(HOMES.items()) == sorted(current_homes()), "run `python -m aionoah.syscalls.homes`"
 
 
 def test_every_handler_is_a_system_call_of_some_architecture() -> None:
@@ -158,5 +171,9 @@ def test_every_handler_is_called_by_a_test() -> None:
         if path.suffix in {".py", ".c"}:
             words |= set(re.findall(r"\w+", path.read_text()))
     aliases = {"newfstatat": "fstatat", "prlimit64": "prlimit", "pread64": "pread", "pwrite64": "pwrite"}
-    untested = {name for name in (handler.name for handler in all_handlers()) if not {name, aliases.get(name, name), f"SYS_{name}"} & words}
+    untested = {
+        name
+        for name in (handler.name for handler in all_handlers())
+        if not {name, aliases.get(name, name), f"SYS_{name}"} & words
+    }
     assert not untested

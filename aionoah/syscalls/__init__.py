@@ -4,7 +4,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Final
 
-_MACHINERY: Final = frozenset({"arguments", "decode", "dispatch", "registry", "results", "support"})
+_MACHINERY: Final = frozenset({"arguments", "decode", "dispatch", "homes", "registry", "results", "support"})
 
 
 def load_handlers() -> None:

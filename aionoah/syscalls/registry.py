@@ -5,8 +5,11 @@ signatures are looked at when a call is made for the first time (decode.py).
 """
 
 from collections.abc import Callable
+from importlib import import_module
 from types import FunctionType
 from typing import Any, Final, NamedTuple, TypeVar, overload
+
+from aionoah.syscalls.homes import HOMES
 
 _CO_COROUTINE: Final = 0x80  # inspect.CO_COROUTINE; importing inspect costs more than this package
 
@@ -58,7 +61,9 @@ def _register(handler: H, partial: str | None) -> H:
 
 
 def find_handler(name: str) -> Handler | None:
-    """The handler of a system call, or None if it has none (yet)."""
+    """The handler of a system call, its module being loaded if need be; None if there is none."""
+    if name not in _handlers and name in HOMES:
+        import_module(f"aionoah.syscalls.{HOMES[name]}")
     return _handlers.get(name)
 
 

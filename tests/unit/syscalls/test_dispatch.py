@@ -26,6 +26,7 @@ Call = Callable[..., Any]
 @pytest.fixture(autouse=True)
 def no_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_handlers", {})
+    monkeypatch.setattr(registry, "HOMES", {})
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from aionoah.syscalls.registry import all_handlers, find_handler, syscall
 @pytest.fixture(autouse=True)
 def no_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_handlers", {})
+    monkeypatch.setattr(registry, "HOMES", {})
 
 
 def test_the_function_name_is_the_call_name() -> None:

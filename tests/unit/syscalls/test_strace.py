@@ -50,6 +50,7 @@ MINUS_100 = (1 << 64) - 100
 @pytest.fixture(autouse=True)
 def no_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_handlers", {})
+    monkeypatch.setattr(registry, "HOMES", {})
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ ROWS = [
 def handlers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two handlers and no others."""
     monkeypatch.setattr(registry, "_handlers", {})
+    monkeypatch.setattr(registry, "HOMES", {})
     monkeypatch.setattr(support, "load_handlers", lambda: None)
 
     @syscall
