@@ -2,7 +2,8 @@
 
 import errno
 import os
-from threading import Lock
+from queue import SimpleQueue
+from threading import Lock, Thread
 from typing import Any, Final
 
 from aionoah.hypervisor._native import ffi, lib
@@ -49,10 +50,38 @@ class KvmSpace(NativeSpace):
                 raise MemoryError("no memory for another address space is left")
             raise HypervisorError(f"KVM refuses another virtual machine: {os.strerror(ffi.errno)}.")
         self.fpu_size = machine.fpu_size
+        self._undertaker = machine.undertaker
         super().__init__(machine.frames, lib.kvm_space_tables(self.native), lib.KERNEL_BASE)
 
     def close(self) -> None:
-        lib.kvm_space_close(self.native)
+        lib.kvm_space_retire(self.native)
+        self._undertaker.bury(self.native)
+
+
+class Undertaker:
+    """Frees virtual machines on a thread of its own: KVM takes a millisecond for each, which nobody should
+    wait for under the kernel lock.
+    """
+
+    def __init__(self) -> None:
+        self._remains: SimpleQueue[Any] = SimpleQueue()
+        self._thread: Thread | None = None
+
+    def bury(self, space: Any) -> None:  # noqa: ANN401 - cffi
+        self._remains.put(space)
+        if self._thread is None:
+            self._thread = Thread(target=self._work, name="aionoah-kvm", daemon=True)
+            self._thread.start()
+
+    def _work(self) -> None:
+        while (space := self._remains.get()) is not None:
+            lib.kvm_space_free(space)
+
+    def close(self) -> None:
+        """Wait until everything has been freed."""
+        if self._thread is not None:
+            self._remains.put(None)
+            self._thread.join()
 
 
 class KvmVcpu:
@@ -154,6 +183,7 @@ class KvmMachine:
         if reason := why_unavailable():
             raise HypervisorError(reason)
         self.frames = HostFrames(memory)
+        self.undertaker = Undertaker()
         self.native = lib.kvm_machine_open(self.frames.native)
         if self.native == ffi.NULL:
             error = ffi.errno
@@ -175,5 +205,6 @@ class KvmMachine:
         return KvmVcpu(space)
 
     def close(self) -> None:
+        self.undertaker.close()
         lib.kvm_machine_close(self.native)
         self.frames.close()

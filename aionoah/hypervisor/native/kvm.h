@@ -35,6 +35,10 @@ uint32_t kvm_machine_xsave_size(const struct kvm_machine *m);
 
 struct kvm_space *kvm_space_open(struct kvm_machine *m);
 struct space *kvm_space_tables(struct kvm_space *s);
+/* Closing takes KVM a millisecond. So it has two halves: give the frames back, and free the rest, which needs
+ * no lock. No vCPU of the space may run any more. */
+void kvm_space_retire(struct kvm_space *s);
+void kvm_space_free(struct kvm_space *s);
 void kvm_space_close(struct kvm_space *s);
 
 struct kvm_vcpu *kvm_vcpu_open(struct kvm_space *s);

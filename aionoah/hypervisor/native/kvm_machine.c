@@ -100,15 +100,23 @@ fail:;
 
 struct space *kvm_space_tables(struct kvm_space *s) { return &s->tables; }
 
-void kvm_space_close(struct kvm_space *s) {
+void kvm_space_retire(struct kvm_space *s) {
+    space_fini(&s->tables);
+    free(s->covered);
+}
+
+void kvm_space_free(struct kvm_space *s) {
     for (struct kvm_vcpu *v = s->vcpus, *next; v; v = next) {
         next = v->next;
         kvm_vcpu_destroy(v);
     }
     close(s->vm);
-    space_fini(&s->tables);
-    free(s->covered);
     free(s);
+}
+
+void kvm_space_close(struct kvm_space *s) {
+    kvm_space_retire(s);
+    kvm_space_free(s);
 }
 
 /* ---- the machine -------------------------------------------------------------------------------------- */
