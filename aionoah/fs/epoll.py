@@ -212,6 +212,10 @@ class EpollFile(AnonymousFile):
     def poll(self) -> Poll:
         return Poll(Poll.IN | Poll.RDNORM if self.look(1) else 0)
 
+    def seek(self, offset: int, whence: int) -> int:  # noqa: ARG002 - noop_llseek
+        """Seeking is allowed and does nothing."""
+        return 0
+
     def source(self, events: Poll) -> Source:  # noqa: ARG002 - it can only become readable
         return Source(self._polled)
 

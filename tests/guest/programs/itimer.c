@@ -1,0 +1,178 @@
+/* Interval timers, alarm and the limit of CPU time. */
+#include "report.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+
+static volatile sig_atomic_t count, last;
+
+static void handler(int signal) {
+    count++;
+    last = signal;
+}
+
+static void handle(int signal) {
+    struct sigaction action = {.sa_handler = handler};
+    sigaction(signal, &action, NULL);
+}
+
+static long milliseconds(clockid_t clock) {
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void spin_until(int wanted) {
+    while (count < wanted) {
+    }
+}
+
+static void waiting(int which, int signal, clockid_t clock) {
+    struct itimerval value = {{0, 0}, {0, 30000}}, now;
+    count = 0;
+    handle(signal);
+    long start = milliseconds(clock);
+    CALL(setitimer(which, &value, NULL));
+    CALL(getitimer(which, &now));
+    printf("left: %d, interval %ld\n", now.it_value.tv_sec == 0 && now.it_value.tv_usec > 0, (long)now.it_interval.tv_usec);
+    spin_until(1);
+    printf("signal %d, in time: %d\n", (int)last, milliseconds(clock) - start >= 15);
+    CALL(getitimer(which, &now));
+    printf("now %ld.%06ld\n", (long)now.it_value.tv_sec, (long)now.it_value.tv_usec);
+    value.it_interval.tv_usec = 20000;
+    start = milliseconds(clock);
+    CALL(setitimer(which, &value, &now));
+    printf("old %ld.%06ld\n", (long)now.it_value.tv_sec, (long)now.it_value.tv_usec);
+    spin_until(4);
+    printf("periodic: %d\n", milliseconds(clock) - start >= 50);
+    value = (struct itimerval){{0, 0}, {0, 0}};
+    CALL(setitimer(which, &value, &now));
+    printf("interval %ld\n", (long)now.it_interval.tv_usec);
+}
+
+static void errors(void) {
+    struct itimerval value = {{0, 0}, {0, 1000000}}, negative = {{0, 0}, {-1, 0}}, interval = {{0, -1}, {1, 0}};
+    CALL(setitimer(ITIMER_REAL, &value, NULL));
+    CALL(setitimer(ITIMER_REAL, &negative, NULL));
+    CALL(setitimer(ITIMER_REAL, &interval, NULL));
+    CALL(setitimer(7, &(struct itimerval){{0, 0}, {1, 0}}, NULL));
+    CALL(setitimer(ITIMER_REAL, WILD, NULL));
+    CALL(setitimer(ITIMER_REAL, &(struct itimerval){{0, 0}, {0, 0}}, WILD));
+    CALL(getitimer(ITIMER_REAL, WILD));
+    CALL(getitimer(7, &value));
+    CALL(syscall(SYS_setitimer, ITIMER_REAL, NULL, &value));
+    printf("null clears: %ld %ld\n", (long)value.it_value.tv_sec, (long)value.it_value.tv_usec);
+}
+
+static void alarms(void) {
+    CALL(alarm(100));
+    CALL(alarm(50));
+    CALL(alarm(0));
+    CALL(alarm(0));
+    struct itimerval value = {{0, 0}, {0, 20000}};
+    CALL(setitimer(ITIMER_REAL, &value, NULL));
+    CALL(alarm(0)); /* less than half a second is not nothing */
+    value.it_value = (struct timeval){10, 700000};
+    CALL(setitimer(ITIMER_REAL, &value, NULL));
+    CALL(alarm(0));
+    count = 0;
+    handle(SIGALRM);
+    value.it_value = (struct timeval){0, 20000};
+    CALL(setitimer(ITIMER_REAL, &value, NULL));
+    CALL(pause());
+    printf("signals: %d\n", (int)count);
+}
+
+/* A sleep is interrupted; blocked, only one signal is pending, and the timer waits for it. */
+static void blocked(void) {
+    sigset_t set, old;
+    siginfo_t info;
+    struct itimerval value = {{0, 5000}, {0, 5000}}, now;
+    sigemptyset(&set);
+    sigaddset(&set, SIGALRM);
+    CALL(sigprocmask(SIG_BLOCK, &set, &old));
+    CALL(setitimer(ITIMER_REAL, &value, NULL));
+    nanosleep(&(struct timespec){0, 40000000}, NULL);
+    CALL(getitimer(ITIMER_REAL, &now));
+    printf("stands still: %ld\n", (long)now.it_value.tv_usec);
+    CALL(sigwaitinfo(&set, &info));
+    printf("code %d\n", info.si_code == SI_KERNEL);
+    CALL(getitimer(ITIMER_REAL, &now));
+    printf("goes on: %d\n", now.it_value.tv_usec > 0);
+    CALL(sigwaitinfo(&set, &info));
+    value = (struct itimerval){{0, 0}, {0, 0}};
+    CALL(setitimer(ITIMER_REAL, &value, NULL));
+    sigtimedwait(&set, &info, &(struct timespec){0, 0});
+    CALL(sigprocmask(SIG_SETMASK, &old, NULL));
+}
+
+static void children(void) {
+    struct itimerval value = {{0, 0}, {100, 0}}, now;
+    int status;
+    CALL(setitimer(ITIMER_REAL, &value, NULL));
+    fflush(stdout);
+    if (fork() == 0) {
+        getitimer(ITIMER_REAL, &now);
+        _exit(now.it_value.tv_sec != 0);
+    }
+    wait(&status);
+    printf("inherited: %d\n", WEXITSTATUS(status));
+    CALL(getitimer(ITIMER_REAL, &now));
+    printf("kept: %ld\n", (long)now.it_value.tv_sec);
+    CALL(alarm(0));
+    if (fork() == 0) {
+        signal(SIGALRM, SIG_DFL);
+        ualarm(10000, 0);
+        for (;;) {
+        }
+    }
+    wait(&status);
+    printf("killed by %d\n", WTERMSIG(status));
+}
+
+static void limits(void) {
+    struct rlimit limit = {1, 2};
+    int status;
+    fflush(stdout);
+    if (fork() == 0) {
+        handle(SIGXCPU);
+        count = 0;
+        setrlimit(RLIMIT_CPU, &limit);
+        spin_until(1);
+        long used = milliseconds(CLOCK_PROCESS_CPUTIME_ID);
+        getrlimit(RLIMIT_CPU, &limit);
+        if (last != SIGXCPU || limit.rlim_cur != 2 || used < 900) {
+            _exit(1);
+        }
+        spin_until(1000);
+        _exit(2);
+    }
+    wait(&status);
+    printf("at the hard limit: %x\n", status);
+    if (fork() == 0) {
+        signal(SIGXCPU, SIG_DFL);
+        limit = (struct rlimit){1, RLIM_INFINITY};
+        setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+        setrlimit(RLIMIT_CPU, &limit);
+        for (;;) {
+        }
+    }
+    wait(&status);
+    printf("at the soft limit: signal %d\n", WTERMSIG(status));
+}
+
+int main(int argc, char **argv) {
+    enter_scratch(argc, argv);
+    waiting(ITIMER_REAL, SIGALRM, CLOCK_MONOTONIC);
+    waiting(ITIMER_PROF, SIGPROF, CLOCK_PROCESS_CPUTIME_ID);
+    waiting(ITIMER_VIRTUAL, SIGVTALRM, CLOCK_PROCESS_CPUTIME_ID);
+    errors();
+    alarms();
+    blocked();
+    children();
+    limits();
+    return leave_scratch();
+}
