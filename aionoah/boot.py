@@ -16,7 +16,7 @@ from aionoah.fs.devfs import new_devfs
 from aionoah.fs.hostfs import HostFileSystem
 from aionoah.fs.mount import Namespace
 from aionoah.fs.path import Dentry, walk
-from aionoah.fs.proc.filesystem import new_procfs
+from aionoah.fs.proc import new_procfs
 from aionoah.fs.stdio import HostStreamFile
 from aionoah.fs.tmpfs import TmpFileSystem
 from aionoah.host import facts
@@ -174,7 +174,9 @@ def _directory(fs: FsContext, path: bytes) -> Dentry:
 def _find_program(fs: FsContext, command: Command) -> Executable:
     """The program by its path, or by name in PATH as execvp(3) looks for it."""
     name = command.argv[0]
-    if b"/" in name or not name:
+    if not name:
+        raise ExecError(Errno.ENOENT, "a program without a name does not exist")
+    if b"/" in name:
         return find_executable(fs, name)
     path = dict(word.partition(b"=")[::2] for word in command.environment).get(b"PATH", _DEFAULT_PATH)
     refused: ExecError | None = None

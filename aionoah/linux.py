@@ -308,9 +308,9 @@ async def _finished(futures: "Iterable[asyncio.Future[Any]]") -> bool:
     """Wait until all are done, whatever they say, even if cancelled meanwhile; returns whether that was so."""
     pending = set(futures)
     was_cancelled = False
-    while pending:
+    while pending := {future for future in pending if not future.done()}:
         try:
-            _, pending = await asyncio.wait(pending)
+            await asyncio.wait(pending)
         except asyncio.CancelledError:
             was_cancelled = True
     return was_cancelled

@@ -1,0 +1,130 @@
+"""Several instances and many guests in one loop, which is never blocked."""
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator
+
+from api.conftest import Programs
+
+import aionoah
+from aionoah import PIPE
+
+
+class Heartbeat:
+    """Counts the turns of a loop."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def beat(self) -> None:
+        while True:
+            self.count += 1
+            await asyncio.sleep(0)
+
+    async def goes_on(self) -> None:
+        """Return after ten more beats."""
+        seen = self.count
+        while self.count < seen + 10:
+            await asyncio.sleep(0)
+
+
+@contextlib.asynccontextmanager
+async def heartbeat() -> AsyncIterator[Heartbeat]:
+    heart = Heartbeat()
+    task = asyncio.create_task(heart.beat())
+    yield heart
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def test_twenty_guests_at_once(linux: aionoah.Linux) -> None:
+    data = [bytes([number]) * 100_000 for number in range(20)]
+    runs = [linux.run(["sha256sum"], input=piece, capture_output=True) for piece in data]
+    for piece, done in zip(data, await asyncio.gather(*runs), strict=True):
+        assert done.stdout.split()[0].decode() == hashlib.sha256(piece).hexdigest()
+
+
+async def test_twenty_guests_in_every_state(linux: aionoah.Linux, program: Programs) -> None:
+    parked = [await linux.create_subprocess_exec("cat", stdin=PIPE, stdout=PIPE) for _ in range(8)]
+    spinning = [await linux.create_subprocess_exec(program("spin"), stdout=PIPE) for _ in range(4)]
+    asleep = [await linux.create_subprocess_exec("sleep", "1000") for _ in range(8)]
+    outputs = await asyncio.gather(*(cat.communicate(b"%d" % cat.pid) for cat in parked))
+    assert [out for out, _ in outputs] == [b"%d" % cat.pid for cat in parked]
+    for process in spinning + asleep:
+        process.kill()
+    assert {await process.wait() for process in spinning + asleep} == {-9}
+
+
+async def test_a_pipeline_through_the_application(linux: aionoah.Linux) -> None:
+    numbers = await linux.create_subprocess_exec("seq", "1000", stdout=PIPE)
+    total = await linux.create_subprocess_exec("awk", "{s+=$1} END {print s}", stdin=PIPE, stdout=PIPE)
+    assert numbers.stdout is not None
+    assert total.stdin is not None
+    while piece := await numbers.stdout.read(100):
+        total.stdin.write(piece)
+        await total.stdin.drain()
+    assert await total.communicate() == (b"500500\n", None)
+    assert await numbers.wait() == 0
+
+
+async def test_instances_are_worlds_of_their_own() -> None:
+    async with aionoah.Linux(hostname="one") as one, aionoah.Linux(hostname="two") as two:
+        await asyncio.gather(
+            one.run(["sh", "-c", "echo 1 > /tmp/mine"], check=True),
+            two.run(["sh", "-c", "echo 2 > /tmp/mine"], check=True),
+        )
+        for linux, name, content in ((one, b"one\n", b"1\n"), (two, b"two\n", b"2\n")):
+            assert (await linux.run(["hostname"], capture_output=True)).stdout == name
+            assert (await linux.run(["cat", "/tmp/mine"], capture_output=True)).stdout == content
+
+
+async def test_one_instance_ends_and_another_goes_on(program: Programs, linux: aionoah.Linux) -> None:
+    cat = await linux.create_subprocess_exec("cat", stdin=PIPE, stdout=PIPE)
+    async with aionoah.Linux() as other:
+        await other.create_subprocess_exec("sleep", "1000")
+    assert await cat.communicate(b"still here") == (b"still here", None)
+
+
+async def test_kvm_and_unicorn_side_by_side() -> None:
+    async with aionoah.Linux() as one, aionoah.Linux(hypervisor="unicorn") as two:
+        done = await asyncio.gather(*(linux.run(["echo", "same"], capture_output=True) for linux in (one, two)))
+    assert {each.stdout for each in done} == {b"same\n"}
+
+
+async def test_the_loop_goes_on_while_guests_spin(linux: aionoah.Linux, program: Programs) -> None:
+    async with heartbeat() as heart:
+        processes = [await linux.create_subprocess_exec(program("spin"), stdout=PIPE) for _ in range(3)]
+        for process in processes:
+            assert process.stdout is not None
+            await process.stdout.readline()
+            await heart.goes_on()
+        assert {process.returncode for process in processes} == {None}
+        for process in processes:
+            process.kill()
+            await process.wait()
+            await heart.goes_on()
+
+
+async def test_the_loop_goes_on_during_many_system_calls(linux: aionoah.Linux, program: Programs) -> None:
+    async with heartbeat() as heart:
+        process = await linux.create_subprocess_exec(program("calls"), "100000", stdout=PIPE)
+        await heart.goes_on()
+        assert process.returncode is None
+        assert process.stdout is not None
+        beats = heart.count
+        assert await process.stdout.readline() == b"100000 calls\n"
+        assert heart.count > beats
+        assert await process.wait() == 0
+
+
+async def test_the_loop_goes_on_on_unicorn(program: Programs, linux: aionoah.Linux) -> None:
+    place = program("spin").rpartition("/")[0]
+    async with aionoah.Linux(hypervisor="unicorn", mounts={place: place}) as other, heartbeat() as heart:
+        process = await other.create_subprocess_exec(program("spin"), stdout=PIPE)
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"spinning\n"
+        await heart.goes_on()
+        process.kill()
+        assert await process.wait() == -9
