@@ -294,7 +294,8 @@ class VcpuThread:
                     kind = vcpu.run()
                 finally:
                     kernel_lock.acquire()
-                answers[kind]()
+                if not self._is_exiting:  # else the task has gone meanwhile: its last call is never made
+                    answers[kind]()
         finally:
             kernel_lock.release()
 
