@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TextIO, TypeVar
 
@@ -19,7 +19,7 @@ from aionoah.net.policy import POLICIES
 from aionoah.process.elf import ExecError, show_path
 from aionoah.process.kernel import DEFAULT_MAX_TASKS
 from aionoah.reactor import Reactor
-from aionoah.subprocess import Conversation, Process, Redirection, Streams
+from aionoah.subprocess import Conversation, Process, Redirection, Streams, finished
 from aionoah.syscalls.dispatch import SyscallTable
 from aionoah.vcpu_thread import VcpuThread, VcpuThreads
 
@@ -133,13 +133,13 @@ class Linux:
 
     async def _close(self) -> bool:
         """Kill what runs and free everything, even if cancelled meanwhile; returns whether that was so."""
-        was_cancelled = await _finished(self._launches)
+        was_cancelled = await finished(self._launches)
         with kernel_lock:
             for guest in list(self.kernel.processes.values()):
                 guest.exit_group(SIG.KILL)
-        was_cancelled |= await _finished([self._idle()])
-        was_cancelled |= await _finished(self._reactor.tasks)
-        was_cancelled |= await _finished(closed for streams in self._streams for closed in streams.close())
+        was_cancelled |= await finished([self._idle()])
+        was_cancelled |= await finished(self._reactor.tasks)
+        was_cancelled |= await finished(closed for streams in self._streams for closed in streams.close())
         self._reactor.close()
         with kernel_lock:
             self.kernel.mounts.release()
@@ -189,7 +189,7 @@ class Linux:
         try:
             return await asyncio.shield(started)
         except asyncio.CancelledError:
-            await _finished([started])
+            await finished([started])
             await _abandon(started)
             raise
         except ExecError as error:
@@ -298,22 +298,10 @@ class Linux:
             yield process
         finally:
             process.kill()
-            was_cancelled = await _finished([process.ended])
-            was_cancelled |= await _finished(process.close_streams())
+            was_cancelled = await finished([process.ended])
+            was_cancelled |= await finished(process.close_streams())
         if was_cancelled:
             raise asyncio.CancelledError
-
-
-async def _finished(futures: "Iterable[asyncio.Future[Any]]") -> bool:
-    """Wait until all are done, whatever they say, even if cancelled meanwhile; returns whether that was so."""
-    pending = set(futures)
-    was_cancelled = False
-    while pending := {future for future in pending if not future.done()}:
-        try:
-            await asyncio.wait(pending)
-        except asyncio.CancelledError:
-            was_cancelled = True
-    return was_cancelled
 
 
 async def _abandon(started: "asyncio.Future[Process]") -> None:
@@ -321,7 +309,7 @@ async def _abandon(started: "asyncio.Future[Process]") -> None:
     if started.exception() is None:
         process = started.result()
         process.kill()
-        await _finished([process.ended, *process.close_streams()])
+        await finished([process.ended, *process.close_streams()])
 
 
 def _os_error(error: LinuxError, sentence: str, program: bytes) -> OSError:

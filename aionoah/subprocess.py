@@ -6,7 +6,8 @@ import fcntl
 import os
 import signal as host_signal
 import subprocess
-from typing import IO, TYPE_CHECKING, Final
+from collections.abc import Coroutine, Iterable
+from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 
 from aionoah.abi.signal import SIG
 from aionoah.host.waiting import kernel_lock
@@ -16,6 +17,7 @@ from aionoah.signals.info import from_user
 if TYPE_CHECKING:
     from aionoah.process.task import Process as GuestProcess
 
+T = TypeVar("T", bound=asyncio.BaseTransport)
 PIPE: Final = subprocess.PIPE
 STDOUT: Final = subprocess.STDOUT
 DEVNULL: Final = subprocess.DEVNULL
@@ -150,12 +152,28 @@ def _guest_signal(number: int) -> int:
     return int(getattr(SIG, name))
 
 
+async def finished(futures: "Iterable[asyncio.Future[Any]]") -> bool:
+    """Wait until all are done, whatever they say, even if cancelled meanwhile; returns whether that was so."""
+    pending = set(futures)
+    was_cancelled = False
+    while pending := {future for future in pending if not future.done()}:
+        try:
+            await asyncio.wait(pending)
+        except asyncio.CancelledError:
+            was_cancelled = True
+    return was_cancelled
+
+
 class _PipeProtocol(asyncio.StreamReaderProtocol):
     """Says when its pipe has been closed. A writer's has a reader too: it gives the writer its flow control."""
 
     def __init__(self, reader: asyncio.StreamReader, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(reader, loop=loop)
         self.closed: asyncio.Future[None] = loop.create_future()
+
+    def eof_received(self) -> bool:
+        super().eof_received()
+        return False  # close: nothing more will come, and nothing can be sent back
 
     def connection_lost(self, error: Exception | None) -> None:
         super().connection_lost(error)
@@ -248,8 +266,8 @@ class Streams:
         reading, writing = os.pipe()
         self._own(reading)
         protocol = _PipeProtocol(asyncio.StreamReader(loop=self._loop), self._loop)
-        transport, _ = await self._loop.connect_write_pipe(lambda: protocol, os.fdopen(writing, "wb", 0))
-        self._pipes.append((transport, protocol))
+        pipe = os.fdopen(writing, "wb", 0)
+        transport = await self._connect(self._loop.connect_write_pipe(lambda: protocol, pipe))
         return asyncio.StreamWriter(transport, protocol, None, self._loop)
 
     async def _pipe_from_guest(self) -> asyncio.StreamReader:
@@ -257,9 +275,18 @@ class Streams:
         self._own(writing)
         reader = asyncio.StreamReader(limit=self._limit, loop=self._loop)
         protocol = _PipeProtocol(reader, self._loop)
-        transport, _ = await self._loop.connect_read_pipe(lambda: protocol, os.fdopen(reading, "rb", 0))
-        self._pipes.append((transport, protocol))
+        pipe = os.fdopen(reading, "rb", 0)
+        await self._connect(self._loop.connect_read_pipe(lambda: protocol, pipe))
         return reader
+
+    async def _connect(self, connecting: Coroutine[Any, Any, tuple[T, _PipeProtocol]]) -> T:
+        """The transport of a pipe. Not to be cancelled half-way, when nobody would close the pipe."""
+        connected = asyncio.ensure_future(connecting)
+        was_cancelled = await finished([connected])
+        self._pipes.append(connected.result())
+        if was_cancelled:
+            raise asyncio.CancelledError
+        return connected.result()[0]
 
     def _own(self, fd: int) -> None:
         self._owned.add(fd)

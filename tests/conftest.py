@@ -26,7 +26,8 @@ def machine() -> "Iterator[FakeMachine]":
 
 
 def pytest_asyncio_loop_factories(
-    config: pytest.Config, item: pytest.Item,
+    config: pytest.Config,
+    item: pytest.Item,
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Every async test runs on both loops. One to which the loop does not matter, say because it only steps
     coroutines, is marked `asyncio(loop_factories=["asyncio"])`.

@@ -27,7 +27,9 @@ def program(compiled: Compiler) -> Programs:
 async def linux(compiled: Compiler) -> AsyncIterator[aionoah.Linux]:
     """With the compiled programs in their places. Everything it held is gone afterwards."""
     before = await warmed_up()
-    async with aionoah.Linux(mounts={str(compiled.directory): aionoah.Mount(compiled.directory, True)}) as made:
+    async with aionoah.Linux(
+        mounts={str(compiled.directory): aionoah.Mount(compiled.directory, True)}
+    ) as made:
         yield made
     assert not resources().more_than(before)
 

@@ -60,7 +60,9 @@ async def test_leaving_the_block(before: Resources, commands: dict[str, Sequence
 
 async def test_leaving_the_block_at_once(before: Resources, commands: dict[str, Sequence[str]]) -> None:
     async with here(directory_of(commands)) as linux:
-        processes = [await linux.create_subprocess_exec(*command, stdout=PIPE) for command in commands.values()]
+        processes = [
+            await linux.create_subprocess_exec(*command, stdout=PIPE) for command in commands.values()
+        ]
     assert {process.returncode for process in processes} <= {-9, 0}
 
 
@@ -73,7 +75,9 @@ async def test_leaving_by_an_exception(before: Resources, commands: dict[str, Se
 
 
 @pytest.mark.parametrize("state", STATES)
-async def test_cancelling_the_block(before: Resources, commands: dict[str, Sequence[str]], state: str) -> None:
+async def test_cancelling_the_block(
+    before: Resources, commands: dict[str, Sequence[str]], state: str
+) -> None:
     is_inside = asyncio.Event()
 
     async def application() -> None:
@@ -112,10 +116,14 @@ async def test_cancelling_the_end_of_the_block(before: Resources, commands: dict
 
 
 @pytest.mark.parametrize("turns", range(8))
-async def test_cancelling_the_start(before: Resources, commands: dict[str, Sequence[str]], turns: int) -> None:
+async def test_cancelling_the_start(
+    before: Resources, commands: dict[str, Sequence[str]], turns: int
+) -> None:
     async with here(directory_of(commands)) as linux:
         in_use = linux._machine.frames.in_use
-        start = asyncio.create_task(linux.create_subprocess_exec(*commands["spinning"], stdin=PIPE, stdout=PIPE))
+        start = asyncio.create_task(
+            linux.create_subprocess_exec(*commands["spinning"], stdin=PIPE, stdout=PIPE)
+        )
         for _ in range(turns):
             await asyncio.sleep(0)
         if start.cancel():
@@ -128,7 +136,9 @@ async def test_cancelling_the_start(before: Resources, commands: dict[str, Seque
         assert linux._machine.frames.in_use == in_use
 
 
-async def test_cancelling_communicate_in_a_task_group(before: Resources, commands: dict[str, Sequence[str]]) -> None:
+async def test_cancelling_communicate_in_a_task_group(
+    before: Resources, commands: dict[str, Sequence[str]]
+) -> None:
     async with here(directory_of(commands)) as linux:
         process = await begin(linux, "reading", commands["reading"])
         with pytest.raises(ExceptionGroup):
@@ -143,7 +153,9 @@ async def fail() -> None:
     raise ZeroDivisionError
 
 
-async def test_fifty_processes(before: Resources, program: Programs, commands: dict[str, Sequence[str]]) -> None:
+async def test_fifty_processes(
+    before: Resources, program: Programs, commands: dict[str, Sequence[str]]
+) -> None:
     async with here(directory_of(commands)) as linux:
         await linux.run([program("calls"), "1"], check=True, capture_output=True)
         first, in_use = resources(), linux._machine.frames.in_use
@@ -174,7 +186,9 @@ async def test_processes_of_processes_end_with_the_block(before: Resources) -> N
     assert not linux.kernel.tasks
 
 
-async def test_an_application_that_ends_its_loop(program: Programs, commands: dict[str, Sequence[str]]) -> None:
+async def test_an_application_that_ends_its_loop(
+    program: Programs, commands: dict[str, Sequence[str]]
+) -> None:
     """asyncio.run cancels every task when main returns, ours among them; the block must still end."""
 
     def application() -> Resources:

@@ -29,7 +29,11 @@ def executable(path: Path, content: bytes, mode: int = 0o755) -> None:
 
 def elf_header(machine: int, elf_class: int = 2) -> bytes:
     ident = b"\x7fELF" + bytes([elf_class, 1, 1, 0]) + bytes(8)
-    return ident + struct.pack("<HHIQQQIHHHHHH", 2, machine, 1, 0x400000, 64, 0, 0, 64, 56, 1, 0, 0, 0) + bytes(56)
+    return (
+        ident
+        + struct.pack("<HHIQQQIHHHHHH", 2, machine, 1, 0x400000, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+        + bytes(56)
+    )
 
 
 def truncated() -> bytes:
@@ -112,7 +116,9 @@ async def test_programs_are_found_in_path(instance: Instance, work: Path) -> Non
         assert (await linux.run(["tool"], env=env, capture_output=True)).stdout == b"a\n"
         assert (await linux.run(["only"], env=env, capture_output=True)).stdout == b"only\n"
         assert (await linux.run(["b/tool"], env=env, cwd="/work", capture_output=True)).stdout == b"b\n"
-        assert (await linux.run(["tool"], env={"PATH": ":"}, cwd="/work/b", capture_output=True)).stdout == b"b\n"
+        assert (
+            await linux.run(["tool"], env={"PATH": ":"}, cwd="/work/b", capture_output=True)
+        ).stdout == b"b\n"
         with pytest.raises(FileNotFoundError, match="PATH"):
             await linux.run(["tool"], env={"PATH": "/nowhere"})
         assert (await linux.run(["true"], env={})).returncode == 0, "there is a default"
@@ -145,7 +151,8 @@ async def test_too_many_arguments(linux: aionoah.Linux) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"args": ["true", "a\0b"]}, {"args": ["true"], "env": {"A": "\0"}}, {"args": ["true"], "cwd": "/\0"}]
+    "options",
+    [{"args": ["true", "a\0b"]}, {"args": ["true"], "env": {"A": "\0"}}, {"args": ["true"], "cwd": "/\0"}],
 )
 async def test_nul_bytes(linux: aionoah.Linux, options: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="null byte"):
@@ -183,7 +190,9 @@ async def test_an_instance_may_be_entered_again() -> None:
         ({"architecture": "aarch64", "hypervisor": "kvm"}, HypervisorError, "aarch64"),
     ],
 )
-async def test_an_instance_that_cannot_be(options: dict[str, object], kind: type[Exception], words: str) -> None:
+async def test_an_instance_that_cannot_be(
+    options: dict[str, object], kind: type[Exception], words: str
+) -> None:
     before = os.listdir("/proc/self/fd")
     with pytest.raises(kind, match=words):
         async with aionoah.Linux(**options):
@@ -201,7 +210,9 @@ async def test_mounts(work: Path) -> None:
     (work / "file").write_text("content")
     options = {"/deep/in/data": work, "/single": work / "file", "/ro": aionoah.Mount(work, read_only=True)}
     async with aionoah.Linux(mounts=options) as linux:
-        script = "cat /deep/in/data/file /single; echo new > /deep/in/data/new; echo x > /ro/x || echo refused"
+        script = (
+            "cat /deep/in/data/file /single; echo new > /deep/in/data/new; echo x > /ro/x || echo refused"
+        )
         done = await linux.run(["sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert done.stdout == b"contentcontentrefused\n"
     assert (work / "new").read_text() == "new\n"

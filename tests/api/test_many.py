@@ -89,7 +89,9 @@ async def test_one_instance_ends_and_another_goes_on(program: Programs, linux: a
 
 async def test_kvm_and_unicorn_side_by_side() -> None:
     async with aionoah.Linux() as one, aionoah.Linux(hypervisor="unicorn") as two:
-        done = await asyncio.gather(*(linux.run(["echo", "same"], capture_output=True) for linux in (one, two)))
+        done = await asyncio.gather(
+            *(linux.run(["echo", "same"], capture_output=True) for linux in (one, two))
+        )
     assert {each.stdout for each in done} == {b"same\n"}
 
 

@@ -18,7 +18,9 @@ async def started(linux: aionoah.Linux, path: str) -> aionoah.Process:
     return process
 
 
-@pytest.mark.parametrize(("code", "status"), [("0", 0), ("7", 7), ("255", 255), ("0x100000103", 3), ("-1", 255)])
+@pytest.mark.parametrize(
+    ("code", "status"), [("0", 0), ("7", 7), ("255", 255), ("0x100000103", 3), ("-1", 255)]
+)
 async def test_exit_status(linux: aionoah.Linux, program: Programs, code: str, status: int) -> None:
     process = await linux.create_subprocess_exec(program("exit_code"), code)
     assert process.pid > 0
@@ -52,9 +54,7 @@ async def test_pids_differ_and_are_the_guests(linux: aionoah.Linux) -> None:
 
 @pytest.mark.parametrize("name", ["spin", "signals"])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP + 0])
-async def test_kill_ends_everything(
-    linux: aionoah.Linux, program: Programs, name: str, number: int
-) -> None:
+async def test_kill_ends_everything(linux: aionoah.Linux, program: Programs, name: str, number: int) -> None:
     process = await started(linux, program(name))
     process.send_signal(number)  # SIGSTOP changes nothing about SIGKILL
     process.kill()
@@ -62,7 +62,8 @@ async def test_kill_ends_everything(
 
 
 @pytest.mark.parametrize(
-    "number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGALRM, signal.SIGRTMIN + 3]
+    "number",
+    [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGALRM, signal.SIGRTMIN + 3],
 )
 async def test_a_signal_ends_a_program_that_does_not_handle_it(
     linux: aionoah.Linux, program: Programs, number: int

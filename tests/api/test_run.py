@@ -89,7 +89,11 @@ async def test_contradictions(linux: aionoah.Linux, options: dict[str, object]) 
 
 async def test_further_options(linux: aionoah.Linux) -> None:
     done = await linux.run(
-        ["sh", "-c", "echo $A; pwd; id -u"], env={"A": "b", "PATH": "/usr/bin"}, cwd="/usr", user=5, stdout=aionoah.PIPE
+        ["sh", "-c", "echo $A; pwd; id -u"],
+        env={"A": "b", "PATH": "/usr/bin"},
+        cwd="/usr",
+        user=5,
+        stdout=aionoah.PIPE,
     )
     assert done.stdout == b"b\n/usr\n5\n"
 

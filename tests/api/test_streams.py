@@ -54,7 +54,13 @@ async def test_ten_megabytes_through_communicate(linux: aionoah.Linux) -> None:
 
 async def test_output_beyond_any_buffer_without_input(linux: aionoah.Linux) -> None:
     process = await linux.create_subprocess_exec(
-        "head", "-c", str(SIZE), "/dev/zero", stdout=PIPE, stderr=PIPE, stdin=DEVNULL,
+        "head",
+        "-c",
+        str(SIZE),
+        "/dev/zero",
+        stdout=PIPE,
+        stderr=PIPE,
+        stdin=DEVNULL,
     )
     out, _ = await process.communicate()
     assert out == bytes(SIZE)

@@ -77,10 +77,10 @@ class Compiler:
 
 
 def run_natively(command: Sequence[str | Path], directory: Path, data: bytes = b"") -> Outcome:
-    done = subprocess.run(
-        command, input=data, capture_output=True, cwd=directory, timeout=60, check=False
+    done = subprocess.run(command, input=data, capture_output=True, cwd=directory, timeout=60, check=False)
+    return Outcome(
+        done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
     )
-    return Outcome(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
 
 
 async def run_in_guest(
@@ -92,4 +92,6 @@ async def run_in_guest(
         hypervisor=target.hypervisor, architecture=target.architecture, mounts=places
     ) as linux:
         done = await linux.run(command, input=data, capture_output=True, cwd=directory, timeout=120)
-    return Outcome(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+    return Outcome(
+        done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+    )
