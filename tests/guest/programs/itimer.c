@@ -144,7 +144,7 @@ static void limits(void) {
         spin_until(1);
         long used = milliseconds(CLOCK_PROCESS_CPUTIME_ID);
         getrlimit(RLIMIT_CPU, &limit);
-        if (last != SIGXCPU || limit.rlim_cur != 2 || used < 900) {
+        if (last != SIGXCPU || limit.rlim_cur != 2 || used < 500) {
             _exit(1);
         }
         spin_until(1000);
