@@ -7,6 +7,7 @@ this module can be imported and its arithmetic tested anywhere.
 import errno
 import fcntl
 import os
+import socket
 import stat
 import struct
 import tempfile
@@ -19,6 +20,8 @@ from aionoah.abi.fcntl import FALLOC, RENAME, SEEK
 from aionoah.host.open_flags import host_open_flags
 
 __all__ = [
+    "HAS_NETLINK",
+    "RouteSocket",
     "anonymous_file",
     "birth_time_ns",
     "copy_range",
@@ -26,6 +29,7 @@ __all__ = [
     "fallocate",
     "host_open_flags",
     "host_whence",
+    "interface_configuration",
     "interface_request",
     "is_pollable",
     "open_nonblocking",
@@ -163,8 +167,6 @@ def socket_option(name: str, number: int) -> int | None:  # noqa: ARG001 - the n
     """Numbers differ; options that Python's socket module has no name for are left out. What has another
     name here is translated, where the meaning is the same.
     """
-    import socket
-
     found: int | None = getattr(socket, _SOCKET_OPTIONS.get(name, name), None)
     return found
 
@@ -185,6 +187,26 @@ def disconnect(fd: int) -> None:
             raise
 
 
-def interface_request(fd: int, request: int, data: bytes) -> bytes:
+def interface_request(fd: int, request: int, data: bytes) -> bytes:  # noqa: ARG001
     """The structures of Darwin's ioctls differ: ENODEV, as of an interface that is not there."""
     raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+
+
+def interface_configuration(fd: int, room: int) -> bytes:  # noqa: ARG001
+    """Nothing, for the same reason."""
+    return b""
+
+
+HAS_NETLINK: Final = False
+
+
+class RouteSocket:
+    """There is no netlink here."""
+
+    def ask(self, request: bytes) -> list[bytes]:  # noqa: ARG002
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    def set_option(self, option: int, value: int) -> None:  # noqa: ARG002
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    def close(self) -> None: ...

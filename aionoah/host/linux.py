@@ -3,11 +3,14 @@
 All raise OSError; callers stand inside `host_errors()`.
 """
 
+import array
 import contextlib
 import errno
 import fcntl
 import os
+import socket
 import stat
+import struct
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     import ctypes
 
 __all__ = [
+    "HAS_NETLINK",
+    "RouteSocket",
     "anonymous_file",
     "birth_time_ns",
     "copy_range",
@@ -25,6 +30,7 @@ __all__ = [
     "fallocate",
     "host_open_flags",
     "host_whence",
+    "interface_configuration",
     "interface_request",
     "is_pollable",
     "open_nonblocking",
@@ -155,3 +161,43 @@ def disconnect(fd: int) -> None:
 def interface_request(fd: int, request: int, data: bytes) -> bytes:
     """An ioctl on a network interface: a struct ifreq there and back."""
     return fcntl.ioctl(fd, request, data)
+
+
+def interface_configuration(fd: int, room: int) -> bytes:
+    """The array of struct ifreq that SIOCGIFCONF gives: interfaces with their IPv4 addresses."""
+    space = array.array("B", bytes(room))
+    address, _ = space.buffer_info()
+    answer = fcntl.ioctl(fd, _SIOCGIFCONF, struct.pack("iP", room, address))
+    return space.tobytes()[: struct.unpack("iP", answer)[0]]
+
+
+_SIOCGIFCONF: Final = 0x8912
+HAS_NETLINK: Final = True
+
+
+class RouteSocket:
+    """A netlink socket to the kernel's routing family. Answers are there as soon as a request is sent."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        self._socket.setblocking(False)
+
+    def ask(self, request: bytes) -> list[bytes]:
+        """One message; the datagrams that answer it."""
+        self._socket.send(request)
+        answers: list[bytes] = []
+        while True:
+            try:
+                length = self._socket.recv_into(bytearray(1), 0, socket.MSG_PEEK | socket.MSG_TRUNC)
+                answers.append(self._socket.recv(length))
+            except BlockingIOError:
+                return answers
+
+    def set_option(self, option: int, value: int) -> None:
+        self._socket.setsockopt(_SOL_NETLINK, option, value)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+_SOL_NETLINK: Final = 270

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.flags import Choice
 from aionoah.abi.inet import IP, IPPROTO, IPV6, TCP, UDP
 from aionoah.abi.poll import Poll
 from aionoah.abi.socket import AF, MSG, SHUT, SO, SOCK, SOL
@@ -64,7 +65,11 @@ def connect(made: socket.socket, address: Address, *, goes_on: bool) -> bool:
 
     Linux tells by connect again; Darwin would say EISCONN, and keep the failure in SO_ERROR.
     """
-    if goes_on and sys.platform != "linux" and (failure := made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)):
+    if (
+        goes_on
+        and sys.platform != "linux"
+        and (failure := made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+    ):
         raise OSError(failure, "connect")
     try:
         made.connect(address)
@@ -107,7 +112,7 @@ def unparse_address(family: int, address: Address | None) -> bytes:
     return (
         head
         + _IN6.pack(address[1], address[2], socket.inet_pton(socket.AF_INET6, host))
-        + address[3].to_bytes(4, "little")
+        + int(address[3]).to_bytes(4, "little")
     )
 
 
@@ -175,7 +180,7 @@ def control_from_host(level: int, kind: int) -> tuple[int, int] | None:
 
 # -- options ------------------------------------------------------------------------------------------------
 
-_LEVELS: Final = {
+_LEVELS: Final[dict[int, tuple[int, type[Choice], str]]] = {
     SOL.SOCKET: (socket.SOL_SOCKET, SO, "SO_"),
     SOL.IP: (socket.IPPROTO_IP, IP, "IP_"),
     SOL.TCP: (socket.IPPROTO_TCP, TCP, "TCP_"),
@@ -187,31 +192,164 @@ _LEVELS: Final = {
 # devices and name spaces, or nothing that a program depends on.
 _ALLOWED: Final[dict[int, frozenset[str]]] = {
     SOL.SOCKET: frozenset(
-        "DEBUG REUSEADDR TYPE ERROR DONTROUTE BROADCAST SNDBUF RCVBUF KEEPALIVE OOBINLINE NO_CHECK PRIORITY "
-        "LINGER REUSEPORT RCVLOWAT SNDLOWAT TIMESTAMP ACCEPTCONN TIMESTAMPNS TIMESTAMPING PROTOCOL DOMAIN "
-        "RXQ_OVFL BUSY_POLL MAX_PACING_RATE INCOMING_CPU INCOMING_NAPI_ID COOKIE ZEROCOPY TIMESTAMP_NEW "
-        "TIMESTAMPNS_NEW TIMESTAMPING_NEW PREFER_BUSY_POLL BUF_LOCK TXREHASH SNDBUFFORCE RCVBUFFORCE "
-        "PEEK_OFF MEMINFO BPF_EXTENSIONS SELECT_ERR_QUEUE NOFCS".split()
+        [
+            "DEBUG",
+            "REUSEADDR",
+            "TYPE",
+            "ERROR",
+            "DONTROUTE",
+            "BROADCAST",
+            "SNDBUF",
+            "RCVBUF",
+            "KEEPALIVE",
+            "OOBINLINE",
+            "NO_CHECK",
+            "PRIORITY",
+            "LINGER",
+            "REUSEPORT",
+            "RCVLOWAT",
+            "SNDLOWAT",
+            "TIMESTAMP",
+            "ACCEPTCONN",
+            "TIMESTAMPNS",
+            "TIMESTAMPING",
+            "PROTOCOL",
+            "DOMAIN",
+            "RXQ_OVFL",
+            "BUSY_POLL",
+            "MAX_PACING_RATE",
+            "INCOMING_CPU",
+            "INCOMING_NAPI_ID",
+            "COOKIE",
+            "ZEROCOPY",
+            "TIMESTAMP_NEW",
+            "TIMESTAMPNS_NEW",
+            "TIMESTAMPING_NEW",
+            "PREFER_BUSY_POLL",
+            "BUF_LOCK",
+            "TXREHASH",
+            "SNDBUFFORCE",
+            "RCVBUFFORCE",
+            "PEEK_OFF",
+            "MEMINFO",
+            "BPF_EXTENSIONS",
+            "SELECT_ERR_QUEUE",
+            "NOFCS",
+        ]
     ),
     SOL.IP: frozenset(
-        "TOS TTL HDRINCL OPTIONS ROUTER_ALERT RECVOPTS RETOPTS PKTINFO MTU_DISCOVER RECVERR RECVTTL RECVTOS MTU "
-        "FREEBIND RECVORIGDSTADDR ORIGDSTADDR MINTTL NODEFRAG CHECKSUM BIND_ADDRESS_NO_PORT RECVFRAGSIZE "
-        "RECVERR_RFC4884 MULTICAST_IF MULTICAST_TTL MULTICAST_LOOP ADD_MEMBERSHIP DROP_MEMBERSHIP "
-        "UNBLOCK_SOURCE BLOCK_SOURCE ADD_SOURCE_MEMBERSHIP DROP_SOURCE_MEMBERSHIP MULTICAST_ALL UNICAST_IF "
-        "LOCAL_PORT_RANGE PROTOCOL".split()
+        [
+            "TOS",
+            "TTL",
+            "HDRINCL",
+            "OPTIONS",
+            "ROUTER_ALERT",
+            "RECVOPTS",
+            "RETOPTS",
+            "PKTINFO",
+            "MTU_DISCOVER",
+            "RECVERR",
+            "RECVTTL",
+            "RECVTOS",
+            "MTU",
+            "FREEBIND",
+            "RECVORIGDSTADDR",
+            "ORIGDSTADDR",
+            "MINTTL",
+            "NODEFRAG",
+            "CHECKSUM",
+            "BIND_ADDRESS_NO_PORT",
+            "RECVFRAGSIZE",
+            "RECVERR_RFC4884",
+            "MULTICAST_IF",
+            "MULTICAST_TTL",
+            "MULTICAST_LOOP",
+            "ADD_MEMBERSHIP",
+            "DROP_MEMBERSHIP",
+            "UNBLOCK_SOURCE",
+            "BLOCK_SOURCE",
+            "ADD_SOURCE_MEMBERSHIP",
+            "DROP_SOURCE_MEMBERSHIP",
+            "MULTICAST_ALL",
+            "UNICAST_IF",
+            "LOCAL_PORT_RANGE",
+            "PROTOCOL",
+        ]
     ),
     SOL.TCP: frozenset(
-        "NODELAY MAXSEG CORK KEEPIDLE KEEPINTVL KEEPCNT SYNCNT LINGER2 DEFER_ACCEPT WINDOW_CLAMP INFO QUICKACK "
-        "CONGESTION THIN_LINEAR_TIMEOUTS THIN_DUPACK USER_TIMEOUT FASTOPEN TIMESTAMP NOTSENT_LOWAT CC_INFO "
-        "SAVE_SYN SAVED_SYN FASTOPEN_CONNECT FASTOPEN_NO_COOKIE INQ TX_DELAY".split()
+        [
+            "NODELAY",
+            "MAXSEG",
+            "CORK",
+            "KEEPIDLE",
+            "KEEPINTVL",
+            "KEEPCNT",
+            "SYNCNT",
+            "LINGER2",
+            "DEFER_ACCEPT",
+            "WINDOW_CLAMP",
+            "INFO",
+            "QUICKACK",
+            "CONGESTION",
+            "THIN_LINEAR_TIMEOUTS",
+            "THIN_DUPACK",
+            "USER_TIMEOUT",
+            "FASTOPEN",
+            "TIMESTAMP",
+            "NOTSENT_LOWAT",
+            "CC_INFO",
+            "SAVE_SYN",
+            "SAVED_SYN",
+            "FASTOPEN_CONNECT",
+            "FASTOPEN_NO_COOKIE",
+            "INQ",
+            "TX_DELAY",
+        ]
     ),
-    SOL.UDP: frozenset("CORK SEGMENT GRO NO_CHECK6_TX NO_CHECK6_RX".split()),
+    SOL.UDP: frozenset(["CORK", "SEGMENT", "GRO", "NO_CHECK6_TX", "NO_CHECK6_RX"]),
     SOL.IPV6: frozenset(
-        "RFC2292PKTINFO CHECKSUM RFC2292HOPLIMIT NEXTHOP FLOWINFO UNICAST_HOPS MULTICAST_IF MULTICAST_HOPS "
-        "MULTICAST_LOOP ADD_MEMBERSHIP DROP_MEMBERSHIP ROUTER_ALERT MTU_DISCOVER MTU RECVERR V6ONLY "
-        "JOIN_ANYCAST LEAVE_ANYCAST MULTICAST_ALL RECVERR_RFC4884 FLOWINFO_SEND HDRINCL RECVPKTINFO PKTINFO "
-        "RECVHOPLIMIT HOPLIMIT RECVHOPOPTS RECVRTHDR RECVDSTOPTS RECVPATHMTU PATHMTU DONTFRAG RECVTCLASS "
-        "TCLASS AUTOFLOWLABEL MINHOPCOUNT UNICAST_IF RECVFRAGSIZE FREEBIND RECVERR".split()
+        [
+            "RFC2292PKTINFO",
+            "CHECKSUM",
+            "RFC2292HOPLIMIT",
+            "NEXTHOP",
+            "FLOWINFO",
+            "UNICAST_HOPS",
+            "MULTICAST_IF",
+            "MULTICAST_HOPS",
+            "MULTICAST_LOOP",
+            "ADD_MEMBERSHIP",
+            "DROP_MEMBERSHIP",
+            "ROUTER_ALERT",
+            "MTU_DISCOVER",
+            "MTU",
+            "RECVERR",
+            "V6ONLY",
+            "JOIN_ANYCAST",
+            "LEAVE_ANYCAST",
+            "MULTICAST_ALL",
+            "RECVERR_RFC4884",
+            "FLOWINFO_SEND",
+            "HDRINCL",
+            "RECVPKTINFO",
+            "PKTINFO",
+            "RECVHOPLIMIT",
+            "HOPLIMIT",
+            "RECVHOPOPTS",
+            "RECVRTHDR",
+            "RECVDSTOPTS",
+            "RECVPATHMTU",
+            "PATHMTU",
+            "DONTFRAG",
+            "RECVTCLASS",
+            "TCLASS",
+            "AUTOFLOWLABEL",
+            "MINHOPCOUNT",
+            "UNICAST_IF",
+            "RECVFRAGSIZE",
+            "FREEBIND",
+            "RECVERR",
+        ]
     ),
 }
 

@@ -8,6 +8,7 @@ from aionoah.abi.inet import IPPROTO
 from aionoah.abi.socket import AF, SOCK
 from aionoah.net.inet.isolated import IsolatedSocket
 from aionoah.net.inet.socket import InetSocket
+from aionoah.net.netlink.socket import new_netlink_socket
 from aionoah.net.unix.creation import new_unix_pair, new_unix_socket
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ def new_socket(
             return new_unix_socket(network, kind, protocol, flags)
         case AF.INET | AF.INET6:
             return _new_inet_socket(network, credentials, family, kind, protocol, flags)
+        case AF.NETLINK:
+            return new_netlink_socket(network, kind, protocol, flags)
         case AF.PACKET:
             raise LinuxError(Errno.EPERM)  # as in a container without CAP_NET_RAW
         case _:

@@ -4,6 +4,8 @@ A family subclasses Socket. System calls see nothing else of it; addresses come 
 guest's sockaddr. Sources: socket(2), socket(7), recv(2), send(2); Linux net/socket.c, net/core/sock.c.
 """
 
+# ruff: noqa: ARG002 - defaults refuse, whatever they are asked
+
 from itertools import count
 from time import time_ns
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
@@ -69,7 +71,7 @@ class Outgoing:
 class Received(NamedTuple):
     """A message that has come. The files of SCM_RIGHTS are held for the receiver, who must drop them."""
 
-    count: int  # bytes put into the buffer, or with MSG_TRUNC what the message had
+    length: int  # bytes put into the buffer, or with MSG_TRUNC what the message had
     address: bytes = b""
     control: tuple[Control, ...] = ()
     files: tuple[File, ...] = ()
@@ -151,7 +153,7 @@ class Socket(File):
         received = self.receive_nowait(dst, MSG(0))
         for file in received.files:  # nobody to give them to
             file.drop()
-        return received.count
+        return received.length
 
     def write_nowait(self, src: Buffer) -> int:
         flags = MSG.EOR if self.kind == SOCK.SEQPACKET else 0
@@ -246,11 +248,11 @@ async def receive(socket: Socket, dst: Buffer, flags: MSG) -> Received:
             except WouldBlock:
                 await _pause(socket, socket.source(Poll(Poll.IN)), deadline_ns, flags)
                 continue
-            is_complete = not received.count or received.count >= dst.length or bool(received.files)
-            so_far = received._replace(count=received.count + (so_far.count if so_far else 0))
+            is_complete = not received.length or received.length >= dst.length or bool(received.files)
+            so_far = received._replace(length=received.length + (so_far.length if so_far else 0))
             if is_complete or not goes_on:
                 return so_far
-            dst.advance(received.count)
+            dst.advance(received.length)
     except LinuxError:
         if so_far is None:
             raise

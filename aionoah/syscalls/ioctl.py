@@ -12,9 +12,11 @@ from aionoah.abi.ioctl import IOCTL
 from aionoah.abi.stat import S
 from aionoah.fs.file import File
 from aionoah.fs.stdio import Exchange
+from aionoah.net.socket import Socket
 from aionoah.syscalls.arguments import Fd, ULong
 from aionoah.syscalls.cells import Cell32, Cell64
 from aionoah.syscalls.registry import syscall
+from aionoah.syscalls.socket_interfaces import tell_interfaces
 
 if TYPE_CHECKING:
     from aionoah.process.task import Task
@@ -47,6 +49,8 @@ def ioctl(task: "Task", fd: Fd, request: IOCTL, argument: ULong) -> int:
     elif request == IOCTL.FIONBIO:
         is_on = task.memory.get(Cell32, argument).value != 0
         file.flags = O(file.flags | O.NONBLOCK if is_on else file.flags & ~O.NONBLOCK)
+    elif request == IOCTL.SIOCGIFCONF and isinstance(file, Socket):
+        tell_interfaces(task, file, argument)
     elif isinstance(file, Controllable) and request in file.exchanges:
         _exchange(task, file, request, argument)
     elif request == IOCTL.FIONREAD:

@@ -32,9 +32,7 @@ _OPTMEM_MAX: Final = 131072  # net.core.optmem_max
 
 
 @syscall
-async def sendto(
-    task: "Task", fd: Fd, buf: Addr, size: Size, flags: MSG, addr: Addr, addrlen: Int
-) -> int:
+async def sendto(task: "Task", fd: Fd, buf: Addr, size: Size, flags: MSG, addr: Addr, addrlen: Int) -> int:
     src = task.memory.readable(buf, size)
     socket = socket_of(task, fd)
     address = read_address(task, addr, addrlen) if addr else None
@@ -100,16 +98,14 @@ async def _send(task: "Task", socket: Socket, message: Outgoing) -> int:
 
 
 @syscall
-async def recvfrom(
-    task: "Task", fd: Fd, buf: Addr, size: Size, flags: MSG, addr: Addr, addrlen: Addr
-) -> int:
+async def recvfrom(task: "Task", fd: Fd, buf: Addr, size: Size, flags: MSG, addr: Addr, addrlen: Addr) -> int:
     dst = task.memory.writable(buf, size)
     received = await sockets.receive(socket_of(task, fd), dst, flags)
     for file in received.files:  # nowhere to put them
         file.drop()
     if addr:
         write_address(task, received.address, addr, addrlen)
-    return received.count
+    return received.length
 
 
 @syscall
@@ -119,12 +115,12 @@ async def recvmsg(task: "Task", fd: Fd, msg: Ptr[Msghdr], flags: MSG) -> int:
 
 @syscall
 async def recvmmsg(
-    task: "Task", fd: Fd, msgvec: Ptr[Mmsghdr], vlen: UInt, flags: MSG, timeout: Ptr[Timespec]
+    task: "Task", fd: Fd, msgvec: Ptr[Mmsghdr], vlen: UInt, flags: MSG, tmo: Ptr[Timespec]
 ) -> int:
     """The timeout is looked at after each message only, as Linux does it (recvmmsg(2), BUGS)."""
     deadline_ns = None
-    if timeout:
-        deadline_ns = monotonic_ns() + nanoseconds(task.memory.get(Timespec, timeout))
+    if tmo:
+        deadline_ns = monotonic_ns() + nanoseconds(task.memory.get(Timespec, tmo))
     socket = socket_of(task, fd)
     remaining = flags
 
@@ -139,8 +135,8 @@ async def recvmmsg(
         return deadline_ns is not None and monotonic_ns() >= deadline_ns
 
     count = await _each(task, msgvec, min(vlen, UIO_MAXIOV), one, is_over)
-    if timeout and deadline_ns is not None:
-        task.memory.put(timeout, timespec(max(deadline_ns - monotonic_ns(), 0)))
+    if deadline_ns is not None:
+        task.memory.put(tmo, timespec(max(deadline_ns - monotonic_ns(), 0)))
     return count
 
 
@@ -166,7 +162,7 @@ async def _receive(task: "Task", socket: Socket, msg: int, flags: MSG) -> int:
     header.msg_flags = received.flags | control.flags | flags & MSG.CMSG_CLOEXEC
     header.msg_controllen = control.used
     memory.put(msg, header)
-    return received.count
+    return received.length
 
 
 def _discard(received: Received) -> None:

@@ -1,5 +1,6 @@
 """Questions about network interfaces that are asked by ioctl on any socket (netdevice(7))."""
 
+import socket
 from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import Errno, LinuxError
@@ -11,9 +12,9 @@ from aionoah.host.errors import host_errors
 if TYPE_CHECKING:
     from aionoah.net.network import Network
 
-_IFREQ_SIZE: Final = 40
+IFREQ_SIZE: Final = 40
 EXCHANGES: Final = {
-    request: Exchange(takes=_IFREQ_SIZE, gives=_IFREQ_SIZE)
+    request: Exchange(takes=IFREQ_SIZE, gives=IFREQ_SIZE)
     for request in (
         *(IOCTL.SIOCGIFNAME, IOCTL.SIOCGIFFLAGS, IOCTL.SIOCGIFADDR, IOCTL.SIOCGIFDSTADDR),
         *(IOCTL.SIOCGIFBRDADDR, IOCTL.SIOCGIFNETMASK, IOCTL.SIOCGIFMETRIC, IOCTL.SIOCGIFMTU),
@@ -29,6 +30,14 @@ def request(network: "Network", fd: int, number: int, data: bytes) -> bytes:
         return _loopback_that_is_down(number, data)
     with host_errors():
         return platform.interface_request(fd, number, data)
+
+
+def configuration(network: "Network", room: int) -> bytes:
+    """The array of struct ifreq of SIOCGIFCONF: interfaces that have IPv4 addresses."""
+    if not network.policy.has_host_network:
+        return b""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking, host_errors():
+        return platform.interface_configuration(asking.fileno(), room)
 
 
 def _loopback_that_is_down(number: int, data: bytes) -> bytes:

@@ -15,13 +15,12 @@ from aionoah.abi.poll import Poll
 from aionoah.abi.socket import AF, MSG, SHUT, SO, SOCK, SOL, Linger, Ucred
 from aionoah.fs.file import BrokenPipe, WouldBlock, deadline_after, has_passed, sleep_until
 from aionoah.fs.stdio import Exchange
-from aionoah.host import sockets
+from aionoah.host import sockets, terminal
 from aionoah.host.errors import errno_of, host_errors
 from aionoah.host.waiting import Source
 from aionoah.net.inet import interfaces
 from aionoah.net.options import get_common, set_common
 from aionoah.net.socket import QUEUE_EXCHANGES, Control, Outgoing, Received, Socket, family_of
-from aionoah.host import terminal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -144,7 +143,7 @@ class InetSocket(Socket):
                 raise WouldBlock from None
             made.setblocking(False)
         accepted = InetSocket(self.network, self.family, self.kind, self.protocol, host=made)
-        accepted._linger = self._linger  # noqa: SLF001 - inherited, as other options are
+        accepted._linger = self._linger
         return accepted, self.unparse(address)
 
     def shutdown(self, how: int) -> None:
@@ -246,8 +245,7 @@ class InetSocket(Socket):
 
     def ioctl(self, request: int, argument: bytes | int) -> bytes:
         if request in interfaces.EXCHANGES:
-            assert isinstance(argument, bytes)
-            return interfaces.request(self.network, self.fd, request, argument)
+            return interfaces.request(self.network, self.fd, request, bytes(argument))
         with host_errors():
             return terminal.exchange(self.fd, request, bytes(4))
 

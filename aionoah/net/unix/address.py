@@ -61,8 +61,9 @@ def find(network: "Network", path: bytes, kind: int, fs: "FsContext | None") -> 
     """
     if path.startswith(b"\0"):
         found = network.abstract.get((kind, path))
+    elif fs is None:  # a message of the kernel's own, which has no paths
+        found = None
     else:
-        assert fs is not None
         inode = walk(fs, fs.cwd, path).inode
         attributes = inode.attributes()
         require(attributes, fs.identity, ACCESS.W)

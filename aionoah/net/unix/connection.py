@@ -68,8 +68,11 @@ class ConnectionSocket(UnixSocket):
         deadline_ns = deadline_after(self.write_timeout_ns)
         while True:
             listener = addresses.find(self.network, path, self.kind, fs)
-            assert isinstance(listener, ConnectionSocket)
-            if not listener.is_listening or listener.shut & SHUT_RECEIVE:
+            if (
+                not isinstance(listener, ConnectionSocket)
+                or not listener.is_listening
+                or listener.shut & SHUT_RECEIVE
+            ):
                 raise LinuxError(Errno.ECONNREFUSED)
             if len(listener.embryos) <= listener.backlog:
                 break

@@ -320,7 +320,7 @@ class UnixSocket(Socket):
     def exchanges(self) -> "Mapping[int, Exchange]":
         return QUEUE_EXCHANGES
 
-    def ioctl(self, request: int, argument: bytes | int) -> bytes:
+    def ioctl(self, request: int, argument: bytes | int) -> bytes:  # noqa: ARG002
         if request == IOCTL.TIOCOUTQ:
             return from_int(self.used)
         if self.is_listening:

@@ -1,0 +1,173 @@
+"""Answers of rtnetlink: what there are of links, addresses, routes and neighbours (rtnetlink(7)).
+
+On Linux the host's own kernel is asked, and what it says is handed on; whatever would change something is
+refused before. Where there is nothing to be seen, or nobody to ask, the answers are made here.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final, Protocol
+
+from aionoah.abi.errno import Errno
+from aionoah.abi.netlink import NLM_F, NLMSG, NLMSG_ALIGNTO, Nlmsghdr
+from aionoah.host import platform
+from aionoah.host.errors import host_errors
+
+if TYPE_CHECKING:
+    from aionoah.net.network import Network
+
+RTM_NEWLINK: Final = 16  # uapi linux/rtnetlink.h
+RTM_GETLINK: Final = 18
+_RTM_MAX: Final = 123
+_GET: Final = 2  # of the four kinds of each object: new, delete, get, set
+_ADDRESS, _BROADCAST, _NAME, _MTU, _QDISC, _QLEN, _STATE, _GROUP = 1, 2, 3, 4, 6, 13, 16, 27  # IFLA_*
+
+
+class Answerer(Protocol):
+    """Who answers the requests of one socket."""
+
+    def answer(self, request: bytes, port: int) -> list[bytes]:
+        """Datagrams for the socket with this port, for all messages of a request."""
+        ...
+
+    def set_option(self, option: int, value: int) -> None:
+        """One of abi.netlink.NETLINK_OPTION."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def new_answerer(network: "Network") -> Answerer:
+    if network.policy.has_host_network and platform.HAS_NETLINK:
+        with host_errors():
+            return HostAnswerer()
+    return LoopbackAnswerer()
+
+
+def messages(data: bytes) -> Iterator[tuple[Nlmsghdr, bytes]]:
+    """The messages of a datagram, each with its head; ends where a length cannot be (NLMSG_OK)."""
+    offset = 0
+    while offset + Nlmsghdr.SIZE <= len(data):
+        head = Nlmsghdr.unpack(data, offset)
+        if not Nlmsghdr.SIZE <= head.nlmsg_len <= len(data) - offset:
+            return
+        yield head, data[offset : offset + head.nlmsg_len]
+        offset += head.nlmsg_len + -head.nlmsg_len % NLMSG_ALIGNTO
+
+
+def refusal(head: Nlmsghdr, message: bytes) -> Errno | None:
+    """Why a request gets no answer: EPERM for what would change something, EOPNOTSUPP."""
+    if head.nlmsg_type > _RTM_MAX or len(message) < Nlmsghdr.SIZE + 1:
+        return Errno.EOPNOTSUPP if head.nlmsg_type > _RTM_MAX else None
+    return None if head.nlmsg_type & 3 == _GET else Errno.EPERM
+
+
+def error_message(head: Nlmsghdr, message: bytes, error: int, port: int) -> bytes:
+    """NLMSG_ERROR; with 0 for an error it is an acknowledgement."""
+    body = struct.pack("<i", -error) + (message if error else message[: Nlmsghdr.SIZE])
+    return _message(NLMSG.ERROR, 0, head.nlmsg_seq, port, body)
+
+
+def _message(kind: int, flags: int, sequence: int, port: int, body: bytes) -> bytes:
+    return Nlmsghdr(Nlmsghdr.SIZE + len(body), kind, flags, sequence, port).pack() + body
+
+
+def _is_request(head: Nlmsghdr) -> bool:
+    return bool(head.nlmsg_flags & NLM_F.REQUEST) and head.nlmsg_type >= NLMSG.MIN_TYPE
+
+
+class HostAnswerer:
+    """Asks the kernel of a Linux host."""
+
+    def __init__(self) -> None:
+        self._host = platform.RouteSocket()
+
+    def answer(self, request: bytes, port: int) -> list[bytes]:
+        answers: list[bytes] = []
+        for head, message in messages(request):
+            if not _is_request(head):
+                if head.nlmsg_flags & NLM_F.ACK:
+                    answers.append(error_message(head, message, 0, port))
+                continue
+            refused = refusal(head, message)
+            if refused is not None:
+                answers.append(error_message(head, message, refused, port))
+                continue
+            with host_errors():
+                replies = self._host.ask(message)
+            answers += [_readdressed(reply, port) for reply in replies]
+        return answers
+
+    def set_option(self, option: int, value: int) -> None:
+        with host_errors():
+            self._host.set_option(option, value)
+
+    def close(self) -> None:
+        self._host.close()
+
+
+def _readdressed(reply: bytes, port: int) -> bytes:
+    """The host's answer, addressed to the guest's port in place of ours."""
+    changed = bytearray(reply)
+    offset = 0
+    for head, message in messages(reply):
+        struct.pack_into("<I", changed, offset + 12, port)
+        offset += len(message) + -len(message) % NLMSG_ALIGNTO
+        if head.nlmsg_type == NLMSG.ERROR and len(message) >= 2 * Nlmsghdr.SIZE + 4:
+            struct.pack_into("<I", changed, offset - len(message) + Nlmsghdr.SIZE + 4 + 12, 0)
+    return bytes(changed)
+
+
+class LoopbackAnswerer:
+    """A name space whose only link, the loopback, is down: no address, no route, no neighbour."""
+
+    def answer(self, request: bytes, port: int) -> list[bytes]:
+        answers: list[bytes] = []
+        for head, message in messages(request):
+            if _is_request(head):
+                answers += self._answer(head, message, port)
+            elif head.nlmsg_flags & NLM_F.ACK:
+                answers.append(error_message(head, message, 0, port))
+        return answers
+
+    def _answer(self, head: Nlmsghdr, message: bytes, port: int) -> list[bytes]:
+        refused = refusal(head, message)
+        if refused is not None:
+            return [error_message(head, message, refused, port)]
+        is_dump = head.nlmsg_flags & NLM_F.DUMP == NLM_F.DUMP
+        if is_dump:
+            links = [_loopback(head, port, NLM_F.MULTI)] if head.nlmsg_type == RTM_GETLINK else []
+            done = _message(NLMSG.DONE, NLM_F.MULTI, head.nlmsg_seq, port, bytes(4))
+            return [*links, done]
+        if head.nlmsg_type == RTM_GETLINK:
+            return self._one_link(head, message, port)
+        return [error_message(head, message, Errno.EOPNOTSUPP, port)]
+
+    @staticmethod
+    def _one_link(head: Nlmsghdr, message: bytes, port: int) -> list[bytes]:
+        index = int.from_bytes(message[20:24], "little")
+        if index == 1 or b"lo\0" in message[32:]:
+            return [_loopback(head, port, 0)]
+        return [error_message(head, message, Errno.ENODEV, port)]
+
+    def set_option(self, option: int, value: int) -> None:
+        """Nothing here is long enough to be told apart."""
+
+    def close(self) -> None: ...
+
+
+def _loopback(head: Nlmsghdr, port: int, flags: int) -> bytes:
+    """RTM_NEWLINK of lo as it is when a name space begins: struct ifinfomsg and attributes."""
+    body = struct.pack("<BxHiII", 0, 772, 1, 0x8, 0)  # ARPHRD_LOOPBACK, index 1, IFF_LOOPBACK
+    for kind, value in (
+        (_NAME, b"lo\0"),
+        (_QLEN, struct.pack("<I", 1000)),
+        (_STATE, b"\2"),  # IF_OPER_DOWN
+        (_MTU, struct.pack("<I", 65536)),
+        (_GROUP, bytes(4)),
+        (_QDISC, b"noop\0"),
+        (_ADDRESS, bytes(6)),
+        (_BROADCAST, bytes(6)),
+    ):
+        body += struct.pack("<HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
+    return _message(RTM_NEWLINK, flags, head.nlmsg_seq, port, body)

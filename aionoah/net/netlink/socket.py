@@ -1,0 +1,226 @@
+"""AF_NETLINK: questions to the kernel about its network (netlink(7), rtnetlink(7); Linux net/netlink/af_netlink.c).
+
+A socket sends requests and finds the answers in its queue at once. Nothing ever comes unasked: groups can be
+joined, and stay silent.
+"""
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.netlink import NETLINK, NETLINK_OPTION, SockaddrNl
+from aionoah.abi.poll import Poll
+from aionoah.abi.socket import AF, MSG, SCM, SO, SOCK, SOL, Ucred
+from aionoah.fs.file import WouldBlock
+from aionoah.host.waiting import Source, WaitQueue
+from aionoah.net.netlink.route import Answerer, new_answerer
+from aionoah.net.options import LocalOptions, as_int, from_int, get_common, set_common
+from aionoah.net.socket import (
+    QUEUE_EXCHANGES,
+    Control,
+    Outgoing,
+    Received,
+    Socket,
+    caller_credentials,
+    family_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aionoah.fs.context import FsContext
+    from aionoah.fs.stdio import Exchange
+    from aionoah.memory.buffer import Buffer
+    from aionoah.net.network import Network
+
+_KERNEL: Final = SockaddrNl(AF.NETLINK, 0, 0).pack()
+_SILENT: Final = (NETLINK.USERSOCK, NETLINK.KOBJECT_UEVENT, NETLINK.AUDIT)
+_BOOLEANS: Final = (
+    *(NETLINK_OPTION.PKTINFO, NETLINK_OPTION.BROADCAST_ERROR, NETLINK_OPTION.NO_ENOBUFS),
+    *(NETLINK_OPTION.CAP_ACK, NETLINK_OPTION.EXT_ACK, NETLINK_OPTION.GET_STRICT_CHK),
+)
+_MEMBERSHIPS: Final = (NETLINK_OPTION.ADD_MEMBERSHIP, NETLINK_OPTION.DROP_MEMBERSHIP)
+_GROUPS: Final = 32
+
+
+def new_netlink_socket(network: "Network", kind: int, protocol: int, flags: int) -> "NetlinkSocket":
+    """ESOCKTNOSUPPORT, EPROTONOSUPPORT for what we cannot answer, as of a kernel built without it."""
+    if kind not in (SOCK.RAW, SOCK.DGRAM):
+        raise LinuxError(Errno.ESOCKTNOSUPPORT)
+    if protocol != NETLINK.ROUTE and protocol not in _SILENT:
+        raise LinuxError(Errno.EPROTONOSUPPORT)
+    return NetlinkSocket(network, AF.NETLINK, kind, protocol, flags)
+
+
+class NetlinkSocket(Socket):
+    """One port of a netlink protocol."""
+
+    def __init__(self, network: "Network", family: int, kind: int, protocol: int, flags: int = 0) -> None:
+        super().__init__(network, family, kind, protocol, flags)
+        self.port = 0  # 0 as long as there is none
+        self.groups = 0
+        self.target: SockaddrNl | None = None  # of connect
+        self._options = LocalOptions()
+        self._netlink_options: dict[int, int] = {}
+        self._passes_credentials = False
+        self._answerer: Answerer | None = None
+        self._packets: deque[bytes] = deque()
+        self._readable = WaitQueue()
+
+    def release(self) -> None:
+        if self.port:
+            del self.network.netlink_ports[self.protocol, self.port]
+        if self._answerer is not None:
+            self._answerer.close()
+
+    # -- addresses --------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _parse(address: bytes) -> SockaddrNl:
+        if len(address) < SockaddrNl.SIZE or family_of(address) != AF.NETLINK:
+            raise LinuxError(Errno.EINVAL)
+        return SockaddrNl.unpack(address)
+
+    def bind(self, address: bytes, fs: "FsContext") -> None:  # noqa: ARG002 - not a path
+        wanted = self._parse(address)
+        if self.port and wanted.nl_pid != self.port:
+            raise LinuxError(Errno.EINVAL)
+        if not self.port:
+            self._take_port(wanted.nl_pid)
+        self.groups = wanted.nl_groups
+
+    def _take_port(self, port: int = 0) -> None:
+        """The wanted one (EADDRINUSE), or the process's number if that is free."""
+        ports = self.network.netlink_ports
+        if not port:
+            port = caller_credentials().pid or 1
+            while (self.protocol, port) in ports:
+                port = port - 4097 & 0xFFFF_FFFF or 0xFFFF_F000
+        elif (self.protocol, port) in ports:
+            raise LinuxError(Errno.EADDRINUSE)
+        ports[self.protocol, port] = self
+        self.port = port
+
+    def name(self) -> bytes:
+        return SockaddrNl(AF.NETLINK, self.port, self.groups).pack()
+
+    def peer_name(self) -> bytes:
+        """The kernel, unless connect has said otherwise."""
+        return self.target.pack() if self.target is not None else _KERNEL
+
+    async def connect(self, address: bytes, fs: "FsContext") -> None:  # noqa: ARG002 - not a path
+        if family_of(address) == AF.UNSPEC:
+            self.target = None
+            return
+        target = self._parse(address)
+        self._require_kernel(target)
+        if not self.port:
+            self._take_port()
+        self.target = target
+
+    @staticmethod
+    def _require_kernel(target: SockaddrNl) -> None:
+        """Nobody but the kernel listens: EPERM, and ECONNREFUSED for the privileged."""
+        if target.nl_pid or target.nl_groups:
+            is_root = caller_credentials().uid == 0
+            raise LinuxError(Errno.ECONNREFUSED if is_root else Errno.EPERM)
+
+    # -- messages ---------------------------------------------------------------------------------------
+
+    def send_nowait(self, message: Outgoing) -> int:
+        if MSG.OOB in message.flags:
+            raise LinuxError(Errno.EOPNOTSUPP)
+        length = message.src.length
+        if not length:
+            raise LinuxError(Errno.ENODATA)
+        target = self._parse(message.address) if message.address else self.target
+        if target is not None:
+            self._require_kernel(target)
+        if not self.port:
+            self._take_port()
+        if length > self._options.send_buffer - 32:
+            raise LinuxError(Errno.EMSGSIZE)
+        if self.protocol != NETLINK.ROUTE:
+            raise LinuxError(Errno.ECONNREFUSED if self.protocol == NETLINK.AUDIT else Errno.EPERM)
+        request = message.src.take()
+        self._packets += self._route().answer(request, self.port)
+        self._readable.wake()
+        return length
+
+    def _route(self) -> Answerer:
+        if self._answerer is None:
+            self._answerer = new_answerer(self.network)
+            for option, value in self._netlink_options.items():
+                self._answerer.set_option(option, value)
+        return self._answerer
+
+    def receive_nowait(self, dst: "Buffer", flags: MSG) -> Received:
+        if MSG.OOB in flags:
+            raise LinuxError(Errno.EOPNOTSUPP)
+        if not self._packets:
+            raise WouldBlock
+        data = self._packets[0]
+        count = dst.fill(data) if dst.length else 0
+        if MSG.PEEK not in flags:
+            self._packets.popleft()
+        control: tuple[Control, ...] = ()
+        if self._passes_credentials:
+            control = (Control(SOL.SOCKET, SCM.CREDENTIALS, Ucred(0, 0, 0).pack()),)
+        is_cut = count < len(data)
+        shown = len(data) if MSG.TRUNC in flags else count
+        return Received(shown, _KERNEL, control, (), MSG.TRUNC if is_cut else 0)
+
+    def poll(self) -> Poll:
+        mask = Poll.OUT | Poll.WRNORM | Poll.WRBAND
+        return Poll(mask | Poll.IN | Poll.RDNORM if self._packets else mask)
+
+    def source(self, events: Poll) -> Source:  # noqa: ARG002 - there is always room
+        return Source(self._readable)
+
+    # -- options ----------------------------------------------------------------------------------------
+
+    def get_option(self, level: int, option: int, length: int) -> bytes:
+        if level == SOL.NETLINK:
+            return from_int(self._netlink_option(option))[:length]
+        if level != SOL.SOCKET:
+            raise LinuxError(Errno.ENOPROTOOPT)
+        own = {SO.ERROR: 0, SO.ACCEPTCONN: 0, SO.PASSCRED: int(self._passes_credentials)}
+        if option in own:
+            return from_int(own[SO(option)])[:length]
+        return (get_common(self, option) or self._options.get(option))[:length]
+
+    def _netlink_option(self, option: int) -> int:
+        if option not in _BOOLEANS:
+            raise LinuxError(Errno.ENOPROTOOPT)
+        return self._netlink_options.get(option, 0)
+
+    def set_option(self, level: int, option: int, value: bytes) -> None:
+        if level == SOL.NETLINK:
+            self._set_netlink_option(option, as_int(value))
+        elif level != SOL.SOCKET:
+            raise LinuxError(Errno.ENOPROTOOPT)
+        elif option == SO.PASSCRED:
+            self._passes_credentials = as_int(value) != 0
+        elif not set_common(self, option, value):
+            self._options.set(option, value, is_admin=caller_credentials().uid == 0)
+
+    def _set_netlink_option(self, option: int, number: int) -> None:
+        if option in _MEMBERSHIPS:
+            if not 1 <= number <= _GROUPS:
+                raise LinuxError(Errno.EINVAL)
+            bit = 1 << number - 1
+            is_joining = option == NETLINK_OPTION.ADD_MEMBERSHIP
+            self.groups = self.groups | bit if is_joining else self.groups & ~bit
+            return
+        if option not in _BOOLEANS:
+            raise LinuxError(Errno.ENOPROTOOPT)
+        self._netlink_options[option] = int(number != 0)
+        if self._answerer is not None:
+            self._answerer.set_option(option, int(number != 0))
+
+    @property
+    def exchanges(self) -> "Mapping[int, Exchange]":
+        return QUEUE_EXCHANGES
+
+    def ioctl(self, request: int, argument: bytes | int) -> bytes:  # noqa: ARG002
+        return from_int(len(self._packets[0]) if self._packets else 0)
