@@ -227,13 +227,19 @@ class Reactor:
 
     def _watch(self, waiter: Waiter) -> None:
         for fd in waiter.source.readable:
-            if fd not in self._readers:
-                self.loop.add_reader(fd, self._ready, self._readers, fd)
-            self._readers.setdefault(fd, []).append(waiter)
+            self._listen(waiter, self._readers, fd, self.loop.add_reader)
         for fd in waiter.source.writable:
-            if fd not in self._writers:
-                self.loop.add_writer(fd, self._ready, self._writers, fd)
-            self._writers.setdefault(fd, []).append(waiter)
+            self._listen(waiter, self._writers, fd, self.loop.add_writer)
+
+    def _listen(
+        self, waiter: Waiter, waiting: dict[int, list[Waiter]], fd: int, add: Callable[..., None]
+    ) -> None:
+        if fd not in waiting:
+            try:
+                add(fd, self._ready, waiting, fd)
+            except PermissionError:  # epoll's word for files like /dev/null: there will never be news of it
+                return
+        waiting.setdefault(fd, []).append(waiter)
 
     def _forget(self, waiter: Waiter) -> None:
         for fd in waiter.source.readable:

@@ -134,9 +134,12 @@ class HostStreamFile(File):
             return os.lseek(self.fd, offset, platform.host_whence(whence))
 
     def poll(self) -> Poll:
+        events = poll_now(self.fd)
+        if not self.is_stream:
+            return Poll(events)  # of a regular file: reading and writing, however it is open
         wanted = (Poll.IN | Poll.RDNORM | Poll.PRI) * self.is_readable
         wanted |= (Poll.OUT | Poll.WRNORM) * self.is_writable
-        return Poll(poll_now(self.fd) & (wanted | Poll.ERR | Poll.HUP | Poll.RDHUP))
+        return Poll(events & (wanted | Poll.ERR | Poll.HUP | Poll.RDHUP))
 
     def source(self, events: Poll) -> Source:
         return Source(

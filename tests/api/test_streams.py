@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -193,3 +194,19 @@ async def test_an_early_end_while_the_application_is_busy(linux: aionoah.Linux, 
     while linux.kernel.processes:
         pass
     assert await (await launch).wait() == 5
+
+
+@pytest.mark.parametrize("mode", [os.O_RDONLY, os.O_WRONLY])
+@pytest.mark.parametrize("name", ["/dev/null", "file"])
+async def test_waiting_for_what_has_no_news(
+    linux: aionoah.Linux, program: Programs, work: Path, name: str, mode: int
+) -> None:
+    """A host's file that cannot be watched is always ready, and never has urgent data."""
+    (work / "file").touch()
+    fd = os.open(work / name, mode)
+    try:
+        natively = subprocess.run([program("poll_input")], stdin=fd, capture_output=True, check=True)
+        done = await linux.run([program("poll_input")], stdin=fd, capture_output=True)
+    finally:
+        os.close(fd)
+    assert done.stdout == natively.stdout == b"0 0, 1 5\n"
