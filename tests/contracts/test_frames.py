@@ -170,3 +170,39 @@ def test_any_order_of_holding_and_dropping_ends_at_zero(data: st.DataObject) -> 
             frames.drop(frame, 1)
     assert frames.in_use == 0
     machine.close()
+
+
+@pytest.mark.parametrize("is_file", [False, True])
+def test_words_are_exchanged_if_they_are_as_expected(is_file: bool, frames: Frames, file: int) -> None:
+    first = frames.allocate_file(file, 0, 1, shared=True, writable=True) if is_file else frames.allocate(1)
+    page = frames.view(first, 1)
+    word = page[8:12]
+    assert frames.compare_exchange(word, 0, 0xFFFF_FFFF, is_file=is_file) == 0
+    assert frames.compare_exchange(word, 0, 5, is_file=is_file) == 0xFFFF_FFFF
+    assert frames.load(word, is_file=is_file) == 0xFFFF_FFFF
+    assert bytes(page[4:16]) == bytes(4) + b"\xff" * 4 + bytes(4)
+    frames.drop(first, 1)
+    os.close(file)
+
+
+def test_words_that_a_file_has_lost(frames: Frames, file: int) -> None:
+    first = frames.allocate_file(file, 0, 2, shared=True, writable=True)
+    os.ftruncate(file, PAGE_SIZE)
+    kept, lost = (frames.view(first + page, 1)[:4] for page in range(2))
+    assert frames.load(kept, is_file=True) == 0
+    with pytest.raises(OSError, match="14"):
+        frames.load(lost, is_file=True)
+    with pytest.raises(OSError, match="14"):
+        frames.compare_exchange(lost, 0, 1, is_file=True)
+    frames.drop(first, 2)
+    os.close(file)
+
+
+def test_words_of_a_file_that_may_only_be_read(frames: Frames, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"\1\2\3\4")
+    fd = os.open(path, os.O_RDONLY)
+    first = frames.allocate_file(fd, 0, 1, shared=True, writable=False)
+    assert frames.load(frames.view(first, 1)[:4], is_file=True) == 0x04030201
+    frames.drop(first, 1)
+    os.close(fd)

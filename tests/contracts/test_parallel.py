@@ -43,6 +43,18 @@ def test_atomic_instructions_are_atomic(guest: Guest) -> None:
     assert guest.word() == 3 * count
 
 
+def test_the_kernels_exchanges_are_atomic(guest: Guest, thread: CpuThread) -> None:
+    """Neither loses an addition of the other."""
+    count, added = 100_000, 0
+    running = thread.start("atomic", pointer=DATA, value=count)
+    frames, word = guest.machine.frames, guest.data[:4]
+    while not running.done():
+        old = frames.load(word, is_file=False)
+        added += frames.compare_exchange(word, old, old + 1, is_file=False) == old
+    assert running.result() is ExitKind.SYSCALL
+    assert guest.word() == count + added
+
+
 def test_registers_are_each_vcpus_own(guest: Guest) -> None:
     with cpu_threads(guest, 3) as threads:
         running = [thread.start("sum", value=100_000 + place) for place, thread in enumerate(threads)]
