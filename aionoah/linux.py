@@ -21,13 +21,15 @@ from aionoah.process.kernel import DEFAULT_MAX_TASKS
 from aionoah.reactor import Reactor
 from aionoah.subprocess import Conversation, Process, Redirection, Streams, finished
 from aionoah.syscalls.dispatch import SyscallTable
-from aionoah.vcpu_thread import VcpuThread, VcpuThreads
+from aionoah.vcpu_thread import VcpuThread
+from aionoah.vcpu_threads import VcpuThreads
 
 if TYPE_CHECKING:
     from aionoah.process.task import Process as GuestProcess
     from aionoah.process.task import Task
 
 _DEFAULT_STREAM_LIMIT: Final = 1 << 16
+MAX_ID: Final = (1 << 32) - 2  # of users and groups: the next one means "no change" in system calls
 T = TypeVar("T")
 StrPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
@@ -168,7 +170,7 @@ class Linux:
         default the application's if the guest has it, else "/".
 
         Raises OSError (FileNotFoundError, PermissionError, …) with a sentence naming the file, ValueError for
-        words with NUL bytes in them, RuntimeError outside the `async with` block.
+        words with NUL bytes in them and impossible users, RuntimeError outside the `async with` block.
         """
         command = Command(
             argv=[os.fsencode(word) for word in (program, *args)],
@@ -177,6 +179,8 @@ class Linux:
             uid=os.getuid() if user is None else user,
             gid=os.getgid() if group is None else group,
         )
+        if not 0 <= command.uid <= MAX_ID or not 0 <= command.gid <= MAX_ID:
+            raise ValueError(f"users and groups are numbers from 0 to {MAX_ID}")
         if any(b"\0" in word for word in (*command.argv, *command.environment, command.cwd or b"")):
             raise ValueError("embedded null byte")
         streams = Streams(asyncio.get_running_loop(), limit)

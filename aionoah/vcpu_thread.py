@@ -20,7 +20,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.signal import SIG
 from aionoah.host import platform
 from aionoah.host.waiting import kernel_lock
-from aionoah.hypervisor.protocols import ExceptionKind, ExitKind, Machine, Vcpu
+from aionoah.hypervisor.protocols import ExceptionKind, ExitKind, Vcpu
 from aionoah.memory.faults import FaultResult
 from aionoah.process.current import set_current
 from aionoah.process.stopping import stay_stopped
@@ -37,8 +37,8 @@ from aionoah.syscalls.results import Outcome, Restart, Suspended, after_signal, 
 if TYPE_CHECKING:
     from aionoah.process.exec import Loaded
     from aionoah.process.task import Task
-    from aionoah.reactor import Reactor, SleepingCall
-    from aionoah.syscalls.dispatch import SyscallTable
+    from aionoah.reactor import SleepingCall
+    from aionoah.vcpu_threads import VcpuThreads
 
 _log: Final = logging.getLogger("aionoah")
 
@@ -46,70 +46,16 @@ _log: Final = logging.getLogger("aionoah")
 class ThreadState(NamedTuple):
     """The CPU side of a thread that is yet to run: what clone copies."""
 
-    registers: Sequence[int]
+    registers: list[int]
     fpu: bytes
     tls: int
     gs_base: int  # x86_64 only
 
 
-class VcpuThreads:
-    """The vCPU threads of one instance. All methods are called under the kernel lock or on the loop."""
-
-    def __init__(
-        self,
-        machine: Machine,
-        reactor: "Reactor",
-        table: "SyscallTable",
-        on_exit: "Callable[[VcpuThread, BaseException | None], None]",
-    ) -> None:
-        """`on_exit` is the last that a thread calls: with None, or the exception of a bug of ours."""
-        self.machine = machine
-        self.reactor = reactor
-        self.table = table
-        self.on_exit = on_exit
-        self.running: set[VcpuThread] = set()  # until whoever is told of their end takes them out
-
-    def boot(
-        self,
-        boot: "Callable[[], tuple[Task, Loaded]]",
-        on_start: "Callable[[VcpuThread, Task | Exception], None]",
-    ) -> None:
-        """Start a thread that makes its own task, under the kernel lock; `on_start` gets the task, or what
-        `boot` raised and the thread has ended of.
-        """
-
-        def begin(thread: VcpuThread) -> "Task | None":
-            try:
-                task, program = boot()
-                thread.attach(task)
-            except Exception as error:  # noqa: BLE001 - whoever starts the task gets it
-                on_start(thread, error)
-                return None
-            thread.enter_program(program)
-            on_start(thread, task)
-            return task
-
-        self._start(VcpuThread(self, begin))
-
-    def clone(self, task: "Task", state: ThreadState) -> None:
-        """Start a thread for a task that exists. EAGAIN if the host has no more threads."""
-        thread = VcpuThread(self, lambda thread: thread.resume(task, state))
-        thread.adopt(task)
-        try:
-            self._start(thread)
-        except RuntimeError:
-            self.running.discard(thread)
-            raise LinuxError(Errno.EAGAIN) from None
-
-    def _start(self, thread: "VcpuThread") -> None:
-        self.running.add(thread)
-        thread.start()
-
-
 class VcpuThread:
     """Runs one task from its start to its end; implements process.control.TaskControl."""
 
-    def __init__(self, threads: VcpuThreads, begin: "Callable[[VcpuThread], Task | None]") -> None:
+    def __init__(self, threads: "VcpuThreads", begin: "Callable[[VcpuThread], Task | None]") -> None:
         """`begin` is called first, on the thread and under the kernel lock; without a task the thread ends."""
         self._threads = threads
         self._machine = threads.machine
@@ -162,26 +108,21 @@ class VcpuThread:
 
     def _kick(self) -> None:
         """Make the guest leave, if it may be running: not on its own thread, and not before it has begun."""
-        if self._vcpu is not None and threading.get_ident() != self._thread.ident:
+        if self._vcpu is None:
+            self._threads.vcpu_is_free.notify_all()  # it may be waiting for one
+        elif threading.get_ident() != self._thread.ident:
             self._vcpu.kick()
 
     def clone(self, child: "Task", stack_pointer: int, tls: int | None) -> None:
-        architecture, vcpu = self._table.architecture, self._running_vcpu
-        registers = self._registers.tolist()
-        registers[architecture.result_register] = 0
+        architecture, state = self._table.architecture, self._state()
+        state.registers[architecture.result_register] = 0
         if stack_pointer:
-            registers[architecture.stack_pointer] = stack_pointer
-        state = ThreadState(
-            registers,
-            vcpu.get_fpu(),
-            vcpu.get_tls() if tls is None else tls,
-            0 if self._is_aarch64 else vcpu.get_gs_base(),
-        )
-        self._threads.clone(child, state)
+            state.registers[architecture.stack_pointer] = stack_pointer
+        self._threads.clone(child, state if tls is None else state._replace(tls=tls))
 
     def start_program(self, program: "Loaded") -> None:
         """The task has its new memory; the old one may not be closed before its virtual CPU is."""
-        self._running_vcpu.close()
+        self._close_vcpu()
         self._open_vcpu()
         self._program = program
         self._needs_attention = True
@@ -254,26 +195,56 @@ class VcpuThread:
 
     def resume(self, task: "Task", state: ThreadState) -> "Task":
         """Go on in the middle of a program, as clone's child does."""
-        self._open_vcpu()
-        vcpu = self._running_vcpu
-        self._set_registers(state.registers)
-        vcpu.set_fpu(state.fpu)
-        vcpu.set_tls(state.tls)
-        if not self._is_aarch64:
-            vcpu.set_gs_base(state.gs_base)
+        self._restore(state)
         return task
 
+    def _restore(self, state: ThreadState) -> None:
+        self._open_vcpu()
+        if self._vcpu is None:
+            return  # the thread is to end
+        self._set_registers(state.registers)
+        self._vcpu.set_fpu(state.fpu)
+        self._vcpu.set_tls(state.tls)
+        if not self._is_aarch64:
+            self._vcpu.set_gs_base(state.gs_base)
+
     def _open_vcpu(self) -> None:
-        self._vcpu = self._machine.new_vcpu(self._task.memory.space)
-        self._registers = self._vcpu.registers
+        """Take a virtual CPU, once there is one: a machine has only so many for each address space. None is
+        taken if the thread is to end.
+        """
+        space = self._task.memory.space
+        while space.open_vcpus >= self._machine.max_vcpus and not self._is_exiting:
+            self._threads.vcpu_is_free.wait()
+        if not self._is_exiting:
+            self._vcpu = self._machine.new_vcpu(space)
+            self._registers = self._vcpu.registers
+
+    def _close_vcpu(self) -> None:
+        if self._vcpu is not None:
+            self._vcpu.close()
+            self._vcpu = None
+            self._threads.vcpu_is_free.notify()
+
+    def _state(self) -> ThreadState:
+        vcpu = self._running_vcpu
+        gs_base = 0 if self._is_aarch64 else vcpu.get_gs_base()
+        return ThreadState(self._registers.tolist(), vcpu.get_fpu(), vcpu.get_tls(), gs_base)
+
+    def _lend_vcpu(self) -> ThreadState | None:
+        """Before a sleep: where virtual CPUs are scarce, others need ours more. The registers stay readable."""
+        if self._task.memory.space.open_vcpus * 2 < self._machine.max_vcpus:
+            return None
+        state = self._state()
+        self._registers = memoryview(bytearray(8 * len(state.registers))).cast("Q")
+        self._set_registers(state.registers)
+        self._close_vcpu()
+        return state
 
     def _detach(self, failure: BaseException | None) -> None:
         if failure is not None:
             self._task.process.exit_group(SIG.KILL)
         self._cpu_time_ns = time.thread_time_ns()
-        if self._vcpu is not None:
-            self._vcpu.close()
-            self._vcpu = None
+        self._close_vcpu()
         self._task.release()
 
     def _live(self) -> None:
@@ -328,12 +299,15 @@ class VcpuThread:
             call.abandon()
         elif self._task.is_interrupted:
             call.interrupt()
+        state = self._lend_vcpu()
         kernel_lock.release()
         try:
             result = call.wait()
         finally:
             kernel_lock.acquire()
             self._sleeping = None
+            if state is not None:
+                self._restore(state)
             self._task.is_sleeping = False
             if self._task.process.timers.parked:
                 self._task.process.timers.resume()

@@ -98,7 +98,8 @@ class KvmVcpu:
             raise HypervisorError(f"KVM refuses another virtual CPU: {os.strerror(ffi.errno)}.")
         words = ffi.buffer(lib.kvm_vcpu_registers(self.native), 8 * len(X86_64_REGISTERS))
         self.registers = memoryview(words).cast("B").cast("Q")
-        self._fpu_size = space.fpu_size
+        self._space = space
+        space.open_vcpus += 1
         self._is_open = True
         self._closing = Lock()  # between kick and close
 
@@ -148,7 +149,7 @@ class KvmVcpu:
         image = bytearray(lib.XSAVE_SIZE)
         if lib.kvm_vcpu_get_fpu(self.native, ffi.from_buffer(image)):
             raise HypervisorError(f"KVM refuses to read the FPU state: {os.strerror(ffi.errno)}.")
-        return bytes(image[: self._fpu_size])
+        return bytes(image[: self._space.fpu_size])
 
     def reset_fpu(self) -> None:
         if lib.kvm_vcpu_reset_fpu(self.native):
@@ -170,6 +171,7 @@ class KvmVcpu:
     def close(self) -> None:
         with self._closing:
             self._is_open = False
+            self._space.open_vcpus -= 1
             lib.kvm_vcpu_close(self.native)
 
 

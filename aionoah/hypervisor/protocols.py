@@ -144,6 +144,7 @@ class AddressSpace(Protocol):
     """
 
     end: int  # first address that a program may not use
+    open_vcpus: int  # of it
 
     def map(self, address: int, first_frame: int, count: int, prot: Prot, *, is_file: bool = False) -> None:
         """Put neighbouring frames at neighbouring pages, taking a reference of each.

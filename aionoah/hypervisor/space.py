@@ -13,6 +13,7 @@ class NativeSpace:
 
     def __init__(self, frames: HostFrames, tables: Any, end: int) -> None:  # noqa: ANN401 - cffi
         self.end = end
+        self.open_vcpus = 0
         self._frames = frames
         self._tables = tables
         self._extent = ffi.new("struct extent *")

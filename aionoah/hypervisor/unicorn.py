@@ -121,6 +121,8 @@ class UnicornVcpu:
             if self.native == ffi.NULL:
                 raise HypervisorError("Unicorn refuses a hook: this version of it does not fit.")
             machine.enter_user_mode(self._engine, self.native)
+        self._space = space
+        space.open_vcpus += 1
         words = ffi.buffer(self.native.registers, 8 * len(self._cpu.registers))
         self.registers = memoryview(words).cast("B").cast("Q")
         self._is_open = True
@@ -182,6 +184,7 @@ class UnicornVcpu:
     def close(self) -> None:
         with self._closing:
             self._is_open = False
+        self._space.open_vcpus -= 1
         with self._machine.seized():
             lib.unicorn_vcpu_close(self.native)
             self._engine = None
@@ -191,7 +194,7 @@ class UnicornMachine:
     """Guest-physical memory of `memory` bytes for programs of one architecture."""
 
     name = "unicorn"
-    max_vcpus = 4096
+    max_vcpus = 256  # an engine takes 3 MB
 
     def __init__(self, architecture: str, memory: int) -> None:
         self.architecture = architecture

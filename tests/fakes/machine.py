@@ -198,6 +198,7 @@ class FakeSpace:
     """Page tables as a dict from page number to page."""
 
     def __init__(self, frames: FakeFrames, end: int) -> None:
+        self.open_vcpus = 0
         self.end = end
         self.is_closed = False
         self.table_limit: int | None = None  # for tests: more pages than that raise MemoryError
