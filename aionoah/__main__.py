@@ -221,7 +221,7 @@ def _parse_volumes(volumes: tuple[str, ...]) -> "dict[str, Mount]":
     for volume in volumes:
         host, separator, rest = volume.partition(":")
         guest, _, mode = rest.partition(":")
-        if not separator or not guest.startswith("/") or mode not in {"", "ro", "rw"}:
+        if not separator or not host or not guest.startswith("/") or mode not in {"", "ro", "rw"}:
             raise click.UsageError(f"-v {volume}: write HOST:GUEST or HOST:GUEST:ro, with an absolute GUEST.")
         if not os.path.lexists(host):
             raise click.UsageError(f"-v {volume}: {host} does not exist.")
@@ -240,11 +240,15 @@ def _parse_size(text: str | None) -> int | None:
 
 
 def _parse_user(user: str | None) -> tuple[int | None, int | None]:
+    from aionoah.linux import MAX_ID  # noqa: PLC0415
+
     if user is None:
         return None, None
-    uid, _, gid = user.partition(":")
-    if not uid.isdecimal() or (gid and not gid.isdecimal()):
+    uid, separator, gid = user.partition(":")
+    if not uid.isdecimal() or (separator and not gid.isdecimal()):
         raise click.UsageError(f"-u {user}: write UID or UID:GID, in numbers.")
+    if max(int(uid), int(gid or 0)) > MAX_ID:
+        raise click.UsageError(f"-u {user}: the largest user and group is {MAX_ID}.")
     return int(uid), int(gid or uid)
 
 

@@ -67,11 +67,14 @@ async def test_leaving_the_block_at_once(before: Resources, commands: dict[str, 
 
 
 async def test_leaving_by_an_exception(before: Resources, commands: dict[str, Sequence[str]]) -> None:
-    with pytest.raises(ZeroDivisionError):
+    async def application() -> None:
         async with here(directory_of(commands)) as linux:
             for state in STATES:
                 await begin(linux, state, commands[state])
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await application()
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -139,12 +142,15 @@ async def test_cancelling_the_start(
 async def test_cancelling_communicate_in_a_task_group(
     before: Resources, commands: dict[str, Sequence[str]]
 ) -> None:
+    async def talk(process: aionoah.Process) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(process.communicate(b"x" * 10_000_000))
+            group.create_task(fail())
+
     async with here(directory_of(commands)) as linux:
         process = await begin(linux, "reading", commands["reading"])
         with pytest.raises(ExceptionGroup):
-            async with asyncio.TaskGroup() as group:
-                group.create_task(process.communicate(b"x" * 10_000_000))
-                group.create_task(fail())
+            await talk(process)
     assert process.returncode == -9
 
 

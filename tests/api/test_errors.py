@@ -81,7 +81,7 @@ async def test_the_wrong_architecture(instance: Instance, work: Path, compiled: 
     binary = compiled("api/calls", AARCH64)
     executable(work / "foreign", binary.read_bytes())
     async with instance() as linux:
-        with pytest.raises(OSError, match="aarch64|AArch64") as caught:
+        with pytest.raises(OSError, match=r"aarch64|AArch64") as caught:
             await linux.run(["/work/foreign"])
         assert caught.value.errno == errno.ENOEXEC
 
@@ -157,6 +157,12 @@ async def test_too_many_arguments(linux: aionoah.Linux) -> None:
 async def test_nul_bytes(linux: aionoah.Linux, options: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="null byte"):
         await linux.run(**options)
+
+
+@pytest.mark.parametrize("options", [{"user": -1}, {"group": 1 << 32}, {"user": (1 << 32) - 1}])
+async def test_impossible_users(linux: aionoah.Linux, options: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="4294967294"):
+        await linux.run(["true"], **options)
 
 
 async def test_only_inside_the_block() -> None:

@@ -1,0 +1,165 @@
+"""What a user can get wrong: one sentence, the right status, never a traceback."""
+
+import os
+import struct
+from pathlib import Path
+
+import pytest
+from cli.conftest import Command, complaint
+
+
+def make(path: Path, content: bytes, mode: int = 0o755) -> None:
+    path.write_bytes(content)
+    path.chmod(mode)
+
+
+def header(machine: int) -> bytes:
+    ident = b"\x7fELF\x02\x01\x01" + bytes(9)
+    return (
+        ident
+        + struct.pack("<HHIQQQIHHHHHH", 2, machine, 1, 0x400000, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+        + bytes(56)
+    )
+
+
+@pytest.mark.parametrize("path", ["/no/such/file", "no-such-program", "/bin/true/more"])
+def test_missing(run: Command, path: str) -> None:
+    done = run("--", path)
+    assert done.returncode in {126, 127}
+    assert path in complaint(done)
+    assert done.returncode == (126 if path == "/bin/true/more" else 127)
+
+
+@pytest.mark.parametrize("path", ["/usr", "/etc/passwd", "/dev/null"])
+def test_not_executable(run: Command, path: str) -> None:
+    done = run("--", path)
+    assert done.returncode == 126
+    assert path in complaint(done)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "not"),
+        (b"\0\1\2\3", "not"),
+        (b"just words\n", "not"),
+        (b"\x7fELF", "ends"),
+        (header(183), "aarch64 program"),
+        (header(243), "riscv"),
+        (header(62), "load"),
+    ],
+)
+def test_not_a_program(run: Command, tmp_path: Path, content: bytes, words: str) -> None:
+    make(tmp_path / "bad", content)
+    done = run("/work/bad")
+    assert done.returncode == 126
+    assert complaint(done).startswith("/work/bad ")
+    assert words in complaint(done)
+
+
+def test_missing_interpreter(run: Command, tmp_path: Path) -> None:
+    make(tmp_path / "script", b"#!/no/shell\n")
+    done = run("/work/script")
+    assert done.returncode == 127
+    assert "/work/script needs the interpreter /no/shell, which does not exist" in complaint(done)
+
+
+def test_missing_dynamic_loader(run: Command, tmp_path: Path) -> None:
+    data = Path("/bin/true").read_bytes()
+    make(tmp_path / "lost", data.replace(b"/lib64/ld-linux", b"/nope4/ld-linux", 1))
+    done = run("/work/lost")
+    assert done.returncode == 127
+    assert "/nope4/ld-linux" in complaint(done)
+
+
+@pytest.mark.parametrize("name", ["new\nline", "es\x1bcape", "ünicode", os.fsdecode(b"by\xfftes")])
+def test_hostile_names(run: Command, name: str) -> None:
+    done = run(f"/{name}")
+    assert done.returncode == 127
+    sentence = complaint(done)
+    assert "\x1b" not in sentence
+    assert ("ü" in name) == ("ü" in sentence)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--root", "/no/such/root"], "/no/such/root cannot be the root"),
+        (["--root", "/bin/true"], "/bin/true cannot be the root"),
+        (["-v", "/usr:/"], "/usr cannot be mounted at /"),
+        (["-v", "/usr:/etc/passwd"], "/usr cannot be mounted at /etc/passwd"),
+        (["-v", "/etc/passwd:/usr"], "/etc/passwd cannot be mounted at /usr"),
+        (["--hypervisor", "kvm", "--arch", "aarch64"], "aarch64"),
+    ],
+)
+def test_an_instance_that_cannot_be(aionoah: Command, options: list[str], words: str) -> None:
+    done = aionoah("run", *options, "--", "/bin/true")
+    assert done.returncode == 125
+    assert words in complaint(done)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["-v", "/usr"], "HOST:GUEST"),
+        (["-v", "/usr:"], "HOST:GUEST"),
+        (["-v", ":/usr"], "HOST:GUEST"),
+        (["-v", "/usr:relative"], "absolute"),
+        (["-v", "/usr:/x:rx"], "ro"),
+        (["-v", "/no/such/place:/x"], "/no/such/place does not exist"),
+        (["-u", "root"], "numbers"),
+        (["-u", "-1"], "numbers"),
+        (["-u", "1:"], "numbers"),
+        (["-u", "1:2:3"], "numbers"),
+        (["-u", "4294967296"], "4294967294"),
+        (["-u", ""], "numbers"),
+        (["-e", "=x"], "NAME"),
+        (["-e", ""], "NAME"),
+        (["--hypervisor", "xen"], "xen"),
+        (["--arch", "m68k"], "m68k"),
+        (["--strace=/no/such/directory/file"], "cannot be written"),
+        (["--no-such-option"], "--no-such-option"),
+        (["-v"], "-v"),
+    ],
+)
+def test_bad_options(aionoah: Command, options: list[str], words: str) -> None:
+    done = aionoah("run", *options, *([] if options == ["-v"] else ["--", "/bin/true"]))
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert words in done.stderr.splitlines()[-1]
+
+
+def test_a_bad_directory(run: Command) -> None:
+    done = run("-w", "/no/such/directory", "/bin/true")
+    assert done.returncode == 127
+    assert "/no/such/directory cannot be the working directory" in complaint(done)
+
+
+@pytest.mark.parametrize("arguments", [["run"], ["run", "--"], ["walk"], ["--no-such-option"]])
+def test_no_command(aionoah: Command, arguments: list[str]) -> None:
+    done = aionoah(*arguments)
+    assert done.returncode == 2
+    assert "Usage:" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_empty_name(run: Command) -> None:
+    done = run("--", "")
+    assert done.returncode == 127
+    assert "does not exist" in complaint(done)
+
+
+def test_too_many_arguments(run: Command) -> None:
+    done = run("/bin/true", *["x" * 100_000] * 15, preexec_fn=_unlimited_stack)
+    if done.returncode == 126:
+        assert "Argument list too long" in complaint(done)
+    else:
+        assert done.returncode == 0
+
+
+def _unlimited_stack() -> None:
+    import resource
+
+    hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
+    resource.setrlimit(resource.RLIMIT_STACK, (hard, hard))
