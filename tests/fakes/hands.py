@@ -4,13 +4,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from fakes.tasks import new_kernel, new_task
 
 from aionoah.abi.time import CLOCK
 from aionoah.clocks import alarm, clock, timers
 from aionoah.clocks.clock import Clock
 from aionoah.clocks.process_timers import ProcessTimers
 from aionoah.clocks.timers import Timers
-from fakes.tasks import new_kernel, new_task
 
 MS = 1_000_000
 SECOND = 1_000_000_000

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from fakes.expect import fails
-from fakes.hands import MS, SECOND, Hands, use_hands
+from fakes.hands import MS, Hands, use_hands
 
 from aionoah.abi.errno import Errno
 from aionoah.abi.resource import RLIM_INFINITY, RLIMIT
@@ -74,7 +74,9 @@ def test_a_limit_that_is_lifted(hands: Hands, task: Any) -> None:
 def test_a_limit_below_what_has_been_used(hands: Hands, task: Any) -> None:
     spend(hands, task, 2.5)
     limit(task, 1)
-    assert [signal for signal in iter(lambda: take_signal(task, ALL), None)][0].si_signo == SIG.XCPU
+    info = take_signal(task, ALL)
+    assert info is not None
+    assert info.si_signo == SIG.XCPU
     assert task.process.limits.soft(RLIMIT.CPU) == 3
 
 

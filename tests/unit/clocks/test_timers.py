@@ -68,8 +68,8 @@ def test_cancelling_after_the_call_is_harmless(hands: Hands) -> None:
 
 def test_a_call_cancels_another_of_the_same_time(hands: Hands) -> None:
     calls: list[int] = []
-    first = hands.timers.schedule(hands.now_ns + 5, lambda: second.cancel())
-    second = hands.timers.schedule(hands.now_ns + 5, lambda: calls.append(2))
+    first = hands.timers.schedule(hands.now_ns + 5, lambda: cancel_second())  # noqa: PLW0108 - made below
+    cancel_second = hands.timers.schedule(hands.now_ns + 5, lambda: calls.append(2)).cancel
     hands.advance(5)
     assert first.callback is None
     assert not calls
