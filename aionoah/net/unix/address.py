@@ -54,6 +54,17 @@ def make(fs: "FsContext", path: bytes) -> "Dentry":
         raise
 
 
+def require_free(fs: "FsContext", path: bytes) -> None:
+    """The errors of `make` but for what is missing: a socket that has a name learns of them first."""
+    try:
+        walk(fs, fs.cwd, path, follow=False)
+    except LinuxError as error:
+        if error.errno is not Errno.ENOENT:
+            raise
+    else:
+        raise LinuxError(Errno.EADDRINUSE)
+
+
 def find(network: "Network", path: bytes, kind: int, fs: "FsContext | None") -> "UnixSocket":
     """The socket with a name: ECONNREFUSED if nobody listens there, EPROTOTYPE, and errors of the path.
 

@@ -206,7 +206,7 @@ class StreamSocket(ConnectionSocket):
             raise LinuxError(Errno.EOPNOTSUPP)
         if not self.packets:
             self.take_error()
-            if self.shut & SHUT_RECEIVE or not dst.length:
+            if self.shut & SHUT_RECEIVE:
                 return Received(0)
             raise WouldBlock
         first = self.packets[0]

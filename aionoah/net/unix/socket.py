@@ -148,6 +148,8 @@ class UnixSocket(Socket):
                 raise LinuxError(Errno.EADDRINUSE)
             self._take_abstract_name(path)
         else:
+            if self.path:
+                addresses.require_free(fs, path)
             self._require_unbound()
             dentry = addresses.make(fs, path)
             self._dentry, self.path = dentry, path
@@ -262,14 +264,16 @@ class UnixSocket(Socket):
     def receive_packet(self, dst: "Buffer", flags: MSG) -> Received:
         """The first packet, whole: what does not fit is lost. There must be one."""
         packet = self.packets[0]
-        count = dst.fill(packet.data) if packet.data and dst.length else 0
         peek = MSG.PEEK in flags
-        if not peek:
-            self.packets.popleft()
+        try:
+            count = dst.fill(packet.data) if packet.data and dst.length else 0
+        except LinuxError:  # the packet is lost all the same
+            if not peek:
+                drop_files(self._take_first().files)
+            raise
         files = self.take_files(packet, peek=peek)
         if not peek:
-            packet.free()
-            self.has_received()
+            self._take_first()
         is_cut = count < len(packet.data)
         return Received(
             len(packet.data) if MSG.TRUNC in flags else count,
@@ -278,6 +282,12 @@ class UnixSocket(Socket):
             files,
             MSG.TRUNC if is_cut else 0,
         )
+
+    def _take_first(self) -> Packet:
+        packet = self.packets.popleft()
+        packet.free()
+        self.has_received()
+        return packet
 
     def has_received(self) -> None:
         """A packet has left the queue."""
