@@ -151,5 +151,7 @@ class LinuxError(Exception):
     """A system call fails with this error number. Raise a fresh instance each time."""
 
     def __init__(self, errno: Errno) -> None:
-        super().__init__(errno.name)
-        self.errno = errno
+        self.errno = errno  # and no text yet: many calls fail, and few of them are ever told about
+
+    def __str__(self) -> str:
+        return self.errno.name

@@ -6,7 +6,7 @@ process/futex_pi.py. The order of the checks is Linux's (kernel/futex/syscalls.c
 
 from collections.abc import Hashable
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.futex import (
@@ -30,6 +30,7 @@ _WAKE: Final = int(FUTEX.WAKE)
 _HAS_TIMEOUT: Final = frozenset(
     {FUTEX.WAIT, FUTEX.WAIT_BITSET, FUTEX.LOCK_PI, FUTEX.LOCK_PI2, FUTEX.WAIT_REQUEUE_PI}
 )
+_WAITS: Final = frozenset({int(FUTEX.WAIT), int(FUTEX.WAIT_BITSET)})
 _HAS_CLOCK: Final = frozenset({FUTEX.WAIT_BITSET, FUTEX.LOCK_PI2, FUTEX.WAIT_REQUEUE_PI})
 
 
@@ -42,11 +43,9 @@ async def futex(task: Task, uaddr: Addr, op: UInt, val: UInt, val2: ULong, uaddr
         raise LinuxError(Errno.ENOSYS)
     if command == _WAKE:
         return wake(task, uaddr, signed(val), FUTEX_BITSET_MATCH_ANY, is_private=is_private)
-    if command == FUTEX.WAIT:
-        await wait(task, uaddr, val, FUTEX_BITSET_MATCH_ANY, deadline, is_private=is_private)
-        return 0
-    if command == FUTEX.WAIT_BITSET:
-        await wait(task, uaddr, val, val3, deadline, is_private=is_private)
+    if command in _WAITS:
+        wanted = Wait(uaddr, val, val3 if command else FUTEX_BITSET_MATCH_ANY, deadline, is_private)
+        await _sleep(task, _expected_key(task, wanted), wanted)
         return 0
     if command == FUTEX.WAKE_BITSET:
         return wake(task, uaddr, signed(val), val3, is_private=is_private)
@@ -76,24 +75,41 @@ def _two_words(
 # -- waiting and waking ---------------------------------------------------------------------------------
 
 
-async def wait(
-    task: Task, address: int, expected: int, bitset: int, deadline: Deadline | None, *, is_private: bool
-) -> None:
-    """Sleep if the word is as expected: EAGAIN if not. EINVAL, EFAULT, ETIMEDOUT.
+class Wait(NamedTuple):
+    """What a thread waits for, and what it takes to do it again after a signal."""
 
-    A signal without a handler lets restart_syscall go on, until the same deadline.
+    address: int
+    expected: int
+    bitset: int
+    deadline: Deadline | None
+    is_private: bool
+
+
+async def _sleep(task: Task, key: Hashable, wanted: Wait) -> None:
+    """Sleep until woken. ETIMEDOUT; a signal without a handler lets restart_syscall go on, until the same
+    deadline.
     """
-    if not bitset:
-        raise LinuxError(Errno.EINVAL)
-    key = _expect(task, address, expected, is_private=is_private)
     try:
-        await task.kernel.futexes.wait(Waiter(task, key, bitset), deadline)
+        await task.kernel.futexes.wait(Waiter(task, key, wanted.bitset), wanted.deadline)
     except LinuxError as error:
-        if deadline is None or not wants_restart(error):
+        if wanted.deadline is None or not wants_restart(error):
             raise
-        again = partial(wait, task, address, expected, bitset, deadline, is_private=is_private)
-        task.signals.restart_block = again
+        task.signals.restart_block = partial(_sleep_again, task, wanted)
         raise LinuxError(Errno.ERESTART_RESTARTBLOCK) from None
+
+
+async def _sleep_again(task: Task, wanted: Wait) -> None:
+    await _sleep(task, _expected_key(task, wanted), wanted)
+
+
+def _expected_key(task: Task, wanted: Wait) -> Hashable:
+    """The key of a word that is as it has to be for sleeping. EINVAL, EFAULT; EAGAIN if it is not.
+
+    This comes before `_sleep`, because most waits go no further.
+    """
+    if not wanted.bitset:
+        raise LinuxError(Errno.EINVAL)
+    return _expect(task, wanted.address, wanted.expected, is_private=wanted.is_private)
 
 
 def wake(task: Task, address: int, count: int, bitset: int, *, is_private: bool) -> int:

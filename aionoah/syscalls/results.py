@@ -36,7 +36,7 @@ _RESTARTS: Final = frozenset(
 
 def wants_restart(error: LinuxError) -> bool:
     """Whether a call ended only to let a signal in; the guest never sees such an errno."""
-    return error.errno in _RESTARTS
+    return error.errno >= Errno.ERESTARTSYS and error.errno in _RESTARTS  # the first finds most, and quickly
 
 
 def after_signal(error: LinuxError, *, runs_handler: bool, is_restarting: bool) -> Restart:
