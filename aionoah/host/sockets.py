@@ -354,11 +354,15 @@ _ALLOWED: Final[dict[int, frozenset[str]]] = {
 }
 
 
+def is_known_level(level: int) -> bool:
+    return level in _LEVELS
+
+
 def host_option(level: int, option: int) -> tuple[int, int]:
-    """The host's numbers of an option that guests may use: EOPNOTSUPP for the level, ENOPROTOOPT."""
-    known = _LEVELS.get(SOL(level))
+    """The host's numbers of an option that guests may use; ENOPROTOOPT."""
+    known = _LEVELS.get(level)
     if known is None:
-        raise LinuxError(Errno.EOPNOTSUPP if level in SOL.members() else Errno.ENOPROTOOPT)
+        raise LinuxError(Errno.ENOPROTOOPT)
     host_level, names, prefix = known
     name = names.members().get(option)
     if name is None or name not in _ALLOWED[level]:

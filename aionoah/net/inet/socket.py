@@ -206,6 +206,8 @@ class InetSocket(Socket):
             own = get_common(self, option) or self._own_option(option)
             if own is not None:
                 return own[:length]
+        if self.family == AF.INET and not sockets.is_known_level(level):
+            raise LinuxError(Errno.EOPNOTSUPP)  # ENOPROTOOPT from AF_INET6 and from setsockopt
         numbers = sockets.host_option(level, option)
         if not length:
             return b""
