@@ -149,9 +149,6 @@ class VcpuThread:
             return self._cpu_time_ns
         return platform.thread_cpu_time_ns(self._thread.ident) if self._thread.ident else 0
 
-    def is_sleeping(self) -> bool:
-        return self._sleeping is not None
-
     def stack_pointer(self) -> int:
         return self._registers[self._table.architecture.stack_pointer]
 

@@ -46,7 +46,7 @@ class Alarm:
     def _estimate(self, left_ns: int) -> None:
         self._timer = None
         threads = self._clock.threads
-        if threads and all(thread.control.is_sleeping() for thread in threads):
+        if threads and all(thread.is_sleeping for thread in threads):
             self._parking.add(self)
         elif self._clock.process is not None or threads:  # a thread that has ended never gets there
             self._schedule(max(left_ns // max(len(threads), 1), _SHORTEST_LOOK_NS))

@@ -56,10 +56,6 @@ class TaskControl(Protocol):
         """How long the thread has used a CPU, in the guest and in its calls."""
         ...
 
-    def is_sleeping(self) -> bool:
-        """Whether the thread uses no CPU until something wakes it."""
-        ...
-
 
 class NoControl:
     """Stands where no virtual CPU has been attached yet, or any more."""
@@ -90,6 +86,3 @@ class NoControl:
 
     def cpu_time_ns(self) -> int:
         return 0
-
-    def is_sleeping(self) -> bool:
-        return False

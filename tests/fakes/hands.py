@@ -51,7 +51,7 @@ class Hands:
         kernel.timers = self.timers
         task = new_task(kernel)
         task.has_exited = False
-        task.control.is_sleeping = lambda: False
+        task.is_sleeping = False
         task.process.release = lambda: None  # what SIGKILL does to a stopped process
         task.process.timers = ProcessTimers(task.process)
         return task

@@ -106,12 +106,12 @@ def test_looks_are_not_too_many(hands: Hands, task: Any) -> None:
 
 def test_an_alarm_is_parked_while_nobody_runs(hands: Hands, task: Any) -> None:
     bell = Bell()
-    task.control.is_sleeping = lambda: True
+    task.is_sleeping = True
     Alarm(task.kernel, process_clock(task.process), 10 * MS, bell).start()
     assert hands.timers.next_ns is None
     assert len(task.process.timers.parked) == 1
 
-    task.control.is_sleeping = lambda: False
+    task.is_sleeping = False
     task.process.timers.resume()
     assert not task.process.timers.parked
     task.control.spent_ns = 10 * MS
@@ -120,7 +120,7 @@ def test_an_alarm_is_parked_while_nobody_runs(hands: Hands, task: Any) -> None:
 
 
 def test_a_parked_alarm_can_be_cancelled(task: Any) -> None:
-    task.control.is_sleeping = lambda: True
+    task.is_sleeping = True
     alarm = Alarm(task.kernel, process_clock(task.process), 10 * MS, Bell())
     alarm.start()
     alarm.cancel()

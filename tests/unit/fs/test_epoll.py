@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 from fakes.expect import fails
@@ -249,7 +250,7 @@ def test_an_epoll_file_is_readable_when_something_in_it_is(epoll: EpollFile, edg
 def chained(edges: HostEdges, count: int) -> list[EpollFile]:
     """Epoll files, each of which contains the one before it."""
     files = [EpollFile(edges) for _ in range(count)]
-    for inner, outer in zip(files, files[1:], strict=False):
+    for inner, outer in pairwise(files):
         add(outer, inner)
     return files
 

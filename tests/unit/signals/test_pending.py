@@ -8,7 +8,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.siginfo import SI
 from aionoah.abi.signal import SIG
 from aionoah.signals.actions import EVERY_SIGNAL, signal_set
-from aionoah.signals.info import from_fault, from_user
+from aionoah.signals.info import TimerSignal, from_fault, from_user
 from aionoah.signals.pending import PendingSignals
 
 
@@ -100,3 +100,43 @@ def test_every_signal_comes_out_as_often_as_it_counts(signals: list[int]) -> Non
     ]
     assert sorted(taken(pending)) == sorted(expected)
     assert pending.bits == 0
+
+
+# -- signals of timers ----------------------------------------------------------------------------------------
+
+
+def test_a_timer_queues_beside_a_signal_of_its_number(pending: PendingSignals) -> None:
+    timer = TimerSignal(SIG.ALRM, 1, 2)
+    pending.add(from_user(SIG.ALRM, 0, 0))
+    assert pending.add(timer)
+    assert taken(pending) == [SIG.ALRM, SIG.ALRM]
+
+
+def test_who_is_told_that_a_signal_has_left(pending: PendingSignals) -> None:
+    left: list[int] = []
+    timer, calls = TimerSignal(SIG.USR1, 1, 2), []
+    timer.on_leave = lambda: calls.append(1)
+    pending.on_leave = lambda info: left.append(info.si_signo)
+    for signal in (SIG.INT, SIG.HUP):
+        pending.add(from_user(signal, 0, 0))
+    pending.add(timer)
+    pending.take(signal_set(SIG.INT))
+    assert left == [SIG.INT]
+    pending.discard(signal_set(SIG.HUP, SIG.USR1, SIG.USR2))
+    assert left == [SIG.INT, SIG.HUP, SIG.USR1]
+    assert calls == [1]
+
+
+def test_a_signal_is_taken_back(pending: PendingSignals) -> None:
+    timer = TimerSignal(SIG.USR1, 1, 2)
+    timer.on_leave = lambda: pytest.fail("nobody took it")
+    pending.remove(timer)
+    pending.add(timer)
+    pending.add(from_user(SIG.USR1, 0, 0))
+    assert pending.bits == signal_set(SIG.USR1)
+    pending.remove(timer)
+    assert pending.bits == 0
+    for info in (from_user(40, 0, 0), timer, from_user(SIG.USR2, 0, 0)):
+        pending.add(info)
+    pending.remove(timer)
+    assert taken(pending) == [SIG.USR2, 40]
