@@ -218,10 +218,15 @@ class Linux:
                 started.set_result(process)
 
         self._launches.add(started)
-        self._threads.boot(
-            lambda: boot_process(self.kernel, self._table.architecture, command, streams),
-            lambda thread, result: self._report(has_started, thread, result),
-        )
+        try:
+            self._threads.boot(
+                lambda: boot_process(self.kernel, self._table.architecture, command, streams),
+                lambda thread, result: self._report(has_started, thread, result),
+            )
+        except LinuxError as error:
+            self._launches.discard(started)
+            streams.close()
+            started.set_exception(error)
         return started
 
     def _has_ended(self, thread: VcpuThread, failure: BaseException | None) -> None:

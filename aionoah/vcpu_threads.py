@@ -40,7 +40,7 @@ class VcpuThreads:
         on_start: "Callable[[VcpuThread, Task | Exception], None]",
     ) -> None:
         """Start a thread that makes its own task, under the kernel lock; `on_start` gets the task, or what
-        `boot` raised and the thread has ended of.
+        `boot` raised and the thread has ended of. EAGAIN if the host has no more threads.
         """
 
         def begin(thread: VcpuThread) -> "Task | None":
@@ -60,12 +60,12 @@ class VcpuThreads:
         """Start a thread for a task that exists. EAGAIN if the host has no more threads."""
         thread = VcpuThread(self, lambda thread: thread.resume(task, state))
         thread.adopt(task)
-        try:
-            self._start(thread)
-        except RuntimeError:
-            self.running.discard(thread)
-            raise LinuxError(Errno.EAGAIN) from None
+        self._start(thread)
 
     def _start(self, thread: VcpuThread) -> None:
         self.running.add(thread)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:
+            self.running.discard(thread)
+            raise LinuxError(Errno.EAGAIN) from None

@@ -4,6 +4,7 @@ import errno
 import os
 import struct
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -163,6 +164,31 @@ async def test_nul_bytes(linux: aionoah.Linux, options: dict[str, object]) -> No
 async def test_impossible_users(linux: aionoah.Linux, options: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="4294967294"):
         await linux.run(["true"], **options)
+
+
+async def test_no_more_threads(linux: aionoah.Linux, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(BlockingIOError, match="true cannot be started: Resource temporarily unavailable"):
+            await linux.run(["true"], capture_output=True)
+    assert (await linux.run(["true"])).returncode == 0
+
+
+async def test_no_more_virtual_cpus(linux: aionoah.Linux, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> None:
+        raise HypervisorError("Too many.")
+
+    in_use = linux._machine.frames.in_use
+    with monkeypatch.context() as patched:
+        patched.setattr(linux._machine, "new_vcpu", refuse)
+        with pytest.raises(HypervisorError, match="Too many"):
+            await linux.run(["true"], capture_output=True)
+    assert not linux.kernel.processes
+    assert linux._machine.frames.in_use == in_use
+    assert (await linux.run(["true"])).returncode == 0
 
 
 async def test_only_inside_the_block() -> None:
