@@ -70,9 +70,9 @@ class FUTEX2(Flags):
     SIZE_U64 = 0x03
     NUMA = 0x04
     PRIVATE = 0x80
-    SIZE_MASK = 0x03
 
 
+FUTEX2_SIZE_MASK = 0x03
 FUTEX_WAITV_MAX = 128
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from aionoah.abi.errno import Errno, LinuxError
-from aionoah.abi.futex import FUTEX2, FUTEX_WAITV_MAX, FutexWaitv
+from aionoah.abi.futex import FUTEX2, FUTEX2_SIZE_MASK, FUTEX_WAITV_MAX, FutexWaitv
 from aionoah.abi.time import CLOCK, Timespec
 from aionoah.clocks.duration import nanoseconds
 from aionoah.host.waiting import WaitQueue
@@ -17,7 +17,7 @@ from aionoah.syscalls.arguments import Addr, In, Int, UInt, ULong
 from aionoah.syscalls.futex import requeue, wake
 from aionoah.syscalls.registry import syscall
 
-_VALID_FLAGS: Final = FUTEX2.SIZE_MASK | FUTEX2.PRIVATE
+_VALID_FLAGS: Final = FUTEX2_SIZE_MASK | FUTEX2.PRIVATE
 _PARTIAL: Final = "Words of 32 bits, as in Linux; no FUTEX2_NUMA, which is EINVAL."
 
 
@@ -104,7 +104,7 @@ def _wanted(task: Task, address: int, count: int) -> list[FutexWaitv]:
 
 def _check_flags(flags: int) -> None:
     """EINVAL for what does not exist: Linux has words of 32 bits only, so far."""
-    if flags & ~_VALID_FLAGS or flags & FUTEX2.SIZE_MASK != FUTEX2.SIZE_U32:
+    if flags & ~_VALID_FLAGS or flags & FUTEX2_SIZE_MASK != FUTEX2.SIZE_U32:
         raise LinuxError(Errno.EINVAL)
 
 

@@ -3,7 +3,7 @@
 
 enum { SLEEPERS = 5 };
 
-static word_t word, second, finished;
+static word_t word, second, done, finished;
 static int order[SLEEPERS];
 
 struct sleeper {
@@ -19,13 +19,14 @@ static void *sleeping(void *argument) {
     struct sleeper *self = argument;
     long result = futex(self->word, FUTEX_WAIT_BITSET | self->flag, 0, NULL, NULL, self->bitset);
     self->result = result < 0 ? -errno : result;
-    order[atomic_fetch_add(&finished, 1)] = self->number;
+    order[atomic_fetch_add(&done, 1)] = self->number;
+    finished++;
     return NULL;
 }
 
 /* Start sleepers one after the other, so that their order in the queue is known. */
 static void start_sleepers(struct sleeper *sleepers, word_t *where, int flag) {
-    finished = 0;
+    done = finished = 0;
     for (int i = 0; i < SLEEPERS; i++) {
         sleepers[i] = (struct sleeper){i, where, 1u << i, flag, 0, 0};
         sleepers[i].thread = start(sleeping, &sleepers[i]);
