@@ -74,14 +74,15 @@ def test_nothing_is_taken_that_cannot_be_given() -> None:
     assert take(file) == 5
 
 
-def test_changes_wake_both_sides() -> None:
+def test_each_side_hears_of_what_the_other_does() -> None:
     file = new()
-    for change in (lambda: add(file, 1), lambda: take(file)):
-        waiter = Waiter(file.source(Poll(Poll.IN)), None)
-        for queue in waiter.source.queues:
-            queue.add(waiter)
+    for change, told in ((lambda: add(file, 1), Poll.IN), (lambda: take(file), Poll.OUT)):
+        waiters = {events: Waiter(file.source(Poll(events)), None) for events in (Poll.IN, Poll.OUT)}
+        for waiter in waiters.values():
+            for queue in waiter.source.queues:
+                queue.add(waiter)
         change()
-        assert waiter.is_woken
+        assert [events for events, waiter in waiters.items() if waiter.is_woken] == [told]
 
 
 def test_what_it_says_of_itself() -> None:
