@@ -13,6 +13,7 @@ from typing import Final
 from aionoah.host.waiting import WaitQueue
 
 _TIDY_SIZE: Final = 64  # below, cancelled timers wait until their time has come
+_LATEST_NS: Final = (1 << 63) - 1  # that a host's timer can be set to; a limit of CPU time may be later
 
 
 class Timer:
@@ -92,4 +93,4 @@ class Timers:
             return
         self._armed_ns = next_ns
         if self._arm is not None:
-            self._arm(next_ns)
+            self._arm(min(next_ns, _LATEST_NS))
