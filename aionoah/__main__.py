@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import sys
 from collections.abc import Iterator
@@ -109,6 +110,7 @@ def run(
     from aionoah.linux import Linux  # noqa: PLC0415
 
     _reserve_standard_streams()
+    _allow_many_descriptors()
     uid, gid = _parse_user(user)
     with _strace_file(strace) as log:
         linux = Linux(
@@ -160,6 +162,13 @@ def _complain(error: Exception) -> None:
     """One sentence on standard error."""
     sentence = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     click.echo(f"aionoah: {sentence.rstrip('.')}.", err=True)
+
+
+def _allow_many_descriptors() -> None:
+    """Each guest process holds several of ours; how many it may open itself is a limit of its own."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with contextlib.suppress(ValueError, OSError):  # Darwin's hard limit is more than it allows
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _reserve_standard_streams() -> None:

@@ -1,6 +1,7 @@
 """Linux's KVM, for x86_64 guests on x86_64 hosts. The work is done in native/kvm_machine.c, kvm_vcpu.c and kvm_run.c."""
 
 import errno
+import logging
 import os
 from queue import SimpleQueue
 from threading import Lock, Thread
@@ -26,6 +27,8 @@ _EXCEPTIONS: Final = {
     17: ExceptionKind.ALIGNMENT,
     19: ExceptionKind.FLOATING_POINT,
 }
+_EXHAUSTED: Final = {errno.ENOMEM, errno.EMFILE, errno.ENFILE}
+_log: Final = logging.getLogger("aionoah")
 _FAULT_WRITE, _FAULT_EXECUTE = 2, 16  # error code of #PF, Intel SDM volume 3, 4.7
 
 
@@ -40,15 +43,22 @@ def why_unavailable() -> str | None:
     return None
 
 
+def _refusal(what: str, number: int) -> Exception:
+    """MemoryError if the host has run out of something, which guests are told of as if it were memory."""
+    sentence = f"KVM refuses another {what}: {os.strerror(number)}."
+    if number not in _EXHAUSTED:
+        return HypervisorError(sentence)
+    _log.warning("%s", sentence)
+    return MemoryError(sentence)
+
+
 class KvmSpace(NativeSpace):
     """One VM. Its vCPUs stay with it until it is closed, and are used again by later threads."""
 
     def __init__(self, machine: "KvmMachine") -> None:
         self.native = lib.kvm_space_open(machine.native)
         if self.native == ffi.NULL:
-            if ffi.errno == errno.ENOMEM:
-                raise MemoryError("no memory for another address space is left")
-            raise HypervisorError(f"KVM refuses another virtual machine: {os.strerror(ffi.errno)}.")
+            raise _refusal("virtual machine", ffi.errno)
         self.fpu_size = machine.fpu_size
         self._undertaker = machine.undertaker
         super().__init__(machine.frames, lib.kvm_space_tables(self.native), lib.KERNEL_BASE)
@@ -93,9 +103,7 @@ class KvmVcpu:
     def __init__(self, space: KvmSpace) -> None:
         self.native: Any = lib.kvm_vcpu_open(space.native)
         if self.native == ffi.NULL:
-            if ffi.errno == errno.ENOMEM:
-                raise MemoryError("no memory for another virtual CPU is left")
-            raise HypervisorError(f"KVM refuses another virtual CPU: {os.strerror(ffi.errno)}.")
+            raise _refusal("virtual CPU", ffi.errno)
         words = ffi.buffer(lib.kvm_vcpu_registers(self.native), 8 * len(X86_64_REGISTERS))
         self.registers = memoryview(words).cast("B").cast("Q")
         self._space = space

@@ -240,3 +240,9 @@ def test_python_m(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "aionoah", "run", "--", "/bin/echo", "hi"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "hi\n", "")
+
+
+def test_many_processes_under_a_low_limit_of_descriptors(tmp_path: Path, aionoah: Command) -> None:
+    line = """ulimit -S -n 64; run sh -c 'ulimit -n; for i in $(seq 30); do sleep 0.3 & done; wait; echo done'"""
+    status, out, err = shell(tmp_path, line, aionoah)
+    assert (status, out.splitlines()[-1], err) == (0, "done", "")
