@@ -116,7 +116,7 @@ class LocalOptions:
             _require(is_admin)
             self._set_buffer(SO.SNDBUF if option == SO.SNDBUFFORCE else SO.RCVBUF, max(number, 0))
         elif option == SO.RCVLOWAT:
-            self._numbers[option] = number or 1
+            self._numbers[option] = 0x7FFF_FFFF if number < 0 else number or 1
         elif option == SO.PRIORITY:
             _require(is_admin or 0 <= number <= 6)
             self._numbers[option] = number
