@@ -73,10 +73,10 @@ def _outgoing(task: "Task", socket: Socket, header: Msghdr, flags: MSG) -> Outgo
 
 
 def _named(task: "Task", header: Msghdr) -> bytes | None:
-    if header.msg_namelen < 0:
-        raise LinuxError(Errno.EINVAL)
     if not header.msg_name or not header.msg_namelen:
         return None
+    if header.msg_namelen < 0:
+        raise LinuxError(Errno.EINVAL)
     return read_address(task, header.msg_name, min(header.msg_namelen, SOCKADDR_STORAGE_SIZE))
 
 
@@ -143,7 +143,7 @@ async def recvmmsg(
 async def _receive(task: "Task", socket: Socket, msg: int, flags: MSG) -> int:
     memory = task.memory
     header = memory.get(Msghdr, msg)
-    if header.msg_namelen < 0:
+    if header.msg_name and header.msg_namelen < 0:
         raise LinuxError(Errno.EINVAL)
     if header.msg_iovlen > UIO_MAXIOV:
         raise LinuxError(Errno.EMSGSIZE)

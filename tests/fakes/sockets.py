@@ -40,6 +40,16 @@ def data(socket: Socket, room: int = 100, flags: int = 0) -> bytes | None:
     return found
 
 
+def flood(socket: Socket, chunk: bytes) -> int:
+    """Send until no more fits; how many bytes did."""
+    total = 0
+    while True:
+        try:
+            total += send(socket, chunk)
+        except WouldBlock:
+            return total
+
+
 def watch(source: Source) -> Waiter:
     """A waiter that is enlisted everywhere; `is_woken` tells."""
     waiter = Waiter(source, None)

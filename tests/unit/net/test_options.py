@@ -16,8 +16,27 @@ from aionoah.host.errors import errno_of
 from aionoah.net.options import DEFAULT_BUFFER, LocalOptions, as_int, from_int
 
 NUMBERS = [
-    *(SO.DEBUG, SO.REUSEADDR, SO.TYPE, SO.ERROR, SO.DONTROUTE, SO.BROADCAST, SO.SNDBUF, SO.RCVBUF, SO.KEEPALIVE),
-    *(SO.OOBINLINE, SO.NO_CHECK, SO.PASSCRED, SO.RCVLOWAT, SO.SNDLOWAT, SO.ACCEPTCONN, SO.PROTOCOL, SO.DOMAIN),
+    *(
+        SO.DEBUG,
+        SO.REUSEADDR,
+        SO.TYPE,
+        SO.ERROR,
+        SO.DONTROUTE,
+        SO.BROADCAST,
+        SO.SNDBUF,
+        SO.RCVBUF,
+        SO.KEEPALIVE,
+    ),
+    *(
+        SO.OOBINLINE,
+        SO.NO_CHECK,
+        SO.PASSCRED,
+        SO.RCVLOWAT,
+        SO.SNDLOWAT,
+        SO.ACCEPTCONN,
+        SO.PROTOCOL,
+        SO.DOMAIN,
+    ),
 ]
 VALUES = st.one_of(st.integers(-(1 << 31), (1 << 31) - 1), st.integers(0, 212992), st.integers(-1, 2))
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="the oracle is a Linux kernel")
@@ -49,7 +68,10 @@ def of_ours(option: int, value: int) -> tuple[Errno | None, bytes]:
 @given(value=VALUES)
 def test_setting_and_reading_back(option: int, value: int) -> None:
     if option in (SO.SNDBUF, SO.RCVBUF) and not 0 <= value <= DEFAULT_BUFFER:
-        assert of_ours(option, value) == (None, from_int(2 * DEFAULT_BUFFER))  # the host's limit may be another
+        assert of_ours(option, value) == (
+            None,
+            from_int(2 * DEFAULT_BUFFER),
+        )  # the host's limit may be another
     else:
         assert of_ours(option, value) == of_host(option, value)
 
