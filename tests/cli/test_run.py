@@ -243,6 +243,8 @@ def test_python_m(tmp_path: Path) -> None:
 
 
 def test_many_processes_under_a_low_limit_of_descriptors(tmp_path: Path, aionoah: Command) -> None:
-    line = """ulimit -S -n 64; run sh -c 'ulimit -n; for i in $(seq 30); do sleep 0.3 & done; wait; echo done'"""
+    line = (
+        """ulimit -S -n 64; run sh -c 'ulimit -n; for i in $(seq 30); do sleep 0.3 & done; wait; echo done'"""
+    )
     status, out, err = shell(tmp_path, line, aionoah)
     assert (status, out.splitlines()[-1], err) == (0, "done", "")
