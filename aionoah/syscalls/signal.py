@@ -174,7 +174,8 @@ def kill(task: Task, pid: Pid, sig: Signal) -> None:
 
 def _send_to_everybody(task: Task, sig: int) -> None:
     """All but init and oneself; that some may not be signalled does not count. ESRCH if there is nobody."""
-    others = [other for other in task.kernel.processes.values() if other is not task.process]
+    processes = task.kernel.processes.values()
+    others = [other for other in processes if other.pid > 1 and other is not task.process]
     if not others:
         raise LinuxError(Errno.ESRCH)
     for process in others:

@@ -141,6 +141,7 @@ CASES = [
     Case(wait.W, "linux/wait.h", "W{}", {"NOTHREAD": "__WNOTHREAD", "ALL": "__WALL", "CLONE": "__WCLONE"}),
     Case(wait.P, "linux/wait.h", "P_{}"),
     Case(wait.PIDFD, "linux/pidfd.h", "PIDFD_{}", newer="THREAD"),
+    Case(wait.PIDFD_SIGNAL, "linux/pidfd.h", "PIDFD_SIGNAL_{}", newer="THREAD THREAD_GROUP PROCESS_GROUP"),
     Case(sched.CLONE, "linux/sched.h", "CLONE_{}"),
     Case(sched.SCHED, "linux/sched.h", "SCHED_{}", newer="EXT"),
     Case(sched.SCHED_FLAG, "linux/sched.h", "SCHED_FLAG_{}"),

@@ -399,14 +399,17 @@ def test_sigcont_is_allowed_within_a_session() -> None:
     assert call.kill(101, SIG.TERM) is Errno.EPERM
 
 
-def test_one_who_may_be_signalled_is_enough() -> None:
+def test_everybody_is_whoever_may_be_signalled() -> None:
+    """Those who may not do not count, not even if nobody may (kernel/signal.c: kill_something_info)."""
     kernel = new_kernel()
     call = Calls(new_task(kernel, 100, 1000))
     new_task(kernel, 101, 1000)
     new_task(kernel, 102, 0)
     assert call.kill(-1, SIG.TERM) == 0
     del kernel.processes[101]
-    assert call.kill(-1, SIG.TERM) is Errno.EPERM
+    assert call.kill(-1, SIG.TERM) == 0
+    del kernel.processes[102]
+    assert call.kill(-1, SIG.TERM) is Errno.ESRCH
 
 
 def test_a_zombie_takes_any_signal() -> None:
