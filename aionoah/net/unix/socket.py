@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from aionoah.fs.file import File
     from aionoah.fs.path import Dentry
     from aionoah.memory.buffer import Buffer
-    from aionoah.net.network import Network
+    from aionoah.net.network import Network, Place
 
 SHUT_RECEIVE: Final = 1
 SHUT_SEND: Final = 2
@@ -88,6 +88,7 @@ class UnixSocket(Socket):
         self.readable = WaitQueue()
         self.writable = WaitQueue()
         self._dentry: Dentry | None = None  # keeps the inode of a path
+        self._place: Place | None = None
 
     # -- lifetime ---------------------------------------------------------------------------------------
 
@@ -153,7 +154,8 @@ class UnixSocket(Socket):
             self._require_unbound()
             dentry = addresses.make(fs, path)
             self._dentry, self.path = dentry, path
-            self.network.places[dentry.inode.filesystem, dentry.inode.attributes().ino] = self
+            self._place = dentry.inode.filesystem, dentry.inode.attributes().ino
+            self.network.places[self._place] = self
 
     def bind_automatically(self) -> None:
         """Take an abstract name that nobody has, unless there is a name already."""
@@ -169,10 +171,10 @@ class UnixSocket(Socket):
         self.network.abstract[self.kind, path] = self
 
     def _forget_name(self) -> None:
-        if self._dentry is not None:
-            inode = self._dentry.inode
-            self.network.places.pop((inode.filesystem, inode.attributes().ino), None)
-            self._dentry = None
+        if self._place is not None:
+            if self.network.places.get(self._place) is self:  # the number may be another's by now
+                del self.network.places[self._place]
+            self._dentry = self._place = None
         elif self.network.abstract.get((self.kind, self.path)) is self:
             del self.network.abstract[self.kind, self.path]
 

@@ -1,5 +1,8 @@
 """Names of UNIX sockets in guests' sockaddrs and in the tree."""
 
+import os
+from pathlib import Path
+
 import pytest
 from fakes.expect import fails
 from hypothesis import given
@@ -9,6 +12,7 @@ from aionoah.abi.errno import Errno
 from aionoah.abi.socket import SOCK
 from aionoah.abi.stat import S
 from aionoah.fs.context import FsContext
+from aionoah.fs.hostfs import HostFileSystem
 from aionoah.fs.mount import Namespace
 from aionoah.fs.operations import chmod, mkdir, mknod, rename, symlink, unlink, walk
 from aionoah.fs.tmpfs import TmpFileSystem
@@ -79,6 +83,22 @@ def test_names_that_are_taken(fs: FsContext) -> None:
     assert address.find(network, b"sock", SOCK.DGRAM, fs) is other
     one.drop()
     assert address.find(network, b"sock", SOCK.DGRAM, fs) is other
+
+
+def test_a_name_on_the_hosts_disk(tmp_path: Path) -> None:
+    network, root = Network(), HostFileSystem(os.fsencode(tmp_path))
+    fs = FsContext(Namespace(root).root, Credentials(os.getuid(), os.getgid()))
+    made, later = (new_unix_socket(network, SOCK.STREAM, 0, 0) for _ in range(2))
+    made.bind(b"\1\0sock", fs)
+    assert (tmp_path / "sock").is_socket()
+    assert address.find(network, b"sock", SOCK.STREAM, fs) is made
+    (tmp_path / "sock").unlink()
+    later.bind(b"\1\0sock", fs)  # may get the same inode number
+    made.drop()  # whose name is gone
+    assert address.find(network, b"sock", SOCK.STREAM, fs) is later
+    later.drop()
+    assert not network.places
+    root.release()
 
 
 def test_abstract_names_are_apart_for_each_type(fs: FsContext) -> None:
