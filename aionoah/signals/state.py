@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.signal import SIG_IGN, SS, StackT
 from aionoah.host.waiting import WaitQueue
-from aionoah.signals.actions import DEFAULT, LAST_SIGNAL, UNBLOCKABLE, Disposition, Effect
+from aionoah.signals.actions import DEFAULT, LAST_SIGNAL, UNBLOCKABLE, Disposition, Effect, members
 from aionoah.signals.pending import PendingSignals
 
 
@@ -99,6 +99,14 @@ class TaskSignals:
     def is_interrupted(self) -> bool:
         """Whether a signal could be delivered now. Look before you let the thread sleep."""
         return bool(self.all_pending & ~self.mask & ~self.waited)
+
+    @property
+    def is_dying(self) -> bool:
+        """Whether a signal that can be delivered now will end the process, which ends even sleeps that no other
+        signal interrupts (complete_signal). Those that dump core do not count.
+        """
+        deliverable = self.all_pending & ~self.mask
+        return any(self.effect(signal) is Effect.TERMINATE for signal in members(deliverable))
 
     def set_mask(self, mask: int) -> None:
         """Block exactly this set; SIGKILL and SIGSTOP never are."""

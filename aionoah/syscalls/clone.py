@@ -121,7 +121,7 @@ async def _clone(task: Task, request: CloneRequest, stack: int, tls: int) -> int
     if CLONE.PARENT_SETTID in flags:
         _store_tid(task, request.parent_tid, tid)
     if CLONE.VFORK in flags:
-        await _memory_is_back(child)
+        await _memory_is_back(task, child)
     return tid
 
 
@@ -146,12 +146,13 @@ def _store_tid(task: Task, address: int, tid: int) -> None:
             raise
 
 
-async def _memory_is_back(child: Task) -> None:
+async def _memory_is_back(task: Task, child: Task) -> None:
     """Sleep until a child of vfork has another program or is gone. Only a signal that kills ends it sooner."""
     process, memory = child.process, child.memory
-    while child.memory is memory and not (child.has_exited and process.cpus == 0):
+    is_thread = process is task.process
+    while child.memory is memory and not (child.has_exited and (is_thread or process.cpus == 0)):
         try:
             await sleep_on(Source(process.vfork_done))
         except LinuxError as error:
-            if not wants_restart(error):
+            if task.signals.is_dying or not wants_restart(error):
                 raise

@@ -128,3 +128,11 @@ def test_every_call_is_made_once_and_in_time(plan: list[tuple[int, bool]]) -> No
                 timer.cancel()
         hands.advance(60)
     assert sorted(made) == [(i, delay) for i, (delay, is_cancelled) in enumerate(plan) if not is_cancelled]
+
+
+@pytest.mark.parametrize("deadline_ns", [(1 << 64) * 1_000_000_000, 1 << 63])
+def test_a_time_beyond_all_clocks_is_asked_for_as_the_last_one(deadline_ns: int) -> None:
+    asked: list[int] = []
+    timers = Timers(asked.append)
+    timers.schedule(deadline_ns, lambda: None)
+    assert asked == [(1 << 63) - 1]
