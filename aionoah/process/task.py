@@ -76,7 +76,7 @@ class Process:
         self.cpus = 0  # threads whose virtual CPU may still be in the memory
         self.stop = StopState()
         self.exit_signal: int = SIG.CHLD  # what the parent gets at the end; 0 for nothing
-        self.exit_status: int | None = None  # what the main thread or exit_group has said
+        self.exit_status: int | None = None  # what exit_group has said
         self.wait_status: int | None = None  # as wait4 reports it, once the process has ended
         self.ended = WaitQueue()  # woken when a thread has ended, and when the process has been reaped
         self.start_ns = start_ns  # CLOCK_BOOTTIME of the start
@@ -147,10 +147,8 @@ class Process:
         return self.cpu_time_ns + sum(task.control.cpu_time_ns() for task in self.tasks.values())
 
     def exit_group(self, wait_status: int) -> None:
-        """End every thread and the process. `wait_status` is what wait4 reports; the first one counts, and
-        counts more than what a main thread has left that ended before the others.
-        """
-        if self.exit_status is None or self.tasks:
+        """End every thread and the process. `wait_status` is what wait4 reports; the first one counts."""
+        if self.exit_status is None:
             self.exit_status = wait_status
         release(self)
         for task in list(self.tasks.values()):
@@ -251,7 +249,6 @@ class Task:
             self.kernel.free_pid(self.tid)
             self.tid = process.pid
             process.tasks[self.tid] = self.kernel.tasks[self.tid] = self
-            process.exit_status = None
 
     def become(self, program: "Loaded") -> None:
         """The kernel's side of execve once nothing can fail any more: this task is the new program.
@@ -287,8 +284,7 @@ class Task:
     def exit(self, wait_status: int) -> None:
         """The thread ends: tell who waits for it, free what it holds. Again is the same as once.
 
-        The last thread to end ends the process. The process's status is the main thread's `wait_status`,
-        unless exit_group has set one.
+        The last thread to end ends the process, with its own `wait_status` unless exit_group has set one.
         """
         if self.has_exited:
             return
@@ -301,8 +297,6 @@ class Task:
         del process.tasks[self.tid], self.kernel.tasks[self.tid]
         if self.is_leader:
             process.uid = self.credentials.uid
-            if process.exit_status is None:
-                process.exit_status = wait_status
         else:
             self.kernel.free_pid(self.tid)
         if process.tasks:

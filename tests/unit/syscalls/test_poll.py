@@ -127,8 +127,21 @@ def test_a_signal_ends_the_wait(guest: Any) -> None:
     array = poll_array(guest, (reader, Poll.IN))
     sleeping = guest.start("poll", array, 1, -1)
     assert isinstance(sleeping, Suspended)
-    assert interrupted(guest, sleeping) is Errno.ERESTARTNOHAND
+    assert interrupted(guest, sleeping) is Errno.ERESTART_RESTARTBLOCK
     assert revents(guest, array, 1) == [0x7777]
+
+
+def test_after_a_stop_the_time_that_was_left_counts(guest: Any) -> None:
+    """A poll that was begun anew each time would never end."""
+    reader, writer = new_pipe(guest)
+    array = poll_array(guest, (reader, Poll.IN))
+    sleeping = guest.start("poll", array, 1, 1000)
+    deadline_ns = sleeping.waiter.deadline_ns
+    assert interrupted(guest, sleeping) is Errno.ERESTART_RESTARTBLOCK
+    again = guest.start("restart_syscall")
+    assert again.waiter.deadline_ns == deadline_ns
+    assert guest.call("write", writer, guest.put(b"x"), 1) == 1
+    assert guest.resume(again) == 1
 
 
 def test_a_mask_for_the_wait(guest: Any) -> None:
