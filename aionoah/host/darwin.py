@@ -203,6 +203,8 @@ HAS_NETLINK: Final = False
 class RouteSocket:
     """There is no netlink here."""
 
+    def __init__(self) -> None: ...
+
     def ask(self, request: bytes) -> list[bytes]:  # noqa: ARG002
         raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
 

@@ -22,6 +22,7 @@ from aionoah.fs.inode import Attributes, FileSystem, FileSystemStatus, Inode
 from aionoah.fs.stdio import Exchange
 from aionoah.host.waiting import Source, sleep_on
 from aionoah.memory.buffer import Buffer
+from aionoah.net.inet import interfaces
 from aionoah.process.current import current_task
 
 if TYPE_CHECKING:
@@ -176,8 +177,11 @@ class Socket(File):
         return b"socket:[%d]" % self.inode.attributes().ino
 
 
-QUEUE_EXCHANGES: Final = {IOCTL.FIONREAD: Exchange(gives=4), IOCTL.TIOCOUTQ: Exchange(gives=4)}
-"""FIONREAD is SIOCINQ too, and TIOCOUTQ SIOCOUTQ."""
+QUEUE_EXCHANGES: Final = {
+    IOCTL.FIONREAD: Exchange(gives=4),  # SIOCINQ too
+    IOCTL.TIOCOUTQ: Exchange(gives=4),  # SIOCOUTQ too
+    **interfaces.DEVICE_EXCHANGES,
+}
 
 
 def caller_credentials() -> Ucred:

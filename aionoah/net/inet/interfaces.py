@@ -13,30 +13,27 @@ if TYPE_CHECKING:
     from aionoah.net.network import Network
 
 IFREQ_SIZE: Final = 40
-EXCHANGES: Final = {
-    request: Exchange(takes=IFREQ_SIZE, gives=IFREQ_SIZE)
-    for request in (
-        *(IOCTL.SIOCGIFNAME, IOCTL.SIOCGIFFLAGS, IOCTL.SIOCGIFADDR, IOCTL.SIOCGIFDSTADDR),
-        *(IOCTL.SIOCGIFBRDADDR, IOCTL.SIOCGIFNETMASK, IOCTL.SIOCGIFMETRIC, IOCTL.SIOCGIFMTU),
-        *(IOCTL.SIOCGIFHWADDR, IOCTL.SIOCGIFINDEX, IOCTL.SIOCGIFTXQLEN),
-    )
-}
-"""All of them only ask."""
+_IFREQ: Final = Exchange(takes=IFREQ_SIZE, gives=IFREQ_SIZE)
+DEVICE_EXCHANGES: Final = dict.fromkeys((*(IOCTL.SIOCGIFNAME, IOCTL.SIOCGIFFLAGS, IOCTL.SIOCGIFMETRIC, IOCTL.SIOCGIFMTU), *(IOCTL.SIOCGIFHWADDR, IOCTL.SIOCGIFINDEX, IOCTL.SIOCGIFTXQLEN)), _IFREQ)
+"""What sockets of every family answer: the C library asks a UNIX socket first. All of them only ask."""
+
+ADDRESS_EXCHANGES: Final = dict.fromkeys((IOCTL.SIOCGIFADDR, IOCTL.SIOCGIFDSTADDR, IOCTL.SIOCGIFBRDADDR, IOCTL.SIOCGIFNETMASK), _IFREQ)
+"""What only internet sockets answer."""
 
 
-def request(network: "Network", fd: int, number: int, data: bytes) -> bytes:
+def ask(network: "Network", number: int, data: bytes) -> bytes:
     """A struct ifreq with the answer; ENODEV where there is no such interface."""
     if not network.policy.has_host_network:
         return _loopback_that_is_down(number, data)
-    with host_errors():
-        return platform.interface_request(fd, number, data)
+    with host_errors(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        return platform.interface_request(asking.fileno(), number, data)
 
 
 def configuration(network: "Network", room: int) -> bytes:
     """The array of struct ifreq of SIOCGIFCONF: interfaces that have IPv4 addresses."""
     if not network.policy.has_host_network:
         return b""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking, host_errors():
+    with host_errors(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         return platform.interface_configuration(asking.fileno(), room)
 
 

@@ -46,7 +46,7 @@ class InetSocket(Socket):
     _EXCHANGES: ClassVar = {
         **QUEUE_EXCHANGES,
         IOCTL.SIOCATMARK: Exchange(gives=4),
-        **interfaces.EXCHANGES,
+        **interfaces.ADDRESS_EXCHANGES,
     }
 
     def __init__(
@@ -246,8 +246,8 @@ class InetSocket(Socket):
         return self._EXCHANGES
 
     def ioctl(self, request: int, argument: bytes | int) -> bytes:
-        if request in interfaces.EXCHANGES:
-            return interfaces.request(self.network, self.fd, request, bytes(argument))
+        if request in interfaces.ADDRESS_EXCHANGES or request in interfaces.DEVICE_EXCHANGES:
+            return interfaces.ask(self.network, request, bytes(argument))
         with host_errors():
             return terminal.exchange(self.fd, request, bytes(4))
 

@@ -8,11 +8,13 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.ioctl import IOCTL
 from aionoah.abi.netlink import NETLINK, NETLINK_OPTION, SockaddrNl
 from aionoah.abi.poll import Poll
 from aionoah.abi.socket import AF, MSG, SCM, SO, SOCK, SOL, Ucred
 from aionoah.fs.file import WouldBlock
 from aionoah.host.waiting import Source, WaitQueue
+from aionoah.net.inet import interfaces
 from aionoah.net.netlink.route import Answerer, new_answerer
 from aionoah.net.options import LocalOptions, as_int, from_int, get_common, set_common
 from aionoah.net.socket import (
@@ -222,5 +224,7 @@ class NetlinkSocket(Socket):
     def exchanges(self) -> "Mapping[int, Exchange]":
         return QUEUE_EXCHANGES
 
-    def ioctl(self, request: int, argument: bytes | int) -> bytes:  # noqa: ARG002
-        return from_int(len(self._packets[0]) if self._packets else 0)
+    def ioctl(self, request: int, argument: bytes | int) -> bytes:
+        if request in interfaces.DEVICE_EXCHANGES:
+            return interfaces.ask(self.network, request, bytes(argument))
+        return from_int(len(self._packets[0]) if self._packets and request == IOCTL.FIONREAD else 0)

@@ -9,6 +9,7 @@ from aionoah.abi.poll import Poll
 from aionoah.abi.socket import MSG, SCM, SHUT, SO, SOL, Ucred
 from aionoah.fs.stdio import Exchange
 from aionoah.host.waiting import Source, WaitQueue
+from aionoah.net.inet import interfaces
 from aionoah.net.options import LocalOptions, as_int, from_int, get_common, set_common
 from aionoah.net.socket import (
     OVERFLOW_ID,
@@ -332,7 +333,9 @@ class UnixSocket(Socket):
     def exchanges(self) -> "Mapping[int, Exchange]":
         return QUEUE_EXCHANGES
 
-    def ioctl(self, request: int, argument: bytes | int) -> bytes:  # noqa: ARG002
+    def ioctl(self, request: int, argument: bytes | int) -> bytes:
+        if request in interfaces.DEVICE_EXCHANGES:
+            return interfaces.ask(self.network, request, bytes(argument))
         if request == IOCTL.TIOCOUTQ:
             return from_int(self.used)
         if self.is_listening:

@@ -120,6 +120,12 @@ static void interfaces(void) {
     CALL(ioctl(s, SIOCGIFCONF, &all_of_them));
     printf("%d %s\n", all_of_them.ifc_len, text);
     CALL(socket(AF_NETLINK, SOCK_STREAM, 0));
+    printf("%u %u\n", if_nametoindex("lo"), if_nametoindex("none0"));
+    int local = socket(AF_UNIX, SOCK_STREAM, 0);
+    strcpy(request.ifr_name, "lo");
+    CALL(ioctl(local, SIOCGIFMTU, &request));
+    CALL(ioctl(local, SIOCGIFADDR, &request));
+    CALL(close(local));
     CALL(close(s));
 }
 
