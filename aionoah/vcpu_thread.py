@@ -42,6 +42,10 @@ if TYPE_CHECKING:
 
 _log: Final = logging.getLogger("aionoah")
 
+# Signals are for the application's own threads, except those that an instruction of the thread itself causes:
+# blocked, they kill the whole process, and the emulator catches one of them.
+_OF_INSTRUCTIONS: Final = {signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV, signal.SIGTRAP}
+
 
 class ThreadState(NamedTuple):
     """The CPU side of a thread that is yet to run: what clone copies."""
@@ -155,7 +159,7 @@ class VcpuThread:
     # -- the life of the thread ----------------------------------------------------------------------------
 
     def _main(self) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # they are for the application
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _OF_INSTRUCTIONS)
         failure: BaseException | None = None
         try:
             with kernel_lock:
