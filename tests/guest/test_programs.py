@@ -20,6 +20,7 @@ SOURCES = sorted(path.stem for path in PROGRAMS.glob("*.c"))
 
 
 @pytest.mark.guest
+@pytest.mark.asyncio(loop_factories=["uvloop"])
 @pytest.mark.parametrize("target", [STATIC, DYNAMIC, UNICORN, AARCH64], ids=lambda target: target.name)
 @pytest.mark.parametrize("source", SOURCES)
 async def test_prints_the_same(source: str, target: Target, compile_program: Compiler, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from harness.guest import STATIC, Compiler, need_backend, run_in_guest, run_nati
 
 
 @pytest.mark.guest
+@pytest.mark.asyncio(loop_factories=["uvloop"])
 async def test_more_threads_than_virtual_cpus(compile_program: Compiler, tmp_path: Path) -> None:
     need_backend(STATIC)
     binary = compile_program("scale/threads_many", STATIC)

@@ -1,5 +1,5 @@
 /* A file that is cut short under its mappings: SIGBUS with the address, for reads, writes and system calls. */
-#include "report.h"
+#include "../report.h"
 
 #include <setjmp.h>
 #include <signal.h>
