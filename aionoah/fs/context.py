@@ -44,6 +44,11 @@ class FsContext:
         self._shared = _Shared(self.root, self.cwd, self.umask)
 
     @property
+    def shared(self) -> object:
+        """What is the same for all who share root, working directory and umask (kcmp(2))."""
+        return self._shared
+
+    @property
     def root(self) -> "Dentry":
         return self._shared.root
 

@@ -5,7 +5,6 @@ from typing import Final
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.resource import Rusage
 from aionoah.abi.siginfo import SigInfoChild
-from aionoah.abi.signal import SIG
 from aionoah.abi.wait import P, W
 from aionoah.fs.pidfd import PidFile
 from aionoah.process.children import News, Wanted, wait_for_child

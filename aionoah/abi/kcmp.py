@@ -1,0 +1,16 @@
+"""What two processes may share (uapi linux/kcmp.h; kcmp(2))."""
+
+from aionoah.abi.flags import Choice
+
+
+class KCMP(Choice):
+    """What kcmp compares."""
+
+    FILE = 0
+    VM = 1
+    FILES = 2
+    FS = 3
+    SIGHAND = 4
+    IO = 5
+    SYSVSEM = 6
+    EPOLL_TFD = 7
