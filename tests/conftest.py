@@ -1,8 +1,9 @@
 """Fakes for every test: `from fakes.machine import FakeMachine` works below this directory."""
 
 import asyncio
+import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,3 +34,15 @@ def pytest_asyncio_loop_factories(
     coroutines, is marked `asyncio(loop_factories=["asyncio"])`.
     """
     return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where CI should have installed a tool, a test that skips for want of it has failed."""
+    report = yield
+    if report.skipped and os.environ.get("CI") and isinstance(report.longrepr, tuple):
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        if reason.startswith("needs ") or reason.endswith("is not installed"):
+            report.outcome = "failed"
+            report.longrepr = f"CI lacks something: {reason}"
+    return report
