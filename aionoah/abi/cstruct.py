@@ -95,7 +95,9 @@ def _hints(cls: type) -> dict[str, Any]:
     """
     bases = [base for base in reversed(cls.__mro__) if issubclass(base, Struct) and base is not Struct]
     hints = {name: kind for base in bases for name, kind in vars(base).get("__annotations__", {}).items()}
-    return get_type_hints(cls, include_extras=True) if any(isinstance(h, str) for h in hints.values()) else hints
+    return (
+        get_type_hints(cls, include_extras=True) if any(isinstance(h, str) for h in hints.values()) else hints
+    )
 
 
 def _measure(kind: Any) -> tuple[int, int, str]:  # noqa: ANN401 - an annotation can be anything

@@ -33,7 +33,9 @@ class Flags(int):
         named: dict[str, int] = {}
         for base in reversed(cls.__mro__):
             if base is not int and issubclass(base, int):
-                named |= {k: v for k, v in vars(base).items() if k.isupper() and k != "WIDTH" and isinstance(v, int)}
+                named |= {
+                    k: v for k, v in vars(base).items() if k.isupper() and k != "WIDTH" and isinstance(v, int)
+                }
         return named
 
     def names(self) -> Iterator[str]:

@@ -20,7 +20,9 @@ class PidFile(AnonymousFile):
 
     label = b"pidfd"
 
-    def __init__(self, process: "Process", task: "Task | None" = None, *, is_nonblocking: bool = False) -> None:
+    def __init__(
+        self, process: "Process", task: "Task | None" = None, *, is_nonblocking: bool = False
+    ) -> None:
         super().__init__(O(O.RDWR | (O.NONBLOCK if is_nonblocking else 0)))
         self.process = process
         self.task = task

@@ -23,7 +23,9 @@ def open_machine(backend: str, architecture: str, memory: int) -> Machine:
     Raises HypervisorError with a sentence for the user.
     """
     if architecture not in ARCHITECTURES:
-        raise HypervisorError(f"{architecture} is not a guest architecture: take one of {', '.join(ARCHITECTURES)}.")
+        raise HypervisorError(
+            f"{architecture} is not a guest architecture: take one of {', '.join(ARCHITECTURES)}."
+        )
     if backend == "kvm":
         return _open_kvm(architecture, memory)
     if backend == "unicorn":
@@ -40,7 +42,9 @@ def _open_kvm(architecture: str, memory: int) -> Machine:
     from aionoah.hypervisor.kvm import KvmMachine  # noqa: PLC0415 - only what is used is loaded
 
     if architecture != "x86_64" or host_architecture() != "x86_64":
-        raise HypervisorError(f"KVM cannot run {architecture} programs on this {host_architecture()} host: use unicorn.")
+        raise HypervisorError(
+            f"KVM cannot run {architecture} programs on this {host_architecture()} host: use unicorn."
+        )
     return KvmMachine(memory)
 
 

@@ -31,7 +31,9 @@ class Interrupted(NamedTuple):
     stack: AlternateStack
     fault: FaultDetails = FaultDetails()
     fpu_features: int = 0b11  # x86_64: XCR0, what the XSAVE image can hold
-    signal_return: int = 0  # aarch64: the vDSO's way back from handlers without SA_RESTORER; 0 = there is none
+    signal_return: int = (
+        0  # aarch64: the vDSO's way back from handlers without SA_RESTORER; 0 = there is none
+    )
 
 
 class BadFrame(Exception):  # noqa: N818 - the kernel's own words

@@ -64,9 +64,7 @@ async def clone3(task: Task, args: Addr, size: Size) -> int:
         raise LinuxError(Errno.EINVAL)
     if wanted.stack + wanted.stack_size > task.architecture.task_size:
         raise LinuxError(Errno.EINVAL)
-    request = CloneRequest(
-        flags, wanted.exit_signal, wanted.parent_tid, wanted.child_tid, wanted.pidfd, tid
-    )
+    request = CloneRequest(flags, wanted.exit_signal, wanted.parent_tid, wanted.child_tid, wanted.pidfd, tid)
     return await _clone(task, request, wanted.stack + wanted.stack_size, wanted.tls)
 
 

@@ -49,7 +49,7 @@ async def poll(task: "Task", fds: Ptr[PollFd], nfds: UInt, timeout_ms: Int) -> i
 
 
 async def _poll_until(task: "Task", fds: int, nfds: int, deadline_ns: int | None) -> int:
-    """poll that goes on with the time that was left, where no handler was to run (do_restart_poll)."""
+    """Poll that goes on with the time that was left, where no handler was to run (do_restart_poll)."""
     try:
         return await _poll(task, fds, nfds, deadline_ns)
     except LinuxError as error:

@@ -241,7 +241,7 @@ class Native:
     def names(self, path: bytes) -> list[bytes]:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY, dir_fd=self.fd)
         try:
-            return sorted(map(os.fsencode, os.listdir(fd)))  # noqa: PTH208 - of a descriptor
+            return sorted(map(os.fsencode, os.listdir(fd)))
         finally:
             os.close(fd)
 

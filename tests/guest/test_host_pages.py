@@ -13,4 +13,6 @@ from harness.guest import DYNAMIC, STATIC, Compiler, Target, need_backend, run_i
 async def test_a_file_is_cut_short(target: Target, compile_program: Compiler, tmp_path: Path) -> None:
     need_backend(target)
     binary = compile_program("host_pages/lost_page", target)
-    assert await run_in_guest(target, [binary, tmp_path], tmp_path) == run_natively([binary, tmp_path], tmp_path)
+    assert await run_in_guest(target, [binary, tmp_path], tmp_path) == run_natively(
+        [binary, tmp_path], tmp_path
+    )

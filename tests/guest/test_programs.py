@@ -23,7 +23,9 @@ SOURCES = sorted(path.stem for path in PROGRAMS.glob("*.c"))
 @pytest.mark.asyncio(loop_factories=["uvloop"])
 @pytest.mark.parametrize("target", [STATIC, DYNAMIC, UNICORN, AARCH64], ids=lambda target: target.name)
 @pytest.mark.parametrize("source", SOURCES)
-async def test_prints_the_same(source: str, target: Target, compile_program: Compiler, tmp_path: Path) -> None:
+async def test_prints_the_same(
+    source: str, target: Target, compile_program: Compiler, tmp_path: Path
+) -> None:
     need_backend(target)
     binary, oracle = compile_program(source, target), compile_program(source, target.native)
     natively, in_guest = tmp_path / "native" / "work", tmp_path / "guest" / "work"

@@ -112,12 +112,16 @@ def _info(descriptor: _Descriptor) -> bytes:
     file = task.files.get(fd, allow_path=True)
     flags = file.flags | (O.CLOEXEC if task.files.is_close_on_exec(fd) else 0)
     mount = file.dentry.mount.identifier if file.dentry is not None else 0
-    return b"pos:\t%d\nflags:\t0%o\nmnt_id:\t%d\nino:\t%d\n" % (
-        file.offset,
-        task.architecture.guest_open_flags(flags),
-        mount,
-        file.attributes().ino,
-    ) + file.fdinfo()
+    return (
+        b"pos:\t%d\nflags:\t0%o\nmnt_id:\t%d\nino:\t%d\n"
+        % (
+            file.offset,
+            task.architecture.guest_open_flags(flags),
+            mount,
+            file.attributes().ino,
+        )
+        + file.fdinfo()
+    )
 
 
 _FD_INFO: Text[_Descriptor] = Text(_info)

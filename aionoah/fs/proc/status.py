@@ -195,7 +195,12 @@ def stat(subject: Subject) -> bytes:
         *(process.parent.pid if process.parent is not None else 0, process.process_group, process.session),
         *(terminal, foreground, 0),  # … flags
         *(0, 0, 0, 0),  # page faults
-        *(cpu_ns // CLOCK_TICK_NS, 0, process.children_cpu_time_ns // CLOCK_TICK_NS, 0),  # utime stime cutime cstime
+        *(
+            cpu_ns // CLOCK_TICK_NS,
+            0,
+            process.children_cpu_time_ns // CLOCK_TICK_NS,
+            0,
+        ),  # utime stime cutime cstime
         *(20 + nice, nice, max(len(process.tasks), 1), 0),  # priority nice num_threads itrealvalue
         process.start_ns // CLOCK_TICK_NS,
         *(found.total, found.resident // 4096, min(rss_limit, _MAX_WORD)),

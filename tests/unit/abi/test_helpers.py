@@ -58,7 +58,7 @@ def test_exit_statuses(code: int) -> None:
 
 
 @given(st.integers(1, 64), st.booleans())
-def test_kill_statuses(number: int, core: bool) -> None:  # noqa: FBT001 - hypothesis
+def test_kill_statuses(number: int, core: bool) -> None:
     status = wait.killed_status(number, core=core)
     assert os.WIFSIGNALED(status)
     assert os.WTERMSIG(status) == number == wait.term_signal(status)

@@ -31,7 +31,7 @@ def new(count: int = 0, *, is_semaphore: bool = False) -> EventFile:
 
 
 @given(st.lists(st.one_of(st.none(), st.integers(0, (1 << 64) - 1))), st.booleans())
-def test_it_counts(steps: list[int | None], is_semaphore: bool) -> None:  # noqa: FBT001
+def test_it_counts(steps: list[int | None], is_semaphore: bool) -> None:
     file, count = new(is_semaphore=is_semaphore), 0
     for value in steps:
         if value is None:

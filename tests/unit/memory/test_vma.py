@@ -61,7 +61,7 @@ class TestVma:
             (area(0, 2), Vma(2 * PAGE_SIZE, 3 * PAGE_SIZE, RW, name=b"[vdso]"), False),
         ],
     )
-    def test_continues_in(self, first: Vma, second: Vma, is_one: bool) -> None:  # noqa: FBT001
+    def test_continues_in(self, first: Vma, second: Vma, is_one: bool) -> None:
         assert first.continues_in(second) is is_one
 
     def test_backed_areas_are_one_only_in_step(self) -> None:
