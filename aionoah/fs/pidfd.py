@@ -54,7 +54,7 @@ class PidFile(AnonymousFile):
             return Poll(Poll.IN | Poll.RDNORM | Poll.HUP)
         return Poll(Poll.IN | Poll.RDNORM if self.has_ended else 0)
 
-    def source(self, events: Poll) -> Source:
+    def source(self, events: Poll) -> Source:  # noqa: ARG002 - there is one thing to wait for
         return Source(self.process.ended)
 
     def fdinfo(self) -> bytes:
