@@ -75,7 +75,7 @@ class Architecture:
 
 
 def architecture_named(name: str) -> Architecture:
-    """ "x86_64" or "aarch64"; only the one that is asked for is loaded. KeyError for another name."""
+    """The architecture of that name; only the one that is asked for is loaded. KeyError for another name."""
     modules = {"x86_64": "X86_64", "aarch64": "AARCH64"}
     found: Architecture = getattr(import_module(f"aionoah.abi.{name}"), modules[name])
     return found
