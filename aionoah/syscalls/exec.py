@@ -17,17 +17,16 @@ from aionoah.syscalls.registry import syscall
 from aionoah.syscalls.results import Outcome
 
 _WORD: Final = 0xFFFF_FFFF_FFFF_FFFF
-_ONE_THREAD: Final = "Only for processes of one thread."
 
 
-@syscall(partial=_ONE_THREAD)
+@syscall
 def execve(task: Task, path: Path, argv: Addr, envp: Addr) -> Outcome:
     if not path:
         raise LinuxError(Errno.ENOENT)
     return _execute(task, find_executable(task.fs, path), path, argv, envp)
 
 
-@syscall(partial=_ONE_THREAD)
+@syscall
 def execveat(task: Task, dirfd: DirFd, path: Path, argv: Addr, envp: Addr, flags: AT) -> Outcome:
     if flags.outside(AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW):
         raise LinuxError(Errno.EINVAL)
