@@ -31,6 +31,7 @@ from aionoah.vcpu_threads import VcpuThreads
 
 ENTRY, HANDLER, RESTORER = ARENA + 0x100, ARENA + 0x200, ARENA + 0x300
 STACK = ARENA + ARENA_SIZE - 64
+GETPPID = 110
 EXIT, SIGRETURN, TEST = 0x1000, 0x1001, 0x1002  # numbers that the table below answers
 Step = Callable[["Cpu"], ExitKind]
 
@@ -410,6 +411,20 @@ def handle(life: Life, number: int, flags: int = 0) -> None:
 @pytest.mark.parametrize("number", [SIG.TERM, SIG.KILL, SIG.INT, SIG.RTMIN + 5])
 def test_a_signal_kills_a_running_guest(life: Life, number: int) -> None:
     assert life.live(send(life, number), EXIT_5) == number
+
+
+def test_a_call_that_comes_after_the_end_is_not_made(life: Life) -> None:
+    """Another thread has ended the process while this one was on its way out of the guest."""
+    made: list[int] = []
+    life.answer(GETPPID, lambda *_: made.append(1))
+
+    def leave_too_late(cpu: Cpu) -> ExitKind:
+        with kernel_lock:
+            life.process.exit_group(7 << 8)
+        return syscall(GETPPID)(cpu)
+
+    assert life.live(leave_too_late) == 7 << 8
+    assert not made
 
 
 def test_a_signal_before_the_first_instruction(life: Life) -> None:
