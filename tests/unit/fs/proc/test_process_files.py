@@ -15,6 +15,7 @@ from aionoah.abi.fcntl import O
 from aionoah.abi.mman import MAP, PROT
 from aionoah.abi.resource import RLIMIT
 from aionoah.abi.signal import SIG, SIG_IGN
+from aionoah.abi.stat import major, minor
 from aionoah.fs.proc.maps import format_area
 from aionoah.fs.proc.mounts import escape
 from aionoah.fs.proc.status import format_limits, format_list, format_mask
@@ -121,7 +122,7 @@ def test_status_has_the_hosts_lines(linux: "Linux", task: Task) -> None:
     numbers = re.compile(rb" *\b[0-9]+\b")
     for name in (b"Umask", b"State", b"Pid", b"VmSize", b"SigQ", b"Threads", b"NoNewPrivs", b"Uid"):
         assert numbers.sub(b"N", ours[name]) == numbers.sub(b"N", theirs[name]), name
-    for name in (b"VmSize", b"SigPnd", b"SigCgt", b"CapEff", b"untag_mask"):
+    for name in (b"VmRSS", b"SigPnd", b"SigCgt", b"CapEff", b"untag_mask"):
         assert len(ours[name]) == len(theirs[name]), name
 
 
@@ -292,7 +293,7 @@ def test_maps(linux: "Linux", task: Task) -> None:
     file.drop()
     lines = linux.read(b"/proc/self/maps").splitlines()
     attributes = linux.program.inode.attributes()
-    device = b"%02x:%02x" % (attributes.dev >> 8, attributes.dev & 0xFF)
+    device = b"%02x:%02x" % (major(attributes.dev), minor(attributes.dev))
     assert lines[0].split() == [
         *(b"50000000-50002000", b"r-xp", b"00000000", device, b"%d" % attributes.ino, b"/bin/prog"),
     ]
@@ -342,7 +343,7 @@ def test_mounts(linux: "Linux", task: Task) -> None:
 def test_mountinfo(linux: "Linux", task: Task) -> None:
     lines = linux.read(b"/proc/self/mountinfo").splitlines()
     root = linux.kernel.mounts.root.inode.attributes().dev
-    assert lines[0] == b"1 0 %d:%d / / rw,relatime - tmpfs root rw" % (root >> 8, root & 0xFF)
+    assert lines[0] == b"1 0 %d:%d / / rw,relatime - tmpfs root rw" % (major(root), minor(root))
     assert lines[1] == b"2 1 0:21 / /proc rw,relatime - proc proc rw"
     assert re.fullmatch(rb"3 1 0:\d+ / /a\\040dir/tmp ro,relatime - tmpfs tmpfs rw", lines[2])
 
