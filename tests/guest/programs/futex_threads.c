@@ -88,7 +88,7 @@ static void requeueing(void) {
     CALL(futex(&second, FUTEX_REQUEUE_PRIVATE, 0, (void *)1, &word, 0));
     CALL(futex(&word, FUTEX_REQUEUE_PRIVATE, 1, NULL, &second, 0));
     until_finished(4);
-    printf("the one that came back waits behind the other: %d\n", order[3]);
+    /* Which of the two it is depends on whether both words share a bucket of the kernel's hash. */
     CALL(wake(&word, 9));
     join_all(sleepers);
 }
