@@ -170,9 +170,11 @@ class VcpuThread:
         except BaseException as bug:  # noqa: BLE001 - logged, and given to whoever waits for the process
             _log.critical("thread %d died of an error in aionoah", self._task.tid, exc_info=bug)
             failure = bug
-        with kernel_lock:
-            self._detach(failure)
-        self._threads.on_exit(self, failure)
+        try:
+            with kernel_lock:
+                self._detach(failure)
+        finally:  # or nobody would ever hear of the end
+            self._threads.on_exit(self, failure)
 
     def adopt(self, task: "Task") -> None:
         """Answer for a task: signals and its end come here from now on."""
