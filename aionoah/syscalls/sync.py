@@ -5,6 +5,7 @@ Linux fs/open.c, fs/sync.c, mm/fadvise.c. The order of the checks is the kernel'
 """
 # ruff: noqa: ARG001 - advice about a range is checked only
 
+import os
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -99,14 +100,20 @@ async def _sync(file: File, *, data_only: bool) -> None:
     await run_blocking(partial(file.hold().sync, data_only=data_only), file.drop)
 
 
-@syscall(partial="Nothing waits in this kernel; the host writes its own caches when it likes.")
-def sync(task: "Task") -> None:
-    """What programs have written is the host's already."""
+@syscall
+async def sync(task: "Task") -> None:
+    """What programs have written is the host's already: it writes its caches."""
+    await run_blocking(os.sync, _nothing)
 
 
-@syscall(partial="Nothing waits in this kernel; the host writes its own caches when it likes.")
-def syncfs(task: "Task", fd: Fd) -> None:
-    task.files[fd]  # EBADF
+@syscall(partial="For a host file, every file system of the host is written.")
+async def syncfs(task: "Task", fd: Fd) -> None:
+    if task.files[fd].waits_for_disk:
+        await run_blocking(os.sync, _nothing)
+
+
+def _nothing() -> None:
+    """Nothing has to stay open for it."""
 
 
 @syscall(partial="The whole file is written, and only when the caller wants to wait.")

@@ -1,9 +1,14 @@
 """truncate, fallocate, fsync and advice."""
 
+import os
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import pytest
+
 from aionoah.abi.fcntl import AT_FDCWD, FADV, FALLOC, SYNC, O
+from aionoah.host.waiting import kernel_lock
 
 HERE = AT_FDCWD
 WILD = 8
@@ -83,8 +88,17 @@ def test_flushing(same: Any, make: Callable[..., int]) -> None:
     same(script)
 
 
-def test_everything(guest: Any) -> None:
-    assert guest.call("sync") == 0
+def test_everything(guest: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host does it, on another thread."""
+    threads, woken = [], threading.Event()
+    monkeypatch.setattr(os, "sync", lambda: threads.append(threading.get_ident()))
+    with kernel_lock:
+        sleeping = guest.start("sync")
+        sleeping.waiter.on_wake = woken.set
+    assert woken.wait(10)
+    assert guest.resume(sleeping) == 0
+    assert threads != [threading.get_ident()]
+    assert len(threads) == 1
 
 
 def test_advice(same: Any, make: Callable[..., int]) -> None:
