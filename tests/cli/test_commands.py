@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cli.conftest import AIONOAH, Command
 
-from aionoah import doctor
+from aionoah.cli import doctor
 from aionoah.hypervisor import kvm
 
 

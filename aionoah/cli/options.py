@@ -1,0 +1,192 @@
+"""Options of the commands that start programs, and what their texts mean."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
+
+import click
+
+from aionoah.hypervisor.select import ARCHITECTURES, BACKENDS
+
+if TYPE_CHECKING:
+    from aionoah.linux import Linux, Mount
+
+_UNITS: Final = {"": 0, "K": 10, "M": 20, "G": 30}  # powers of two
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class ProgramCommand(click.Command):
+    """Lets `--strace` stand alone: click would take the word behind it for its value."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        valued = {name for param in self.params for name in param.opts if _takes_a_value(param)}
+        words = iter(enumerate(list(args)))
+        for index, word in words:
+            if word == "--strace":
+                args[index] = "--strace=-"
+            elif word in valued:
+                next(words, None)
+            elif word == "--" or not word.startswith("-"):
+                break
+        return super().parse_args(ctx, args)
+
+
+def _takes_a_value(param: click.Parameter) -> bool:
+    return isinstance(param, click.Option) and not param.is_flag and not param.is_eager
+
+
+# Of the instance: each is a keyword of `new_linux`.
+INSTANCE_OPTIONS: Final = (
+    click.option(
+        "--root", metavar="DIR", default="/", help="Host directory that the program sees as /, read-only."
+    ),
+    click.option(
+        "-v", "--volume", metavar="HOST:GUEST[:ro]", multiple=True, help="Show a host path to the program."
+    ),
+    click.option(
+        "--hypervisor", type=click.Choice(BACKENDS), default="auto", help="What runs the program's code."
+    ),
+    click.option(
+        "--arch",
+        type=click.Choice(ARCHITECTURES),
+        help="Architecture of the program; the host's if not given.",
+    ),
+    click.option(
+        "--net",
+        "network",
+        type=click.Choice(("host", "none")),
+        default="host",
+        help="What the program's sockets reach: the host's network, or nothing.",
+    ),
+    click.option(
+        "--memory",
+        metavar="SIZE",
+        callback=lambda _context, _option, value: parse_size(value),
+        help="What all programs together may use, in bytes or with K, M or G.",
+    ),
+    click.option(
+        "--pids", type=click.IntRange(min=1), help="How many processes and threads there may be at once."
+    ),
+    click.option(
+        "--strace",
+        metavar="FILE",
+        is_flag=False,
+        flag_value="-",
+        help="Print every system call (--strace=FILE: to a file).",
+    ),
+)
+
+# Of one program.
+PROGRAM_OPTIONS: Final = (
+    click.option(
+        "-e", "--env", metavar="K=V", multiple=True, help="Set an environment variable; K alone unsets it."
+    ),
+    click.option("-w", "--workdir", metavar="DIR", help="Working directory, as the program sees it."),
+    click.option("-u", "--user", metavar="UID[:GID]", help="User and group that the program runs as."),
+)
+
+
+def with_options(*options: Callable[[F], F]) -> Callable[[F], F]:
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+@contextlib.contextmanager
+def new_linux(
+    *,
+    root: str,
+    volume: tuple[str, ...],
+    hypervisor: str,
+    arch: str | None,
+    network: str,
+    memory: int | None,
+    pids: int | None,
+    strace: str | None,
+) -> "Iterator[Linux]":
+    """The instance that the options describe, not entered yet."""
+    from aionoah.linux import Linux  # noqa: PLC0415 - `--help` need not pay for it
+
+    with _strace_file(strace) as log:
+        yield Linux(
+            root,
+            mounts=parse_volumes(volume),
+            hypervisor=hypervisor,
+            architecture=arch,
+            network=network,
+            memory=memory,
+            pids=pids,
+            strace=log,
+        )
+
+
+@contextlib.contextmanager
+def _strace_file(name: str | None) -> Iterator[TextIO | None]:
+    if name is None:
+        yield None
+    elif name == "-":
+        yield sys.stderr
+    else:
+        try:
+            file = open(name, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - closed below
+        except OSError as error:
+            raise click.UsageError(f"{name} cannot be written: {error.strerror}.") from None
+        with file:
+            yield file
+
+
+def environment(changes: tuple[str, ...]) -> dict[str, str]:
+    """The caller's own, changed as the -e options say."""
+    env = dict(os.environ)
+    for change in changes:
+        name, separator, value = change.partition("=")
+        if not name:
+            raise click.UsageError(f"-e {change}: write NAME=VALUE, or NAME to unset it.")
+        if separator:
+            env[name] = value
+        else:
+            env.pop(name, None)
+    return env
+
+
+def parse_volumes(volumes: tuple[str, ...]) -> "dict[str, Mount]":
+    from aionoah.linux import Mount  # noqa: PLC0415
+
+    mounts = {}
+    for volume in volumes:
+        host, separator, rest = volume.partition(":")
+        guest, _, mode = rest.partition(":")
+        if not separator or not host or not guest.startswith("/") or mode not in {"", "ro", "rw"}:
+            raise click.UsageError(f"-v {volume}: write HOST:GUEST or HOST:GUEST:ro, with an absolute GUEST.")
+        if not os.path.lexists(host):
+            raise click.UsageError(f"-v {volume}: {host} does not exist.")
+        mounts[guest] = Mount(host, read_only=mode == "ro")
+    return mounts
+
+
+def parse_size(text: str | None) -> int | None:
+    """A number of bytes: 65536, 64K, 512M, 2G."""
+    if text is None:
+        return None
+    digits, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
+    if not digits.isdecimal() or unit not in _UNITS or not int(digits):
+        raise click.BadParameter(f"{text!r} is no size: write a number of bytes, or one with K, M or G.")
+    return int(digits) << _UNITS[unit]
+
+
+def parse_user(user: str | None) -> tuple[int | None, int | None]:
+    from aionoah.linux import MAX_ID  # noqa: PLC0415
+
+    if user is None:
+        return None, None
+    uid, separator, gid = user.partition(":")
+    if not uid.isdecimal() or (separator and not gid.isdecimal()):
+        raise click.UsageError(f"-u {user}: write UID or UID:GID, in numbers.")
+    if max(int(uid), int(gid or 0)) > MAX_ID:
+        raise click.UsageError(f"-u {user}: the largest user and group is {MAX_ID}.")
+    return int(uid), int(gid or uid)

@@ -1,0 +1,114 @@
+"""`aionoah run`: one program, in the foreground, with the caller's standard streams."""
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from aionoah.cli.options import (
+    INSTANCE_OPTIONS,
+    PROGRAM_OPTIONS,
+    ProgramCommand,
+    environment,
+    new_linux,
+    parse_user,
+    with_options,
+)
+
+if TYPE_CHECKING:
+    from aionoah.linux import Linux
+    from aionoah.subprocess import Process
+
+_NOT_EXECUTABLE: Final = 126  # as shells have it
+_NOT_FOUND: Final = 127
+_FAILED: Final = 125  # aionoah itself, as docker has it
+_SIGNALLED: Final = 128  # and the number of the signal
+_FORWARDED: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH")
+
+
+@click.command(cls=ProgramCommand, context_settings={"allow_interspersed_args": False})
+@with_options(*INSTANCE_OPTIONS, *PROGRAM_OPTIONS)
+@click.argument("command", metavar="[--] PROGRAM [ARG]...", nargs=-1, required=True, type=click.UNPROCESSED)
+def run(
+    *,
+    env: tuple[str, ...],
+    workdir: str | None,
+    user: str | None,
+    command: tuple[str, ...],
+    **instance: Any,  # noqa: ANN401 - INSTANCE_OPTIONS
+) -> None:
+    """Run PROGRAM with the caller's stdin, stdout and stderr, and exit with its status (128+N after signal N)."""
+    import uvloop  # noqa: PLC0415 - `--help` need not pay for it
+
+    _reserve_standard_streams()
+    _allow_many_descriptors()
+    uid, gid = parse_user(user)
+    options = {"env": environment(env), "cwd": workdir, "user": uid, "group": gid}
+    with new_linux(**instance) as linux:
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                status = runner.run(_run(linux, command, options))
+        except KeyboardInterrupt:  # before there was a program to forward it to
+            status = _SIGNALLED + signal.SIGINT
+    sys.exit(status)
+
+
+async def _run(linux: "Linux", command: tuple[str, ...], options: dict[str, Any]) -> int:
+    from aionoah.hypervisor.errors import HypervisorError  # noqa: PLC0415
+
+    try:
+        async with linux:
+            try:
+                process = await linux.create_subprocess_exec(*command, **options)
+            except OSError as error:
+                complain(error)
+                return _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTABLE
+            with _forwarded_signals(process):
+                status = await process.wait()
+    except (HypervisorError, MemoryError, OSError) as error:
+        complain(error)
+        return _FAILED
+    return status if status >= 0 else _SIGNALLED - status
+
+
+def complain(error: Exception) -> None:
+    """One sentence on standard error."""
+    sentence = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    click.echo(f"aionoah: {sentence.rstrip('.')}.", err=True)
+
+
+def _allow_many_descriptors() -> None:
+    """Each guest process holds several of ours; how many it may open itself is a limit of its own."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with contextlib.suppress(ValueError, OSError):  # Darwin's hard limit is more than it allows
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _reserve_standard_streams() -> None:
+    """Fill 0, 1 and 2 where the caller has closed them: no file of ours may become the program's."""
+    from aionoah.subprocess import open_useless  # noqa: PLC0415
+
+    for fd in (0, 1, 2):
+        opened = open_useless(fd)  # gets the lowest free number, and those below `fd` are taken by now
+        if opened != fd:
+            os.close(opened)
+
+
+@contextlib.contextmanager
+def _forwarded_signals(process: "Process") -> Iterator[None]:
+    """What is sent to us is meant for the program."""
+    loop = asyncio.get_running_loop()
+    numbers = [getattr(signal, name) for name in _FORWARDED]
+    for number in numbers:
+        loop.add_signal_handler(number, process.send_signal, number)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
