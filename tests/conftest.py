@@ -36,6 +36,22 @@ def pytest_asyncio_loop_factories(
     return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
+_watchdog = pytest.StashKey["Watchdog"]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    from harness.watchdog import Watchdog, give_up, original_stderr
+
+    patience_s = float(config.getini("faulthandler_timeout")) - 20
+    config.stash[_watchdog] = Watchdog(patience_s, original_stderr(), give_up)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    with item.config.stash[_watchdog].watching(item.nodeid):
+        return (yield)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Where CI should have installed a tool, a test that skips for want of it has failed."""

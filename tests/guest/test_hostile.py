@@ -3,7 +3,6 @@ neighbour in the same instance computes what is right.
 """
 
 import asyncio
-import faulthandler
 import logging
 import os
 import random
@@ -19,18 +18,10 @@ from harness.resources import resources, warmed_up
 import aionoah
 from aionoah import DEVNULL, PIPE
 
-WATCHDOG_S = 240  # that nothing needs: whoever hangs shows where
 MEMORY = 2 << 30
 POOL = "aionoah-host"  # threads for the host's slow calls, which stay for the next one
 
 pytestmark = pytest.mark.guest
-
-
-@pytest.fixture(autouse=True)
-def watchdog() -> Iterator[None]:
-    faulthandler.dump_traceback_later(WATCHDOG_S, exit=True)
-    yield
-    faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture(autouse=True)
