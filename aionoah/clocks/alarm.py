@@ -43,6 +43,15 @@ class Alarm:
             if self._clock.is_settable:
                 self._kernel.timers.clock_set.add(self)
 
+    def start_later(self) -> None:
+        """Set it again, from its own call. One of CPU time is not due at once, however near its time is, or a
+        short interval would keep us here for ever.
+        """
+        if self._clock.counts_cpu_time:
+            self._estimate(max(self._time_ns - self._clock.now_ns(), 0))
+        else:
+            self.start()
+
     def _estimate(self, left_ns: int) -> None:
         self._timer = None
         threads = self._clock.threads

@@ -43,17 +43,17 @@ class IntervalTimer:
         self.cancel()
         self.interval_ns = wanted.interval_ns
         if wanted.value_ns:
-            self._set_alarm(self._clock.now_ns() + wanted.value_ns)
+            self._set_alarm(self._clock.now_ns() + wanted.value_ns).start()
 
     def cancel(self) -> None:
         if self.alarm is not None:
             self.alarm.cancel()
             self.alarm = None
 
-    def _set_alarm(self, expires_ns: int) -> None:
+    def _set_alarm(self, expires_ns: int) -> Alarm:
         self._expires_ns = expires_ns
         self.alarm = Alarm(self.process.kernel, self._clock, expires_ns, self._expire)
-        self.alarm.start()
+        return self.alarm
 
     def _expire(self) -> None:
         self.alarm = None
@@ -64,7 +64,7 @@ class IntervalTimer:
     def go_on(self) -> None:
         """Set it for its next expiry."""
         late_ns = max(self._clock.now_ns() - self._expires_ns, 0)
-        self._set_alarm(self._expires_ns + (late_ns // self.interval_ns + 1) * self.interval_ns)
+        self._set_alarm(self._expires_ns + (late_ns // self.interval_ns + 1) * self.interval_ns).start_later()
 
 
 class RealTimer(IntervalTimer):

@@ -169,6 +169,12 @@ class KvmVcpu:
         if len(image) != lib.XSAVE_SIZE or lib.kvm_vcpu_set_fpu(self.native, ffi.from_buffer(image)):
             raise ValueError("the CPU refuses this XSAVE image")
 
+    def set_cpu_number(self, number: int) -> None:
+        lib.kvm_vcpu_set_cpu_number(self.native, number)  # refused: then no vDSO asks for it
+
+    def user_time_ns(self) -> int:
+        return int(lib.kvm_vcpu_user_time_ns(self.native))
+
     def describe(self) -> str:
         error, suberror = ffi.new("int *"), ffi.new("unsigned *")
         reason = lib.kvm_vcpu_reason(self.native, error, suberror)
@@ -207,6 +213,10 @@ class KvmMachine:
 
     def keep_clocks(self, frame: int) -> bool:
         return not lib.kvm_machine_keep_clocks(self.native, frame)
+
+    def barrier(self) -> None:
+        if lib.kvm_machine_barrier():
+            raise HypervisorError(f"the host has no barriers for guests: {os.strerror(ffi.errno)}.")
 
     def new_space(self) -> KvmSpace:
         return KvmSpace(self)

@@ -186,6 +186,16 @@ class AddressSpace(Protocol):
         """The mapped neighbourhood of an address, PROT_NONE included; None where nothing is mapped."""
         ...
 
+    @property
+    def mapped(self) -> int:
+        """How many pages have a frame, with any rights."""
+        ...
+
+    @property
+    def most_mapped(self) -> int:
+        """The most that `mapped` has ever been."""
+        ...
+
     def resident(self, address: int, count: int) -> Sequence[bool]:
         """For each page, whether a frame is mapped there (with any rights)."""
         ...
@@ -234,6 +244,14 @@ class Vcpu(Protocol):
 
     def set_gs_base(self, value: int) -> None: ...
 
+    def set_cpu_number(self, number: int) -> None:
+        """What programs read with RDPID and RDTSCP, where there is a way to say it."""
+        ...
+
+    def user_time_ns(self) -> int:
+        """How long it has been in the guest since it was opened, by a clock on the wall. From any thread."""
+        ...
+
     def describe(self) -> str:
         """What the backend can say of its state, for a BROKEN exit."""
         ...
@@ -259,6 +277,10 @@ class Machine(Protocol):
         False where guests have no counter of the host's to go by; the page then stays as it is, and they
         have to ask the kernel. Once in the life of a machine.
         """
+        ...
+
+    def barrier(self) -> None:
+        """Every vCPU of the machine that runs executes a full memory barrier and a serialising instruction."""
         ...
 
     def new_space(self) -> AddressSpace:

@@ -48,6 +48,16 @@ class NativeSpace:
         memory = self._frames.view(found.frame, (end - start) // PAGE_SIZE)
         return Extent(start, end, Prot(found.prot), memory, bool(found.is_file))
 
+    @property
+    def mapped(self) -> int:
+        """Pages that are mapped, with any rights."""
+        return int(self._tables.mapped)
+
+    @property
+    def most_mapped(self) -> int:
+        """The most that have ever been mapped at once."""
+        return int(self._tables.most_mapped)
+
     def resident(self, address: int, count: int) -> Sequence[bool]:
         flags = bytearray(count)
         lib.space_resident(self._tables, address, count, ffi.from_buffer(flags))

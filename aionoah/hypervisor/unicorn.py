@@ -6,6 +6,7 @@ says how vCPUs take turns. Here is what is done once or seldom: opening, the FPU
 """
 
 import ctypes
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from threading import Lock
@@ -125,10 +126,19 @@ class UnicornVcpu:
         space.open_vcpus += 1
         words = ffi.buffer(self.native.registers, 8 * len(self._cpu.registers))
         self.registers = memoryview(words).cast("B").cast("Q")
+        self._user_ns = 0
+        self._entered_ns: int | None = None
         self._is_open = True
         self._closing = Lock()  # between kick and close
 
     def run(self) -> ExitKind:
+        self._entered_ns = time.monotonic_ns()
+        try:
+            return self._run()
+        finally:
+            self._user_ns, self._entered_ns = self.user_time_ns(), None
+
+    def _run(self) -> ExitKind:
         while True:
             kind = _EXIT_KINDS[lib.unicorn_vcpu_run(self.native)]
             if kind in {ExitKind.PAGE_FAULT, ExitKind.HOST_FAULT}:
@@ -174,6 +184,13 @@ class UnicornVcpu:
 
     def reset_fpu(self) -> None:
         self._cpu.set_fpu(self._engine, self._cpu.clean_fpu)
+
+    def set_cpu_number(self, number: int) -> None:
+        """Unicorn's RDTSCP tells 0, and its guests' vDSO knows not to ask."""
+
+    def user_time_ns(self) -> int:
+        entered_ns = self._entered_ns
+        return self._user_ns + (time.monotonic_ns() - entered_ns if entered_ns is not None else 0)
 
     def describe(self) -> str:
         pairs = zip(self._cpu.registers, self.registers, strict=True)
@@ -245,6 +262,9 @@ class UnicornMachine:
     def keep_clocks(self, _frame: int) -> bool:
         """Unicorn counts instructions, not time."""
         return False
+
+    def barrier(self) -> None:
+        """Engines take turns, which is one."""
 
     def new_space(self) -> UnicornSpace:
         return UnicornSpace(self)

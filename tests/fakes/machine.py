@@ -341,6 +341,12 @@ class FakeVcpu:
             raise ValueError("not the state of this CPU")
         self._fpu = bytes(state)
 
+    def set_cpu_number(self, number: int) -> None:
+        self.cpu_number = number
+
+    def user_time_ns(self) -> int:
+        return 0
+
     def describe(self) -> str:
         return "a fake vCPU at the end of its script"
 
@@ -360,9 +366,13 @@ class FakeMachine:
         self.end = 0x7FFF_FFFF_F000 if architecture == "x86_64" else 1 << 48
         self.script: list[Callable[[FakeVcpu], ExitKind]] = []  # of the next vCPU
         self.spaces: list[FakeSpace] = []
+        self.barriers = 0
 
     def keep_clocks(self, _frame: int) -> bool:
         return False
+
+    def barrier(self) -> None:
+        self.barriers += 1
 
     def new_space(self) -> FakeSpace:
         space = FakeSpace(self.frames, self.end)

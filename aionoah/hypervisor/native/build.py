@@ -20,7 +20,7 @@ int64_t frames_compare_exchange(uint32_t *word, uint32_t expected, uint32_t desi
 """
 
 SPACE = """
-struct space;
+struct space { uint64_t mapped, most_mapped; ...; };
 struct extent { uint64_t start, end, frame; int prot, is_file; };
 int space_map(struct space *s, uint64_t address, uint64_t first, uint64_t count, int prot, int is_file);
 void space_unmap(struct space *s, uint64_t address, uint64_t count);
@@ -64,6 +64,9 @@ int kvm_vcpu_set_tls(struct kvm_vcpu *v, int gs, uint64_t value);
 int kvm_vcpu_get_fpu(struct kvm_vcpu *v, uint8_t *image);
 int kvm_vcpu_set_fpu(struct kvm_vcpu *v, const uint8_t *image);
 int kvm_vcpu_reset_fpu(struct kvm_vcpu *v);
+int kvm_vcpu_set_cpu_number(struct kvm_vcpu *v, unsigned cpu);
+uint64_t kvm_vcpu_user_time_ns(const struct kvm_vcpu *v);
+int kvm_machine_barrier(void);
 """
 
 UNICORN = """

@@ -15,7 +15,7 @@ enum { CLOCK_PAGE_REALTIME = 0, CLOCK_PAGE_MONOTONIC = 1, CLOCK_PAGE_RAW = 4, CL
 
 struct clock_page {
     uint32_t sequence; /* odd while the rest is being written */
-    uint32_t unused;
+    uint32_t has_cpu;  /* RDPID and RDTSCP tell the number of the CPU, as in Linux */
     uint64_t start;    /* the counter: the x86 time-stamp counter, or CNTVCT_EL0 */
     uint64_t window;   /* for how many ticks it is good */
     uint64_t scale;    /* ns a tick, times 2^32 */

@@ -33,6 +33,10 @@ uint32_t kvm_machine_features(const struct kvm_machine *m);
 uint64_t kvm_machine_xcr0(const struct kvm_machine *m);
 uint32_t kvm_machine_xsave_size(const struct kvm_machine *m);
 
+/* Every vCPU of this process that runs executes a full barrier, and a serialising instruction, before this
+ * returns. -1 with errno if the host's kernel cannot have it so. */
+int kvm_machine_barrier(void);
+
 struct kvm_space *kvm_space_open(struct kvm_machine *m);
 struct space *kvm_space_tables(struct kvm_space *s);
 /* Closing takes KVM a millisecond. So it has two halves: give the frames back, and free the rest, which needs
@@ -57,5 +61,9 @@ enum { XSAVE_SIZE = 4096 };
 int kvm_vcpu_get_fpu(struct kvm_vcpu *v, uint8_t *image);
 int kvm_vcpu_set_fpu(struct kvm_vcpu *v, const uint8_t *image);
 int kvm_vcpu_reset_fpu(struct kvm_vcpu *v);
+/* What RDPID and RDTSCP tell. -1 if the host's KVM cannot; then nothing has changed. */
+int kvm_vcpu_set_cpu_number(struct kvm_vcpu *v, unsigned cpu);
+/* How long the vCPU has been in the guest since it was opened, by a clock on the wall. From any thread. */
+uint64_t kvm_vcpu_user_time_ns(const struct kvm_vcpu *v);
 
 #endif

@@ -23,7 +23,7 @@ enum { RAX, RBX, RCX, RDX, RSI, RDI, RSP, RBP, R8, R9, R10, R11, RIP = 16, RFLAG
 #define RFLAGS_USER 0x254dd5ull /* what user code may choose: arithmetic flags, TF, DF, NT, RF, AC, ID */
 #define SYSCALL_MASK 0x47700ull /* Linux's MSR_SYSCALL_MASK: TF, IF, DF, IOPL, NT, AC */
 
-enum { MSR_STAR = 0xc0000081u, MSR_LSTAR, MSR_CSTAR, MSR_FMASK, MSR_FS_BASE = 0xc0000100u, MSR_GS_BASE };
+enum { MSR_STAR = 0xc0000081u, MSR_LSTAR, MSR_CSTAR, MSR_FMASK, MSR_FS_BASE = 0xc0000100u, MSR_GS_BASE, MSR_TSC_AUX = 0xc0000103u };
 
 struct kvm_machine {
     struct frames *frames;
@@ -53,6 +53,7 @@ struct kvm_vcpu {
     struct kvm_run *run;
     uint8_t *page; /* TSS and exception stack, in the host */
     uint64_t page_address, fault_address;
+    uint64_t user_ns, entered_ns; /* time in the guest so far, and since when it is there now; 0 if it is not */
     unsigned vector, error_code;
     int fd, index, error;
     int in_kernel; /* the vCPU is in ring 0 and user mode must be entered through IRETQ or SYSRETQ */

@@ -16,10 +16,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/membarrier.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* ---- the machine's pages ------------------------------------------------------------------------------ */
@@ -125,9 +127,17 @@ void kvm_space_close(struct kvm_space *s) {
 static struct {
     int syscall_ring;     /* -1: not known yet */
     int has_host_counter; /* RDTSC shows what it shows here */
-} host = {-1, 0};
+    int has_cpu_number;   /* RDTSCP shows what kvm_vcpu_set_cpu_number says */
+} host = {-1, 0, 0};
 
-/* Run RDTSC and SYSCALL, and look at what came of them. */
+static const uint8_t trial[] = {
+    0x0f, 0x31,                   /* rdtsc */
+    0x0f, 0x05,                   /* syscall */
+    0x0f, 0x01, 0xf9, 0x89, 0xcb, /* rdtscp; mov %ecx, %ebx */
+    0x0f, 0x05,
+};
+
+/* Run RDTSC, RDTSCP and SYSCALL, and look at what came of them. */
 static void try_out(struct kvm_vcpu *v) {
     struct kvm_sregs sregs;
     uint64_t before = clocks_counter();
@@ -135,6 +145,9 @@ static void try_out(struct kvm_vcpu *v) {
     uint64_t counter = (uint32_t)v->registers[RAX] | v->registers[RDX] << 32;
     host.has_host_counter = clocks_counter_is_steady() && counter - before < clocks_counter() - before;
     host.syscall_ring = sregs.cs.selector & 3;
+    v->space->machine->syscall_ring = host.syscall_ring; /* the way back in depends on it */
+    enum { CPU = 77 };
+    host.has_cpu_number = !kvm_vcpu_set_cpu_number(v, CPU) && kvm_vcpu_run(v) == EXIT_SYSCALL && v->registers[RBX] == CPU;
 }
 
 static void explore_host(struct kvm_machine *m) {
@@ -146,7 +159,7 @@ static void explore_host(struct kvm_machine *m) {
     struct kvm_vcpu *v = s ? kvm_vcpu_open(s) : NULL;
     uint64_t frame = v ? frames_allocate(m->frames, 1) : 0;
     if (frame && !space_map(&s->tables, 0x10000, frame, 1, SPACE_READ | SPACE_EXECUTE, 0)) {
-        memcpy(m->frames->base + (frame << PAGE_SHIFT), (const uint8_t[]){0x0f, 0x31, 0x0f, 0x05}, 4);
+        memcpy(m->frames->base + (frame << PAGE_SHIFT), trial, sizeof trial);
         v->registers[RIP] = 0x10000;
         try_out(v);
     }
@@ -220,8 +233,18 @@ fail:;
 
 int kvm_machine_keep_clocks(struct kvm_machine *m, uint64_t frame) {
     if (!host.has_host_counter || m->clocks) return -1;
-    m->clocks = clocks_open((struct clock_page *)(m->frames->base + (frame << PAGE_SHIFT)));
+    struct clock_page *page = (struct clock_page *)(m->frames->base + (frame << PAGE_SHIFT));
+    page->has_cpu = (uint32_t)host.has_cpu_number;
+    m->clocks = clocks_open(page);
     return m->clocks ? 0 : -1;
+}
+
+/* The host interrupts every CPU that runs a thread of this process, be it in its guest. */
+int kvm_machine_barrier(void) {
+    static int is_registered;
+    if (!is_registered && syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0)) return -1;
+    is_registered = 1;
+    return (int)syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
 }
 
 void kvm_machine_close(struct kvm_machine *m) {

@@ -67,6 +67,7 @@ static int reset(struct kvm_vcpu *v) {
     memset(v->registers, 0, sizeof v->registers);
     v->registers[RFLAGS] = RFLAGS_FIXED;
     v->in_kernel = v->is_kicked = 0;
+    v->user_ns = v->entered_ns = 0;
     v->thread = pthread_self();
     sigset_t kick; /* taken only inside KVM_RUN; elsewhere `immediate_exit` stands for it */
     sigemptyset(&kick);
@@ -167,3 +168,4 @@ int kvm_vcpu_get_fpu(struct kvm_vcpu *v, uint8_t *image) { return ioctl(v->fd, K
 
 int kvm_vcpu_set_fpu(struct kvm_vcpu *v, const uint8_t *image) { return ioctl(v->fd, KVM_SET_XSAVE, image); }
 
+int kvm_vcpu_set_cpu_number(struct kvm_vcpu *v, unsigned cpu) { return set_msr(v, MSR_TSC_AUX, cpu); }

@@ -115,6 +115,11 @@ static void fill(struct space *s, uint64_t *entries, unsigned first, unsigned en
     for (unsigned i = first; i < end; i++, frame++) entries[i] = frame << PAGE_SHIFT | f->bits;
 }
 
+static void count_pages(struct space *s, uint64_t count) {
+    s->mapped += count;
+    if (s->mapped > s->most_mapped) s->most_mapped = s->mapped;
+}
+
 int space_map(struct space *s, uint64_t address, uint64_t first, uint64_t count, int prot, int is_file) {
     if (make_tables(s, address, count)) {
         errno = ENOMEM;
@@ -123,6 +128,7 @@ int space_map(struct space *s, uint64_t address, uint64_t first, uint64_t count,
     if (s->cover && s->cover(s, first, count)) return -1;
     frames_hold(s->frames, first, count);
     for_tables(s, address, count, fill, &(struct filling){first, bits_of(prot) | (is_file ? PTE_FILE : 0)});
+    count_pages(s, count);
     return 0;
 }
 
@@ -140,6 +146,7 @@ static void empty(struct space *s, uint64_t *entries, unsigned first, unsigned e
         if (!entries[i]) continue;
         uint64_t frame = (entries[i] & PTE_FRAME) >> PAGE_SHIFT;
         entries[i] = 0;
+        s->mapped--;
         gather(s, data, frame);
     }
 }
@@ -199,6 +206,7 @@ static void fork_table(struct space *s, uint64_t *entries, unsigned first, unsig
         }
         theirs[i] = entries[i];
         s->frames->refs[frame]++;
+        count_pages(f->child, 1);
     }
 }
 

@@ -21,6 +21,7 @@ struct space {
     uint64_t root;    /* frame of the top table */
     uint64_t *tables; /* all frames that hold tables; they stay where they are until the space is closed */
     size_t n_tables, max_tables;
+    uint64_t mapped, most_mapped; /* pages of the program, now and at most so far */
     /* Called before a frame is first used by the space; 0, or -1 with errno. */
     int (*cover)(struct space *s, uint64_t first, uint64_t count);
 };
