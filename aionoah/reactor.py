@@ -37,6 +37,7 @@ class SleepingCall:
     def __init__(self, reactor: "Reactor", task: "Task", table: "SyscallTable", suspended: Suspended) -> None:
         self.coroutine: Coroutine[Waiter, None, Any] = suspended.coroutine
         self.waiter = suspended.waiter
+        self._again = suspended.again
         self.result: Result = Outcome.KEEP_REGISTERS
         self.is_interrupted = False
         self.is_abandoned = False
@@ -88,12 +89,12 @@ class SleepingCall:
             thrown = LinuxError(Errno.ERESTARTSYS)
         set_current(self._task)
         try:
-            result = self._table.step(self.coroutine, thrown)
+            result = self._table.step(self.coroutine, thrown, self._again)
         except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
             self.finish(error)
             return True
         if isinstance(result, Suspended):
-            self.waiter = result.waiter
+            self.coroutine, self.waiter, self._again = result
             return False
         self.finish(result)
         return True

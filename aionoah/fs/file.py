@@ -52,6 +52,12 @@ class Dependent(Protocol):
 
     def file_released(self) -> None: ...
 
+    def source_will_change(self) -> None:
+        """What the file's `source` has said so far is to be let go of."""
+        ...
+
+    def source_has_changed(self) -> None: ...
+
 
 class File:
     """One open file description; descriptors, dup and fork share it by reference."""
@@ -167,6 +173,14 @@ class File:
     def mapping(self) -> HostMapping:
         """For mmap; raises ENODEV for files without pages."""
         raise LinuxError(Errno.ENODEV)
+
+    def for_mapping(self, *, shared: bool) -> "File":
+        """What a new mapping shows, which is mostly the file itself; ENODEV for files without pages."""
+        self.mapping()
+        return self
+
+    def flush(self) -> None:
+        """What close(2) does of each descriptor before it is closed, and whose error it returns."""
 
     def describe(self) -> bytes:
         """What /proc/self/fd/N shows when there is no path, such as b"pipe:[4711]"."""

@@ -137,7 +137,7 @@ def _map_file(
             vm_flags &= ~(VM.MAYWRITE | VM.SHARED)
     if not file.is_readable:
         raise LinuxError(Errno.EACCES)
-    file.mapping()  # ENODEV
+    file = file.for_mapping(shared=kind != MAP.PRIVATE)  # ENODEV
     if vm_flags & VM.GROWSDOWN:
         raise LinuxError(Errno.EINVAL)
     map_region(mm, Vma(address, address + length, vm_flags, FileBacking(file), offset))

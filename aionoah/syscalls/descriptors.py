@@ -31,6 +31,13 @@ class FdPair(Struct):
 
 @syscall
 def close(task: "Task", fd: Fd) -> None:
+    """The number is free afterwards, even if what was written could not be brought to where it belongs."""
+    file = task.files.get(fd, allow_path=True)
+    try:
+        file.flush()
+    except LinuxError:
+        task.files.close(fd)
+        raise
     task.files.close(fd)
 
 

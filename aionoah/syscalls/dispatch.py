@@ -1,13 +1,15 @@
 """From a system call's number to its result register: the one place where errors become numbers."""
 
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from aionoah.abi.errno import Errno, LinuxError
+from aionoah.host.application import NotYet, answered
 from aionoah.host.waiting import Waiter
 from aionoah.syscalls.decode import compile_call
 from aionoah.syscalls.registry import find_handler
-from aionoah.syscalls.results import Outcome, Suspended, wants_restart
+from aionoah.syscalls.results import Again, Outcome, Suspended, wants_restart
 
 if TYPE_CHECKING:
     from aionoah.abi.architecture import Architecture
@@ -64,17 +66,24 @@ class SyscallTable:
             result = call(task, *args)
         except LinuxError as error:
             return self._fail(error)
+        except NotYet as question:
+            return self.step(answered(partial(call, task, *args), question))
         except MemoryError:
             return error_result(LinuxError(Errno.ENOMEM))
         if is_async:
-            return self.step(result)
+            return self.step(result, None, (call, task, args))
         return result & _WORD if result.__class__ is int else encode(result)
 
     def step(
-        self, coroutine: Coroutine[Waiter, None, Any], thrown: BaseException | None = None
+        self,
+        coroutine: Coroutine[Waiter, None, Any],
+        thrown: BaseException | None = None,
+        again: Again | None = None,
     ) -> int | Outcome | Suspended:
         """Run a handler until it sleeps or ends, throwing an exception into its sleep if one is given:
         LinuxError(ERESTARTSYS) when a signal is there. (`coroutine.close()` when the task dies.)
+
+        `again` is Suspended's: a handler whose file system has to ask the application is begun anew.
         """
         try:
             waiter = coroutine.send(None) if thrown is None else coroutine.throw(thrown)
@@ -82,9 +91,14 @@ class SyscallTable:
             return encode(stop.value)
         except LinuxError as error:
             return self._fail(error)
+        except NotYet as question:
+            if again is None:
+                raise
+            call, task, args = again
+            return self.step(answered(partial(call, task, *args), question))
         except MemoryError:
             return error_result(LinuxError(Errno.ENOMEM))
-        return Suspended(coroutine, waiter)
+        return Suspended(coroutine, waiter, again)
 
     @staticmethod
     def _fail(error: LinuxError) -> int:

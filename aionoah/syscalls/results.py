@@ -1,6 +1,6 @@
 """What a handler may return instead of a number, and what a dispatch may give instead of one."""
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from enum import Enum
 from typing import Any, Final, NamedTuple
 
@@ -14,11 +14,16 @@ class Outcome(Enum):
     KEEP_REGISTERS = "the handler has set the registers itself, or no program is left to read them"
 
 
+Again = tuple[Callable[..., Any], Any, Sequence[int]]
+"""How a call is begun anew if the application has to be asked: the function, the task, the registers."""
+
+
 class Suspended(NamedTuple):
-    """A handler that sleeps: `SyscallTable.step(coroutine)` goes on once `waiter` is woken."""
+    """A handler that sleeps: `SyscallTable.step(coroutine, again=again)` goes on once `waiter` is woken."""
 
     coroutine: Coroutine[Waiter, None, Any]
     waiter: Waiter
+    again: Again | None = None
 
 
 class Restart(Enum):
