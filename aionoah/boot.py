@@ -13,13 +13,15 @@ from aionoah.abi.stat import S
 from aionoah.clocks.vdso import Vdso
 from aionoah.fs.context import FsContext
 from aionoah.fs.devfs import new_devfs
-from aionoah.fs.hostfs import HostFileSystem
 from aionoah.fs.mount import Namespace
 from aionoah.fs.path import Dentry, walk
 from aionoah.fs.proc import new_procfs
 from aionoah.fs.stdio import HostStreamFile
+from aionoah.fs.python.showing import filesystem_for
 from aionoah.fs.tmpfs import TmpFileSystem
+from aionoah.fs.tmpfs_inode import TmpRegular
 from aionoah.host import facts
+from aionoah.memory.buffer import KernelBuffer
 from aionoah.process.credentials import Credentials
 from aionoah.process.descriptors import DescriptorTable
 from aionoah.process.elf import ExecError, show_path
@@ -30,11 +32,14 @@ from aionoah.process.limits import Limits
 from aionoah.process.processor import Processor
 from aionoah.process.scheduling import Scheduling
 from aionoah.process.task import Process, Task
+from aionoah.root import Root, open_root, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aionoah.abi.architecture import Architecture
+    from aionoah.fs.inode import FileSystem
+    from aionoah.host.application import Application
     from aionoah.hypervisor.protocols import Machine
     from aionoah.linux import Mount
     from aionoah.subprocess import Streams
@@ -57,12 +62,12 @@ def host_errno(error: LinuxError) -> int:
     return int(getattr(errno, error.errno.name, errno.EIO))
 
 
-def new_kernel(machine: "Machine", root: bytes, mounts: "Mapping[bytes, Mount]", hostname: bytes) -> "Kernel":
-    """The host's `root` read-only, the kernel's own file systems above it, and what the user gives.
+def new_kernel(machine: "Machine", root: Root, mounts: "Mapping[bytes, Mount]", hostname: bytes, application: "Application | None" = None) -> "Kernel":
+    """The root, the kernel's own file systems above it, and what the user gives.
 
     OSError with a sentence for what cannot be shown to guests.
     """
-    tree = Namespace(_host_directory(root), read_only=True, source=root)
+    tree = Namespace(open_root(root), read_only=root.writes == "refused", source=root.source)
     try:
         kernel = Kernel(machine, tree, hostname=hostname)
         kernel.processor = Processor(machine.hwcap, map_vdso=Vdso(machine).map)
@@ -72,33 +77,20 @@ def new_kernel(machine: "Machine", root: bytes, mounts: "Mapping[bytes, Mount]",
         tree.mount(TmpFileSystem(mode=0o1777), b"/tmp")
         tree.mount(TmpFileSystem(mode=0o755), b"/run")
         for path, what in mounts.items():
-            _mount(tree, path, what)
+            _mount(tree, path, what, application)
     except BaseException:
         tree.release()
         raise
     return kernel
 
 
-def _host_directory(path: bytes) -> HostFileSystem:
-    if not os.path.isdir(path):  # noqa: PTH112 - bytes
-        reason = errno.ENOTDIR if os.path.lexists(path) else errno.ENOENT
-        raise OSError(reason, f"{show_path(path)} cannot be the root: {os.strerror(reason)}")
-    return _shown(path)
-
-
-def _shown(path: bytes) -> HostFileSystem:
-    """A host path as a file system."""
-    try:
-        return HostFileSystem(path)
-    except OSError as error:
-        raise OSError(
-            error.errno, f"{show_path(path)} cannot be shown to programs: {error.strerror}"
-        ) from None
-
-
-def _mount(tree: Namespace, path: bytes, what: "Mount") -> None:
-    source = os.path.abspath(os.fsencode(what.source))  # noqa: PTH100 - bytes
-    filesystem = _shown(source)
+def _mount(tree: Namespace, path: bytes, what: "Mount", application: "Application | None") -> None:
+    if isinstance(what.source, str | bytes | os.PathLike):
+        source = os.path.abspath(os.fsencode(what.source))  # noqa: PTH100 - bytes
+        filesystem: FileSystem = shown(source)
+    else:
+        filesystem = filesystem_for(what.source, application)
+        source = filesystem.type_name
     try:
         tree.mount(filesystem, path, read_only=what.read_only, source=source)
     except LinuxError as error:
@@ -106,6 +98,15 @@ def _mount(tree: Namespace, path: bytes, what: "Mount") -> None:
         number = host_errno(error)
         sentence = f"{show_path(source)} cannot be mounted at {show_path(path)}: {os.strerror(number)}"
         raise OSError(number, sentence) from None
+
+
+def give_file(kernel: "Kernel", path: bytes, text: bytes) -> None:
+    """A file in memory at a path, whatever the tree has there."""
+    filesystem = TmpFileSystem(mode=0o755)
+    inode = filesystem.root.create(os.path.basename(path), 0o644, 0, 0)  # noqa: PTH119 - bytes
+    assert isinstance(inode, TmpRegular)  # noqa: S101 - just made
+    inode.contents.write(KernelBuffer(text), 0)
+    kernel.mounts.mount(filesystem, path, root=inode)
 
 
 def boot_process(

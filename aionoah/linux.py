@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TextIO, TypeVar
 from aionoah.abi.architecture import architecture_named
 from aionoah.abi.errno import LinuxError
 from aionoah.abi.signal import SIG
-from aionoah.boot import Command, boot_process, host_errno, new_kernel
+from aionoah.boot import Command, boot_process, give_file, host_errno, new_kernel
 from aionoah.host import platform
 from aionoah.host.waiting import kernel_lock
 from aionoah.hypervisor.select import host_architecture, open_machine
@@ -19,16 +19,19 @@ from aionoah.net.policy import POLICIES
 from aionoah.process.elf import ExecError, show_path
 from aionoah.process.kernel import DEFAULT_MAX_TASKS
 from aionoah.reactor import Reactor
+from aionoah.root import Writes, checked_root
 from aionoah.subprocess import Conversation, Process, Redirection, Streams, finished
 from aionoah.syscalls.dispatch import SyscallTable
 from aionoah.vcpu_thread import VcpuThread
 from aionoah.vcpu_threads import VcpuThreads
 
 if TYPE_CHECKING:
+    from aionoah.network import Network
     from aionoah.process.task import Process as GuestProcess
     from aionoah.process.task import Task
 
 _DEFAULT_STREAM_LIMIT: Final = 1 << 16
+_NETWORKS: Final = (*POLICIES, "loopback")
 MAX_ID: Final = (1 << 32) - 2  # of users and groups: the next one means "no change" in system calls
 T = TypeVar("T")
 StrPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
@@ -44,22 +47,30 @@ class Mount(NamedTuple):
 class Linux:
     """An asynchronous context manager. Guests made in it end with it, and nothing of them is left.
 
-    root: host directory that guests see as "/", read-only; /proc, /dev, /tmp, /run and /dev/shm are its own.
+    root: host directory that guests see as "/", or several, each shown above the next. /proc, /dev, /tmp, /run and
+        /dev/shm are the instance's own.
+    writes: what becomes of changes to the root: "private" are seen by this instance only, "through" go to the
+        directory itself, and are "refused" with EROFS.
+    upper: host directory that keeps private changes, made if need be, and shows those that are there already; its
+        format is that of Linux's overlay file system. None: they vanish with the instance.
     mounts: guest path → host path (writable) or Mount.
     hypervisor: "auto", "kvm" or "unicorn".
     architecture: "x86_64" or "aarch64" of the guests; None for the host's.
     memory: bytes that all guests together may use; None for three quarters of the host's.
     pids: threads and processes (zombies too) that may exist at once; beyond them fork fails with EAGAIN.
     strace: a text file that every system call is written to.
-    network: "host" (what the application itself reaches) or "none".
+    network: "host" (what the application itself reaches), "none", "loopback" (guests reach one another, and what
+        `connect` gives the application) or a Network.
 
     Entering raises hypervisor.errors.HypervisorError or OSError, each with a sentence for the user.
     """
 
     def __init__(
         self,
-        root: StrPath = "/",
+        root: StrPath | Sequence[StrPath] = "/",
         *,
+        upper: StrPath | None = None,
+        writes: Writes = "private",
         mounts: Mapping[str, StrPath | Mount] | None = None,
         hypervisor: str = "auto",
         architecture: str | None = None,
@@ -67,15 +78,16 @@ class Linux:
         pids: int | None = None,
         hostname: str = "aionoah",
         strace: TextIO | None = None,
-        network: str = "host",
+        network: "str | Network" = "host",
     ) -> None:
-        if network not in POLICIES:
-            raise ValueError(f"network must be one of {', '.join(POLICIES)}")
+        if isinstance(network, str) and network not in _NETWORKS:
+            raise ValueError(f"network must be one of {', '.join(_NETWORKS)}, or a Network")
         if memory is not None and memory <= 0:
             raise ValueError("memory must be a positive number of bytes")
         if pids is not None and pids <= 0:
             raise ValueError("pids must be a positive number of processes")
-        self._root = os.fsencode(root)
+        layers = [root] if isinstance(root, str | bytes | os.PathLike) else root
+        self._root = checked_root(layers, upper, writes)
         self._mounts = {
             os.fsencode(place): what if isinstance(what, Mount) else Mount(what)
             for place, what in (mounts or {}).items()
@@ -86,7 +98,7 @@ class Linux:
         self._pids = DEFAULT_MAX_TASKS if pids is None else pids
         self._hostname = hostname.encode()
         self._strace = strace
-        self._network = network
+        self._network = _new_network() if network == "loopback" else network
         self._is_open = False
         self._launches: set[asyncio.Future[Process]] = set()  # about to become processes
         self._processes: dict[GuestProcess, Process] = {}  # that run, and that the application has started
@@ -101,7 +113,7 @@ class Linux:
         self._machine = open_machine(self._hypervisor, self._architecture_name, memory)
         try:
             self.kernel = new_kernel(self._machine, self._root, self._mounts, self._hostname)
-            self.kernel.network.policy = POLICIES[self._network]()
+            await self._open_network()
         except BaseException:
             self._machine.close()
             raise
@@ -117,6 +129,14 @@ class Linux:
         )
         self._is_open = True
         return self
+
+    async def _open_network(self) -> None:
+        if isinstance(self._network, str):
+            self.kernel.network.policy = POLICIES[self._network]()
+            return
+        await self._network.open(self.kernel.network)
+        for path, text in self._network.files().items():
+            give_file(self.kernel, path, text)
 
     def _new_table(self) -> SyscallTable:
         architecture = architecture_named(self._architecture_name)
@@ -143,6 +163,8 @@ class Linux:
         was_cancelled |= await finished(self._reactor.tasks)
         was_cancelled |= await finished(closed for streams in self._streams for closed in streams.close())
         self._reactor.close()
+        if not isinstance(self._network, str):
+            await self._network.close()
         with kernel_lock:
             self.kernel.mounts.release()
             self._machine.close()
@@ -263,6 +285,20 @@ class Linux:
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(listener, thread, news)
 
+    async def connect(
+        self, port: int, host: str = "127.0.0.1", *, limit: int = _DEFAULT_STREAM_LIMIT
+    ) -> "tuple[asyncio.StreamReader, asyncio.StreamWriter]":
+        """A stream to a guest's TCP server, as asyncio.open_connection gives one.
+
+        With a Network or "loopback" no port of the host takes part; with "host" it is the host's own.
+        Raises ConnectionRefusedError.
+        """
+        if isinstance(self._network, str):
+            if self._network != "host":
+                raise ConnectionRefusedError(f"no guest listens on port {port}: there is no network")
+            return await asyncio.open_connection(host, port, limit=limit)
+        return await self._network.connect(host, port, limit)
+
     async def run(
         self,
         args: Sequence[StrPath],
@@ -311,6 +347,12 @@ class Linux:
             was_cancelled |= await finished(process.close_streams())
         if was_cancelled:
             raise asyncio.CancelledError
+
+
+def _new_network() -> "Network":
+    from aionoah.network import Network  # noqa: PLC0415 - loaded by those who want one
+
+    return Network()
 
 
 async def _abandon(started: "asyncio.Future[Process]") -> None:

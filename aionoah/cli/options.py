@@ -12,6 +12,7 @@ from aionoah.hypervisor.select import ARCHITECTURES, BACKENDS
 
 if TYPE_CHECKING:
     from aionoah.linux import Linux, Mount
+    from aionoah.root import Writes
 
 _UNITS: Final = {"": 0, "K": 10, "M": 20, "G": 30}  # powers of two
 F = TypeVar("F", bound=Callable[..., Any])
@@ -39,9 +40,14 @@ def _takes_a_value(param: click.Parameter) -> bool:
 
 # Of the instance: each is a keyword of `new_linux`.
 INSTANCE_OPTIONS: Final = (
+    click.option("--root", metavar="DIR", default="/", help="Host directory that the program sees as /."),
     click.option(
-        "--root", metavar="DIR", default="/", help="Host directory that the program sees as /, read-only."
+        "--upper", metavar="DIR", help="Keep changes to / in this directory; without it they vanish at exit."
     ),
+    click.option(
+        "--rw", "write_through", is_flag=True, help="Let changes to / go to the host directory itself."
+    ),
+    click.option("--read-only", is_flag=True, help="Refuse changes to /."),
     click.option(
         "-v", "--volume", metavar="HOST:GUEST[:ro]", multiple=True, help="Show a host path to the program."
     ),
@@ -101,6 +107,9 @@ def with_options(*options: Callable[[F], F]) -> Callable[[F], F]:
 def new_linux(
     *,
     root: str,
+    upper: str | None,
+    write_through: bool,
+    read_only: bool,
     volume: tuple[str, ...],
     hypervisor: str,
     arch: str | None,
@@ -115,6 +124,8 @@ def new_linux(
     with _strace_file(strace) as log:
         yield Linux(
             root,
+            upper=upper,
+            writes=_writes(upper, write_through=write_through, read_only=read_only),
             mounts=parse_volumes(volume),
             hypervisor=hypervisor,
             architecture=arch,
@@ -123,6 +134,12 @@ def new_linux(
             pids=pids,
             strace=log,
         )
+
+
+def _writes(upper: str | None, *, write_through: bool, read_only: bool) -> "Writes":
+    if (upper is not None) + write_through + read_only > 1:
+        raise click.UsageError("--upper, --rw and --read-only exclude each other.")
+    return "through" if write_through else "refused" if read_only else "private"
 
 
 @contextlib.contextmanager

@@ -106,7 +106,7 @@ class HostDirectoryFile(DirectoryFile):
         self._directory = directory
 
     def sync(self, *, data_only: bool) -> None:  # noqa: ARG002 - entries are all there is
-        self._directory.sync()
+        self._directory.sync_entries()
 
 
 class HostDirectory(HostInode):
@@ -175,8 +175,8 @@ class HostDirectory(HostInode):
     def open(self, flags: O, dentry: Dentry) -> File:
         return HostDirectoryFile(flags, dentry, self)
 
-    def sync(self) -> None:
-        """Make the entries stable; a descriptor of ours need not be good enough for fsync."""
+    def sync_entries(self) -> None:
+        """A descriptor of ours need not be good enough for fsync."""
         with host_errors():
             fd = self._open_readable()
             try:
@@ -228,10 +228,11 @@ class HostDirectory(HostInode):
             os.mkdir(name, mode & 0o777, dir_fd=self.descriptor())
         return self._new_entry(name, mode, uid, gid)
 
-    def mknod(self, name: bytes, mode: int, rdev: int, uid: int, gid: int) -> Inode:  # noqa: ARG002
-        """FIFOs and sockets; EPERM for devices, since a guest's root is not the host's."""
+    def mknod(self, name: bytes, mode: int, rdev: int, uid: int, gid: int) -> Inode:
+        """FIFOs, sockets and whiteouts; EPERM for devices, since a guest's root is not the host's."""
         kind = mode & S.IFMT
-        if kind not in (S.IFIFO, S.IFSOCK):
+        is_whiteout = kind == S.IFCHR and rdev == 0
+        if kind not in (S.IFIFO, S.IFSOCK) and not is_whiteout:
             raise LinuxError(Errno.EPERM)
         with host_errors():
             os.mknod(name, kind | mode & 0o777, dir_fd=self.descriptor())

@@ -8,7 +8,6 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.fs.file import HostMapping
 from aionoah.fs.host_io import read_at, write_at
-from aionoah.fs.inode import Attributes
 from aionoah.fs.path import Dentry
 from aionoah.fs.regular import RegularFile
 from aionoah.host import platform
@@ -33,9 +32,6 @@ class HostFile(RegularFile):
     def release(self) -> None:
         self._node.closed(self.fd)
         os.close(self.fd)
-
-    def attributes(self) -> Attributes:
-        return self._node.attributes()
 
     def size(self) -> int:
         with host_errors():

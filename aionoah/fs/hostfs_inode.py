@@ -141,6 +141,12 @@ class HostInode(Inode):
         with self.pinned() as fd, host_errors():
             on_descriptor(fd, lambda file: os.setxattr(file, name, value, flags))
 
+    def mark(self, name: bytes, value: bytes) -> None:
+        if not hasattr(os, "setxattr"):
+            raise LinuxError(Errno.EOPNOTSUPP)
+        with self.pinned() as fd, host_errors():
+            on_descriptor(fd, lambda file: os.setxattr(file, name, value))
+
     def list_xattrs(self) -> list[bytes]:
         if not hasattr(os, "listxattr"):
             raise LinuxError(Errno.EOPNOTSUPP)
@@ -209,15 +215,15 @@ class HostNode(HostInode):
 
     def status(self) -> os.stat_result:
         with host_errors():
-            if self._open:
-                return os.fstat(self._open[-1])
+            if self._open or self._spare >= 0:
+                return os.fstat(self._open[-1] if self._open else self._spare)
             found = os.stat(self.name, dir_fd=self.directory.descriptor(), follow_symlinks=False)
         return self.require_same(found)
 
     @contextmanager
     def pinned(self) -> Iterator[int]:
-        if self._open:
-            yield self._open[-1]
+        if self._open or self._spare >= 0:
+            yield self._open[-1] if self._open else self._spare
             return
         with host_errors():
             fd = platform.path_open(self.name, self.directory.descriptor(), directory=False)
@@ -294,6 +300,10 @@ class HostNode(HostInode):
         if self._spare >= 0:
             os.close(self._spare)
         self._spare = fd
+
+    def keep_open(self) -> None:
+        if self._kind == S.IFREG and self._spare < 0:
+            self._spare = self._open_host(os.O_RDWR)
 
     def closed(self, fd: int) -> None:
         """A file that was opened here is closed."""

@@ -170,6 +170,9 @@ class Inode:
         """An open file description. O_TRUNC and O_CREAT have been dealt with. MustWait, for FIFOs."""
         raise LinuxError(Errno.ENXIO)
 
+    def will_be_emptied(self) -> None:
+        """It is about to be truncated to nothing: who would copy its contents for a change can do without."""
+
     def change(self, change: Change) -> None:
         raise LinuxError(Errno.EPERM)
 
@@ -184,3 +187,15 @@ class Inode:
 
     def remove_xattr(self, name: bytes) -> None:
         raise LinuxError(Errno.EOPNOTSUPP)
+
+    # -- for file systems that are made of others ---------------------------------------------------------
+
+    def mark(self, name: bytes, value: bytes) -> None:
+        """Set an extended attribute that guests have no say in."""
+        self.set_xattr(name, value, 0)
+
+    def sync_entries(self) -> None:
+        """Make the entries of a directory stable."""
+
+    def keep_open(self) -> None:
+        """Its last name is about to go, and it shall stay usable without one."""

@@ -122,6 +122,8 @@ def open_dentry(context: FsContext, target: Dentry, flags: O, attributes: Attrib
         target.mount.require_writable()
     if O.NOATIME in flags and not context.identity.may_act_as(attributes.uid):
         raise LinuxError(Errno.EPERM)
+    if O.TRUNC in flags and kind == S.IFREG:
+        inode.will_be_emptied()
     file = _opened(context, target, attributes, flags)
     if O.TRUNC in flags and kind == S.IFREG:
         _empty(file)

@@ -198,6 +198,8 @@ class TmpDirectory(TmpInode):
             (directory.rmdir if isinstance(inode, TmpDirectory) else directory.unlink)(new_name)
         directory._add(new_name, self._detach(name))  # noqa: SLF001 - of the same class
         inode.ctime_ns = time_ns()
+        if flags & RENAME.WHITEOUT:
+            self.mknod(name, S.IFCHR, 0, inode.uid, inode.gid)
 
     def _exchange(self, name: bytes, directory: "TmpDirectory", new_name: bytes) -> None:
         directory.lookup(new_name)

@@ -253,7 +253,11 @@ class Native:
             + resolve.to_bytes(8, "little"),
             24,
         )
-        return call("syscall", 437, self.fd, path, how, 24)
+        while True:
+            try:
+                return call("syscall", 437, self.fd, path, how, 24)
+            except BlockingIOError:
+                continue  # something was renamed meanwhile, anywhere (openat2(2), EAGAIN)
 
 
 EXCHANGE = int(RENAME.EXCHANGE)

@@ -1,0 +1,177 @@
+"""Several directories shown as one: what is below is only read, every change goes to the layer above.
+
+A file that is to be changed is first copied up; a name that is removed gets a whiteout; a directory shows
+the names of all layers. Inodes and their numbers stay the same when files are copied up. As on
+Linux, a descriptor that was opened for reading before that goes on with the old contents, and directories that
+are not wholly in the upper layer cannot be renamed (EXDEV: mv copies them then).
+
+Sources: Documentation/filesystems/overlayfs.rst; Linux fs/overlayfs.
+"""
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+from weakref import WeakValueDictionary
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.stat import S
+from aionoah.abi.statfs import MAGIC
+from aionoah.fs.inode import Attributes, FileSystem, FileSystemStatus, Inode
+from aionoah.fs.overlay_directory import OverlayDirectory
+from aionoah.fs.overlay_inode import OverlayInode
+
+if TYPE_CHECKING:
+    from aionoah.fs.overlay_inode import Place
+
+_LAYER_SHIFT: Final = 48  # inode numbers of other devices get their layer above this bit
+
+
+class OverlayFileSystem(FileSystem):
+    """`lowers`, the topmost first, under an upper file system. Takes all of them over."""
+
+    type_name = b"overlay"
+    WORK: Final = b".wh..wh.aionoah"
+    """The directory in the root of the upper layer where things are made before they get their names: it is on the
+    same file system. Names with this beginning are no files to tools that read layers."""
+
+    def __init__(
+        self, lowers: Sequence[FileSystem], upper: FileSystem | Callable[[], FileSystem] | None = None
+    ) -> None:
+        """`upper` may be a function that makes it when the first change needs it. Without one it is read-only."""
+        self.lowers = tuple(lowers)
+        self.is_read_only = upper is None
+        self._make_upper = upper if callable(upper) else None
+        self._upper: FileSystem | None = None
+        self.device = self.lowers[0].device
+        self._layer_of = {self.device: 0}
+        for layer in self.lowers:
+            self._layer_of.setdefault(layer.device, len(self._layer_of))
+        self._known: WeakValueDictionary[Inode, OverlayInode] = WeakValueDictionary()
+        self.origins: dict[tuple[int, int], tuple[int, int]] = {}
+        """What number a file had before it was copied up: number and device, by those of its copy."""
+        self.linked: set[OverlayInode] = set()  # files of several names below, of which one has changed
+        self._work: Inode | None = None
+        self._serial = itertools.count()
+        if upper is not None and not callable(upper):
+            self._use(upper)
+        root_upper = self._upper.root if self._upper is not None else None
+        self.root: OverlayDirectory = OverlayDirectory(
+            self, None, b"", root_upper, [layer.root for layer in self.lowers]
+        )
+
+    # -- layers -------------------------------------------------------------------------------------------
+
+    def _use(self, upper: FileSystem) -> None:
+        self._upper = upper
+        self._layer_of.setdefault(upper.device, len(self._layer_of))
+        self._remove_work()
+
+    @property
+    def upper(self) -> FileSystem:
+        """The upper file system, made if need be. EROFS."""
+        if self._upper is None:
+            if self._make_upper is None:
+                raise LinuxError(Errno.EROFS)
+            self._use(self._make_upper())
+        assert self._upper is not None  # noqa: S101 - _use has set it
+        return self._upper
+
+    def work(self) -> Inode:
+        """The directory for what has no name yet."""
+        if self._work is None:
+            self._work = self.upper.root.mkdir(self.WORK, 0o700, 0, 0)
+        return self._work
+
+    def temporary_name(self) -> bytes:
+        return b"%x" % next(self._serial)
+
+    def discard(self, temporary: bytes) -> None:
+        """Remove something from the work directory."""
+        _clear(self.work(), temporary)
+
+    def refreshed(self, inode: OverlayInode) -> Inode:
+        """Copy a file up that has not been; if its copy has an index, that is the name it is known by from now on."""
+        upper = inode.copied_up()
+        return self.work().lookup(inode.index) if inode.index is not None else upper
+
+    def lost_name(self, inode: OverlayInode) -> None:
+        """A name of a file has gone: its copy may be known by just that one."""
+        if inode.index is not None:
+            self.work().lookup(inode.index)
+
+    def _remove_work(self) -> None:
+        """What is in there was never finished, or is of no use to another session."""
+        assert self._upper is not None  # noqa: S101 - called with a layer only
+        self._work = None
+        try:
+            _clear(self._upper.root, self.WORK)
+        except LinuxError as error:
+            if error.errno is not Errno.ENOENT:
+                raise
+
+    # -- inodes -------------------------------------------------------------------------------------------
+
+    def number(self, ino: int, device: int) -> tuple[int, int]:
+        """Inode number and device as guests see them: the layers are one device for them."""
+        layer = self._layer_of.get(device)
+        if layer is None:
+            return ino, device  # another file system of the host that is mounted within a layer
+        return ino + (layer << _LAYER_SHIFT), self.device
+
+    def node(self, place: "Place", upper: Inode | None, lower: Inode | None) -> OverlayInode:
+        """The inode of anything but a directory; while somebody holds it, always the same object."""
+        real = upper or lower
+        assert real is not None  # noqa: S101 - one of them is there
+        known = self._known.get(real)
+        if known is None or isinstance(known, OverlayDirectory):
+            known = OverlayInode(self, *place, upper, [] if lower is None else [lower])
+            self._known[real] = known
+        else:
+            known.found_at(*place)
+        return known
+
+    def directory(self, place: "Place", upper: Inode | None, lowers: list[Inode]) -> OverlayInode:
+        real = upper or lowers[0]
+        known = self._known.get(real)
+        if not isinstance(known, OverlayDirectory) or len(known.lowers) != len(lowers):
+            known = OverlayDirectory(self, *place, upper, lowers)
+            self._known[real] = known
+        else:
+            known.found_at(*place)
+        return known
+
+    def was_copied_up(self, inode: OverlayInode, upper: Inode, attributes: Attributes) -> None:
+        """Its copy is the same file from now on."""
+        self._known[upper] = inode
+        self.origins[attributes.ino, attributes.dev] = inode.number
+
+    def forget_origin(self, attributes: Attributes) -> None:
+        """A copy is removed, and its number may come to be another file's."""
+        if attributes.nlink <= 1 or attributes.mode & S.IFMT == S.IFDIR:
+            self.origins.pop((attributes.ino, attributes.dev), None)
+
+    # -- the file system ----------------------------------------------------------------------------------
+
+    def status(self) -> FileSystemStatus:
+        real = self._upper or self.lowers[0]
+        return real.status()._replace(magic=MAGIC.OVERLAYFS)
+
+    def release(self) -> None:
+        self.linked.clear()
+        if self._upper is not None:
+            self._remove_work()
+            self._upper.release()
+        for layer in self.lowers:
+            layer.release()
+
+
+def _clear(directory: Inode, name: bytes) -> None:
+    """Remove an entry of a layer with all that is below it. ENOENT."""
+    victim = directory.lookup(name)
+    if victim.kind != S.IFDIR:
+        directory.unlink(name)
+        return
+    for entry in list(victim.entries(0)):
+        if entry.name not in (b".", b".."):
+            _clear(victim, entry.name)
+    directory.rmdir(name)

@@ -1,0 +1,196 @@
+"""Copying a file of a lower layer to the upper one, with everything that it says of itself.
+
+The copy is made under another name and appears all at once, so that a crash leaves either the one below or
+a whole one. Source: Linux fs/overlayfs/copy_up.c.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.fcntl import SEEK, O
+from aionoah.abi.stat import S
+from aionoah.fs.file import File
+from aionoah.fs.hostfs_file import HostFile
+from aionoah.fs.inode import Attributes, Change, Inode
+from aionoah.fs.overlay_marks import is_private
+from aionoah.host import platform
+from aionoah.host.errors import host_errors
+from aionoah.memory.buffer import KernelBuffer
+
+if TYPE_CHECKING:
+    from aionoah.fs.overlay_inode import OverlayInode
+
+_CHUNK: Final = 1 << 20
+_MISSING: Final = (Errno.ENODATA, Errno.EOPNOTSUPP, Errno.EPERM, Errno.EACCES)
+
+
+def copy_up(inode: "OverlayInode", *, with_data: bool) -> Inode:
+    """The new file in the upper layer. Without data it is empty."""
+    filesystem, lower = inode.filesystem, inode.lowers[0]
+    attributes = lower.attributes()
+    if inode.parent is None:
+        made = filesystem.upper.root
+        _settle(made, lower, attributes)
+        filesystem.was_copied_up(inode, made, made.attributes())
+        return made
+    is_removed = inode.attributes().nlink == 0
+    directory = None if is_removed else inode.parent.copied_up()
+    work, temporary = filesystem.work(), filesystem.temporary_name()
+    made = _make(work, temporary, lower, attributes)
+    try:
+        if attributes.mode & S.IFMT == S.IFREG and with_data:
+            _copy_data(lower, made, attributes.size)
+        _settle(made, lower, attributes)
+        if directory is None:
+            _keep_nameless(work, temporary, made)
+        else:
+            _give_name(inode, directory, work, temporary, made, attributes)
+    except LinuxError:
+        _discard(work, temporary)
+        raise
+    filesystem.was_copied_up(inode, made, made.attributes())
+    return made
+
+
+def _make(work: Inode, name: bytes, lower: Inode, attributes: Attributes) -> Inode:
+    """An empty file of the same kind; nobody may look at it until it is whole."""
+    kind, uid, gid = attributes.mode & S.IFMT, attributes.uid, attributes.gid
+    if kind == S.IFREG:
+        return work.create(name, 0o600, uid, gid)
+    if kind == S.IFDIR:
+        return work.mkdir(name, 0o700, uid, gid)
+    if kind == S.IFLNK:
+        return work.symlink(name, lower.readlink(), uid, gid)
+    return work.mknod(name, kind | 0o600, attributes.rdev, uid, gid)
+
+
+def _settle(made: Inode, lower: Inode, attributes: Attributes) -> None:
+    """Attributes last: a set-user-ID bit must not survive into a file of another owner, nor times a write."""
+    _copy_xattrs(lower, made)
+    mode = None if attributes.mode & S.IFMT == S.IFLNK else attributes.mode & S.IALLUGO
+    made.change(Change(mode=mode, uid=attributes.uid, gid=attributes.gid))
+    made.change(Change(atime_ns=attributes.atime_ns, mtime_ns=attributes.mtime_ns))
+
+
+def _copy_xattrs(lower: Inode, made: Inode) -> None:
+    """All that both sides have; what the upper file system refuses is left behind, as Linux does."""
+    try:
+        names = lower.list_xattrs()
+    except LinuxError:
+        return
+    for name in names:
+        if is_private(name):
+            continue
+        try:
+            made.set_xattr(name, lower.get_xattr(name), 0)
+        except LinuxError as error:
+            if error.errno not in _MISSING:
+                raise
+
+
+def _give_name(
+    inode: "OverlayInode",
+    directory: Inode,
+    work: Inode,
+    temporary: bytes,
+    made: Inode,
+    attributes: Attributes,
+) -> None:
+    """Put the copy over the original; the directory's times stay, for nothing in it has changed."""
+    if attributes.nlink > 1 and attributes.mode & S.IFMT != S.IFDIR:
+        _index(inode, work, made, attributes)
+    before = directory.attributes()
+    work.rename(temporary, directory, inode.name, 0)
+    directory.change(Change(atime_ns=before.atime_ns, mtime_ns=before.mtime_ns))
+
+
+def _index(inode: "OverlayInode", work: Inode, made: Inode, attributes: Attributes) -> None:
+    """The other names of the file, still below only, shall be the copy's: it must outlive its first name."""
+    inode.index = b"index-%x-%x" % (attributes.dev, attributes.ino)
+    work.link(inode.index, made)
+    inode.extra_links += attributes.nlink - 2
+    inode.filesystem.linked.add(inode)
+
+
+def _keep_nameless(work: Inode, temporary: bytes, made: Inode) -> None:
+    """For a file that is removed already and lives in descriptors only."""
+    made.keep_open()
+    work.unlink(temporary)
+
+
+def _discard(work: Inode, name: bytes) -> None:
+    try:
+        entry = work.lookup(name)
+        (work.rmdir if entry.kind == S.IFDIR else work.unlink)(name)
+    except LinuxError:
+        return  # it will be gone with the work directory
+
+
+# -- data -------------------------------------------------------------------------------------------------
+
+
+def _copy_data(lower: Inode, made: Inode, size: int) -> None:
+    """The contents; holes stay holes."""
+    source = _opened(lower, O.RDONLY)
+    try:
+        target = _opened(made, O.RDWR)
+        try:
+            offset = 0
+            while (piece := _next_data(source, offset, size)) is not None:
+                offset, end = piece
+                _copy_piece(source, target, offset, end)
+                offset = end
+            target.truncate(size)
+        finally:
+            target.drop()
+    finally:
+        source.drop()
+
+
+def _opened(inode: Inode, flags: int) -> File:
+    from aionoah.fs.mount import Mount  # noqa: PLC0415 - which imports what imports this
+
+    return inode.open(O(flags), Mount(inode.filesystem, root=inode).root)
+
+
+def _next_data(source: File, offset: int, size: int) -> tuple[int, int] | None:
+    """Where the data at or behind an offset begin and end; None if there are no more."""
+    if offset >= size:
+        return None
+    try:
+        start = source.seek(offset, SEEK.DATA)
+        return start, min(source.seek(start, SEEK.HOLE), size)
+    except LinuxError as error:
+        if error.errno is not Errno.ENXIO:
+            raise
+        return None
+
+
+def _copy_piece(source: File, target: File, offset: int, end: int) -> None:
+    if isinstance(source, HostFile) and isinstance(target, HostFile):
+        offset = _copy_by_host(source, target, offset, end)
+    buffer = bytearray(min(_CHUNK, end - offset)) if offset < end else bytearray()
+    while offset < end:
+        got = source.pread(KernelBuffer(memoryview(buffer)[: end - offset]), offset)
+        if not got:
+            return  # it has become shorter
+        done = 0
+        while done < got:
+            done += target.pwrite(KernelBuffer(memoryview(buffer)[done:got]), offset + done)
+        offset += got
+
+
+def _copy_by_host(source: HostFile, target: HostFile, offset: int, end: int) -> int:
+    """Let the host copy, or share blocks, as far as it can; returns how far it got."""
+    while offset < end:
+        try:
+            with host_errors():
+                done = platform.copy_range(source.fd, offset, target.fd, offset, end - offset)
+        except LinuxError as error:
+            if error.errno in (Errno.ENOSPC, Errno.EDQUOT, Errno.EIO, Errno.EFBIG):
+                raise
+            return offset
+        if not done:
+            return offset
+        offset += done
+    return offset
