@@ -17,10 +17,10 @@ from aionoah.fs.mount import Namespace
 from aionoah.fs.path import Dentry, walk
 from aionoah.fs.proc import new_procfs
 from aionoah.fs.stdio import HostStreamFile
-from aionoah.fs.python.showing import filesystem_for
 from aionoah.fs.tmpfs import TmpFileSystem
 from aionoah.fs.tmpfs_inode import TmpRegular
 from aionoah.host import facts
+from aionoah.host.application import answered_here
 from aionoah.memory.buffer import KernelBuffer
 from aionoah.process.credentials import Credentials
 from aionoah.process.descriptors import DescriptorTable
@@ -32,7 +32,7 @@ from aionoah.process.limits import Limits
 from aionoah.process.processor import Processor
 from aionoah.process.scheduling import Scheduling
 from aionoah.process.task import Process, Task
-from aionoah.root import Root, open_root, shown
+from aionoah.root import Root, open_root, shown_writable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,7 +62,13 @@ def host_errno(error: LinuxError) -> int:
     return int(getattr(errno, error.errno.name, errno.EIO))
 
 
-def new_kernel(machine: "Machine", root: Root, mounts: "Mapping[bytes, Mount]", hostname: bytes, application: "Application | None" = None) -> "Kernel":
+def new_kernel(
+    machine: "Machine",
+    root: Root,
+    mounts: "Mapping[bytes, Mount]",
+    hostname: bytes,
+    application: "Application | None" = None,
+) -> "Kernel":
     """The root, the kernel's own file systems above it, and what the user gives.
 
     OSError with a sentence for what cannot be shown to guests.
@@ -87,8 +93,10 @@ def new_kernel(machine: "Machine", root: Root, mounts: "Mapping[bytes, Mount]", 
 def _mount(tree: Namespace, path: bytes, what: "Mount", application: "Application | None") -> None:
     if isinstance(what.source, str | bytes | os.PathLike):
         source = os.path.abspath(os.fsencode(what.source))  # noqa: PTH100 - bytes
-        filesystem: FileSystem = shown(source)
+        filesystem: FileSystem = shown_writable(source)
     else:
+        from aionoah.fs.python.showing import filesystem_for  # noqa: PLC0415 - most show host files only
+
         filesystem = filesystem_for(what.source, application)
         source = filesystem.type_name
     try:
@@ -119,29 +127,40 @@ def boot_process(
     credentials = Credentials(command.uid, command.gid, _groups(command))
     limits = Limits()
     fs = FsContext(kernel.mounts.root, credentials)
-    fs.cwd = _working_directory(fs, command.cwd)
+    fs.cwd = answered_here(lambda: _working_directory(fs, command.cwd))
     files = DescriptorTable(lambda: limits.soft(RLIMIT.NOFILE))
     try:
         _open_streams(files, streams)
-        with _find_program(fs, command) as executable:
-            loaded = load_program(
-                Program(
-                    machine=kernel.machine,
-                    architecture=architecture,
-                    fs=fs,
-                    executable=executable,
-                    argv=command.argv,
-                    envp=command.environment,
-                    execfn=executable.path,
-                    credentials=credentials,
-                    limits=limits,
-                    processor=kernel.processor,
-                )
-            )
+        loaded = answered_here(lambda: _load(kernel, architecture, command, fs, credentials, limits))
     except BaseException:
         files.leave()
         raise
     return _new_process(kernel, architecture, loaded, files, fs, limits), loaded
+
+
+def _load(
+    kernel: "Kernel",
+    architecture: "Architecture",
+    command: Command,
+    fs: FsContext,
+    credentials: Credentials,
+    limits: Limits,
+) -> Loaded:
+    with _find_program(fs, command) as executable:
+        return load_program(
+            Program(
+                machine=kernel.machine,
+                architecture=architecture,
+                fs=fs,
+                executable=executable,
+                argv=command.argv,
+                envp=command.environment,
+                execfn=executable.path,
+                credentials=credentials,
+                limits=limits,
+                processor=kernel.processor,
+            )
+        )
 
 
 def _groups(command: Command) -> list[int]:

@@ -13,6 +13,7 @@ from aionoah.abi.errno import LinuxError
 from aionoah.abi.signal import SIG
 from aionoah.boot import Command, boot_process, give_file, host_errno, new_kernel
 from aionoah.host import platform
+from aionoah.host.application import Application
 from aionoah.host.waiting import kernel_lock
 from aionoah.hypervisor.select import host_architecture, open_machine
 from aionoah.net.policy import POLICIES
@@ -26,7 +27,9 @@ from aionoah.vcpu_thread import VcpuThread
 from aionoah.vcpu_threads import VcpuThreads
 
 if TYPE_CHECKING:
+    from aionoah.files import Files
     from aionoah.network import Network
+    from aionoah.process.kernel import Kernel
     from aionoah.process.task import Process as GuestProcess
     from aionoah.process.task import Task
 
@@ -40,7 +43,7 @@ StrPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 class Mount(NamedTuple):
     """A host directory or file in the guests' tree."""
 
-    source: StrPath
+    source: Any  # a host path, or what else `mounts` takes
     read_only: bool = False
 
 
@@ -53,7 +56,8 @@ class Linux:
         directory itself, and are "refused" with EROFS.
     upper: host directory that keeps private changes, made if need be, and shows those that are there already; its
         format is that of Linux's overlay file system. None: they vanish with the instance.
-    mounts: guest path → host path (writable) or Mount.
+    mounts: guest path → host path (writable) or Mount; or a file system in Python (aionoah.fs.FileSystem), a dict of
+        bytes, a file system of fsspec, an aionoah.fs.Device or TextFile.
     hypervisor: "auto", "kvm" or "unicorn".
     architecture: "x86_64" or "aarch64" of the guests; None for the host's.
     memory: bytes that all guests together may use; None for three quarters of the host's.
@@ -71,7 +75,7 @@ class Linux:
         *,
         upper: StrPath | None = None,
         writes: Writes = "private",
-        mounts: Mapping[str, StrPath | Mount] | None = None,
+        mounts: Mapping[str, Any] | None = None,
         hypervisor: str = "auto",
         architecture: str | None = None,
         memory: int | None = None,
@@ -112,7 +116,10 @@ class Linux:
         memory = self._memory or platform.total_memory() // 4 * 3
         self._machine = open_machine(self._hypervisor, self._architecture_name, memory)
         try:
-            self.kernel = new_kernel(self._machine, self._root, self._mounts, self._hostname)
+            self._application = Application(self._loop)
+            self.kernel = new_kernel(
+                self._machine, self._root, self._mounts, self._hostname, self._application
+            )
             await self._open_network()
         except BaseException:
             self._machine.close()
@@ -162,6 +169,9 @@ class Linux:
         was_cancelled |= await finished([self._idle()])
         was_cancelled |= await finished(self._reactor.tasks)
         was_cancelled |= await finished(closed for streams in self._streams for closed in streams.close())
+        was_cancelled |= await finished(
+            [self._loop.create_task(self._reactor.run(self._application.settle()))]
+        )
         self._reactor.close()
         if not isinstance(self._network, str):
             await self._network.close()
@@ -169,6 +179,18 @@ class Linux:
             self.kernel.mounts.release()
             self._machine.close()
         return was_cancelled
+
+    @property
+    def files(self) -> "Files":
+        """The guests' files, to be read and changed by the application."""
+        from aionoah.files import Files  # noqa: PLC0415 - loaded by those who use it
+
+        return Files(self._open_kernel, lambda: self._reactor)
+
+    def _open_kernel(self) -> "Kernel":
+        if not self._is_open:
+            raise RuntimeError("files can be used inside the `async with` block of their Linux only")
+        return self.kernel
 
     # -- programs -----------------------------------------------------------------------------------------
 

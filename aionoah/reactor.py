@@ -8,7 +8,8 @@ handler is stepped again under the kernel lock, until it ends and the thread can
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.signal import SIG
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from aionoah.process.task import Task
     from aionoah.syscalls.dispatch import SyscallTable
 
+T = TypeVar("T")
 Result = int | Outcome | BaseException
 """A result register, the sentinel, the ERESTART error of a call that a signal interrupted, or our own bug."""
 
@@ -131,6 +133,23 @@ class Reactor:
             self.loop.call_soon(function)
         else:
             self.loop.call_soon_threadsafe(function)
+
+    async def run(self, coroutine: Coroutine[Waiter, None, T]) -> T:
+        """Kernel code for the application itself, from its loop: no task is the current one."""
+        step: Callable[[], Waiter] = partial(coroutine.send, None)
+        while True:
+            with kernel_lock:
+                set_current(None)
+                try:
+                    waiter = step()
+                except StopIteration as stop:
+                    result: T = stop.value
+                    return result
+            try:
+                await self._sleep(waiter)
+                step = partial(coroutine.send, None)
+            except asyncio.CancelledError as cancelled:
+                step = partial(coroutine.throw, cancelled)
 
     # -- deadlines and edges of host descriptors, under the kernel lock -------------------------------------
 

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import os
 import stat as host_stat
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from functools import partial
 from typing import Any, Final, NoReturn
 
@@ -154,10 +154,10 @@ def _is_sound(found: Stat) -> bool:
 
 def checked_names(found: object) -> list[bytes]:
     """What listdir returned."""
-    if isinstance(found, str | bytes):
+    if isinstance(found, str | bytes) or not isinstance(found, Iterable):
         refuse("what listdir returns", found)
     try:
-        names = [_name(name) for name in found]  # type: ignore[attr-defined] - that is what is tried
+        names = [_name(name) for name in found]
     except (TypeError, ValueError):
         refuse("what listdir returns", found)
     return list(dict.fromkeys(names))

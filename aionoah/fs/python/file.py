@@ -108,7 +108,7 @@ class PythonFile(RegularFile):
     def _contents(self) -> bytearray:
         """All of the file, by one question."""
         caller, path = self._inode.filesystem.caller, self._inode.path
-        read = partial(caller.target.read, path)
+        read: Callable[..., Any] = partial(caller.target.read, path)
         whole = _read_later if inspect.iscoroutinefunction(caller.target.read) else _read_now
         contents = caller.call_function(partial(whole, read), ("contents", self._inode))
         return bytearray(contents)

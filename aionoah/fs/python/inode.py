@@ -62,7 +62,9 @@ class PythonFileSystem(FileSystem):
         self.was_removed(new_path)
         below = path + "/"
         moved = [
-            (known, inode) for known, inode in self._inodes.items() if known == path or known.startswith(below)
+            (known, inode)
+            for known, inode in self._inodes.items()
+            if known == path or known.startswith(below)
         ]
         for known, inode in moved:
             del self._inodes[known]
@@ -212,7 +214,9 @@ class PythonInode(Inode):
         if change.mode is not None:
             self.call("chmod", change.mode)
         if change.uid is not None or change.gid is not None:
-            self.call("chown", -1 if change.uid is None else change.uid, -1 if change.gid is None else change.gid)
+            self.call(
+                "chown", -1 if change.uid is None else change.uid, -1 if change.gid is None else change.gid
+            )
         if change.atime_ns is not None or change.mtime_ns is not None:
             times = _seconds(change.atime_ns), _seconds(change.mtime_ns)
             self.call("utime", *times, key="times")  # the present is another one at each beginning

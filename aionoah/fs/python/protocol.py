@@ -1,4 +1,4 @@
-"""What an application implements to show guests a file system of its own.
+r"""What an application implements to show guests a file system of its own.
 
 >>> class Squares(FileSystem):
 ...     def stat(self, path: str) -> Stat:
@@ -8,15 +8,15 @@
 ...         return [str(number) for number in range(10)]
 ...
 ...     def read(self, path: str, offset: int, size: int) -> bytes:
-...         return b"%d\\n" % int(path[1:]) ** 2
+...         return b"%d\n" % int(path[1:]) ** 2
 """
 
 from collections.abc import Awaitable, Iterable
 from os import stat_result
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeAlias, TypeVar
 
 T = TypeVar("T")
-Result = T | Awaitable[T]
+Result: TypeAlias = T | Awaitable[T]
 
 
 class Stat(NamedTuple):
