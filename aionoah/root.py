@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from aionoah.fs.hostfs import HostFileSystem
+from aionoah.fs.hostfs_owners import Owners
 from aionoah.process.elf import show_path
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def open_root(root: Root) -> "FileSystem":
     """The file system of "/". OSError with a sentence for what cannot be shown to guests."""
     opened: list[HostFileSystem] = []
     try:
-        opened += [_host_directory(layer) for layer in root.layers]
+        opened += [_host_directory(layer, is_written=root.writes == "through") for layer in root.layers]
         if root.writes == "through" or (root.writes == "refused" and len(opened) == 1):
             return opened[0]
         from aionoah.fs.overlay import OverlayFileSystem  # noqa: PLC0415 - some do without it
@@ -78,7 +79,11 @@ def _upper(root: Root) -> "FileSystem | Callable[[], FileSystem] | None":
         raise OSError(
             error.errno, f"{show_path(path)} cannot be the upper directory: {error.strerror}"
         ) from None
-    return shown(path) if is_used else lambda: shown(path)
+    return _kept_upper(path) if is_used else lambda: _kept_upper(path)
+
+
+def _kept_upper(path: bytes) -> HostFileSystem:
+    return shown(path, owners=Owners(), is_guests=True)
 
 
 def _private_upper() -> "FileSystem":
@@ -89,17 +94,24 @@ def _private_upper() -> "FileSystem":
         return PrivateUpper()
 
 
-def _host_directory(path: bytes) -> HostFileSystem:
+def _host_directory(path: bytes, *, is_written: bool) -> HostFileSystem:
+    """Layers of containers have beliefs about owners in them, the host's own root has not."""
     if not os.path.isdir(path):  # noqa: PTH112 - bytes
         reason = errno.ENOTDIR if os.path.lexists(path) else errno.ENOENT
         raise OSError(reason, f"{show_path(path)} cannot be the root: {os.strerror(reason)}")
-    return shown(path)
+    is_own = os.path.realpath(path) == b"/"
+    return shown(path) if is_own and not is_written else shown_writable(path)
 
 
-def shown(path: bytes) -> HostFileSystem:
+def shown_writable(path: bytes) -> HostFileSystem:
+    """With beliefs about owners unless we are root, who can give files to anybody."""
+    return shown(path, owners=Owners() if os.geteuid() else None)
+
+
+def shown(path: bytes, *, owners: Owners | None = None, is_guests: bool = False) -> HostFileSystem:
     """A host path as a file system. OSError with a sentence."""
     try:
-        return HostFileSystem(path)
+        return HostFileSystem(path, owners=owners, is_guests=is_guests)
     except OSError as error:
         raise OSError(
             error.errno, f"{show_path(path)} cannot be shown to programs: {error.strerror}"

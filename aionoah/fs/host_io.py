@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
-from aionoah.host.errors import host_errors
+from aionoah.abi.errno import Errno
+from aionoah.host.errors import errno_of, host_errors
 from aionoah.memory.buffer import Buffer
 
+T = TypeVar("T")
 _MAX_SEGMENTS: Final = 1024  # IOV_MAX of both hosts
 
 
@@ -41,3 +43,15 @@ def _in_parts(
             if count < sum(map(len, part)):
                 break
     return done
+
+
+def on_descriptor(fd: int, call: Callable[[int | str], T]) -> T:
+    """Do something to the file of a descriptor. Linux refuses with EBADF for those made with O_PATH, and
+    does it through their name in /proc.
+    """
+    try:
+        return call(fd)
+    except OSError as error:
+        if errno_of(error) is not Errno.EBADF:
+            raise
+    return call(f"/proc/self/fd/{fd}")

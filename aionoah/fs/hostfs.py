@@ -17,7 +17,9 @@ from aionoah.abi.stat import DT, S, directory_type
 from aionoah.abi.statfs import MAGIC
 from aionoah.fs.directory import DirectoryFile
 from aionoah.fs.file import File
-from aionoah.fs.hostfs_inode import HostInode, HostNode, device_number, on_descriptor, stale
+from aionoah.fs.host_io import on_descriptor
+from aionoah.fs.hostfs_inode import HostInode, HostNode, device_number, stale
+from aionoah.fs.hostfs_owners import Belief, Owners
 from aionoah.fs.inode import DirectoryEntry, FileSystem, FileSystemStatus, Inode
 from aionoah.fs.path import Dentry
 from aionoah.host import platform
@@ -31,8 +33,14 @@ class HostFileSystem(FileSystem):
 
     type_name = b"hostfs"
 
-    def __init__(self, path: str | bytes) -> None:
-        """`path` is resolved by the host, once and now. OSError if it is not there or may not be opened."""
+    def __init__(self, path: str | bytes, *, owners: Owners | None = None, is_guests: bool = False) -> None:
+        """`path` is resolved by the host, once and now. OSError if it is not there or may not be opened.
+
+        `owners` lets guests see and set what the host would not let us. `is_guests`: nobody else has files there,
+        so every FIFO is theirs.
+        """
+        self.owners = owners
+        self._is_guests = is_guests
         self._inodes: WeakValueDictionary[tuple[int, int], HostInode] = WeakValueDictionary()
         self._recent: OrderedDict[HostDirectory, None] = OrderedDict()
         self.guest_fifos: set[tuple[int, int]] = set()  # made through us: guests may open them
@@ -65,6 +73,9 @@ class HostFileSystem(FileSystem):
         recent.move_to_end(directory)
         if len(recent) > _RECENT_DIRECTORIES:
             recent.popitem(last=False)
+
+    def is_guests_fifo(self, identity: tuple[int, int]) -> bool:
+        return self._is_guests or identity in self.guest_fifos
 
     def status(self) -> FileSystemStatus:
         with host_errors():
@@ -209,13 +220,16 @@ class HostDirectory(HostInode):
     # -- changes --------------------------------------------------------------------------------------------
 
     def create(self, name: bytes, mode: int, uid: int, gid: int) -> Inode:
+        return self._create(name, Belief(uid, gid, S.IFREG | mode))
+
+    def _create(self, name: bytes, wanted: Belief) -> HostInode:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with host_errors():
-            fd = os.open(name, flags, mode & 0o777, dir_fd=self.descriptor())
+            fd = os.open(name, flags, wanted.mode & 0o777, dir_fd=self.descriptor())
         try:
             with host_errors():
-                _settle(fd, mode, uid, gid)
                 made = self.filesystem.inode_for(self, name, os.fstat(fd))
+                self._settle(made, fd, wanted)
         except LinuxError:
             os.close(fd)
             raise
@@ -226,17 +240,20 @@ class HostDirectory(HostInode):
     def mkdir(self, name: bytes, mode: int, uid: int, gid: int) -> Inode:
         with host_errors():
             os.mkdir(name, mode & 0o777, dir_fd=self.descriptor())
-        return self._new_entry(name, mode, uid, gid)
+        return self._new_entry(name, Belief(uid, gid, S.IFDIR | mode))
 
     def mknod(self, name: bytes, mode: int, rdev: int, uid: int, gid: int) -> Inode:
-        """FIFOs, sockets and whiteouts; EPERM for devices, since a guest's root is not the host's."""
-        kind = mode & S.IFMT
-        is_whiteout = kind == S.IFCHR and rdev == 0
-        if kind not in (S.IFIFO, S.IFSOCK) and not is_whiteout:
-            raise LinuxError(Errno.EPERM)
+        """FIFOs, sockets and whiteouts. Devices are only believed in, for a guest's root is not the host's: EPERM
+        where there are no beliefs.
+        """
+        kind, wanted = mode & S.IFMT, Belief(uid, gid, mode, rdev)
+        if kind in (S.IFCHR, S.IFBLK) and (rdev or kind == S.IFBLK):
+            if self.filesystem.owners is None:
+                raise LinuxError(Errno.EPERM)
+            return self._create(name, wanted)
         with host_errors():
             os.mknod(name, kind | mode & 0o777, dir_fd=self.descriptor())
-        made = self._new_entry(name, mode & S.IALLUGO, uid, gid)
+        made = self._new_entry(name, wanted)
         if kind == S.IFIFO:
             self.filesystem.guest_fifos.add(made.identity)
         return made
@@ -244,13 +261,21 @@ class HostDirectory(HostInode):
     def symlink(self, name: bytes, target: bytes, uid: int, gid: int) -> Inode:
         with host_errors():
             os.symlink(target, name, dir_fd=self.descriptor())
-        return self._new_entry(name, None, uid, gid)
+        return self._new_entry(name, Belief(uid, gid, S.IFLNK | S.IRWXUGO))
 
-    def _new_entry(self, name: bytes, mode: int | None, uid: int, gid: int) -> HostInode:
+    def _new_entry(self, name: bytes, wanted: Belief) -> HostInode:
         made = self.lookup(name)
         with made.pinned() as fd, host_errors():
-            _settle(fd, mode, uid, gid)
+            self._settle(made, fd, wanted)
         return made
+
+    def _settle(self, made: HostInode, fd: int, wanted: Belief) -> None:
+        """Give a new file the owner and mode that the guest wants. OSError."""
+        owners = self.filesystem.owners
+        if owners is not None:
+            owners.settle(made, fd, wanted)
+        else:
+            _settle(fd, wanted)
 
     def link(self, name: bytes, inode: Inode) -> None:
         if not isinstance(inode, HostNode) or inode.filesystem is not self.filesystem:
@@ -285,17 +310,15 @@ class HostDirectory(HostInode):
                 continue
 
 
-def _settle(fd: int, mode: int | None, uid: int, gid: int) -> None:
-    """Give a new file the owner and mode that the guest wants, as far as the host lets us.
-
-    Without privilege on the host everything belongs to the user that runs us.
-    """
+def _settle(fd: int, wanted: Belief) -> None:
+    """Without beliefs: as far as the host lets us. Without privilege everything belongs to the user that runs us."""
     status = os.fstat(fd)
-    if (status.st_uid, status.st_gid) != (uid, gid) and os.geteuid() == 0:
-        on_descriptor(fd, lambda file: os.chown(file, uid, gid))
+    if (status.st_uid, status.st_gid) != (wanted.uid, wanted.gid) and os.geteuid() == 0:
+        on_descriptor(fd, lambda file: os.chown(file, wanted.uid, wanted.gid))
         status = os.fstat(fd)
-    if mode is not None and status.st_mode & S.IALLUGO != mode & S.IALLUGO:
-        on_descriptor(fd, lambda file: os.chmod(file, mode & S.IALLUGO))  # noqa: PTH101 - takes descriptors
+    mode = wanted.mode & S.IALLUGO
+    if status.st_mode & S.IFMT != S.IFLNK and status.st_mode & S.IALLUGO != mode:
+        on_descriptor(fd, lambda file: os.chmod(file, mode))  # noqa: PTH101 - takes descriptors
 
 
 def _kind_of(entry: os.DirEntry[str]) -> int:

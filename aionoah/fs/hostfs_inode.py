@@ -6,16 +6,19 @@ compared by device and inode number with what the walk had found, and ESTALE sta
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from time import time_ns
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.stat import S, makedev
+from aionoah.fs.devices import open_device
 from aionoah.fs.file import File
+from aionoah.fs.host_io import on_descriptor
 from aionoah.fs.hostfs_file import HostFile
+from aionoah.fs.hostfs_owners import OVERRIDE, Belief
 from aionoah.fs.inode import NOW, Attributes, Change, Inode, MustWait
 from aionoah.fs.path import Dentry
 from aionoah.fs.pipe import open_fifo
@@ -25,8 +28,9 @@ from aionoah.host.errors import errno_of, host_errors, raise_linux_error
 if TYPE_CHECKING:
     from aionoah.fs.hostfs import HostDirectory, HostFileSystem
 
-T = TypeVar("T")
 _USER_XATTRS: Final = b"user."  # the only ones that guests may change on the host
+_KEPT_XATTRS: Final = b"user.aionoah."
+"""Before the names of those that they may not: what a guest's root says of security is for guests only."""
 
 
 def device_number(device: int) -> int:
@@ -75,7 +79,8 @@ class HostInode(Inode):
         self.directory = directory  # None for the root of the file system
         self.name = name
         self.seen = status  # by the latest lookup
-        self._kind = status.st_mode & S.IFMT
+        self._kind = status.st_mode & S.IFMT  # on the host
+        self.belief: tuple[int, Belief | None] | None = None  # with the st_ctime_ns it is good for
 
     @property
     def kind(self) -> int:
@@ -88,10 +93,19 @@ class HostInode(Inode):
         self.seen = status
 
     def attributes(self) -> Attributes:
-        return attributes_of(self.status())
+        return self._shown(self.status())
 
     def looked_up_attributes(self) -> Attributes:
-        return attributes_of(self.seen)
+        return self._shown(self.seen)
+
+    def _shown(self, status: os.stat_result) -> Attributes:
+        """What guests are told, which need not be what the host says (hostfs_owners)."""
+        found = attributes_of(status)
+        owners = self.filesystem.owners
+        belief = None if owners is None else owners.belief(self, status)
+        if belief is None:
+            return found
+        return found._replace(mode=belief.mode, uid=belief.uid, gid=belief.gid, rdev=belief.rdev)
 
     def status(self) -> os.stat_result:
         raise NotImplementedError
@@ -114,16 +128,30 @@ class HostInode(Inode):
         if change.size is not None:
             self.resize(change.size)
         with self.pinned() as fd, host_errors():
-            if change.uid is not None or change.gid is not None:
-                uid = -1 if change.uid is None else change.uid
-                gid = -1 if change.gid is None else change.gid
-                on_descriptor(fd, lambda file: os.chown(file, uid, gid))
-            if change.mode is not None:
-                mode = change.mode
-                on_descriptor(fd, lambda file: os.chmod(file, mode))  # noqa: PTH101 - takes descriptors
+            if change.mode is not None or change.uid is not None or change.gid is not None:
+                self._set_owner(fd, change)
             if change.atime_ns is not None or change.mtime_ns is not None:
                 _set_times(fd, change)
             self.seen = os.fstat(fd)
+
+    def _set_owner(self, fd: int, change: Change) -> None:
+        owners, mode = self.filesystem.owners, change.mode
+        if owners is not None:
+            present = self._shown(os.fstat(fd))
+            wanted = Belief(
+                present.uid if change.uid is None else change.uid,
+                present.gid if change.gid is None else change.gid,
+                present.mode if mode is None else present.mode & S.IFMT | mode,
+                present.rdev,
+            )
+            owners.settle(self, fd, wanted)
+            return
+        if change.uid is not None or change.gid is not None:
+            uid = -1 if change.uid is None else change.uid
+            gid = -1 if change.gid is None else change.gid
+            on_descriptor(fd, lambda file: os.chown(file, uid, gid))
+        if mode is not None:
+            on_descriptor(fd, lambda file: os.chmod(file, mode))  # noqa: PTH101 - takes descriptors
 
     def resize(self, size: int) -> None:  # noqa: ARG002 - for regular files
         raise LinuxError(Errno.EINVAL)
@@ -131,15 +159,28 @@ class HostInode(Inode):
     # -- extended attributes ------------------------------------------------------------------------------
 
     def get_xattr(self, name: bytes) -> bytes:
+        """What a guest has set comes before what the host has of that name."""
+        kept = _kept_name(name)
+        if kept != name:
+            try:
+                return self._get_xattr(kept)
+            except LinuxError as error:
+                if error.errno not in (Errno.ENODATA, Errno.EPERM, Errno.EACCES):
+                    raise
+        return self._get_xattr(name)
+
+    def _get_xattr(self, name: bytes) -> bytes:
         if not hasattr(os, "getxattr"):
             raise LinuxError(Errno.EOPNOTSUPP)
         with self.pinned() as fd, host_errors():
             return on_descriptor(fd, lambda file: os.getxattr(file, name))
 
     def set_xattr(self, name: bytes, value: bytes, flags: int) -> None:
-        self._require_changeable(name)
+        kept = _kept_name(name)
+        if not hasattr(os, "setxattr"):
+            raise LinuxError(Errno.EOPNOTSUPP)
         with self.pinned() as fd, host_errors():
-            on_descriptor(fd, lambda file: os.setxattr(file, name, value, flags))
+            on_descriptor(fd, lambda file: os.setxattr(file, kept, value, flags))
 
     def mark(self, name: bytes, value: bytes) -> None:
         if not hasattr(os, "setxattr"):
@@ -151,32 +192,28 @@ class HostInode(Inode):
         if not hasattr(os, "listxattr"):
             raise LinuxError(Errno.EOPNOTSUPP)
         with self.pinned() as fd, host_errors():
-            return [os.fsencode(name) for name in on_descriptor(fd, os.listxattr)]
+            names = [os.fsencode(name) for name in on_descriptor(fd, os.listxattr)]
+        shown = dict.fromkeys(name.removeprefix(_KEPT_XATTRS) for name in names if name != OVERRIDE)
+        return list(shown)
 
     def remove_xattr(self, name: bytes) -> None:
-        self._require_changeable(name)
-        with self.pinned() as fd, host_errors():
-            on_descriptor(fd, lambda file: os.removexattr(file, name))
-
-    @staticmethod
-    def _require_changeable(name: bytes) -> None:
-        """Security attributes and access control lists of the host are not the guests' to change."""
-        if not hasattr(os, "setxattr"):
+        kept = _kept_name(name)
+        if not hasattr(os, "removexattr"):
             raise LinuxError(Errno.EOPNOTSUPP)
-        if not name.startswith(_USER_XATTRS):
-            raise LinuxError(Errno.EPERM)
+        with self.pinned() as fd, host_errors():
+            on_descriptor(fd, lambda file: os.removexattr(file, kept))
+
+    def read_mark(self, name: bytes) -> bytes:
+        """An extended attribute, asked for in one call. OSError; AttributeError on hosts that have none."""
+        with self.pinned() as fd:
+            return on_descriptor(fd, lambda file: os.getxattr(file, name))
 
 
-def on_descriptor(fd: int, call: Callable[[int | str], T]) -> T:
-    """Do something to the file of a descriptor. Linux refuses with EBADF for those made with O_PATH, and
-    does it through their name in /proc.
-    """
-    try:
-        return call(fd)
-    except OSError as error:
-        if errno_of(error) is not Errno.EBADF:
-            raise
-    return call(f"/proc/self/fd/{fd}")
+def _kept_name(name: bytes) -> bytes:
+    """The host's name of a guest's attribute. EPERM for those that are ours."""
+    if name == OVERRIDE or name.startswith(_KEPT_XATTRS):
+        raise LinuxError(Errno.EPERM)
+    return name if name.startswith(_USER_XATTRS) else _KEPT_XATTRS + name
 
 
 def _set_times(fd: int, change: Change) -> None:
@@ -212,6 +249,19 @@ class HostNode(HostInode):
     def __del__(self) -> None:
         if self._spare >= 0:
             os.close(self._spare)
+
+    @property
+    def kind(self) -> int:
+        """An empty file may stand for a device."""
+        if self.filesystem.owners is None or self._kind != S.IFREG or self.seen.st_size:
+            return self._kind
+        return self._shown(self.seen).mode & S.IFMT
+
+    def read_mark(self, name: bytes) -> bytes:
+        if self._open or self._spare >= 0:
+            return super().read_mark(name)
+        path = b"/proc/self/fd/%d/%s" % (self.directory.descriptor(), self.name)
+        return os.getxattr(path, name, follow_symlinks=False)
 
     def status(self) -> os.stat_result:
         with host_errors():
@@ -257,8 +307,10 @@ class HostNode(HostInode):
         """EACCES for devices, ENXIO for sockets and for FIFOs that no guest has made: the host's programs
         are behind those.
         """
-        if self._kind == S.IFIFO and self.identity in self.filesystem.guest_fifos:
+        if self._kind == S.IFIFO and self.filesystem.is_guests_fifo(self.identity):
             raise MustWait(lambda: open_fifo(self, flags, dentry))
+        if self.kind != self._kind:
+            return open_device(self._shown(self.seen).rdev, flags, dentry)
         if self._kind in (S.IFCHR, S.IFBLK) or self.identity[0] in self.filesystem.closed_devices:
             raise LinuxError(Errno.EACCES)
         if self._kind != S.IFREG:

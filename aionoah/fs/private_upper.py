@@ -14,6 +14,7 @@ from time import time
 from typing import Final
 
 from aionoah.fs.hostfs import HostFileSystem
+from aionoah.fs.hostfs_owners import Owners
 
 _PREFIX: Final = "aionoah-upper-"
 _UNLOCKED: Final = "aionoah-new-"  # a directory is called that until its lock is held
@@ -32,7 +33,7 @@ class PrivateUpper(HostFileSystem):
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         self.path = Path(place, _PREFIX + unlocked.rpartition(_UNLOCKED)[2])
         Path(unlocked).rename(self.path)
-        super().__init__(str(self.path))
+        super().__init__(str(self.path), owners=Owners(), is_guests=True)
 
     def release(self) -> None:
         super().release()
