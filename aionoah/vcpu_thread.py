@@ -24,6 +24,7 @@ from aionoah.hypervisor.protocols import ExceptionKind, ExitKind, Vcpu
 from aionoah.memory.faults import FaultResult
 from aionoah.process.current import set_current
 from aionoah.process.stopping import stay_stopped
+from aionoah.reactor import SleepingCall
 from aionoah.signals import faults
 from aionoah.signals.actions import DEFAULT, Effect
 from aionoah.signals.delivery import Delivery, enter_handler, next_signal
@@ -37,7 +38,6 @@ from aionoah.syscalls.results import Outcome, Restart, Suspended, after_signal, 
 if TYPE_CHECKING:
     from aionoah.process.exec import Loaded
     from aionoah.process.task import Task
-    from aionoah.reactor import SleepingCall
     from aionoah.vcpu_threads import VcpuThreads
 
 _log: Final = logging.getLogger("aionoah")
@@ -80,6 +80,8 @@ class VcpuThread:
         self._needs_attention = False
         self._is_exiting = False
         self._cpu_time_ns: int | None = None
+        self._user_time_ns = 0  # with virtual CPUs that have been closed
+        self._told_user_ns = self._told_system_ns = 0
         self._thread = threading.Thread(target=self._main, name="vcpu-new", daemon=True)
 
     @property
@@ -153,6 +155,16 @@ class VcpuThread:
             return self._cpu_time_ns
         return platform.thread_cpu_time_ns(self._thread.ident) if self._thread.ident else 0
 
+    def user_time_ns(self) -> int:
+        """What the virtual CPU says may be too long by some of its present stay. So it leaves the system what
+        has been told of that, and never goes back itself.
+        """
+        said_ns = self._user_time_ns + (self._vcpu.user_time_ns() if self._vcpu is not None else 0)
+        total_ns = self.cpu_time_ns()
+        self._told_user_ns = max(min(said_ns, total_ns - self._told_system_ns), self._told_user_ns)
+        self._told_system_ns = total_ns - self._told_user_ns
+        return self._told_user_ns
+
     def stack_pointer(self) -> int:
         return self._registers[self._table.architecture.stack_pointer]
 
@@ -224,6 +236,7 @@ class VcpuThread:
 
     def _close_vcpu(self) -> None:
         if self._vcpu is not None:
+            self._user_time_ns += self._vcpu.user_time_ns()
             self._vcpu.close()
             self._vcpu = None
             self._threads.vcpu_is_free.notify()
@@ -294,34 +307,31 @@ class VcpuThread:
             raise TypeError(f"a system call ended with {result!r}")
 
     def _sleep(self, suspended: Suspended) -> int | Outcome:
-        """Let the reactor finish the call; the kernel lock is free meanwhile."""
-        call = self._reactor.hand_over(self._task, self._table, suspended)
+        """Finish a call that sleeps; the kernel lock is free meanwhile."""
+        call = SleepingCall(self._reactor, self._task, self._table, suspended)
         self._sleeping = call
         self._task.is_sleeping = True
+        self._task.counts.voluntary_switches += 1
         if self._is_exiting:
             call.abandon()
         elif self._task.is_interrupted:
             call.interrupt()
         state = self._lend_vcpu()
-        kernel_lock.release()
         try:
-            result = call.wait()
+            return call.finish()
         finally:
-            kernel_lock.acquire()
             self._sleeping = None
-            if state is not None:
+            if state is not None and self._vcpu is None:  # a new program has one of its own
                 self._restore(state)
             self._task.is_sleeping = False
             if self._task.process.timers.parked:
                 self._task.process.timers.resume()
-        if isinstance(result, BaseException):
-            raise result
-        return result
 
     def _answer_page_fault(self) -> None:
         fault = self._running_vcpu.fault
         result = self._task.memory.fault(fault.address, fault.access)
         if result is FaultResult.RESOLVED:
+            self._task.counts.minor_faults += 1
             return
         is_mapped = result in {FaultResult.ACCERR, FaultResult.BUS}
         self._details = page_fault_details(
@@ -346,6 +356,7 @@ class VcpuThread:
 
     def _answer_kick(self) -> None:
         """Whoever kicked has said why in `_needs_attention`."""
+        self._task.counts.involuntary_switches += 1
 
     def _answer_host_fault(self) -> None:
         """The host has no page behind a frame. If its file was cut short, the page tables learn it now, and

@@ -74,7 +74,8 @@ boot_time_ns: Final = _CLOCKS[CLOCK.BOOTTIME].now_ns
 # Ids of CPU-time clocks (include/linux/posix-timers.h): ~pid << 3, and below it:
 _PER_THREAD: Final = 4
 _KIND: Final = 3
-_SCHED: Final = 2  # precise; 0 and 1 (all time, time in user mode) count in ticks
+_VIRTUAL: Final = 1  # time in user mode, in ticks; 0 is all time, in ticks
+_SCHED: Final = 2  # all time, precisely
 _DESCRIPTOR: Final = 3  # a dynamic clock (PTP), which no file of ours is
 
 
@@ -137,17 +138,22 @@ def _find_cpu_clock(task: "Task", clock_id: int) -> Clock:
         thread = task.process.tasks.get(pid) if pid else task
         if thread is None:
             raise LinuxError(Errno.EINVAL)
-        return _thread_clock(thread, resolution_ns)
+        return _thread_clock(thread, resolution_ns, is_user=kind == _VIRTUAL)
     process = task.kernel.processes.get(pid) if pid else task.process
     if process is None:
         raise LinuxError(Errno.EINVAL)
-    return process_clock(process, resolution_ns)
+    return process_clock(process, resolution_ns, is_user=kind == _VIRTUAL)
 
 
-def _thread_clock(thread: "Task", resolution_ns: int) -> Clock:
-    return Clock(lambda: thread.control.cpu_time_ns(), resolution_ns, thread=thread)  # noqa: PLW0108 - it may get another control
+def _thread_clock(thread: "Task", resolution_ns: int, *, is_user: bool = False) -> Clock:
+    """It asks `control` anew each time: the thread may get another one."""
+    if is_user:
+        return Clock(lambda: thread.control.user_time_ns(), resolution_ns, thread=thread)  # noqa: PLW0108
+    return Clock(lambda: thread.control.cpu_time_ns(), resolution_ns, thread=thread)  # noqa: PLW0108
 
 
-def process_clock(process: "Process", resolution_ns: int = 1) -> Clock:
-    """CPU time of all threads of a process, past and present."""
+def process_clock(process: "Process", resolution_ns: int = 1, *, is_user: bool = False) -> Clock:
+    """CPU time of all threads of a process, past and present; `is_user`: only what they spent in the guest."""
+    if is_user:
+        return Clock(lambda: process.user_time_ns, resolution_ns, can_sleep=True, process=process)
     return Clock(lambda: process.all_cpu_time_ns, resolution_ns, can_sleep=True, process=process)

@@ -89,5 +89,5 @@ class RealTimer(IntervalTimer):
 
 
 def cpu_timer(process: "Process", signal: int) -> IntervalTimer:
-    """ITIMER_VIRTUAL and ITIMER_PROF: user and system time are counted together, as by getrusage."""
-    return IntervalTimer(process, process_clock(process), signal)
+    """ITIMER_PROF, of all CPU time, or ITIMER_VIRTUAL, of that in the guest."""
+    return IntervalTimer(process, process_clock(process, is_user=signal == SIG.VTALRM), signal)

@@ -249,7 +249,7 @@ class Vcpu(Protocol):
         ...
 
     def user_time_ns(self) -> int:
-        """How long it has been in the guest since it was opened, by a clock on the wall. From any thread."""
+        """Time in the guest since it was opened, which may count what the host took the CPU away for. From any thread."""
         ...
 
     def describe(self) -> str:

@@ -228,15 +228,24 @@ class Memory(GuestMemory):
 
     def usage(self) -> Usage:
         vmas = self._mm.vmas
-        resident = sum(self._mm.pages.resident_count(vma.start, vma.end) for vma in vmas)
         return Usage(
             vmas.total_pages,
-            resident,
+            self.space.mapped,
             vmas.text_pages,
             vmas.data_pages,
             vmas.stack_pages,
             vmas.locked_pages,
         )
+
+    @property
+    def peak_resident(self) -> int:
+        """The most bytes that have been resident at once."""
+        return self.space.most_mapped << PAGE_SHIFT
+
+    @property
+    def peak_total(self) -> int:
+        """The most bytes that have been mapped at once."""
+        return self._mm.vmas.most_pages << PAGE_SHIFT
 
     @property
     def heap(self) -> tuple[int, int]:

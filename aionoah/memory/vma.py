@@ -120,6 +120,7 @@ class VmaMap:
         self._starts: list[int] = []
         self._vmas: list[Vma] = []
         self.total_pages = 0
+        self.most_pages = 0  # what that was at most
         self.data_pages = 0  # private and writable, not a stack
         self.stack_pages = 0
         self.text_pages = 0  # executable and not writable
@@ -232,6 +233,7 @@ class VmaMap:
             self._count(vma, -1)
             if vma.backing is not None:
                 vma.backing.drop()
+        self.most_pages = max(self.most_pages, self.total_pages)
 
     def _count(self, vma: Vma, sign: int) -> None:
         pages = sign * vma.page_count

@@ -11,6 +11,7 @@ from aionoah.abi.signal import SIG
 from aionoah.abi.wait import WAIT_CONTINUED, W, stopped_status
 from aionoah.host.waiting import Source, sleep_on
 from aionoah.process.family import ending, stopping
+from aionoah.process.usage import Usage, usage_with_children
 
 if TYPE_CHECKING:
     from aionoah.process.task import Process, Task
@@ -25,7 +26,7 @@ class News(NamedTuple):
     pid: int
     status: int  # as wait4 reports it
     info: "SigInfo"  # as waitid does
-    cpu_time_ns: int  # of the child and the children it has waited for
+    usage: Usage  # of the child and the children it has waited for
 
 
 async def wait_for_child(task: "Task", wanted: Wanted, options: W) -> News | None:
@@ -60,9 +61,9 @@ def _candidates(task: "Task", wanted: Wanted, options: W) -> "Iterator[Process]"
 def _news_of(child: "Process", options: W) -> News | None:
     """What there is to tell, which after that is told (without WNOWAIT)."""
     is_taken = not options & W.NOWAIT
-    stop, total_ns = child.stop, child.all_cpu_time_ns + child.children_cpu_time_ns
+    stop = child.stop
     if child.wait_status is not None:
-        news = News(child.pid, child.wait_status, ending(child), total_ns)
+        news = News(child.pid, child.wait_status, ending(child), usage_with_children(child))
         if is_taken:
             child.reap(is_waited_for=True)
         return news
@@ -70,9 +71,15 @@ def _news_of(child: "Process", options: W) -> News | None:
         signal = stop.unreported
         if is_taken:
             stop.unreported = 0
-        return News(child.pid, stopped_status(signal), stopping(child, CLD.STOPPED, signal), total_ns)
+        return News(
+            child.pid,
+            stopped_status(signal),
+            stopping(child, CLD.STOPPED, signal),
+            usage_with_children(child),
+        )
     if stop.has_continued and options & W.CONTINUED:
         if is_taken:
             stop.has_continued = False
-        return News(child.pid, WAIT_CONTINUED, stopping(child, CLD.CONTINUED, SIG.CONT), total_ns)
+        info = stopping(child, CLD.CONTINUED, SIG.CONT)
+        return News(child.pid, WAIT_CONTINUED, info, usage_with_children(child))
     return None

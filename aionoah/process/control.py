@@ -56,6 +56,10 @@ class TaskControl(Protocol):
         """How long the thread has used a CPU, in the guest and in its calls."""
         ...
 
+    def user_time_ns(self) -> int:
+        """How much of it in the guest."""
+        ...
+
 
 class NoControl:
     """Stands where no virtual CPU has been attached yet, or any more."""
@@ -85,4 +89,7 @@ class NoControl:
         raise NotImplementedError("no virtual CPU runs this task")
 
     def cpu_time_ns(self) -> int:
+        return 0
+
+    def user_time_ns(self) -> int:
         return 0

@@ -11,6 +11,7 @@ from aionoah.abi.siginfo import CLD
 from aionoah.abi.signal import SA, SIG, SIG_IGN
 from aionoah.abi.wait import CORE_FLAG, exit_code, term_signal
 from aionoah.process.groups import has_stopped_member, is_orphaned, members
+from aionoah.process.usage import usage_of_process
 from aionoah.signals.actions import LAST_SIGNAL
 from aionoah.signals.generate import send_to_process
 from aionoah.signals.info import SigInfo, from_child, from_kernel, from_user
@@ -89,7 +90,9 @@ def stopping(process: "Process", code: int, signal: int) -> SigInfo:
 def _news(process: "Process", signal: int, code: int, status: int) -> SigInfo:
     leader = process.tasks.get(process.pid)
     uid = leader.credentials.uid if leader is not None else process.uid
-    return from_child(signal, code, process.pid, uid, status, process.all_cpu_time_ns // _TICK_NS)
+    usage = usage_of_process(process)
+    user, system = usage.user_time_ns // _TICK_NS, usage.system_time_ns // _TICK_NS
+    return from_child(signal, code, process.pid, uid, status, user, system)
 
 
 # -- orphans --------------------------------------------------------------------------------------------

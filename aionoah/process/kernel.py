@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.clocks.timers import Timers
+from aionoah.fs.inotify_limits import InotifyLimits
 from aionoah.host import facts
 from aionoah.host.edges import HostEdges
 from aionoah.net.network import Network
@@ -62,6 +63,7 @@ class Kernel:
         self.tasks: dict[int, Task] = {}
         self.futexes = FutexTable()
         self.network = Network()
+        self.inotify_limits = InotifyLimits()
         self.controlling_terminals: dict[int, File] = {}
         """What /dev/tty is, by session: for a program started on a terminal of the host its HostStreamFile,
         held here by whoever puts it in."""

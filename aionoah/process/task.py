@@ -10,6 +10,7 @@ from aionoah.process.family import process_ended, thread_ended
 from aionoah.process.limits import Limits
 from aionoah.process.robust import exit_futexes, exit_thread_word
 from aionoah.process.stopping import StopState, begin_stop, look_for_completion, release, resume
+from aionoah.process.usage import Usage, usage_of_process, usage_of_thread, usage_with_children
 from aionoah.signals.state import SharedSignals, TaskSignals
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Process:
         *("kernel", "pid", "uid", "parent", "children", "child_changed", "tasks", "signals", "limits"),
         *("process_group", "session", "executable", "command_line", "environment", "auxiliary_vector"),
         *("name", "has_executed", "cpus", "exit_signal", "exit_status", "wait_status", "ended"),
-        *("timers", "start_ns", "cpu_time_ns", "children_cpu_time_ns", "is_dumpable", "is_child_subreaper"),
+        *("timers", "start_ns", "ended_usage", "children_usage", "is_dumpable", "is_child_subreaper"),
         *("vfork_done", "oom_score_adj", "stop", "parent_task", "exec_count", "parent_exec_count"),
     )
 
@@ -80,8 +81,8 @@ class Process:
         self.wait_status: int | None = None  # as wait4 reports it, once the process has ended
         self.ended = WaitQueue()  # woken when a thread has ended, and when the process has been reaped
         self.start_ns = start_ns  # CLOCK_BOOTTIME of the start
-        self.cpu_time_ns = 0  # of threads that have ended
-        self.children_cpu_time_ns = 0  # of children that have been waited for, and theirs
+        self.ended_usage = Usage()  # of threads that have ended, and of memory that it has left by execve
+        self.children_usage = Usage()  # of children that have been waited for, and theirs
         self.vfork_done = WaitQueue()  # woken when the memory borrowed from a vfork's parent is free again
         self.is_dumpable = True
         self.is_child_subreaper = False
@@ -144,7 +145,12 @@ class Process:
     @property
     def all_cpu_time_ns(self) -> int:
         """CPU time of all threads, past and present."""
-        return self.cpu_time_ns + sum(task.control.cpu_time_ns() for task in self.tasks.values())
+        return self.ended_usage.cpu_time_ns + sum(task.control.cpu_time_ns() for task in self.tasks.values())
+
+    @property
+    def user_time_ns(self) -> int:
+        """The part of it that was spent in the guest."""
+        return usage_of_process(self).user_time_ns
 
     def exit_group(self, wait_status: int) -> None:
         """End every thread and the process. `wait_status` is what wait4 reports; the first one counts."""
@@ -161,7 +167,7 @@ class Process:
         if self.parent is not None:
             del self.parent.children[self.pid]
             if is_waited_for:
-                self.parent.children_cpu_time_ns += self.all_cpu_time_ns + self.children_cpu_time_ns
+                self.parent.children_usage.add(usage_with_children(self))
         self.ended.wake()
 
     # -- stop and continue (stopping.py) ------------------------------------------------------------------
@@ -185,7 +191,7 @@ class Task:
     __slots__ = (
         *("kernel", "process", "tid", "architecture", "memory", "files", "fs", "credentials", "signals"),
         *("clear_child_tid", "robust_list", "name", "control", "has_exited", "scheduling", "personality"),
-        *("parent_death_signal", "timer_slack_ns", "is_stopped", "is_sleeping", "__weakref__"),
+        *("parent_death_signal", "timer_slack_ns", "is_stopped", "is_sleeping", "counts", "__weakref__"),
     )
 
     def __init__(
@@ -216,6 +222,7 @@ class Task:
         self.robust_list = 0
         self.name = process.name  # comm of the thread
         self.personality = 0
+        self.counts = Usage()  # faults and switches; times are the control's to tell
         self.parent_death_signal = 0
         self.timer_slack_ns = DEFAULT_TIMER_SLACK_NS
         self.has_exited = False
@@ -258,6 +265,7 @@ class Task:
         process = self.process
         exit_futexes(self)
         exit_thread_word(self)
+        process.ended_usage.peak_resident = max(process.ended_usage.peak_resident, self.memory.peak_resident)
         self.memory = program.memory
         if self.files.is_shared:
             self.files, shared = self.files.fork(), self.files
@@ -292,7 +300,7 @@ class Task:
         process = self.process
         exit_futexes(self)
         exit_thread_word(self)
-        process.cpu_time_ns += self.control.cpu_time_ns()
+        process.ended_usage.add(usage_of_thread(self))
         self.files.leave()
         del process.tasks[self.tid], self.kernel.tasks[self.tid]
         if self.is_leader:

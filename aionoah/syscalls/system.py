@@ -14,13 +14,12 @@ from aionoah.abi.utsname import NEW_UTS_LEN, NewUtsname
 from aionoah.host import facts
 from aionoah.memory.buffer import Buffer
 from aionoah.process.task import Task
-from aionoah.process.usage import usage_of
+from aionoah.process.usage import usage_of_process, usage_of_thread
 from aionoah.syscalls.arguments import Addr, Int, Ptr, Size
 from aionoah.syscalls.registry import syscall
 
 _CLOCK_TICKS: Final = 100  # USER_HZ
 _RANDOM_CHUNK: Final = 1 << 16
-_NO_SPLIT: Final = "All CPU time counts as user time; only times and the number of CPU seconds are reported."
 
 
 @syscall
@@ -116,24 +115,25 @@ def syslog(task: Task, kind: Int, buf: Addr, length: Int) -> None:  # noqa: ARG0
 # -- usage ----------------------------------------------------------------------------------------------
 
 
-@syscall(partial=_NO_SPLIT)
+@syscall(partial="Major faults, disk I/O and messages are not counted.")
 def getrusage(task: Task, who: RUSAGE, usage: Ptr[Rusage]) -> None:
     if _signed(who) == RUSAGE.SELF:
-        time_ns = task.process.all_cpu_time_ns
+        found = usage_of_process(task.process)
     elif who == RUSAGE.THREAD:
-        time_ns = task.control.cpu_time_ns()
+        found = usage_of_thread(task)
     elif _signed(who) == RUSAGE.CHILDREN:
-        time_ns = task.process.children_cpu_time_ns
+        found = task.process.children_usage
     else:
         raise LinuxError(Errno.EINVAL)
-    task.memory.put(usage, usage_of(time_ns))
+    task.memory.put(usage, found.to_abi())
 
 
-@syscall(partial=_NO_SPLIT)
+@syscall
 def times(task: Task, buf: Ptr[Tms]) -> int:
     if buf:
-        own, children = task.process.all_cpu_time_ns, task.process.children_cpu_time_ns
-        task.memory.put(buf, Tms(_ticks(own), 0, _ticks(children), 0))
+        own, children = usage_of_process(task.process), task.process.children_usage
+        four = (own.user_time_ns, own.system_time_ns, children.user_time_ns, children.system_time_ns)
+        task.memory.put(buf, Tms(*map(_ticks, four)))
     return _ticks(facts.uptime_ns())
 
 

@@ -9,7 +9,6 @@ from aionoah.abi.wait import P, W
 from aionoah.fs.pidfd import PidFile
 from aionoah.process.children import News, Wanted, wait_for_child
 from aionoah.process.task import Task
-from aionoah.process.usage import usage_of
 from aionoah.syscalls.arguments import Addr, Pid, Ptr
 from aionoah.syscalls.registry import syscall
 
@@ -34,7 +33,7 @@ async def wait4(task: Task, pid: Pid, wstatus: Addr, options: W, usage: Ptr[Rusa
     if wstatus:
         task.memory.write_word(wstatus, news.status, 4)  # EFAULT, though the child has been reaped
     if usage:
-        task.memory.put(usage, usage_of(news.cpu_time_ns))
+        task.memory.put(usage, news.usage.to_abi())
     return news.pid
 
 
@@ -56,7 +55,7 @@ async def waitid(task: Task, which: P, pid: Pid, info: Addr, options: W, usage: 
         _put_info(task, info, None)  # even then, and its EFAULT counts more
         raise
     if usage and news is not None:
-        task.memory.put(usage, usage_of(news.cpu_time_ns))
+        task.memory.put(usage, news.usage.to_abi())
     _put_info(task, info, news)
 
 

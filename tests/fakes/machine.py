@@ -204,6 +204,7 @@ class FakeSpace:
         self.table_limit: int | None = None  # for tests: more pages than that raise MemoryError
         self._frames = frames
         self._pages: dict[int, _Page] = {}
+        self._most = 0
 
     def map(self, address: int, first_frame: int, count: int, prot: Prot, *, is_file: bool = False) -> None:
         first = self._check(address, count * PAGE_SIZE)
@@ -269,6 +270,16 @@ class FakeSpace:
         view = self._frames.view(here.frame - before, before + 1 + after)
         start, end = number - before, number + after + 1
         return Extent(start * PAGE_SIZE, end * PAGE_SIZE, here.prot, view, here.is_file)
+
+    @property
+    def mapped(self) -> int:
+        return len(self._pages)
+
+    @property
+    def most_mapped(self) -> int:
+        """Not what it was between two looks."""
+        self._most = max(self._most, len(self._pages))
+        return self._most
 
     def resident(self, address: int, count: int) -> Sequence[bool]:
         first = self._check(address, count * PAGE_SIZE)

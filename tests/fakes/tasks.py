@@ -69,6 +69,8 @@ class FakeControl:
     def cpu_time_ns(self) -> int:
         return self.spent_ns
 
+    user_time_ns = cpu_time_ns
+
 
 class FakeProcess:
     def __init__(self, kernel: Any, pid: int) -> None:
@@ -90,6 +92,10 @@ class FakeProcess:
     @property
     def all_cpu_time_ns(self) -> int:
         return sum(task.control.cpu_time_ns() for task in self.tasks.values())
+
+    @property
+    def user_time_ns(self) -> int:
+        return sum(task.control.user_time_ns() for task in self.tasks.values())
 
 
 class FakeTask:

@@ -1,6 +1,6 @@
 """/proc/PID/status, stat, limits and io, byte for byte as Linux's fs/proc/array.c and base.c write them.
 
-What we do not count (page faults, context switches, bytes of disk I/O) is reported as 0.
+What we do not count (major page faults, bytes of disk I/O) is reported as 0.
 """
 
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ from aionoah.abi.resource import RLIM_INFINITY, RLIM_NLIMITS, RLIMIT
 from aionoah.abi.signal import SIG_DFL, SIG_IGN, signal_bit
 from aionoah.fs.proc.maps import sizes
 from aionoah.fs.proc.subject import Subject, find_task, may_inspect, number_of, process_of
+from aionoah.process.usage import Usage, usage_of_process, usage_of_thread
 
 if TYPE_CHECKING:
     from aionoah.process.task import Process, Task
@@ -60,7 +61,9 @@ def status(subject: Subject) -> bytes:
     lines += [b"Speculation_Store_Bypass:\tunknown", b"SpeculationIndirectBranch:\tunsupported"]
     if task is not None:
         lines += _cpu_lines(task)
-    lines += [b"voluntary_ctxt_switches:\t0", b"nonvoluntary_ctxt_switches:\t0"]
+    counts = task.counts if task is not None else Usage()  # of the thread alone, in Linux too
+    lines.append(b"voluntary_ctxt_switches:\t%d" % counts.voluntary_switches)
+    lines.append(b"nonvoluntary_ctxt_switches:\t%d" % counts.involuntary_switches)
     return b"\n".join(lines) + b"\n"
 
 
@@ -101,8 +104,17 @@ def _memory_lines(subject: Subject, task: "Task | None") -> Iterator[bytes]:
     if task is not None:
         found = sizes(subject)
         for name, size in (
-            *((b"VmPeak", found.total), (b"VmSize", found.total), (b"VmLck", found.locked), (b"VmPin", 0)),
-            *((b"VmHWM", found.resident), (b"VmRSS", found.resident), (b"RssAnon", found.anonymous)),
+            *(
+                (b"VmPeak", task.memory.peak_total),
+                (b"VmSize", found.total),
+                (b"VmLck", found.locked),
+                (b"VmPin", 0),
+            ),
+            *(
+                (b"VmHWM", task.memory.peak_resident),
+                (b"VmRSS", found.resident),
+                (b"RssAnon", found.anonymous),
+            ),
             *((b"RssFile", found.file), (b"RssShmem", found.shared), (b"VmData", found.data)),
             *((b"VmStk", found.stack), (b"VmExe", found.code), (b"VmLib", found.libraries)),
             *((b"VmPTE", 0), (b"VmSwap", 0), (b"HugetlbPages", 0)),
@@ -180,7 +192,8 @@ def stat(subject: Subject) -> bytes:
     """Addresses of code, arguments and environment are reported as to a stranger: 0."""
     task, process = find_task(subject), process_of(subject)
     is_thread = process is not subject
-    cpu_ns = task.control.cpu_time_ns() if is_thread and task is not None else process.all_cpu_time_ns
+    used = usage_of_thread(task) if is_thread and task is not None else usage_of_process(process)
+    of_children = process.children_usage
     found = sizes(subject)
     nice = task.scheduling.nice if task is not None else 0
     ignored, caught = _signal_sets(process)
@@ -194,12 +207,12 @@ def stat(subject: Subject) -> bytes:
     fields: list[int] = [
         *(process.parent.pid if process.parent is not None else 0, process.process_group, process.session),
         *(terminal, foreground, 0),  # … flags
-        *(0, 0, 0, 0),  # page faults
+        *(used.minor_faults, of_children.minor_faults, 0, 0),  # minflt cminflt majflt cmajflt
         *(
-            cpu_ns // CLOCK_TICK_NS,
-            0,
-            process.children_cpu_time_ns // CLOCK_TICK_NS,
-            0,
+            used.user_time_ns // CLOCK_TICK_NS,
+            used.system_time_ns // CLOCK_TICK_NS,
+            of_children.user_time_ns // CLOCK_TICK_NS,
+            of_children.system_time_ns // CLOCK_TICK_NS,
         ),  # utime stime cutime cstime
         *(20 + nice, nice, max(len(process.tasks), 1), 0),  # priority nice num_threads itrealvalue
         process.start_ns // CLOCK_TICK_NS,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from aionoah.fs.proc.status import CLOCK_TICK_NS
 from aionoah.host import facts
+from aionoah.process.usage import Usage, usage_of_process
 
 if TYPE_CHECKING:
     from aionoah.process.kernel import Kernel
@@ -14,14 +15,17 @@ _PAGE_SIZE = 4096
 _SECOND_NS = 1_000_000_000
 
 
-def _cpu_times_ns(kernel: "Kernel") -> tuple[int, int]:
-    """Time that guests have used, and time that the processors had otherwise, since boot."""
-    busy = sum(process.all_cpu_time_ns for process in kernel.processes.values())
-    return busy, max(facts.uptime_ns() * kernel.cpu_count - busy, 0)
+def _cpu_times_ns(kernel: "Kernel") -> tuple[int, int, int]:
+    """Time that guests have used as users and in the kernel, and what the processors had otherwise, since boot."""
+    used = Usage()
+    for process in kernel.processes.values():
+        used.add(usage_of_process(process))
+    idle = max(facts.uptime_ns() * kernel.cpu_count - used.cpu_time_ns, 0)
+    return used.user_time_ns, used.system_time_ns, idle
 
 
 def uptime(kernel: "Kernel") -> bytes:
-    _, idle = _cpu_times_ns(kernel)
+    *_, idle = _cpu_times_ns(kernel)
     return b"%.2f %.2f\n" % (facts.uptime_ns() / _SECOND_NS, idle / _SECOND_NS)
 
 
@@ -40,11 +44,13 @@ def version(kernel: "Kernel") -> bytes:
 
 def stat(kernel: "Kernel") -> bytes:
     """Processors are not told apart: each has its share."""
-    busy, idle = (time // CLOCK_TICK_NS for time in _cpu_times_ns(kernel))
-    line = b"%d 0 0 %d 0 0 0 0 0 0\n"
-    lines = [b"cpu  " + line % (busy, idle)]
+    user, system, idle = (time // CLOCK_TICK_NS for time in _cpu_times_ns(kernel))
+    line = b"%d 0 %d %d 0 0 0 0 0 0\n"
+    lines = [b"cpu  " + line % (user, system, idle)]
     count = kernel.cpu_count
-    lines += [b"cpu%d " % cpu + line % (busy // count, idle // count) for cpu in range(count)]
+    lines += [
+        b"cpu%d " % cpu + line % (user // count, system // count, idle // count) for cpu in range(count)
+    ]
     return b"".join(lines) + b"intr 0\nctxt 0\nbtime %d\nprocesses %d\n%s" % (
         kernel.boot_time_ns // _SECOND_NS,
         kernel.forks,

@@ -63,7 +63,7 @@ int kvm_vcpu_set_fpu(struct kvm_vcpu *v, const uint8_t *image);
 int kvm_vcpu_reset_fpu(struct kvm_vcpu *v);
 /* What RDPID and RDTSCP tell. -1 if the host's KVM cannot; then nothing has changed. */
 int kvm_vcpu_set_cpu_number(struct kvm_vcpu *v, unsigned cpu);
-/* How long the vCPU has been in the guest since it was opened, by a clock on the wall. From any thread. */
+/* CPU time in the guest since the vCPU was opened; of the present stay the time on the wall. From any thread. */
 uint64_t kvm_vcpu_user_time_ns(const struct kvm_vcpu *v);
 
 #endif

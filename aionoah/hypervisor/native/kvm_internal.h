@@ -54,6 +54,7 @@ struct kvm_vcpu {
     uint8_t *page; /* TSS and exception stack, in the host */
     uint64_t page_address, fault_address;
     uint64_t user_ns, entered_ns; /* time in the guest so far, and since when it is there now; 0 if it is not */
+    uint64_t left_ns, cpu_ns, short_ns; /* kvm_run.c: run_timed */
     unsigned vector, error_code;
     int fd, index, error;
     int in_kernel; /* the vCPU is in ring 0 and user mode must be entered through IRETQ or SYSRETQ */

@@ -41,14 +41,16 @@ def test_nobody_to_wait_for(family: Any, parent: Any, sleep: Any) -> None:
 
 def test_a_zombie_is_there_already(family: Any, parent: Any, sleep: Any) -> None:
     child = family.clone(parent)
-    child.process.cpu_time_ns, child.process.children_cpu_time_ns = 5, 6
+    child.process.ended_usage.user_time_ns = 5
+    child.process.children_usage.system_time_ns = 6
     child.process.exit_group(exited_status(3))
     for options in (W.EXITED | W.NOWAIT, W.EXITED):
         news = sleep(wait_for_child(parent, anybody, W(options))).result
-        assert (news.pid, news.status, news.cpu_time_ns) == (child.tid, exited_status(3), 11)
+        assert (news.pid, news.status, news.usage.cpu_time_ns) == (child.tid, exited_status(3), 11)
         assert (news.info.si_signo, news.info.si_code) == (SIG.CHLD, CLD.EXITED)
     assert child.process.pid not in family.kernel.processes
-    assert parent.process.children_cpu_time_ns == 11
+    assert parent.process.children_usage.user_time_ns == 5
+    assert parent.process.children_usage.system_time_ns == 6
     assert echild(sleep, parent, anybody, W(W.EXITED))
 
 

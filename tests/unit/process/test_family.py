@@ -85,9 +85,9 @@ def test_zombies_that_nobody_wants(
 def test_ignored_ends_do_not_count_as_used_time(family: Any, parent: Any) -> None:
     parent.process.signals.dispositions[SIG.CHLD] = Disposition(SIG_IGN)
     child = family.clone(parent)
-    child.process.cpu_time_ns = 5
+    child.process.ended_usage.user_time_ns = 5
     child.process.exit_group(0)
-    assert parent.process.children_cpu_time_ns == 0
+    assert parent.process.children_usage.cpu_time_ns == 0
 
 
 # -- adoption -------------------------------------------------------------------------------------------

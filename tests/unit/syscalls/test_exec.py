@@ -47,6 +47,8 @@ class Cpu:
     def cpu_time_ns(self) -> int:
         return 0
 
+    user_time_ns = cpu_time_ns
+
 
 @pytest.fixture
 def cpu(guest: Any) -> Cpu:

@@ -192,6 +192,7 @@ def cpu(guest: Any) -> Any:
         set_gs_base=lambda value: setattr(bases, "gs", value),
         exit_thread=lambda: None,
         cpu_time_ns=lambda: 0,
+        user_time_ns=lambda: 0,
     )
     return bases
 

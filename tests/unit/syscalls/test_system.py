@@ -132,18 +132,31 @@ def test_the_log_of_the_kernel_is_nobodys(guest: Any) -> None:
 
 
 def spend(guest: Any, ended_ns: int, running_ns: int) -> None:
-    guest.task.process.cpu_time_ns = ended_ns
-    guest.task.control = SimpleNamespace(cpu_time_ns=lambda: running_ns, exit_thread=lambda: None)
+    """CPU time, half of it in the guest."""
+    ended = guest.task.process.ended_usage
+    ended.user_time_ns = ended.system_time_ns = ended_ns // 2
+    guest.task.control = SimpleNamespace(
+        cpu_time_ns=lambda: running_ns, user_time_ns=lambda: running_ns // 2, exit_thread=lambda: None
+    )
 
 
 def test_getrusage(guest: Any) -> None:
-    spend(guest, 2 * SECOND, SECOND + 5_000)
-    guest.task.process.children_cpu_time_ns = 7 * SECOND
+    spend(guest, 4 * SECOND, 2 * SECOND + 10_000)
+    children = guest.task.process.children_usage
+    children.user_time_ns, children.system_time_ns = 7 * SECOND, SECOND
+    guest.task.counts.minor_faults, children.involuntary_switches = 11, 12
+    guest.task.process.ended_usage.voluntary_switches, children.peak_resident = 13, 14 << 20
+    own = guest.task.memory.peak_resident // 1024
     room = guest.space(Rusage.SIZE)
-    for who, seconds, microseconds in ((RUSAGE.SELF, 3, 5), (RUSAGE.THREAD, 1, 5), (RUSAGE.CHILDREN, 7, 0)):
+    for who, times, peak, faults, voluntary, involuntary in (
+        (RUSAGE.SELF, (3, 5, 3, 5), own, 11, 13, 0),
+        (RUSAGE.THREAD, (1, 5, 1, 5), own, 11, 0, 0),
+        (RUSAGE.CHILDREN, (7, 0, 1, 0), 14 << 10, 0, 0, 12),
+    ):
         guest.set(room, b"\xff" * Rusage.SIZE)
         assert guest.call("getrusage", who, room) == 0
-        assert struct.unpack("<18Q", guest.get(room, Rusage.SIZE)) == (seconds, microseconds, *[0] * 16)
+        wanted = (*times, peak, 0, 0, 0, faults, *[0] * 7, voluntary, involuntary)
+        assert struct.unpack("<18Q", guest.get(room, Rusage.SIZE)) == wanted
 
 
 def test_getrusage_errors_are_the_kernels(guest: Any, oracle: Any) -> None:
@@ -157,10 +170,10 @@ def test_getrusage_errors_are_the_kernels(guest: Any, oracle: Any) -> None:
 
 def test_times(guest: Any, oracle: Any) -> None:
     spend(guest, 2 * SECOND, SECOND // 2)
-    guest.task.process.children_cpu_time_ns = 3 * SECOND
+    guest.task.process.children_usage.system_time_ns = 3 * SECOND
     room = guest.space(Tms.SIZE)
     ticks = guest.call("times", room)
-    assert Tms.unpack(guest.get(room, Tms.SIZE)) == Tms(250, 0, 300, 0)
+    assert Tms.unpack(guest.get(room, Tms.SIZE)) == Tms(125, 125, 0, 300)
     assert guest.call("times", 0) >= ticks
     assert guest.call("times", WILD) is Errno.EFAULT
     assert oracle.call("times", WILD) is Errno.EFAULT

@@ -239,11 +239,14 @@ def test_stat_of_a_thread_counts_its_own_time(linux: "Linux", task: Task) -> Non
         def cpu_time_ns(self) -> int:
             return 1_230_000_000
 
+        def user_time_ns(self) -> int:
+            return 1_000_000_000
+
     thread = linux.new_thread(task.process, linux.kernel.allocate_pid())
     thread.control = Control()  # type: ignore[assignment]
-    task.process.cpu_time_ns = 5_000_000_000
-    assert split_stat(linux.read(b"/proc/1/task/2/stat"))[13] == b"123"
-    assert split_stat(linux.read(b"/proc/1/stat"))[13] == b"623"
+    task.process.ended_usage.user_time_ns = 5_000_000_000
+    assert split_stat(linux.read(b"/proc/1/task/2/stat"))[13:15] == [b"100", b"23"]
+    assert split_stat(linux.read(b"/proc/1/stat"))[13:15] == [b"600", b"23"]
     assert split_stat(linux.read(b"/proc/1/task/2/stat"))[37] == b"-1"
 
 

@@ -32,7 +32,7 @@ def without_numbers(text: bytes) -> bytes:
 @pytest.fixture
 def busy(linux: "Linux", task: Task) -> Task:
     """A task whose process has used five seconds of CPU."""
-    task.process.cpu_time_ns = 5_000_000_000
+    task.process.ended_usage.user_time_ns = 5_000_000_000
     return task
 
 
