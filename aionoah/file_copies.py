@@ -55,7 +55,7 @@ def _host_size(path: Path) -> int:
 
 
 async def _copy_in(files: "Files", source: Path, path: str, meter: _Meter) -> None:
-    found = source.lstat()
+    found = source.lstat()  # noqa: ASYNC240 - of one local file
     kind = stat.S_IFMT(found.st_mode)
     if kind == stat.S_IFLNK:
         await _replace_link(files, os.readlink(source), path)  # noqa: PTH115 - the text as it is
