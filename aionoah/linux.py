@@ -167,7 +167,6 @@ class Linux:
             for guest in list(self.kernel.processes.values()):
                 guest.exit_group(SIG.KILL)
         was_cancelled |= await finished([self._idle()])
-        was_cancelled |= await finished(self._reactor.tasks)
         was_cancelled |= await finished(closed for streams in self._streams for closed in streams.close())
         was_cancelled |= await finished(
             [self._loop.create_task(self._reactor.run(self._application.settle()))]

@@ -1,15 +1,17 @@
-"""The event loop's half of a system call: what happens after a handler has decided to sleep.
+"""Sleeping calls: what happens after a handler has decided to sleep.
 
-The vCPU thread hands over the suspended coroutine and parks. Here, on the loop, the handler's `Waiter` is
-armed (wait queues are already; host descriptors and the deadline need the loop) and, once it is woken, the
-handler is stepped again under the kernel lock, until it ends and the thread can go on.
+The vCPU thread that has stepped the handler arms its `Waiter` and parks. Whoever has news for the waiter wakes the
+thread, which steps the handler again, until it ends. A wait queue is woken by other kernel code, mostly another
+guest's system call, and takes no turn of the event loop; the loop watches for all threads what the host has to
+say: that descriptors are ready, and that a deadline has passed.
 """
 
 import asyncio
+import contextlib
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.signal import SIG
@@ -25,107 +27,88 @@ if TYPE_CHECKING:
     from aionoah.syscalls.dispatch import SyscallTable
 
 T = TypeVar("T")
-Result = int | Outcome | BaseException
-"""A result register, the sentinel, the ERESTART error of a call that a signal interrupted, or our own bug."""
 
 
 class SleepingCall:
-    """A system call that sleeps: a coroutine on the loop, awaited by a parked thread.
+    """A system call that sleeps: a suspended handler, and the thread that is parked for it.
 
-    States: sleeping → finished, by `finish`, exactly once. `interrupt` and `abandon` are asked for under
-    the kernel lock by any thread; they act on the loop, at the sleep.
+    Everything is called under the kernel lock. `interrupt` and `abandon` are asked for by any thread and act
+    when the sleeper's own wakes of them.
     """
 
     def __init__(self, reactor: "Reactor", task: "Task", table: "SyscallTable", suspended: Suspended) -> None:
-        self.coroutine: Coroutine[Waiter, None, Any] = suspended.coroutine
-        self.waiter = suspended.waiter
-        self._again = suspended.again
-        self.result: Result = Outcome.KEEP_REGISTERS
-        self.is_interrupted = False
-        self.is_abandoned = False
+        self._coroutine, self.waiter, self._again = suspended
+        self.task = task
         self._reactor = reactor
-        self._task = task
         self._table = table
-        self._finished = threading.Lock()
-        self._finished.acquire()
-
-    # -- on the vCPU thread --------------------------------------------------------------------------
-
-    def wait(self) -> Result:
-        """Park until the call has ended. Without the kernel lock."""
-        self._finished.acquire()  # released by finish(); a lock is the cheapest one-shot event
-        return self.result
-
-    # -- under the kernel lock ----------------------------------------------------------------------------
+        self._is_interrupted = False
+        self._is_abandoned = False
+        self._parked = threading.Lock()  # free once there is news: the cheapest event there is
+        self._parked.acquire()
 
     def interrupt(self) -> None:
         """A signal is there: the sleep ends with ERESTARTSYS."""
-        self.is_interrupted = True
+        self._is_interrupted = True
         self.waiter.notify()
 
     def abandon(self) -> None:
         """The task dies: the handler is closed and never returns."""
-        self.is_abandoned = True
+        self._is_abandoned = True
         self.waiter.notify()
 
-    def kill(self) -> None:
-        """The whole process dies of it."""
-        self._task.process.exit_group(SIG.KILL)
-        self.is_abandoned = True
-        self.step()
-
-    def fail(self, bug: Exception) -> None:
-        """The sleep itself went wrong."""
-        self.coroutine.close()
-        self.finish(bug)
-
-    def step(self) -> bool:
-        """Run the handler to its next sleep or its end; True if it has ended."""
-        if self.is_abandoned:
-            self.coroutine.close()
-            self.finish(Outcome.KEEP_REGISTERS)
-            return True
-        thrown = None
-        if self.is_interrupted:
-            self.is_interrupted = False
-            thrown = LinuxError(Errno.ERESTARTSYS)
-        set_current(self._task)
+    def finish(self) -> int | Outcome:
+        """Park until there is news, step the handler, and so on until it ends; the kernel lock is free while
+        the thread is parked. Returns and raises what SyscallTable.step does.
+        """
+        self._reactor.add(self)
         try:
-            result = self._table.step(self.coroutine, thrown, self._again)
-        except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
-            self.finish(error)
-            return True
-        if isinstance(result, Suspended):
-            self.coroutine, self.waiter, self._again = result
-            return False
-        self.finish(result)
-        return True
+            while True:
+                self._sleep()
+                if self._is_abandoned:
+                    return Outcome.KEEP_REGISTERS
+                result = self._step()
+                if not isinstance(result, Suspended):
+                    return result
+                self._coroutine, self.waiter, self._again = result
+        finally:
+            self._coroutine.close()
+            self._reactor.sleeping.discard(self)
 
-    def finish(self, result: Result) -> None:
-        self.result = result
-        self._finished.release()
+    def _step(self) -> int | Outcome | Suspended:
+        thrown = LinuxError(Errno.ERESTARTSYS) if self._is_interrupted else None
+        self._is_interrupted = False
+        set_current(self.task)
+        return self._table.step(self._coroutine, thrown, self._again)
+
+    def _sleep(self) -> None:
+        if self.waiter.is_woken or self._is_interrupted or self._is_abandoned:
+            return
+        with self._reactor.armed(self.waiter, self._parked.release):
+            kernel_lock.release()
+            try:
+                self._parked.acquire()
+            finally:
+                kernel_lock.acquire()
 
 
 class Reactor:
-    """Sleeping calls of one Linux instance on one event loop."""
+    """What one Linux instance has its event loop for."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self._thread_id = threading.get_ident()
-        self.tasks: set[asyncio.Task[None]] = set()  # one for each call that sleeps
-        self._readers: dict[int, list[Waiter]] = {}
-        self._writers: dict[int, list[Waiter]] = {}
+        self.sleeping: set[SleepingCall] = set()
         self.timers = Timers(self._arm)
-        self.edges = HostEdges(lambda fd: self._watch_always(fd, self._edges_came))
+        self.edges = HostEdges(lambda fd: self._watch_always(fd, partial(self._edges_came, self.edges)))
+        self._sleepers = HostEdges(
+            lambda fd: self._watch_always(fd, partial(self._edges_came, self._sleepers)), only_data=True
+        )
         self._timer: HostTimer | None = None  # made when the first deadline is
         self._clock: ClockWatch | None = None
         self._watched: list[int] = []  # descriptors of ours that the loop watches
-
-    def hand_over(self, task: "Task", table: "SyscallTable", suspended: Suspended) -> SleepingCall:
-        """Take a suspended handler to the loop. On the vCPU thread, under the kernel lock."""
-        call = SleepingCall(self, task, table, suspended)
-        self.loop.call_soon_threadsafe(self._start, call)
-        return call
+        self._is_closed: asyncio.Future[None] = loop.create_future()
+        self._is_over = False
+        self._keeper = loop.create_task(self._keep())
 
     def call_soon(self, function: Callable[[], None]) -> None:
         """Run something on the loop, from whatever thread this is."""
@@ -133,6 +116,17 @@ class Reactor:
             self.loop.call_soon(function)
         else:
             self.loop.call_soon_threadsafe(function)
+
+    async def _keep(self) -> None:
+        """An application that ends its loop cancels all tasks: nobody could wake the guests any more."""
+        try:
+            await self._is_closed
+        except asyncio.CancelledError:
+            with kernel_lock:
+                self._is_over = True
+                for call in list(self.sleeping):
+                    call.task.process.exit_group(SIG.KILL)
+            raise
 
     async def run(self, coroutine: Coroutine[Waiter, None, T]) -> T:
         """Kernel code for the application itself, from its loop: no task is the current one."""
@@ -150,6 +144,55 @@ class Reactor:
                 step = partial(coroutine.send, None)
             except asyncio.CancelledError as cancelled:
                 step = partial(coroutine.throw, cancelled)
+
+    # -- sleeps, under the kernel lock ---------------------------------------------------------------------
+
+    def add(self, call: SleepingCall) -> None:
+        self.sleeping.add(call)
+        if self._is_over:
+            call.task.process.exit_group(SIG.KILL)
+
+    @contextlib.contextmanager
+    def armed(self, waiter: Waiter, on_wake: Callable[[], None]) -> Iterator[None]:
+        """While a waiter sleeps: `on_wake` is called, once and on any thread, when it is woken. The lock is held
+        at both ends. OSError for what is no descriptor.
+        """
+        source, timer = waiter.source, None
+        waiter.on_wake = on_wake  # wait queues know the waiter already
+        try:
+            if waiter.deadline_ns is not None:
+                timer = self.timers.schedule(waiter.deadline_ns, waiter.notify)
+            for fd in {*source.readable, *source.writable}:
+                with contextlib.suppress(
+                    PermissionError
+                ):  # files like /dev/null: there is never news of them
+                    self._sleepers.watch(
+                        fd, waiter, reading=fd in source.readable, writing=fd in source.writable
+                    )
+            yield
+        finally:
+            if timer is not None:
+                timer.cancel()
+            for fd in {*source.readable, *source.writable}:
+                self._sleepers.forget(fd, waiter)
+
+    async def _sleep(self, waiter: Waiter) -> None:
+        """The application's own sleep, on the loop."""
+        woken = self.loop.create_future()
+
+        def wake() -> None:
+            if not woken.done():
+                woken.set_result(None)
+
+        with kernel_lock:
+            if waiter.is_woken:
+                return
+            with self.armed(waiter, lambda: self.call_soon(wake)):
+                kernel_lock.release()
+                try:
+                    await woken
+                finally:
+                    kernel_lock.acquire()
 
     # -- deadlines and edges of host descriptors, under the kernel lock -------------------------------------
 
@@ -172,10 +215,13 @@ class Reactor:
 
     def close(self) -> None:
         """Nothing sleeps any more. On the loop."""
+        if not self._is_closed.done():
+            self._is_closed.set_result(None)
         with kernel_lock:
             while self._watched:
                 self.loop.remove_reader(self._watched.pop())
             self.edges.close()
+            self._sleepers.close()
             for opened in (self._timer, self._clock):
                 if opened is not None:
                     opened.close()
@@ -194,96 +240,7 @@ class Reactor:
             if self._clock is not None and self._clock.acknowledge():
                 self.timers.clock_set.wake()
 
-    def _edges_came(self) -> None:
-        with kernel_lock:
-            self.edges.dispatch()
-
-    def _start(self, call: SleepingCall) -> None:
-        running = self.loop.create_task(self._finish_call(call))
-        self.tasks.add(running)
-        running.add_done_callback(lambda _: self._has_finished(running, call))
-
-    def _has_finished(self, running: "asyncio.Task[None]", call: SleepingCall) -> None:
-        self.tasks.discard(running)
-        if running.cancelled():  # the application ends its loop: nobody could wake the guest any more
-            with kernel_lock:
-                call.kill()
-
-    async def _finish_call(self, call: SleepingCall) -> None:
-        has_ended = False
-        while not has_ended:
-            try:
-                await self._sleep(call.waiter)
-            except Exception as bug:  # noqa: BLE001 - raised again by the thread that waits
-                with kernel_lock:
-                    call.fail(bug)
-                return
-            with kernel_lock:
-                has_ended = call.step()
-
-    async def _sleep(self, waiter: Waiter) -> None:
-        """Wait for a waiter's queues, descriptors or deadline, whichever comes first."""
-        woken = self.loop.create_future()
-
-        def wake() -> None:
-            if not woken.done():
-                woken.set_result(None)
-
-        timer = None
-        with kernel_lock:
-            if waiter.is_woken:
-                return
-            waiter.on_wake = lambda: self.call_soon(wake)
-            if waiter.deadline_ns is not None:
-                timer = self.timers.schedule(waiter.deadline_ns, wake)
-        try:
-            self._watch(waiter)
-            await woken
-        finally:
-            if timer is not None:
-                with kernel_lock:
-                    timer.cancel()
-            self._forget(waiter)
-
-    def _watch(self, waiter: Waiter) -> None:
-        for fd in waiter.source.readable:
-            self._listen(waiter, self._readers, fd, self.loop.add_reader)
-        for fd in waiter.source.writable:
-            self._listen(waiter, self._writers, fd, self.loop.add_writer)
-
-    def _listen(
-        self, waiter: Waiter, waiting: dict[int, list[Waiter]], fd: int, add: Callable[..., None]
-    ) -> None:
-        if fd not in waiting:
-            try:
-                add(fd, self._ready, waiting, fd)
-            except PermissionError:  # epoll's word for files like /dev/null: there will never be news of it
-                return
-        waiting.setdefault(fd, []).append(waiter)
-
-    def _forget(self, waiter: Waiter) -> None:
-        for fd in waiter.source.readable:
-            if _is_last(self._readers, fd, waiter):
-                self.loop.remove_reader(fd)
-        for fd in waiter.source.writable:
-            if _is_last(self._writers, fd, waiter):
-                self.loop.remove_writer(fd)
-
     @staticmethod
-    def _ready(waiting: dict[int, list[Waiter]], fd: int) -> None:
-        """A host descriptor is ready: whoever comes first gets it, the others look and sleep again."""
+    def _edges_came(edges: HostEdges) -> None:
         with kernel_lock:
-            for waiter in waiting[fd]:
-                waiter.notify()
-
-
-def _is_last(waiting: dict[int, list[Waiter]], fd: int, waiter: Waiter) -> bool:
-    """Take a waiter out, which may never have got in; whether nobody waits for the descriptor any more."""
-    waiters = waiting.get(fd, [])
-    if waiter not in waiters:
-        return False
-    waiters.remove(waiter)
-    if waiters:
-        return False
-    del waiting[fd]
-    return True
+            edges.dispatch()

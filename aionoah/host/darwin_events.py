@@ -59,6 +59,9 @@ class ClockWatch(_Kqueue):
 class EdgePoller(_Kqueue):
     """Tells when descriptors become ready."""
 
+    def __init__(self, *, only_data: bool = False) -> None:  # noqa: ARG002 - urgent data has a filter of its own
+        super().__init__()
+
     def watch(self, fd: int, *, reading: bool, writing: bool, is_new: bool) -> None:
         if not darwin.is_pollable(fd):
             raise OSError(errno.EPERM, os.strerror(errno.EPERM))

@@ -23,11 +23,12 @@ class _Watched:
 class HostEdges:
     """All watched descriptors of one instance. Called under the kernel lock, on any thread."""
 
-    def __init__(self, on_open: Callable[[int], None] | None = None) -> None:
+    def __init__(self, on_open: Callable[[int], None] | None = None, *, only_data: bool = False) -> None:
         """`on_open` is given a descriptor, before the first watch: `dispatch` is to be called whenever it can
-        be read.
+        be read. `only_data`: urgent data, and the end of a peer's writing, do not count.
         """
         self._on_open = on_open
+        self._only_data = only_data
         self._poller: EdgePoller | None = None
         self._watched: dict[int, _Watched] = {}
 
@@ -66,7 +67,7 @@ class HostEdges:
 
     def _open(self) -> EdgePoller:
         if self._poller is None:
-            self._poller = EdgePoller()
+            self._poller = EdgePoller(only_data=self._only_data)
             if self._on_open is not None:
                 self._on_open(self._poller.fileno())
         return self._poller

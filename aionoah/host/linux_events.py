@@ -98,8 +98,9 @@ _ALWAYS: Final = select.EPOLLERR | select.EPOLLHUP
 class EdgePoller:
     """Tells when descriptors become ready, once for each time, and is itself readable then."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, only_data: bool = False) -> None:
         self._epoll = select.epoll()
+        self._readable = select.EPOLLIN if only_data else _READABLE
 
     def fileno(self) -> int:
         return self._epoll.fileno()
@@ -109,11 +110,15 @@ class EdgePoller:
 
         EPERM for one that is always ready.
         """
-        events = select.EPOLLET | (_READABLE if reading else 0) | (select.EPOLLOUT if writing else 0)
-        (self._epoll.register if is_new else self._epoll.modify)(fd, events)
+        events = select.EPOLLET | (self._readable if reading else 0) | (select.EPOLLOUT if writing else 0)
+        try:
+            (self._epoll.register if is_new else self._epoll.modify)(fd, events)
+        except FileNotFoundError:  # closed without a word, and the number used again
+            self._epoll.register(fd, events)
 
     def forget(self, fd: int) -> None:
-        self._epoll.unregister(fd)
+        with contextlib.suppress(OSError):  # it has been closed, which epoll notices by itself
+            self._epoll.unregister(fd)
 
     def ready(self) -> list[tuple[int, bool, bool]]:
         """Which have become ready since the last time, for reading and for writing."""

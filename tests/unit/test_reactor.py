@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from pathlib import Path
@@ -41,8 +42,8 @@ def task() -> Any:
 async def reactor() -> AsyncIterator[Reactor]:
     made = Reactor(asyncio.get_running_loop())
     yield made
-    assert not made.tasks
-    assert (made._readers, made._writers) == ({}, {})
+    assert not made.sleeping
+    assert not made._sleepers._watched
     made.close()
     made.close()
 
@@ -55,15 +56,42 @@ def pipe() -> Iterator[tuple[int, int]]:
         os.close(fd)
 
 
-def hand_over(reactor: Reactor, task: Any, handler: Handler) -> SleepingCall:
-    """Step a handler to its sleep and give it to the reactor, as a vCPU thread does."""
+class Sleeper(SleepingCall):
+    """A call with a thread of its own that finishes it."""
+
+    result: Any = None
+
+    def begin(self) -> "Sleeper":
+        self._thread = threading.Thread(target=self._finish)
+        self._thread.start()
+        return self
+
+    def _finish(self) -> None:
+        with kernel_lock:
+            try:
+                self.result = self.finish()
+            except Exception as error:  # noqa: BLE001 - the test looks at it
+                self.result = error
+
+    async def until_asleep(self) -> None:
+        while self.waiter.on_wake is None:
+            await asyncio.sleep(0)
+
+    async def until_awake(self) -> Any:
+        while self._thread.is_alive():
+            await asyncio.sleep(0.001)
+        return self.result
+
+
+def hand_over(reactor: Reactor, task: Any, handler: Handler) -> Sleeper:
+    """Step a handler to its sleep, as a vCPU thread does."""
     with kernel_lock:
         waiter = handler.send(None)
-        return reactor.hand_over(task, TABLE, Suspended(handler, waiter))
+        return Sleeper(reactor, task, TABLE, Suspended(handler, waiter)).begin()
 
 
-async def result_of(call: SleepingCall) -> Any:
-    return await asyncio.to_thread(call.wait)
+async def result_of(call: Sleeper) -> Any:
+    return await call.until_awake()
 
 
 async def sleep_then(source: Source, value: int, deadline_ns: int | None = None) -> int:
@@ -82,7 +110,7 @@ def locked(function: Any, *arguments: Any) -> Any:
 async def test_a_wait_queue(reactor: Reactor, task: Any) -> None:
     queue = WaitQueue()
     call = hand_over(reactor, task, sleep_then(Source(queue), 5))
-    await asyncio.sleep(0)
+    await call.until_asleep()
     locked(queue.wake)
     assert await result_of(call) == 5
     assert len(queue) == 0
@@ -91,12 +119,12 @@ async def test_a_wait_queue(reactor: Reactor, task: Any) -> None:
 async def test_a_wait_queue_woken_by_another_thread(reactor: Reactor, task: Any) -> None:
     queue = WaitQueue()
     call = hand_over(reactor, task, sleep_then(Source(queue), 5))
-    await asyncio.sleep(0)
+    await call.until_asleep()
     await asyncio.to_thread(locked, queue.wake)
     assert await result_of(call) == 5
 
 
-async def test_news_before_the_loop_has_turned(reactor: Reactor, task: Any) -> None:
+async def test_news_before_the_thread_is_parked(reactor: Reactor, task: Any) -> None:
     queue = WaitQueue()
     call = hand_over(reactor, task, sleep_then(Source(queue), 5))
     locked(queue.wake)
@@ -106,7 +134,7 @@ async def test_news_before_the_loop_has_turned(reactor: Reactor, task: Any) -> N
 async def test_data_in_a_descriptor(reactor: Reactor, task: Any, pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     call = hand_over(reactor, task, sleep_then(Source(readable=[reading]), 6))
-    await asyncio.sleep(0)
+    await call.until_asleep()
     os.write(writing, b"x")
     assert await result_of(call) == 6
 
@@ -114,7 +142,7 @@ async def test_data_in_a_descriptor(reactor: Reactor, task: Any, pipe: tuple[int
 async def test_the_end_of_a_pipe(reactor: Reactor, task: Any) -> None:
     reading, writing = os.pipe()
     call = hand_over(reactor, task, sleep_then(Source(readable=[reading]), 6))
-    await asyncio.sleep(0)
+    await call.until_asleep()
     os.close(writing)
     assert await result_of(call) == 6
     os.close(reading)
@@ -124,7 +152,7 @@ async def test_room_in_a_descriptor(reactor: Reactor, task: Any, pipe: tuple[int
     reading, writing = pipe
     os.write(writing, bytes(1 << 20))
     call = hand_over(reactor, task, sleep_then(Source(writable=[writing]), 7))
-    await asyncio.sleep(0)
+    await call.until_asleep()
     assert not call.waiter.is_woken
     os.read(reading, 1 << 20)
     assert await result_of(call) == 7
@@ -174,7 +202,8 @@ async def test_all_who_wait_for_a_descriptor_look(reactor: Reactor, task: Any, p
                 await sleep_on(Source(readable=[reading]))
 
     calls = [hand_over(reactor, task, read()) for _ in range(3)]
-    await asyncio.sleep(0)
+    for call in calls:
+        await call.until_asleep()
     for letter in b"abc":
         os.write(writing, bytes([letter]))
         await asyncio.sleep(0)
@@ -323,37 +352,54 @@ async def test_a_file_that_has_never_news(reactor: Reactor, task: Any, tmp_path:
     queue = WaitQueue()
     with (tmp_path / "file").open("w") as file:
         call = hand_over(reactor, task, sleep_then(Source(queue, readable=[file.fileno()]), 3))
-        await asyncio.sleep(0)
+        await call.until_asleep()
         assert not call.waiter.is_woken
         locked(queue.wake)
         assert await result_of(call) == 3
 
 
-@pytest.mark.parametrize("turns", [0, 1, 3])
-async def test_a_loop_that_ends_kills_the_process(reactor: Reactor, task: Any, turns: int) -> None:
+async def test_a_loop_that_ends_kills_the_process(task: Any) -> None:
     """asyncio.run cancels every task at its end: nobody would ever wake the guest."""
-    call = hand_over(reactor, task, sleep_then(Source(), 0))
-    while not reactor.tasks:
+    reactor = Reactor(asyncio.get_running_loop())
+    early = hand_over(reactor, task, sleep_then(Source(), 0))
+    task.process.exit_group = lambda signal: (task.killed.append(signal), early.abandon())
+    await early.until_asleep()
+    reactor._keeper.cancel()
+    assert await result_of(early) is Outcome.KEEP_REGISTERS
+    late_task: Any = Task()
+    hand_over(reactor, late_task, sleep_then(Source(), 0, 0))
+    while not late_task.killed:
         await asyncio.sleep(0)
-    for _ in range(turns):
+    assert task.killed == late_task.killed == [SIG.KILL]
+    while reactor.sleeping:
         await asyncio.sleep(0)
-    for running in list(reactor.tasks):
-        running.cancel()
-    while reactor.tasks:
-        await asyncio.sleep(0)
-    assert await result_of(call) is Outcome.KEEP_REGISTERS
-    assert task.killed == [SIG.KILL]
+    reactor.close()
 
 
 async def test_many_at_once(reactor: Reactor, task: Any) -> None:
     queue = WaitQueue()
     calls = [hand_over(reactor, task, sleep_then(Source(queue), number)) for number in range(100)]
-    await asyncio.sleep(0)
-    assert len(reactor.tasks) == 100
+    for call in calls:
+        await call.until_asleep()
+    assert reactor.sleeping == set(calls)
     locked(queue.wake)
-    while reactor.tasks:
-        await asyncio.sleep(0)
-    assert [call.wait() for call in calls] == list(range(100))
+    assert [await result_of(call) for call in calls] == list(range(100))
+
+
+async def test_an_interruption_while_awake_is_not_lost(reactor: Reactor, task: Any) -> None:
+    queue, calls = WaitQueue(), []
+
+    async def handler() -> int:
+        await sleep_on(Source(queue))
+        calls[0].interrupt()
+        await sleep_on(Source(queue))
+        return 0
+
+    calls.append(hand_over(reactor, task, handler()))
+    locked(queue.wake)
+    error = await result_of(calls[0])
+    assert isinstance(error, LinuxError)
+    assert error.errno is Errno.ERESTARTSYS
 
 
 async def test_call_soon_from_any_thread(reactor: Reactor) -> None:

@@ -535,7 +535,7 @@ def test_a_new_program_has_a_cpu_of_its_own(life: Life) -> None:
 async def sleeper() -> Any:
     made = Life(asyncio.get_running_loop())
     yield made
-    assert not made.reactor.tasks
+    assert not made.reactor.sleeping
     made.reactor.close()
     made.machine.close()
 

@@ -2,6 +2,7 @@
 
 import os
 import select
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -37,6 +38,43 @@ def edges() -> Iterator[HostEdges]:
 
 def is_readable(fd: int, seconds: float = 0) -> bool:
     return bool(select.select([fd], [], [], seconds)[0])
+
+
+def test_a_number_that_is_used_again(edges: HostEdges, pipe: tuple[int, int]) -> None:
+    """Somebody has closed a descriptor that another sleeps for."""
+    old, new = Counter(), Counter()
+    reading, writing = os.pipe()
+    edges.watch(reading, old, reading=True)
+    os.close(reading)
+    os.close(writing)
+    os.write(pipe[1], b"x")
+    os.dup2(pipe[0], reading)
+    edges.watch(reading, new, reading=True)
+    edges.dispatch()
+    assert new.news == 1
+    os.close(reading)
+    edges.forget(reading, new)
+    edges.forget(reading, old)
+
+
+def test_urgent_data_is_no_data() -> None:
+    """Or a sleeper for data would wake again and again."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    with listener, socket.create_connection(listener.getsockname()) as here, listener.accept()[0] as there:
+        every, data = HostEdges(), HostEdges(only_data=True)
+        counters = Counter(), Counter()
+        for edges, counter in zip((every, data), counters, strict=True):
+            edges.watch(here.fileno(), counter, reading=True)
+        there.send(b"!", socket.MSG_OOB)
+        while not counters[0].news:
+            every.dispatch()
+        data.dispatch()
+        assert counters[1].news == 0
+        there.send(b"x")
+        while not counters[1].news:
+            data.dispatch()
+        every.close()
+        data.close()
 
 
 # -- HostEdges ------------------------------------------------------------------------------------------------
