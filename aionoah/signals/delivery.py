@@ -11,7 +11,7 @@ The virtual CPU's side does:
     task.signals.restore_mask()
 """
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aionoah.abi.signal import SA, SIG, signal_bit
 from aionoah.process.groups import is_orphaned
@@ -20,6 +20,8 @@ from aionoah.signals.info import SigInfo
 
 if TYPE_CHECKING:
     from aionoah.process.task import Task
+
+_KILL: Final = signal_bit(SIG.KILL)
 
 
 class Delivery(NamedTuple):
@@ -46,9 +48,12 @@ def take_signal(task: "Task", wanted: int) -> SigInfo | None:
 
 
 def next_signal(task: "Task") -> Delivery | None:
-    """The next signal to deliver; those that are ignored are dropped here. None if there is none."""
+    """The next signal to deliver; those that are ignored are dropped here. None if there is none.
+
+    SIGKILL comes before all others: a stop of the thread's own, taken first, would hold who is to die for ever.
+    """
     signals = task.signals
-    while (info := take_signal(task, ~signals.mask)) is not None:
+    while (info := take_signal(task, _KILL) or take_signal(task, ~signals.mask)) is not None:
         signal = info.si_signo
         disposition = signals.shared.dispositions[signal]
         effect = disposition.effect(signal)

@@ -43,6 +43,14 @@ def test_own_signals_come_before_shared_ones(task: Any) -> None:
     assert next_signal(task) is None
 
 
+@pytest.mark.parametrize("first", [SIG.STOP, SIG.TSTP, SIG.HUP, SIG.SEGV])
+def test_sigkill_comes_before_all_others(task: Any, first: int) -> None:
+    """A stop taken before it would be for ever."""
+    pend(task, first)
+    pend(task, SIG.KILL, shared=True)
+    assert delivered(task).signal == SIG.KILL
+
+
 def test_blocked_signals_stay(task: Any) -> None:
     task.signals.set_mask(signal_set(SIG.TERM))
     pend(task, SIG.TERM)
