@@ -49,7 +49,7 @@ def _mask_size(scheduling: Scheduling) -> int:
 def sched_getaffinity(task: Task, pid: Pid, size: UInt, mask: Addr) -> int:
     if size * 8 < task.scheduling.cpu_count or size % 8:
         raise LinuxError(Errno.EINVAL)
-    scheduling = _find_task(task, pid).scheduling
+    scheduling = _find_affine(task, pid).scheduling
     length = min(size, _mask_size(scheduling))
     task.memory.write(mask, scheduling.affinity.to_bytes(length, "little"))
     return length
@@ -59,7 +59,7 @@ def sched_getaffinity(task: Task, pid: Pid, size: UInt, mask: Addr) -> int:
 def sched_setaffinity(task: Task, pid: Pid, size: UInt, mask: Addr) -> None:
     length = min(size, _mask_size(task.scheduling))
     wanted = int.from_bytes(task.memory.read(mask, length), "little")
-    target = _find_task(task, pid)
+    target = _find_affine(task, pid)
     _require_owner(task, target)
     target.scheduling.set_affinity(wanted)
 
@@ -216,6 +216,13 @@ def _find_task(task: Task, pid: int) -> Task:
     if found is None:
         raise LinuxError(Errno.ESRCH)
     return found
+
+
+def _find_affine(task: Task, pid: int) -> Task:
+    """As `_find_task`, for the calls that do not look at the number first: ESRCH for a negative one."""
+    if pid < 0:
+        raise LinuxError(Errno.ESRCH)
+    return _find_task(task, pid)
 
 
 def _require_owner(task: Task, target: Task) -> None:

@@ -51,6 +51,8 @@ def test_affinity_errors(same_in_child: Any) -> None:
             k.call("sched_setaffinity", NOBODY, 8, k.put(b"\1" * 8)),
             k.call("sched_setaffinity", 0, 0, WILD),
         )
+        yield k.call("sched_getaffinity", -1, 128, room), k.call("sched_setaffinity", -1, 8, room)
+        yield k.call("sched_getaffinity", -1, 12, room), k.call("sched_setaffinity", -1, 8, WILD)
 
     same_in_child(script)
 
