@@ -8,6 +8,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import ACCESS
 from aionoah.abi.stat import S
 from aionoah.abi.statfs import ST
+from aionoah.fs import notify
 from aionoah.fs.context import FsContext
 from aionoah.fs.creation import may_keep_setgid, without_privilege
 from aionoah.fs.inode import NOW, Attributes, Change, FileSystemStatus
@@ -54,7 +55,7 @@ def chmod(context: FsContext, dentry: Dentry, mode: int) -> None:
     mode &= S.IALLUGO
     if not may_keep_setgid(context, attributes.gid):
         mode &= ~S.ISGID
-    dentry.inode.change(Change(mode=mode))
+    _change(dentry, Change(mode=mode))
 
 
 def _require_owner(context: FsContext, attributes: Attributes) -> None:
@@ -79,7 +80,7 @@ def chown(context: FsContext, dentry: Dentry, uid: int | None, gid: int | None) 
     mode = None if attributes.mode & S.IFMT == S.IFDIR else without_privilege(context, attributes)
     if mode is not None:
         _require_owner(context, attributes)
-    dentry.inode.change(Change(mode=mode, uid=uid, gid=gid))
+    _change(dentry, Change(mode=mode, uid=uid, gid=gid))
 
 
 def set_times(context: FsContext, dentry: Dentry, atime_ns: int | None, mtime_ns: int | None) -> None:
@@ -96,7 +97,7 @@ def set_times(context: FsContext, dentry: Dentry, atime_ns: int | None, mtime_ns
             require(attributes, context.identity, ACCESS.W)
     else:
         _require_owner(context, attributes)
-    dentry.inode.change(Change(atime_ns=atime_ns, mtime_ns=mtime_ns))
+    _change(dentry, Change(atime_ns=atime_ns, mtime_ns=mtime_ns))
 
 
 def truncate(context: FsContext, dentry: Dentry, length: int) -> None:
@@ -110,7 +111,12 @@ def truncate(context: FsContext, dentry: Dentry, length: int) -> None:
     dentry.mount.require_writable()
     require(attributes, context.identity, ACCESS.W)
     mode = None if context.identity.is_root else without_privilege(context, attributes)
-    dentry.inode.change(Change(mode=mode, size=length))
+    _change(dentry, Change(mode=mode, size=length))
+
+
+def _change(dentry: Dentry, change: Change) -> None:
+    dentry.inode.change(change)
+    notify.changed(dentry, change)
 
 
 def readlink(dentry: Dentry) -> bytes:

@@ -8,6 +8,7 @@ error comes first.
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import ACCESS
 from aionoah.abi.stat import S
+from aionoah.fs import notify
 from aionoah.fs.context import FsContext
 from aionoah.fs.inode import Attributes
 from aionoah.fs.path import PATH_MAX, Dentry, LastComponent, retried, walk, walk_parent
@@ -79,6 +80,7 @@ def mkdir(context: FsContext, start: Dentry, path: bytes, mode: int) -> Dentry:
     mode = mode & (S.IRWXUGO | S.ISVTX) & ~context.umask
     mode, uid, gid = new_owner(context, place.directory, S.IFDIR | mode)
     made = place.directory.inode.mkdir(place.name, mode & S.IALLUGO, uid, gid)
+    notify.created(place.directory, place.name, made)
     return place.directory.attach(place.name, made)
 
 
@@ -103,6 +105,7 @@ def mknod(context: FsContext, start: Dentry, path: bytes, mode: int, rdev: int) 
         made = directory.create(place.name, mode & S.IALLUGO, uid, gid)
     else:
         made = directory.mknod(place.name, mode, rdev, uid, gid)
+    notify.created(place.directory, place.name, made)
     return place.directory.attach(place.name, made)
 
 
@@ -115,7 +118,9 @@ def symlink(context: FsContext, target: bytes, start: Dentry, path: bytes) -> De
         raise LinuxError(Errno.ENAMETOOLONG)
     place = _new_name(context, start, path)
     _, uid, gid = new_owner(context, place.directory, S.IFLNK | S.IRWXUGO)
-    return place.directory.attach(place.name, place.directory.inode.symlink(place.name, target, uid, gid))
+    made = place.directory.inode.symlink(place.name, target, uid, gid)
+    notify.created(place.directory, place.name, made)
+    return place.directory.attach(place.name, made)
 
 
 @retried
@@ -141,3 +146,4 @@ def link_dentry(context: FsContext, old: Dentry, start: Dentry, path: bytes) -> 
     if old.inode.kind == S.IFDIR:
         raise LinuxError(Errno.EPERM)
     place.directory.inode.link(place.name, old.inode)
+    notify.linked(place.directory, place.name, old.inode)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.poll import Poll
+from aionoah.fs import notify
 from aionoah.host.waiting import Source, sleep_on
 from aionoah.memory.buffer import Buffer
 
@@ -75,6 +76,8 @@ class File:
         self.dentry = dentry  # what was opened; None for pipes and the like
         self.offset = 0
         self._references = 1
+        if dentry is not None:
+            dentry.inode.opens += 1
 
     # -- lifetime ---------------------------------------------------------------------------------
 
@@ -86,11 +89,20 @@ class File:
         """Give a reference back; the last one releases the file."""
         self._references -= 1
         if self._references == 0:
-            for dependent in list(self.dependents or ()):
-                dependent.file_released()
-            if self.on_release is not None:
-                self.on_release(self)
-            self.release()
+            self._end()
+
+    def _end(self) -> None:
+        for dependent in list(self.dependents or ()):
+            dependent.file_released()
+        if self.on_release is not None:
+            self.on_release(self)
+        if notify.WATCHES:
+            notify.closing(self)
+        self.release()
+        if self.dentry is not None:
+            self.dentry.inode.opens -= 1
+            if notify.WATCHES:
+                notify.closed(self.dentry.inode)
 
     def release(self) -> None:
         """Free what the file holds. Called once."""
@@ -198,10 +210,14 @@ async def read(file: File, dst: Buffer) -> int:
     deadline_ns = deadline_after(file.read_timeout_ns)
     while True:
         try:
-            return file.read_nowait(dst)
+            done = file.read_nowait(dst)
         except WouldBlock:
             if file.is_nonblocking or has_passed(deadline_ns):
                 raise LinuxError(Errno.EAGAIN) from None
+        else:
+            if notify.WATCHES and done:
+                notify.accessed(file)
+            return done
         await sleep_until(file, Poll(Poll.IN), deadline_ns)
 
 
@@ -223,6 +239,8 @@ async def write(file: File, src: Buffer) -> int:
                 await sleep_until(file, Poll(Poll.OUT), deadline_ns)
                 continue
             written += done
+            if notify.WATCHES and done:
+                notify.modified(file)
             if done == src.length or not file.is_stream or file.is_nonblocking:
                 return written
             src.advance(done)
@@ -232,6 +250,22 @@ async def write(file: File, src: Buffer) -> int:
         if not written:
             raise
         return written
+
+
+def read_at(file: File, dst: Buffer, offset: int) -> int:
+    """File.pread, told to whoever watches the file."""
+    done = file.pread(dst, offset)
+    if notify.WATCHES and done:
+        notify.accessed(file)
+    return done
+
+
+def write_at(file: File, src: Buffer, offset: int) -> int:
+    """File.pwrite, told to whoever watches the file."""
+    done = file.pwrite(src, offset)
+    if notify.WATCHES and done:
+        notify.modified(file)
+    return done
 
 
 async def sleep_until(file: File, events: Poll, deadline_ns: int | None = None) -> None:

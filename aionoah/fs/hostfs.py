@@ -20,6 +20,7 @@ from aionoah.fs.file import File
 from aionoah.fs.host_io import on_descriptor
 from aionoah.fs.hostfs_inode import HostInode, HostNode, device_number, stale
 from aionoah.fs.hostfs_owners import Belief, Owners
+from aionoah.fs.hostwatch import as_own
 from aionoah.fs.inode import DirectoryEntry, FileSystem, FileSystemStatus, Inode
 from aionoah.fs.path import Dentry
 from aionoah.host import platform
@@ -186,6 +187,7 @@ class HostDirectory(HostInode):
     def open(self, flags: O, dentry: Dentry) -> File:
         return HostDirectoryFile(flags, dentry, self)
 
+    @as_own
     def sync_entries(self) -> None:
         """A descriptor of ours need not be good enough for fsync."""
         with host_errors():
@@ -208,6 +210,7 @@ class HostDirectory(HostInode):
         for position, (ino, kind, name) in enumerate(listing[cookie:], cookie + 1):
             yield DirectoryEntry(ino, position, kind, name)
 
+    @as_own
     def _scan(self) -> list[tuple[int, int, bytes]]:
         with host_errors():
             fd = self._open_readable()
@@ -219,6 +222,7 @@ class HostDirectory(HostInode):
 
     # -- changes --------------------------------------------------------------------------------------------
 
+    @as_own
     def create(self, name: bytes, mode: int, uid: int, gid: int) -> Inode:
         return self._create(name, Belief(uid, gid, S.IFREG | mode))
 
@@ -237,11 +241,13 @@ class HostDirectory(HostInode):
             made.keep_spare(fd)
         return made
 
+    @as_own
     def mkdir(self, name: bytes, mode: int, uid: int, gid: int) -> Inode:
         with host_errors():
             os.mkdir(name, mode & 0o777, dir_fd=self.descriptor())
         return self._new_entry(name, Belief(uid, gid, S.IFDIR | mode))
 
+    @as_own
     def mknod(self, name: bytes, mode: int, rdev: int, uid: int, gid: int) -> Inode:
         """FIFOs, sockets and whiteouts. Devices are only believed in, for a guest's root is not the host's: EPERM
         where there are no beliefs.
@@ -258,6 +264,7 @@ class HostDirectory(HostInode):
             self.filesystem.guest_fifos.add(made.identity)
         return made
 
+    @as_own
     def symlink(self, name: bytes, target: bytes, uid: int, gid: int) -> Inode:
         with host_errors():
             os.symlink(target, name, dir_fd=self.descriptor())
@@ -277,6 +284,7 @@ class HostDirectory(HostInode):
         else:
             _settle(fd, wanted)
 
+    @as_own
     def link(self, name: bytes, inode: Inode) -> None:
         if not isinstance(inode, HostNode) or inode.filesystem is not self.filesystem:
             raise LinuxError(Errno.EXDEV)
@@ -290,14 +298,17 @@ class HostDirectory(HostInode):
                 follow_symlinks=False,
             )
 
+    @as_own
     def unlink(self, name: bytes) -> None:
         with host_errors():
             os.unlink(name, dir_fd=self.descriptor())
 
+    @as_own
     def rmdir(self, name: bytes) -> None:
         with host_errors():
             os.rmdir(name, dir_fd=self.descriptor())
 
+    @as_own
     def rename(self, name: bytes, directory: Inode, new_name: bytes, flags: int) -> None:
         if not isinstance(directory, HostDirectory) or directory.filesystem is not self.filesystem:
             raise LinuxError(Errno.EXDEV)

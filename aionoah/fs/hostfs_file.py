@@ -8,6 +8,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.fs.file import HostMapping
 from aionoah.fs.host_io import read_at, write_at
+from aionoah.fs.hostwatch import own_doing
 from aionoah.fs.path import Dentry
 from aionoah.fs.regular import RegularFile
 from aionoah.host import platform
@@ -31,19 +32,22 @@ class HostFile(RegularFile):
 
     def release(self) -> None:
         self._node.closed(self.fd)
-        os.close(self.fd)
+        with own_doing(self._node):
+            os.close(self.fd)
 
     def size(self) -> int:
         with host_errors():
             return os.fstat(self.fd).st_size
 
     def pread(self, dst: Buffer, offset: int) -> int:
-        return read_at(self.fd, dst, offset)
+        with own_doing(self._node):
+            return read_at(self.fd, dst, offset)
 
     def _store(self, src: Buffer, offset: int) -> int:
         if self._host_appends != (O.APPEND in self.flags):
             self._set_appending()
-        return write_at(self.fd, src, offset)
+        with own_doing(self._node):
+            return write_at(self.fd, src, offset)
 
     def _set_appending(self) -> None:
         """Let the host append too, so that no other program's line is overwritten."""
@@ -61,11 +65,11 @@ class HostFile(RegularFile):
 
     def truncate(self, length: int) -> None:
         self.changing()
-        with host_errors():
+        with own_doing(self._node), host_errors():
             os.ftruncate(self.fd, length)
 
     def allocate(self, mode: int, offset: int, length: int) -> None:
-        with host_errors():
+        with own_doing(self._node), host_errors():
             platform.fallocate(self.fd, mode, offset, length)
 
     def sync(self, *, data_only: bool) -> None:

@@ -6,8 +6,8 @@ compared by device and inode number with what the walk had found, and ESTALE sta
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Hashable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from time import time_ns
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +19,7 @@ from aionoah.fs.file import File
 from aionoah.fs.host_io import on_descriptor
 from aionoah.fs.hostfs_file import HostFile
 from aionoah.fs.hostfs_owners import OVERRIDE, Belief
+from aionoah.fs.hostwatch import as_own
 from aionoah.fs.inode import NOW, Attributes, Change, Inode, MustWait
 from aionoah.fs.path import Dentry
 from aionoah.fs.pipe import open_fifo
@@ -86,6 +87,14 @@ class HostInode(Inode):
     def kind(self) -> int:
         return self._kind
 
+    @property
+    def key(self) -> Hashable:
+        """The same in all mounts of a file."""
+        return self.identity
+
+    def on_host(self) -> AbstractContextManager[int]:
+        return self.pinned()
+
     def found_at(self, directory: "HostDirectory", name: bytes, status: os.stat_result) -> None:
         """A lookup has found it, maybe at a new place."""
         self.directory = directory
@@ -124,6 +133,7 @@ class HostInode(Inode):
 
     # -- changes ----------------------------------------------------------------------------------------
 
+    @as_own
     def change(self, change: Change) -> None:
         if change.size is not None:
             self.resize(change.size)
@@ -175,6 +185,7 @@ class HostInode(Inode):
         with self.pinned() as fd, host_errors():
             return on_descriptor(fd, lambda file: os.getxattr(file, name))
 
+    @as_own
     def set_xattr(self, name: bytes, value: bytes, flags: int) -> None:
         kept = _kept_name(name)
         if not hasattr(os, "setxattr"):
@@ -182,6 +193,7 @@ class HostInode(Inode):
         with self.pinned() as fd, host_errors():
             on_descriptor(fd, lambda file: os.setxattr(file, kept, value, flags))
 
+    @as_own
     def mark(self, name: bytes, value: bytes) -> None:
         if not hasattr(os, "setxattr"):
             raise LinuxError(Errno.EOPNOTSUPP)
@@ -196,6 +208,7 @@ class HostInode(Inode):
         shown = dict.fromkeys(name.removeprefix(_KEPT_XATTRS) for name in names if name != OVERRIDE)
         return list(shown)
 
+    @as_own
     def remove_xattr(self, name: bytes) -> None:
         kept = _kept_name(name)
         if not hasattr(os, "removexattr"):
@@ -293,6 +306,7 @@ class HostNode(HostInode):
                 raise stale() from None  # no link any more
             raise_linux_error(error)
 
+    @as_own
     def resize(self, size: int) -> None:
         fd = self._open_host(os.O_WRONLY)
         try:
@@ -303,6 +317,7 @@ class HostNode(HostInode):
 
     # -- opening ------------------------------------------------------------------------------------------
 
+    @as_own
     def open(self, flags: O, dentry: Dentry) -> File:
         """EACCES for devices, ENXIO for sockets and for FIFOs that no guest has made: the host's programs
         are behind those.
@@ -347,12 +362,14 @@ class HostNode(HostInode):
         if (seen.st_mode, seen.st_uid, seen.st_gid) != (status.st_mode, status.st_uid, status.st_gid):
             raise stale()
 
+    @as_own
     def keep_spare(self, fd: int) -> None:
         """The read-write descriptor that made this file: opening it anew could fail for its mode."""
         if self._spare >= 0:
             os.close(self._spare)
         self._spare = fd
 
+    @as_own
     def keep_open(self) -> None:
         if self._kind == S.IFREG and self._spare < 0:
             self._spare = self._open_host(os.O_RDWR)

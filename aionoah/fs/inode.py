@@ -1,7 +1,8 @@
 """What a file system offers to the path walk: inodes and the file systems they belong to."""
 # ruff: noqa: ARG002 - defaults refuse, whatever they are asked
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Hashable, Iterator
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aionoah.abi.errno import Errno, LinuxError
@@ -102,9 +103,19 @@ class Inode:
     """
 
     filesystem: FileSystem
+    opens = 0  # open files that refer to this object
 
     def attributes(self) -> Attributes:
         raise NotImplementedError
+
+    @property
+    def key(self) -> Hashable:
+        """By what watches and locks know the inode: equal for all objects that stand for the same file."""
+        return self.filesystem, self.attributes().ino
+
+    def on_host(self) -> AbstractContextManager[int] | None:
+        """For a file that the host's programs see too: the context of a descriptor that names it."""
+        return None
 
     def looked_up_attributes(self) -> Attributes:
         """The attributes as the lookup that has just found this inode saw them.

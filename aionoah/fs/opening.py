@@ -6,6 +6,7 @@ Sources: open(2), openat2(2); Linux fs/namei.c (open_last_lookups, lookup_open, 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import ACCESS, O
 from aionoah.abi.stat import S
+from aionoah.fs import notify
 from aionoah.fs.context import FsContext
 from aionoah.fs.creation import new_owner, require_may_create, without_privilege
 from aionoah.fs.directory import PathFile
@@ -99,6 +100,7 @@ def _create(context: FsContext, directory: Dentry, name: bytes, mode: int) -> De
         if error.errno is not Errno.EEXIST:
             raise
         raise LinuxError(Errno.ESTALE) from None  # the host was quicker: look again
+    notify.created(directory, name, inode)
     return directory.attach(name, inode)
 
 
@@ -136,6 +138,8 @@ def _opened(context: FsContext, target: Dentry, attributes: Attributes, flags: O
         mode = None if context.identity.is_root else without_privilege(context, attributes)
         if mode is not None:
             file.before_write = lambda: target.inode.change(Change(mode=mode))
+    if notify.WATCHES:
+        notify.opened(file)
     return file
 
 
@@ -153,6 +157,8 @@ def _empty(file: File) -> None:
             file.truncate(0)
         else:
             file.inode.change(Change(size=0))
+        if notify.WATCHES:
+            notify.modified(file)
     except LinuxError:
         file.drop()
         raise

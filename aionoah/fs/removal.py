@@ -7,6 +7,7 @@ order of the checks is the kernel's.
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import ACCESS, RENAME
 from aionoah.abi.stat import S
+from aionoah.fs import notify
 from aionoah.fs.context import FsContext
 from aionoah.fs.creation import require_may_create
 from aionoah.fs.path import Dentry, LastComponent, retried, walk_parent
@@ -30,6 +31,7 @@ def unlink(context: FsContext, start: Dentry, path: bytes) -> None:
     _require_uncovered(place)
     place.directory.inode.unlink(place.name)
     place.directory.was_removed(place.name)
+    notify.removed(place.directory, place.name, victim.inode)
 
 
 @retried
@@ -49,6 +51,7 @@ def rmdir(context: FsContext, start: Dentry, path: bytes) -> None:
         raise LinuxError(Errno.ENOTEMPTY)
     place.directory.inode.rmdir(place.name)
     place.directory.was_removed(place.name)
+    notify.removed(place.directory, place.name, victim.inode)
 
 
 def _require_uncovered(place: LastComponent) -> None:
@@ -86,6 +89,11 @@ def rename(
     _require_uncovered(new)
     old.directory.inode.rename(old.name, new.directory.inode, new.name, flags)
     old.directory.was_renamed(old.name, new.directory, new.name, exchange=bool(flags & RENAME.EXCHANGE))
+    if flags & RENAME.EXCHANGE and target is not None:
+        notify.exchanged(old.directory, old.name, new.directory, new.name, source.inode, target.inode)
+    else:
+        replaced = target.inode if target is not None else None
+        notify.moved(old.directory, old.name, new.directory, new.name, source.inode, replaced)
 
 
 def _require_renamable(old: LastComponent, new: LastComponent, flags: int) -> None:

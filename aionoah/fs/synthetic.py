@@ -8,7 +8,7 @@ A node is only a description. It becomes an Inode when a path walk gets to it, t
 the object (a process, say) that the functions in the table are called with.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from functools import cached_property
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
@@ -93,6 +93,11 @@ class SyntheticInode(Inode, Generic[N]):
     @property
     def kind(self) -> int:
         return self.node.kind
+
+    @property
+    def key(self) -> Hashable:
+        """Without asking the owner, who may be no more."""
+        return self.filesystem, self.ino
 
     def attributes(self) -> Attributes:
         node, owner, made = self.node, self.owner, self.filesystem.made_ns

@@ -10,7 +10,7 @@ from aionoah.abi.capability import CAP
 from aionoah.abi.dirent import pack_dirent, pack_dirent64
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.stat import S, makedev
-from aionoah.fs import operations
+from aionoah.fs import notify, operations
 from aionoah.fs.file import File
 from aionoah.syscalls.arguments import Addr, DirFd, Fd, Mode, Path, Size, UInt
 from aionoah.syscalls.paths import WORKING_DIRECTORY, base, locate, own_place
@@ -82,6 +82,9 @@ def _list(task: "Task", file: File, address: int, room: int, pack: Callable[...,
     except LinuxError:
         file.offset = before
         raise
+    finally:
+        if notify.WATCHES:
+            notify.accessed(file)
     return used
 
 

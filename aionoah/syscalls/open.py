@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import RESOLVE, VALID_OPEN_FLAGS, O, OpenHow
 from aionoah.abi.stat import S
+from aionoah.fs import notify
 from aionoah.fs.inode import MustWait
 from aionoah.fs.operations import open_file
 from aionoah.syscalls.arguments import DirFd, In, Mode, Path, Size
@@ -89,5 +90,7 @@ async def _open(task: "Task", dirfd: int, path: bytes, flags: O, mode: int, reso
             file = open_file(task.fs, base(task, dirfd, path), path, flags, mode, resolve)
         except MustWait as condition:
             file = await condition.opening()
+            if notify.WATCHES:
+                notify.opened(file)
         task.files.install(fd, file, cloexec=O.CLOEXEC in flags)
     return fd

@@ -36,25 +36,25 @@ def lseek(task: "Task", fd: Fd, offset: Offset, whence: SEEK) -> int:
 @syscall
 def pread64(task: "Task", fd: Fd, buf: Addr, count: Size, offset: Offset) -> int:
     file = _reader_at(task, fd, offset)
-    return file.pread(task.memory.writable(buf, count), offset)
+    return files.read_at(file, task.memory.writable(buf, count), offset)
 
 
 @syscall
 def pwrite64(task: "Task", fd: Fd, buf: Addr, count: Size, offset: Offset) -> int:
     file = _writer_at(task, fd, offset)
-    return file.pwrite(task.memory.readable(buf, count), offset)
+    return files.write_at(file, task.memory.readable(buf, count), offset)
 
 
 @syscall
 def preadv(task: "Task", fd: Fd, iov: In[Iovec], iovcnt: ULong, offset: Offset) -> int:
     file = _reader_at(task, fd, offset)
-    return file.pread(task.memory.writable_vector(iov, iovcnt), offset)
+    return files.read_at(file, task.memory.writable_vector(iov, iovcnt), offset)
 
 
 @syscall
 def pwritev(task: "Task", fd: Fd, iov: In[Iovec], iovcnt: ULong, offset: Offset) -> int:
     file = _writer_at(task, fd, offset)
-    return file.pwrite(task.memory.readable_vector(iov, iovcnt), offset)
+    return files.write_at(file, task.memory.readable_vector(iov, iovcnt), offset)
 
 
 @syscall
@@ -67,7 +67,7 @@ async def preadv2(
     if flags.outside(_VALID_READ):
         raise LinuxError(Errno.EOPNOTSUPP)
     if offset != _OWN_POSITION:
-        return file.pread(dst, offset)
+        return files.read_at(file, dst, offset)
     if RWF.NOWAIT in flags:
         return _read_now(file, dst)
     return await files.read(file, dst)
@@ -120,7 +120,7 @@ async def _write_with(task: "Task", file: File, src: Buffer, offset: int, flags:
     if RWF.APPEND in flags and file.is_seekable:
         return _append(file, src, moves=offset == _OWN_POSITION)
     if offset != _OWN_POSITION:
-        return file.pwrite(src, offset)
+        return files.write_at(file, src, offset)
     if RWF.NOWAIT in flags:
         try:
             return file.write_nowait(src)
@@ -131,7 +131,7 @@ async def _write_with(task: "Task", file: File, src: Buffer, offset: int, flags:
 
 def _append(file: File, src: Buffer, *, moves: bool) -> int:
     end = file.attributes().size
-    written = file.pwrite(src, end)
+    written = files.write_at(file, src, end)
     if moves:
         file.offset = end + written
     return written

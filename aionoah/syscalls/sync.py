@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import FADV, FALLOC, SYNC
 from aionoah.abi.stat import S
-from aionoah.fs import operations
+from aionoah.fs import notify, operations
 from aionoah.fs.file import File
 from aionoah.host.blocking import run_blocking
 from aionoah.syscalls.arguments import Fd, Offset, Path, Size
@@ -54,6 +54,8 @@ def ftruncate(task: "Task", fd: Fd, length: Offset) -> None:
     if not file.is_writable or _kind(file) != S.IFREG:
         raise LinuxError(Errno.EINVAL)
     file.truncate(length)
+    if notify.WATCHES:
+        notify.modified(file)
 
 
 @syscall
@@ -70,6 +72,8 @@ def fallocate(task: "Task", fd: Fd, mode: FALLOC, offset: Offset, length: Offset
     if offset + length > _MAX_OFFSET:
         raise LinuxError(Errno.EFBIG)
     file.allocate(mode, offset, length)
+    if notify.WATCHES:
+        notify.modified(file)
 
 
 def _require_allocatable(kind: int) -> None:

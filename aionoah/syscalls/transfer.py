@@ -9,7 +9,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import SEEK, O
 from aionoah.abi.stat import S
 from aionoah.abi.uio import MAX_RW_COUNT
-from aionoah.fs.file import File
+from aionoah.fs.file import File, read_at, write_at
 from aionoah.memory.buffer import KernelBuffer
 from aionoah.syscalls.arguments import Fd, Ptr, Size, UInt
 from aionoah.syscalls.cells import Cell64
@@ -56,7 +56,7 @@ async def _send(task: "Task", target: File, source: File, position: int, count: 
     while sent < count:
         try:
             data = bytearray(min(count - sent, _CHUNK))
-            got = source.pread(KernelBuffer(data), position + sent)
+            got = read_at(source, KernelBuffer(data), position + sent)
             if not got:
                 break
             done = await write_to(task, target, KernelBuffer(memoryview(data)[:got]))
@@ -128,11 +128,11 @@ def _copy(source: File, target: File, start_in: int, start_out: int, size: int) 
     copied = 0
     while copied < size:
         data = bytearray(min(size - copied, _CHUNK))
-        got = source.pread(KernelBuffer(data), start_in + copied)
+        got = read_at(source, KernelBuffer(data), start_in + copied)
         if not got:
             break
         try:
-            done = target.pwrite(KernelBuffer(memoryview(data)[:got]), start_out + copied)
+            done = write_at(target, KernelBuffer(memoryview(data)[:got]), start_out + copied)
         except LinuxError:
             if not copied:
                 raise

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import AT
 from aionoah.abi.xattr import XATTR, XATTR_LIST_MAX, XATTR_SIZE_MAX
+from aionoah.fs import notify
 from aionoah.fs.path import Dentry
 from aionoah.fs.xattrs import require_xattr, visible_names
 from aionoah.syscalls.arguments import Addr, Fd, Name, Path, Size
@@ -45,6 +46,7 @@ def _set(task: "Task", place: Dentry, name: bytes, address: int, size: int, flag
     value = task.memory.read(address, size)
     require_xattr(task.fs, task.credentials, place, name, write=True)
     place.inode.set_xattr(name, value, flags)
+    notify.attributes_changed(place)
 
 
 # -- get ----------------------------------------------------------------------------------------------
@@ -134,6 +136,7 @@ def _remove(task: "Task", place: Dentry, name: bytes) -> None:
     _require_name(name)
     require_xattr(task.fs, task.credentials, place, name, write=True)
     place.inode.remove_xattr(name)
+    notify.attributes_changed(place)
 
 
 # -- all ----------------------------------------------------------------------------------------------

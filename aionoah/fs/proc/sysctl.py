@@ -20,6 +20,7 @@ _OVERFLOW_ID = 65534  # what ids that do not fit are shown as
 _POOL_BITS = 256  # of the random generator, which is always full
 _MAX_MAP_COUNT = 65530
 _SOMAXCONN = 4096
+_INT_MAX = (1 << 31) - 1
 
 Parameter = Callable[["Kernel"], bytes | int]
 
@@ -83,7 +84,27 @@ _VM: dict[bytes, Node["Kernel"]] = {
     b"overcommit_ratio": _read_only(50),
 }
 
+def _inotify_limit(attribute: str) -> Text["Kernel"]:
+    def read(kernel: "Kernel") -> bytes:
+        return b"%d\n" % getattr(kernel.inotify_limits, attribute)
+
+    def write(kernel: "Kernel", data: bytes) -> None:
+        word = data.split()[0] if data.split() else b""
+        if not word.isdigit() or int(word) > _INT_MAX:
+            raise LinuxError(Errno.EINVAL)
+        setattr(kernel.inotify_limits, attribute, int(word))
+
+    return Text(read, write)
+
+
+_INOTIFY: dict[bytes, Node["Kernel"]] = {
+    b"max_queued_events": _inotify_limit("queued_events"),
+    b"max_user_instances": _inotify_limit("instances"),
+    b"max_user_watches": _inotify_limit("watches"),
+}
+
 _FS: dict[bytes, Node["Kernel"]] = {
+    b"inotify": Directory(_INOTIFY),
     b"file-max": _read_only((1 << 63) - 1),
     b"nr_open": _read_only(OPEN_FILES_MAX),
     b"overflowgid": _read_only(_OVERFLOW_ID),

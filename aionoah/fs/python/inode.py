@@ -108,6 +108,11 @@ class PythonInode(Inode):
         """Ask about this path; NotYet, LinuxError."""
         return self.filesystem.call(method, self.path, *args, key=key)
 
+    @property
+    def key(self) -> Hashable:
+        """Without asking the application."""
+        return self.filesystem, self.path
+
     def attributes(self) -> Attributes:
         if self.path != "/" or self.filesystem.caller.has("stat"):
             self.found = self._stat(self.path)
