@@ -1,5 +1,6 @@
 """A file of an overlay: where it is in the layers, and what that means for its attributes."""
 
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, NamedTuple
 
 from aionoah.abi.errno import Errno, LinuxError
@@ -54,6 +55,11 @@ class OverlayInode(Inode):
     @property
     def kind(self) -> int:
         return self._kind
+
+    @property
+    def key(self) -> Hashable:
+        """The same before and after the file is copied up, and when it is nowhere any more."""
+        return self.filesystem, self.number
 
     def found_at(self, parent: "OverlayDirectory", name: bytes) -> None:
         self.parent = parent
