@@ -96,12 +96,11 @@ class File:
             dependent.file_released()
         if self.on_release is not None:
             self.on_release(self)
-        if notify.WATCHES:
-            notify.closing(self)
+        is_gone = bool(notify.WATCHES) and notify.closing(self)
         self.release()
         if self.dentry is not None:
             self.dentry.inode.opens -= 1
-            if notify.WATCHES:
+            if is_gone:
                 notify.closed(self.dentry.inode)
 
     def release(self) -> None:

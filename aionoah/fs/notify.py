@@ -91,15 +91,18 @@ def modified(file: "File") -> None:
     _tell_file(file, IN.MODIFY)
 
 
-def closing(file: "File") -> None:
-    """The last descriptor of an open file has gone."""
+def closing(file: "File") -> bool:
+    """The last descriptor of an open file has gone. Whether its inode goes with it, once it is released: it
+    has no name, and nobody else has it open.
+    """
     _tell_file(file, IN.CLOSE_WRITE if file.is_writable else IN.CLOSE_NOWRITE)
+    inode = file.dentry.inode if file.dentry is not None else None
+    return inode is not None and inode.opens == 1 and inode.key in WATCHES and not _links(inode)
 
 
 def closed(inode: "Inode") -> None:
-    """A file has been released: it may have been the last to hold a removed inode."""
-    if not inode.opens and inode.key in WATCHES and not _links(inode):
-        _gone(inode)
+    """The last file that held a removed inode has been released."""
+    _gone(inode)
 
 
 # -- names --------------------------------------------------------------------------------------------------
@@ -117,28 +120,41 @@ def linked(directory: "Dentry", name: bytes, inode: "Inode") -> None:
         _tell(directory.inode, IN.CREATE, name)
 
 
-def removed(directory: "Dentry", name: bytes, inode: "Inode") -> None:
+def is_last_name(inode: "Inode") -> bool:
+    """To be asked of what has just been looked up and is about to lose a name, while WATCHES is not empty."""
+    return inode.kind == S.IFDIR or inode.looked_up_attributes().nlink <= 1
+
+
+def removed(directory: "Dentry", name: bytes, inode: "Inode", *, was_last: bool) -> None:
     """A name has been taken away; the inode learns it first (fs/namei.c: vfs_unlink, d_delete_notify)."""
     if not WATCHES:
         return
     is_directory = inode.kind == S.IFDIR
     if not is_directory:
         _tell(inode, IN.ATTRIB)
-    _gone_unless_held(inode)
+    if was_last:
+        _gone_unless_held(inode)
     _tell(directory.inode, IN.DELETE | (IN.ISDIR if is_directory else 0), name)
 
 
 def moved(
-    old: "Dentry", old_name: bytes, new: "Dentry", new_name: bytes, source: "Inode", target: "Inode | None"
+    old: "Dentry",
+    old_name: bytes,
+    new: "Dentry",
+    new_name: bytes,
+    source: "Inode",
+    target: "Inode | None",
+    *,
+    was_last: bool,
 ) -> None:
-    """An entry has got another name; `target` is what had that name before."""
+    """An entry has got another name; `target` is what had that name before, maybe as its last one."""
     if not WATCHES:
         return
     _tell_move(old, old_name, new, new_name, source)
     if target is not None and target.kind != S.IFDIR:
         _tell(target, IN.ATTRIB)
     _tell(source, IN.MOVE_SELF)
-    if target is not None:
+    if target is not None and was_last:
         _gone_unless_held(target)
 
 
@@ -212,8 +228,7 @@ def _links(inode: "Inode") -> int:
 
 
 def _gone_unless_held(inode: "Inode") -> None:
-    """A name of the inode has gone: a directory has no other one."""
-    if not inode.opens and inode.key in WATCHES and (inode.kind == S.IFDIR or not _links(inode)):
+    if not inode.opens and inode.key in WATCHES:
         _gone(inode)
 
 

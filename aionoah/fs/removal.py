@@ -29,9 +29,10 @@ def unlink(context: FsContext, start: Dentry, path: bytes) -> None:
     if is_directory:
         raise LinuxError(Errno.EISDIR)
     _require_uncovered(place)
+    was_last = bool(notify.WATCHES) and notify.is_last_name(victim.inode)
     place.directory.inode.unlink(place.name)
     place.directory.was_removed(place.name)
-    notify.removed(place.directory, place.name, victim.inode)
+    notify.removed(place.directory, place.name, victim.inode, was_last=was_last)
 
 
 @retried
@@ -51,7 +52,7 @@ def rmdir(context: FsContext, start: Dentry, path: bytes) -> None:
         raise LinuxError(Errno.ENOTEMPTY)
     place.directory.inode.rmdir(place.name)
     place.directory.was_removed(place.name)
-    notify.removed(place.directory, place.name, victim.inode)
+    notify.removed(place.directory, place.name, victim.inode, was_last=True)
 
 
 def _require_uncovered(place: LastComponent) -> None:
@@ -87,13 +88,15 @@ def rename(
     _require_may_rename(context, old.directory, source, new.directory, target, flags)
     _require_uncovered(old)
     _require_uncovered(new)
+    was_last = bool(notify.WATCHES) and target is not None and notify.is_last_name(target.inode)
     old.directory.inode.rename(old.name, new.directory.inode, new.name, flags)
     old.directory.was_renamed(old.name, new.directory, new.name, exchange=bool(flags & RENAME.EXCHANGE))
     if flags & RENAME.EXCHANGE and target is not None:
         notify.exchanged(old.directory, old.name, new.directory, new.name, source.inode, target.inode)
     else:
         replaced = target.inode if target is not None else None
-        notify.moved(old.directory, old.name, new.directory, new.name, source.inode, replaced)
+        places = (old.directory, old.name, new.directory, new.name)
+        notify.moved(*places, source.inode, replaced, was_last=was_last)
 
 
 def _require_renamable(old: LastComponent, new: LastComponent, flags: int) -> None:
