@@ -177,7 +177,11 @@ class EpollFile(AnonymousFile):
             self.is_ready(entry)
 
     def look(self, limit: int) -> list[tuple[Entry, int]]:
-        """At most `limit` entries for which something has happened, and what; none is reported yet."""
+        """At most `limit` entries for which something has happened, and what; none is reported yet.
+
+        What has happened at the host until now counts, even if the loop has had no time to say so.
+        """
+        self.edges.collect()
         found: list[tuple[Entry, int]] = []
         stale: list[Entry] = []
         for entry in self._ready:

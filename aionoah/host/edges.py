@@ -65,6 +65,11 @@ class HostEdges:
             for listener in chosen:
                 listener.notify()
 
+    def collect(self) -> None:
+        """Do now what whoever waits for the descriptor of `on_open` would do soon."""
+        if self._watched:
+            self.dispatch()
+
     def _open(self) -> EdgePoller:
         if self._poller is None:
             self._poller = EdgePoller(only_data=self._only_data)

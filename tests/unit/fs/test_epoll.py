@@ -314,6 +314,23 @@ def test_edges_of_a_pipe_of_the_host(epoll: EpollFile, edges: HostEdges) -> None
     os.close(writer)
 
 
+def test_what_the_loop_has_not_told_yet(epoll: EpollFile, edges: HostEdges) -> None:
+    """A program that has made two descriptors ready sees both, and each once."""
+    pipes = [os.pipe() for _ in range(2)]
+    files = [HostStreamFile(reader) for reader, _ in pipes]
+    for number, file in enumerate(files):
+        add(epoll, file, Epoll.ET | Poll.IN, fd=number)
+    for _, writer in pipes:
+        os.write(writer, b"ab")
+    assert sorted(look(epoll)) == [(0, Poll.IN), (1, Poll.IN)]
+    edges.dispatch()
+    assert look(epoll) == []
+    for file, ends in zip(files, pipes, strict=True):
+        file.drop()
+        for fd in ends:
+            os.close(fd)
+
+
 def test_a_host_descriptor_that_is_always_ready(epoll: EpollFile) -> None:
     fd = os.open(os.devnull, os.O_RDONLY)
     file = HostStreamFile(fd)
