@@ -13,6 +13,8 @@ from aionoah.abi.stat import S
 from aionoah.clocks.vdso import Vdso
 from aionoah.fs.context import FsContext
 from aionoah.fs.devfs import new_devfs
+from aionoah.fs.devpts import OPTIONS as DEVPTS_OPTIONS
+from aionoah.fs.devpts import DevPts
 from aionoah.fs.mount import Namespace
 from aionoah.fs.path import Dentry, walk
 from aionoah.fs.proc import new_procfs
@@ -79,6 +81,7 @@ def new_kernel(
         kernel.processor = Processor(machine.hwcap, map_vdso=Vdso(machine).map)
         tree.mount(new_procfs(kernel), b"/proc")
         tree.mount(new_devfs(), b"/dev")
+        tree.mount(DevPts(kernel.ptys), b"/dev/pts", options=DEVPTS_OPTIONS)
         tree.mount(TmpFileSystem(mode=0o1777), b"/dev/shm")
         tree.mount(TmpFileSystem(mode=0o1777), b"/tmp")
         tree.mount(TmpFileSystem(mode=0o755), b"/run")

@@ -11,10 +11,11 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.stat import makedev
 from aionoah.abi.statfs import MAGIC
-from aionoah.fs.devices import FULL, NULL, RANDOM, TTY, URANDOM, ZERO, open_device
+from aionoah.fs.devices import CONSOLE, FULL, NULL, PTMX, RANDOM, TTY, URANDOM, ZERO, open_device
 from aionoah.fs.file import File
 from aionoah.fs.synthetic import Device, Directory, Link, Node, SyntheticFileSystem
 from aionoah.process.current import current_task
+from aionoah.terminal.files import SlaveFile, open_master
 
 if TYPE_CHECKING:
     from aionoah.fs.path import Dentry
@@ -23,12 +24,19 @@ DEVICE: Final = makedev(0, 6)
 
 
 def _open_controlling_terminal(flags: O, dentry: "Dentry") -> File:
-    """/dev/tty: ENXIO for a session without a controlling terminal (tty(4))."""
-    task = current_task()
-    terminal = task.kernel.controlling_terminals.get(task.process.session)
+    """/dev/tty: ENXIO for a process without a controlling terminal (tty(4))."""
+    terminal = current_task().process.terminal
     if terminal is None:
         raise LinuxError(Errno.ENXIO)
-    return terminal.inode.open(flags, dentry)
+    return SlaveFile(terminal, flags, dentry, may_control=False)
+
+
+def _open_console(flags: O, dentry: "Dentry") -> File:
+    """/dev/console: ENODEV for an instance without one."""
+    console = current_task().kernel.console
+    if console is None or console.is_gone:
+        raise LinuxError(Errno.ENODEV)
+    return SlaveFile(console, flags, dentry, may_control=False)
 
 
 def _device(rdev: int) -> Device[None]:
@@ -42,11 +50,12 @@ _TREE: Final[dict[bytes, Node[None]]] = {
     b"random": _device(RANDOM),
     b"urandom": _device(URANDOM),
     b"tty": Device(TTY, _open_controlling_terminal),
+    b"console": Device(CONSOLE, _open_console, mode=0o600),
+    b"ptmx": Device(PTMX, open_master),
     b"fd": Link(b"/proc/self/fd"),
     b"stdin": Link(b"/proc/self/fd/0"),
     b"stdout": Link(b"/proc/self/fd/1"),
     b"stderr": Link(b"/proc/self/fd/2"),
-    b"ptmx": Link(b"pts/ptmx"),
     b"shm": Directory(mode=0o1777),
     b"pts": Directory(mode=0o755),
     b"mqueue": Directory(mode=0o1777),

@@ -22,6 +22,8 @@ FULL: Final = makedev(1, 7)
 RANDOM: Final = makedev(1, 8)
 URANDOM: Final = makedev(1, 9)
 TTY: Final = makedev(5, 0)
+CONSOLE: Final = makedev(5, 1)
+PTMX: Final = makedev(5, 2)
 
 _CHUNK: Final = 1 << 20  # bytes made at a time for a long read
 _ZEROS: Final = bytes(65536)

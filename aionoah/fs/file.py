@@ -67,6 +67,7 @@ class File:
     waits_for_disk = False  # whether sync may take long, so that it must not be called under the kernel lock
     on_release: "Callable[[File], None] | None" = None  # called once before `release`: gives locks back
     dependents: "dict[Dependent, None] | None" = None  # entries of epoll files
+    reads_itself = False  # whether a blocking read is not just a wait for `read_nowait`, but `read`
     is_stream = False  # pipes and the like: a blocking write goes on until all is written
     read_timeout_ns: int | None = None  # how long a blocking read waits before EAGAIN (SO_RCVTIMEO)
     write_timeout_ns: int | None = None
@@ -121,6 +122,13 @@ class File:
         return O.NONBLOCK in self.flags
 
     # -- data: what a kind of file implements -------------------------------------------------------
+
+    def opened(self, flags: O) -> None:
+        """Called once when it has been opened by its name, with all of open's flags."""
+
+    async def read(self, dst: Buffer) -> int:
+        """The whole of a read, sleeping as this kind of file wants it: for those with `reads_itself`."""
+        raise NotImplementedError
 
     def read_nowait(self, dst: Buffer) -> int:
         """Read at the present position and move it. Returns the count, 0 at end of file.
@@ -206,6 +214,8 @@ async def read(file: File, dst: Buffer) -> int:
     """Read, sleeping until there is something. The sleep is the only cancellation point and nothing
     has been consumed when we reach it, so a signal can never lose data.
     """
+    if file.reads_itself:
+        return await file.read(dst)
     deadline_ns = deadline_after(file.read_timeout_ns)
     while True:
         try:

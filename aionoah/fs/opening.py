@@ -138,6 +138,7 @@ def _opened(context: FsContext, target: Dentry, attributes: Attributes, flags: O
         mode = None if context.identity.is_root else without_privilege(context, attributes)
         if mode is not None:
             file.before_write = lambda: target.inode.change(Change(mode=mode))
+    file.opened(flags)
     if notify.WATCHES:
         notify.opened(file)
     return file

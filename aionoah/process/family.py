@@ -15,6 +15,7 @@ from aionoah.process.usage import usage_of_process
 from aionoah.signals.actions import LAST_SIGNAL
 from aionoah.signals.generate import send_to_process
 from aionoah.signals.info import SigInfo, from_child, from_kernel, from_user
+from aionoah.terminal import job_control
 
 if TYPE_CHECKING:
     from aionoah.process.task import Process, Task
@@ -36,6 +37,7 @@ def thread_ended(task: "Task") -> None:
 
 def process_ended(process: "Process", last: "Task") -> None:
     """The last thread has gone and `wait_status` says how: children are adopted, the parent hears of it."""
+    job_control.process_ended(process)
     _give_children_away(process, last)
     parent = process.parent
     if parent is not None and _is_other_group_of_session(process, parent):

@@ -13,9 +13,9 @@ from aionoah.net.network import Network
 from aionoah.process.futex import FutexTable
 from aionoah.process.processor import Processor
 from aionoah.process.task import Process
+from aionoah.terminal.pty import Pty, Ptys
 
 if TYPE_CHECKING:
-    from aionoah.fs.file import File
     from aionoah.fs.mount import Namespace
     from aionoah.hypervisor.protocols import Machine
     from aionoah.process.task import Task
@@ -64,9 +64,8 @@ class Kernel:
         self.futexes = FutexTable()
         self.network = Network()
         self.inotify_limits = InotifyLimits()
-        self.controlling_terminals: dict[int, File] = {}
-        """What /dev/tty is, by session: for a program started on a terminal of the host its HostStreamFile,
-        held here by whoever puts it in."""
+        self.ptys = Ptys()
+        self.console: Pty | None = None  # what /dev/console is: the terminal of the first program
         self.forks = 0  # processes and threads ever made, for /proc/stat
         self.last_pid = 0  # the youngest one's number, for /proc/loadavg
         self.max_tasks = DEFAULT_MAX_TASKS  # threads that may exist at once

@@ -6,6 +6,7 @@ from aionoah.abi.signal import SIG
 from aionoah.clocks.process_timers import ProcessTimers
 from aionoah.host.waiting import WaitQueue
 from aionoah.process.control import NoControl, TaskControl
+from aionoah.process.cpu_numbers import NO_CPU, CpuNumbers
 from aionoah.process.family import process_ended, thread_ended
 from aionoah.process.limits import Limits
 from aionoah.process.robust import exit_futexes, exit_thread_word
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from aionoah.process.descriptors import DescriptorTable
     from aionoah.process.exec import Loaded
     from aionoah.process.kernel import Kernel
+    from aionoah.process.rseq import Registration
     from aionoah.process.scheduling import Scheduling
+    from aionoah.terminal.pty import Pty
 
 COMM_LENGTH: Final = 15  # TASK_COMM_LEN without the NUL
 DEFAULT_TIMER_SLACK_NS: Final = 50_000
@@ -37,7 +40,17 @@ class Process:
         *("process_group", "session", "executable", "command_line", "environment", "auxiliary_vector"),
         *("name", "has_executed", "cpus", "exit_signal", "exit_status", "wait_status", "ended"),
         *("timers", "start_ns", "ended_usage", "children_usage", "is_dumpable", "is_child_subreaper"),
-        *("vfork_done", "oom_score_adj", "stop", "parent_task", "exec_count", "parent_exec_count"),
+        *(
+            "vfork_done",
+            "oom_score_adj",
+            "stop",
+            "cpu_numbers",
+            "left_guest",
+            "parent_task",
+            "exec_count",
+            "parent_exec_count",
+        ),
+        *("terminal", "old_foreground"),
     )
 
     executable: "Dentry"  # set by the first program
@@ -67,6 +80,8 @@ class Process:
         self.limits = limits or Limits()
         self.process_group: int = parent.process_group if parent is not None else pid
         self.session: int = parent.session if parent is not None else pid
+        self.terminal: Pty | None = None  # the controlling one
+        self.old_foreground = 0  # of a leader: the group in the foreground of a terminal that has gone
         self.command_line = b""  # as /proc/self/cmdline shows it: arguments, each with its NUL
         self.environment = b""  # as /proc/self/environ
         self.auxiliary_vector = b""  # as /proc/self/auxv
@@ -83,6 +98,8 @@ class Process:
         self.start_ns = start_ns  # CLOCK_BOOTTIME of the start
         self.ended_usage = Usage()  # of threads that have ended, and of memory that it has left by execve
         self.children_usage = Usage()  # of children that have been waited for, and theirs
+        self.cpu_numbers: CpuNumbers | None = None  # made by the first thread that restarts sequences
+        self.left_guest = WaitQueue()  # woken when a thread has left it that was made to
         self.vfork_done = WaitQueue()  # woken when the memory borrowed from a vfork's parent is free again
         self.is_dumpable = True
         self.is_child_subreaper = False
@@ -103,6 +120,7 @@ class Process:
         for name in ("executable", "command_line", "environment", "auxiliary_vector", "name", "is_dumpable"):
             setattr(self, name, getattr(mother, name))
         self.process_group, self.session = mother.process_group, mother.session
+        self.terminal = mother.terminal
 
     def set_parent(self, parent: "Process") -> None:
         if self.parent is not None:
@@ -191,7 +209,16 @@ class Task:
     __slots__ = (
         *("kernel", "process", "tid", "architecture", "memory", "files", "fs", "credentials", "signals"),
         *("clear_child_tid", "robust_list", "name", "control", "has_exited", "scheduling", "personality"),
-        *("parent_death_signal", "timer_slack_ns", "is_stopped", "is_sleeping", "counts", "__weakref__"),
+        *(
+            "parent_death_signal",
+            "timer_slack_ns",
+            "is_stopped",
+            "is_sleeping",
+            "counts",
+            "cpu",
+            "rseq",
+            "__weakref__",
+        ),
     )
 
     def __init__(
@@ -222,6 +249,8 @@ class Task:
         self.robust_list = 0
         self.name = process.name  # comm of the thread
         self.personality = 0
+        self.cpu = NO_CPU  # its number, if it has one for itself: cpu_numbers.py
+        self.rseq: Registration | None = None
         self.counts = Usage()  # faults and switches; times are the control's to tell
         self.parent_death_signal = 0
         self.timer_slack_ns = DEFAULT_TIMER_SLACK_NS
@@ -272,6 +301,7 @@ class Task:
             shared.leave()
         self.credentials = self.fs.credentials = program.credentials
         self.files.close_on_exec()
+        self.rseq = None
         self.signals.reset_for_exec()
         process.signals.reset_for_exec()
         process.timers.reset_for_exec()

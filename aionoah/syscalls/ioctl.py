@@ -15,8 +15,10 @@ from aionoah.fs.stdio import Exchange
 from aionoah.net.socket import Socket
 from aionoah.syscalls.arguments import Fd, ULong
 from aionoah.syscalls.cells import Cell32, Cell64
+from aionoah.syscalls.ioctl_tty import terminal_ioctl
 from aionoah.syscalls.registry import syscall
 from aionoah.syscalls.socket_interfaces import tell_interfaces
+from aionoah.terminal.files import TerminalFile
 
 if TYPE_CHECKING:
     from aionoah.process.task import Task
@@ -51,6 +53,8 @@ def ioctl(task: "Task", fd: Fd, request: IOCTL, argument: ULong) -> int:
         file.flags = O(file.flags | O.NONBLOCK if is_on else file.flags & ~O.NONBLOCK)
     elif request == IOCTL.SIOCGIFCONF and isinstance(file, Socket):
         tell_interfaces(task, file, argument)
+    elif isinstance(file, TerminalFile) and request != IOCTL.FIGETBSZ:
+        return terminal_ioctl(task, file, request, argument)
     elif isinstance(file, Controllable) and request in file.exchanges:
         _exchange(task, file, request, argument)
     elif request == IOCTL.FIONREAD:

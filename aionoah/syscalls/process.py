@@ -109,6 +109,7 @@ def setsid(task: Task) -> int:
     if own.session == own.pid or any(members(task.kernel, own.pid)):
         raise LinuxError(Errno.EPERM)
     own.session = own.process_group = own.pid
+    own.terminal = None
     return own.pid
 
 

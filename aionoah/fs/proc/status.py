@@ -10,6 +10,7 @@ from aionoah.abi.resource import RLIM_INFINITY, RLIM_NLIMITS, RLIMIT
 from aionoah.abi.signal import SIG_DFL, SIG_IGN, signal_bit
 from aionoah.fs.proc.maps import sizes
 from aionoah.fs.proc.subject import Subject, find_task, may_inspect, number_of, process_of
+from aionoah.process.rseq import cpu_of
 from aionoah.process.usage import Usage, usage_of_process, usage_of_thread
 
 if TYPE_CHECKING:
@@ -220,7 +221,7 @@ def stat(subject: Subject) -> bytes:
         *(0, 0, stack_start, 0, 0),  # startcode endcode startstack kstkesp kstkeip
         *(pending & 0x7FFF_FFFF, blocked & 0x7FFF_FFFF, ignored & 0x7FFF_FFFF, caught & 0x7FFF_FFFF),
         *(0, 0, 0, -1 if is_thread else process.exit_signal),  # wchan nswap cnswap exit_signal
-        task.scheduling.cpu_of(task.tid) if task is not None else 0,
+        cpu_of(task) if task is not None else 0,
         *((task.scheduling.priority, task.scheduling.policy) if task is not None else (0, 0)),
         *(0, 0, 0),  # delayacct_blkio_ticks guest_time cguest_time
         *(0, 0, heap_start, 0, 0, 0, 0),  # start_data end_data start_brk arg_start arg_end env_start env_end
@@ -231,13 +232,9 @@ def stat(subject: Subject) -> bytes:
 
 
 def _terminal(process: "Process") -> tuple[int, int]:
-    """Device number of the controlling terminal, and the process group in its foreground: ours, as we have no
-    job control on a terminal of the host.
-    """
-    terminal = process.kernel.controlling_terminals.get(process.session)
-    if terminal is None:
-        return 0, -1
-    return terminal.attributes().rdev, process.process_group
+    """Device number of the controlling terminal, and the process group in its foreground."""
+    terminal = process.terminal
+    return (terminal.rdev, terminal.foreground) if terminal is not None else (0, -1)
 
 
 # -- limits and io ------------------------------------------------------------------------------------------

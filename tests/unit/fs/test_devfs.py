@@ -22,6 +22,8 @@ from aionoah.fs.path import Dentry, walk
 from aionoah.memory.buffer import Buffer, KernelBuffer
 from aionoah.process.credentials import Credentials
 from aionoah.process.current import set_current
+from aionoah.terminal.files import SlaveFile
+from aionoah.terminal.pty import Ptys
 
 DEVICES = [b"null", b"zero", b"full", b"random", b"urandom"]
 IN, OUT = Poll.IN | Poll.RDNORM, Poll.OUT | Poll.WRNORM
@@ -163,29 +165,22 @@ def test_directories_to_mount_on(find: Callable[..., Dentry]) -> None:
 # -- the controlling terminal -------------------------------------------------------------------------------
 
 
-class Terminal(File):
-    """Its inode opens a new description."""
-
-    @property
-    def inode(self) -> Any:
-        return SimpleNamespace(open=lambda flags, _dentry: Terminal(flags))
-
-
 @pytest.fixture
-def session() -> Iterator[dict[int, File]]:
-    """The controlling terminals, while the current task is of session 5."""
-    terminals: dict[int, File] = {}
-    kernel = SimpleNamespace(controlling_terminals=terminals)
-    set_current(SimpleNamespace(kernel=kernel, process=SimpleNamespace(session=5)))  # type: ignore[arg-type]
-    yield terminals
+def process() -> Iterator[Any]:
+    """The current process, which may be given a terminal."""
+    process = SimpleNamespace(terminal=None, session=5, pid=5)
+    set_current(SimpleNamespace(kernel=SimpleNamespace(console=None), process=process))  # type: ignore[arg-type]
+    yield process
     set_current(None)
 
 
-def test_the_controlling_terminal(session: dict[int, File], opened: Callable[[bytes], File]) -> None:
-    session[6] = Terminal(O(O.RDWR))
+def test_the_controlling_terminal(process: Any, opened: Callable[[bytes], File]) -> None:
     assert result(lambda: opened(b"tty")) == "ENXIO"
-    session[5] = Terminal(O(O.RDWR))
+    assert result(lambda: opened(b"console")) == "ENODEV"
+    process.terminal = Ptys().new(uid=0)
+    assert result(lambda: opened(b"tty")) == "EIO"  # locked
+    process.terminal.is_locked = False
     tty = opened(b"tty")
-    assert isinstance(tty, Terminal)
-    assert tty is not session[5]
+    assert isinstance(tty, SlaveFile)
+    assert tty.pty is process.terminal
     assert tty.flags == O.RDWR

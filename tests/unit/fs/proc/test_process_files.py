@@ -251,15 +251,12 @@ def test_stat_of_a_thread_counts_its_own_time(linux: "Linux", task: Task) -> Non
 
 
 def test_stat_names_the_terminal(linux: "Linux", task: Task) -> None:
-    from aionoah.fs.inode import Attributes
-
-    class Terminal:
-        def attributes(self) -> Attributes:
-            return Attributes(0o20620, 3, 4, rdev=0x8803)
-
-    linux.kernel.controlling_terminals[1] = Terminal()  # type: ignore[assignment]
-    found = split_stat(linux.read(b"/proc/self/stat"))
-    assert found[6:8] == [b"%d" % 0x8803, b"1"]
+    assert split_stat(linux.read(b"/proc/self/stat"))[6:8] == [b"0", b"-1"]
+    for _ in range(4):
+        terminal = linux.kernel.ptys.new(uid=0)
+    terminal.foreground = 7
+    task.process.terminal = terminal
+    assert split_stat(linux.read(b"/proc/self/stat"))[6:8] == [b"%d" % 0x8803, b"7"]
 
 
 # -- memory -------------------------------------------------------------------------------------------------
