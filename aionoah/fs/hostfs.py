@@ -20,7 +20,7 @@ from aionoah.fs.file import File
 from aionoah.fs.host_io import on_descriptor
 from aionoah.fs.hostfs_inode import HostInode, HostNode, device_number, stale
 from aionoah.fs.hostfs_owners import Belief, Owners
-from aionoah.fs.hostwatch import as_own
+from aionoah.fs.hostwatch import HELD, as_own
 from aionoah.fs.inode import DirectoryEntry, FileSystem, FileSystemStatus, Inode
 from aionoah.fs.path import Dentry
 from aionoah.host import platform
@@ -33,6 +33,7 @@ class HostFileSystem(FileSystem):
     """What is below a directory of the host, or a single file of it."""
 
     type_name = b"hostfs"
+    is_volatile = False  # it will not outlive us: nothing has to reach the disk
 
     def __init__(self, path: str | bytes, *, owners: Owners | None = None, is_guests: bool = False) -> None:
         """`path` is resolved by the host, once and now. OSError if it is not there or may not be opened.
@@ -133,6 +134,7 @@ class HostDirectory(HostInode):
     ) -> None:
         super().__init__(filesystem, directory, name, status)
         self._fd = -1
+        self.is_watched = False
 
     @classmethod
     def at(cls, filesystem: HostFileSystem, path: bytes) -> "HostDirectory":
@@ -150,6 +152,12 @@ class HostDirectory(HostInode):
         if fd >= 0:
             os.close(fd)
 
+    def let_go(self) -> None:
+        """The descriptor is opened anew when it is needed. The top of the file system could not be."""
+        self.is_watched = True
+        if self.directory is not None:
+            self.close()
+
     def descriptor(self) -> int:
         """Of this directory and no other: ESTALE if its name has come to mean something else."""
         if self._fd < 0:
@@ -162,6 +170,8 @@ class HostDirectory(HostInode):
                     raise stale() from None
                 raise_linux_error(error)
             self._fd = fd
+            if self.is_watched:
+                HELD.add(self)
             try:
                 self.require_same(os.fstat(fd))
             except LinuxError:
@@ -190,6 +200,8 @@ class HostDirectory(HostInode):
     @as_own
     def sync_entries(self) -> None:
         """A descriptor of ours need not be good enough for fsync."""
+        if self.filesystem.is_volatile:
+            return
         with host_errors():
             fd = self._open_readable()
             try:

@@ -27,6 +27,9 @@ T = TypeVar("T")
 OBSERVERS: "Final[dict[HostWatches, None]]" = {}
 """All that watch something of the host's. Calls look whether it is empty, and do nothing more then."""
 
+HELD: "Final[set[HostInode]]" = set()
+"""Watched directories that are open again: the host would not tell of their end."""
+
 _ALWAYS: Final = IN.DELETE_SELF | IN.IGNORED | IN.Q_OVERFLOW | IN.UNMOUNT
 _OF_NAMES: Final = IN.ATTRIB | IN.MOVE_SELF  # what an inode goes through when its name changes
 
@@ -65,6 +68,12 @@ class HostWatches:
     def close(self) -> None:
         OBSERVERS.pop(self, None)
         self._notifier.close()
+
+    def look(self) -> None:
+        """As drain, for a reader who may sleep afterwards."""
+        while HELD:
+            HELD.pop().let_go()
+        self.drain()
 
     def drain(self) -> None:
         """Deliver what has happened."""

@@ -117,6 +117,9 @@ class Inode:
         """For a file that the host's programs see too: the context of a descriptor that names it."""
         return None
 
+    def let_go(self) -> None:
+        """A file of the host that is watched: keep nothing open that would keep it from ending."""
+
     def looked_up_attributes(self) -> Attributes:
         """The attributes as the lookup that has just found this inode saw them.
 

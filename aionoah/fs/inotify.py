@@ -172,6 +172,8 @@ class InotifyFile(AnonymousFile):
                     watch.host_wd = self._host.watch(fd, inode.key, watch.mask)
         except LinuxError:
             watch.host_wd = None
+        else:
+            inode.let_go()
 
     def _open_host(self) -> None:
         made = HostWatches(self._host_event)
@@ -220,7 +222,7 @@ class InotifyFile(AnonymousFile):
     def drain(self) -> None:
         """Take what the host knows."""
         if self._host is not None:
-            self._host.drain()
+            self._host.look()
 
     def read_nowait(self, dst: Buffer) -> int:
         """As many events as there is room for, EINVAL if there is none for the first."""
