@@ -93,6 +93,11 @@ def processor_text() -> bytes:
     return _read("/proc/cpuinfo")
 
 
+def network_text(name: str) -> bytes:
+    """A file of the host's /proc/net; empty where there is none."""
+    return _read(f"/proc/net/{name}")
+
+
 # -- Darwin -----------------------------------------------------------------------------------------------
 
 

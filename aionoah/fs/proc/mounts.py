@@ -18,7 +18,7 @@ def escape(text: bytes) -> bytes:
     return b"".join(_ESCAPES.get(character, bytes([character])) for character in text)
 
 
-def _visible(subject: Subject) -> Iterator[tuple["Mount", bytes]]:
+def visible(subject: Subject) -> Iterator[tuple["Mount", bytes]]:
     """The mounts below the root directory of the process, and their paths there."""
     task = task_of(subject)
     for mount in task.kernel.mounts.mounts:
@@ -29,7 +29,7 @@ def _visible(subject: Subject) -> Iterator[tuple["Mount", bytes]]:
 
 def mounts(subject: Subject) -> bytes:
     lines = []
-    for mount, path in _visible(subject):
+    for mount, path in visible(subject):
         columns = (mount.source, path, mount.filesystem.type_name, mount.option_text)
         lines.append(b" ".join(map(escape, columns)) + b" 0 0\n")
     return b"".join(lines)
@@ -37,7 +37,7 @@ def mounts(subject: Subject) -> bytes:
 
 def mountinfo(subject: Subject) -> bytes:
     lines = []
-    for mount, path in _visible(subject):
+    for mount, path in visible(subject):
         above = mount.root.parent.mount.identifier if mount.root.parent is not None else 0
         device = mount.root.inode.attributes().dev
         access = b"ro" if mount.filesystem.is_read_only else b"rw"

@@ -1,6 +1,9 @@
-"""/proc/sys: the parameters that programs look at (proc_sys(5)). Only the names of the machine can be changed."""
+"""/proc/sys: the parameters that programs look at (proc_sys(5)).
 
-from collections.abc import Callable
+Those that mean something here can be changed; parameters.py has those that cannot.
+"""
+
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from aionoah.abi.capability import CAP_LAST_CAP
@@ -8,6 +11,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.limits import NGROUPS_MAX
 from aionoah.abi.utsname import NEW_UTS_LEN
 from aionoah.fs.pipe import MAX_CAPACITY
+from aionoah.fs.proc.parameters import PARAMETERS, Table
 from aionoah.fs.synthetic import Directory, Node, Text
 from aionoah.memory.mm import MMAP_MIN_ADDRESS
 from aionoah.process.kernel import PID_MAX, random_uuid
@@ -20,6 +24,7 @@ _OVERFLOW_ID = 65534  # what ids that do not fit are shown as
 _POOL_BITS = 256  # of the random generator, which is always full
 _MAX_MAP_COUNT = 65530
 _SOMAXCONN = 4096
+_MIN_THREADS = 20  # kernel/fork.c: MIN_THREADS
 _INT_MAX = (1 << 31) - 1
 
 Parameter = Callable[["Kernel"], bytes | int]
@@ -51,6 +56,28 @@ def _name(attribute: str) -> Text["Kernel"]:
     return Text(read, write)
 
 
+def _number(data: bytes, low: int, high: int) -> int:
+    """A decimal number, as proc_dointvec_minmax takes one. EINVAL."""
+    word = data.strip(b" \t\n\0")
+    if not word.isdigit() or not low <= int(word) <= high:
+        raise LinuxError(Errno.EINVAL)
+    return int(word)
+
+
+def _set_max_tasks(kernel: "Kernel", data: bytes) -> None:
+    kernel.max_tasks = _number(data, _MIN_THREADS, PID_MAX)
+
+
+def _drop_caches(kernel: "Kernel", data: bytes) -> None:  # noqa: ARG001
+    """Nothing is cached here, and the host's caches are the host's."""
+    _number(data, 1, 4)
+
+
+def _open_files(kernel: "Kernel") -> bytes:
+    tables = {id(task.files): len(task.files) for task in kernel.tasks.values()}
+    return b"%d\t0\t%d" % (sum(tables.values()), (1 << 63) - 1)
+
+
 _RANDOM: dict[bytes, Node["Kernel"]] = {
     b"boot_id": _read_only(lambda kernel: kernel.boot_id),
     b"entropy_avail": _read_only(_POOL_BITS),
@@ -64,6 +91,7 @@ _KERNEL: dict[bytes, Node["Kernel"]] = {
     b"core_pattern": _read_only(b"core"),
     b"domainname": _name("domainname"),
     b"hostname": _name("hostname"),
+    b"ns_last_pid": _read_only(lambda kernel: kernel.last_pid),
     b"ngroups_max": _read_only(NGROUPS_MAX),
     b"osrelease": _read_only(lambda kernel: kernel.release),
     b"ostype": _read_only(b"Linux"),
@@ -73,16 +101,18 @@ _KERNEL: dict[bytes, Node["Kernel"]] = {
     b"random": Directory(_RANDOM),
     b"randomize_va_space": _read_only(2),
     b"tainted": _read_only(0),
-    b"threads-max": _read_only(PID_MAX),
+    b"threads-max": Text(lambda kernel: b"%d\n" % kernel.max_tasks, _set_max_tasks),
     b"version": _read_only(lambda kernel: kernel.version),
 }
 
 _VM: dict[bytes, Node["Kernel"]] = {
+    b"drop_caches": Text(lambda _kernel: b"0\n", _drop_caches, mode=0o200),
     b"max_map_count": _read_only(_MAX_MAP_COUNT),
     b"mmap_min_addr": _read_only(MMAP_MIN_ADDRESS),
     b"overcommit_memory": _read_only(0),
     b"overcommit_ratio": _read_only(50),
 }
+
 
 def _inotify_limit(attribute: str) -> Text["Kernel"]:
     def read(kernel: "Kernel") -> bytes:
@@ -106,17 +136,36 @@ _INOTIFY: dict[bytes, Node["Kernel"]] = {
 _FS: dict[bytes, Node["Kernel"]] = {
     b"inotify": Directory(_INOTIFY),
     b"file-max": _read_only((1 << 63) - 1),
+    b"file-nr": _read_only(_open_files),
     b"nr_open": _read_only(OPEN_FILES_MAX),
     b"overflowgid": _read_only(_OVERFLOW_ID),
     b"overflowuid": _read_only(_OVERFLOW_ID),
     b"pipe-max-size": _read_only(MAX_CAPACITY),
 }
 
-SYS: Directory["Kernel"] = Directory(
-    {
-        b"fs": Directory(_FS),
-        b"kernel": Directory(_KERNEL),
-        b"net": Directory({b"core": Directory({b"somaxconn": _read_only(_SOMAXCONN)})}),
-        b"vm": Directory(_VM),
-    }
-)
+_NET: dict[bytes, Node["Kernel"]] = {b"core": Directory({b"somaxconn": _read_only(_SOMAXCONN)})}
+_SPECIAL: dict[str, dict[bytes, Node["Kernel"]]] = {"fs": _FS, "kernel": _KERNEL, "net": _NET, "vm": _VM}
+
+
+def _directory(constants: Table, special: Mapping[bytes, Node["Kernel"]]) -> Directory["Kernel"]:
+    """A directory of what never changes and of what has a function of its own."""
+    nodes: dict[bytes, Node[Kernel]] = {}
+    for name, value in constants.items():
+        own = special.get(name.encode())
+        if isinstance(value, dict):
+            nodes[name.encode()] = _directory(value, own.table if isinstance(own, Directory) else {})
+        else:
+            nodes[name.encode()] = _read_only(value)
+    for key, node in special.items():
+        if key not in nodes or not isinstance(node, Directory):
+            nodes[key] = node
+    return Directory(dict(sorted(nodes.items())))
+
+
+def _of_part(part: str) -> Directory["Kernel"]:
+    constants = PARAMETERS[part]
+    assert isinstance(constants, dict)  # noqa: S101 - so is the table
+    return _directory(constants, _SPECIAL.get(part, {}))
+
+
+SYS: Directory["Kernel"] = Directory({part.encode(): _of_part(part) for part in PARAMETERS})

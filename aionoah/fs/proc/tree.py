@@ -5,13 +5,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import Errno, LinuxError
-from aionoah.fs.proc import descriptors, maps, mounts, status, sysctl, system
+from aionoah.abi.fcntl import O
+from aionoah.abi.stat import S
+from aionoah.fs.file import File
+from aionoah.fs.proc import descriptors, details, hardware, maps, mounts, smaps, status, sysctl, system
 from aionoah.fs.proc.descriptors import parse_number
+from aionoah.fs.proc.namespaces import NS
 from aionoah.fs.proc.subject import Subject, find_task, ids_of, process_of, require_inspectable, task_of
-from aionoah.fs.synthetic import Bound, Directory, Link, Node, Text
+from aionoah.fs.synthetic import Bound, Directory, LazyDirectory, Link, Node, Place, SyntheticInode, Text
 from aionoah.process.current import current_task
 
 if TYPE_CHECKING:
+    from aionoah.fs.path import Dentry
     from aionoah.process.kernel import Kernel
 
 _SCORE_RANGE: Final = 1000  # oom_score_adj goes from -1000 to 1000
@@ -62,8 +67,53 @@ def _set_oom_score_adj(subject: Subject, data: bytes) -> None:
 
 _text = partial(Text, refusal=Errno.EINVAL)
 
+
+class _Pagemap(Node[Subject]):
+    kind = S.IFREG
+
+    def make_inode(self, place: Place) -> SyntheticInode["_Pagemap"]:
+        return _PagemapInode(place, self)
+
+
+class _PagemapInode(SyntheticInode[_Pagemap]):
+    def open(self, flags: O, dentry: "Dentry") -> File:
+        return smaps.PagemapFile(flags, dentry, self.owner)
+
+
+def _load_net() -> Directory[Subject]:
+    from aionoah.fs.proc.network import NET  # noqa: PLC0415 - sockets are loaded by those who want them
+
+    return NET
+
+
+_ATTR: Final[Directory[Subject]] = Directory({b"current": _text(details.no_security_module, mode=0o666)})
+
 _COMMON: Final[dict[bytes, Node[Subject]]] = {
+    b"attr": _ATTR,
     b"auxv": _text(_auxiliary_vector, mode=0o400),
+    b"clear_refs": _text(lambda _subject: b"", details.clear_refs, mode=0o200),
+    b"coredump_filter": _text(details.core_filter, mode=0o644),
+    b"gid_map": _text(details.id_map, mode=0o644),
+    b"loginuid": _text(details.login_user, details.set_login_user),
+    b"mountstats": _text(details.mountstats, mode=0o400),
+    b"net": LazyDirectory(_load_net),
+    b"ns": NS,
+    b"oom_adj": _text(details.oom_adj),
+    b"oom_score": _text(details.oom_score),
+    b"pagemap": _Pagemap(0o400),
+    b"personality": _text(details.personality, mode=0o400),
+    b"projid_map": _text(details.id_map, mode=0o644),
+    b"sched": _text(details.sched, mode=0o644),
+    b"schedstat": _text(details.schedstat),
+    b"sessionid": _text(details.login_user),
+    b"setgroups": _text(details.setgroups, mode=0o644),
+    b"smaps": _text(smaps.smaps),
+    b"smaps_rollup": _text(smaps.smaps_rollup),
+    b"stack": _text(details.stack, mode=0o400),
+    b"syscall": _text(details.system_call, mode=0o400),
+    b"timerslack_ns": _text(details.timer_slack, mode=0o666),
+    b"uid_map": _text(details.id_map, mode=0o644),
+    b"wchan": _text(details.wait_channel),
     b"cgroup": _text(lambda _subject: b"0::/\n"),
     b"cmdline": _text(_command_line),
     b"comm": _text(_comm, _rename),
@@ -95,9 +145,11 @@ def _find_thread(subject: Subject, name: bytes) -> Bound | None:
     return Bound(_THREAD, task, partial(ids_of, task)) if task is not None else None
 
 
-_THREAD: Final[Directory[Subject]] = Directory(_COMMON)
+_THREAD: Final[Directory[Subject]] = Directory(
+    dict(sorted({**_COMMON, b"children": _text(details.children)}.items()))
+)
 _THREADS: Final[Directory[Subject]] = Directory(names=_thread_names, find=_find_thread)
-_PROCESS: Final[Directory[Subject]] = Directory({**_COMMON, b"task": _THREADS})
+_PROCESS: Final[Directory[Subject]] = Directory(dict(sorted({**_COMMON, b"task": _THREADS}.items())))
 
 
 def _process_names(kernel: "Kernel") -> Iterable[bytes]:
@@ -126,6 +178,31 @@ def _thread_self(kernel: "Kernel") -> bytes:  # noqa: ARG001
 
 
 _ROOT: Final[dict[bytes, Node["Kernel"]]] = {
+    b"buddyinfo": Text(hardware.buddyinfo),
+    b"cgroups": Text(hardware.control_groups),
+    b"consoles": Text(hardware.nothing),
+    b"crypto": Text(hardware.nothing),
+    b"devices": Text(hardware.devices),
+    b"diskstats": Text(hardware.nothing),
+    b"dma": Text(hardware.nothing),
+    b"execdomains": Text(hardware.execution_domains),
+    b"fb": Text(hardware.nothing),
+    b"fs": Directory(),
+    b"interrupts": Text(hardware.interrupts),
+    b"iomem": Text(hardware.nothing, mode=0o400),
+    b"ioports": Text(hardware.nothing, mode=0o400),
+    b"kallsyms": Text(hardware.nothing),
+    b"key-users": Text(hardware.key_users),
+    b"keys": Text(hardware.nothing),
+    b"misc": Text(hardware.nothing),
+    b"modules": Text(hardware.nothing),
+    b"net": Link(b"self/net", size=8),
+    b"partitions": Text(hardware.partitions),
+    b"schedstat": Text(hardware.schedstat),
+    b"softirqs": Text(hardware.softirqs),
+    b"tty": Directory({b"drivers": Text(hardware.tty_drivers)}),
+    b"vmstat": Text(hardware.vmstat),
+    b"zoneinfo": Text(hardware.zoneinfo),
     b"cmdline": Text(system.cmdline),
     b"cpuinfo": Text(system.cpuinfo),
     b"filesystems": Text(system.filesystems),
@@ -142,4 +219,4 @@ _ROOT: Final[dict[bytes, Node["Kernel"]]] = {
 }
 
 
-ROOT: Final = Directory(_ROOT, names=_process_names, find=_find_process)
+ROOT: Final = Directory(dict(sorted(_ROOT.items())), names=_process_names, find=_find_process)

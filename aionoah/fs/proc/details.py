@@ -1,0 +1,146 @@
+"""Small files of /proc/PID that hardly anybody reads, but those who do insist on.
+
+What has no meaning here says what Linux says when there is nothing to say.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.fs.proc.maps import sizes
+from aionoah.fs.proc.mounts import escape, visible
+from aionoah.fs.proc.smaps import require_administrator
+from aionoah.fs.proc.status import comm
+from aionoah.fs.proc.subject import Subject, find_task, number_of, process_of, require_inspectable
+
+if TYPE_CHECKING:
+    from aionoah.process.task import Task
+
+NOT_SET: Final = 4294967295  # of user and session ids: never set
+_MILLISECOND_NS: Final = 1_000_000
+_LIVE_THREAD: Final = 0x33  # anonymous memory, ELF headers and huge pages: the default of coredump_filter
+
+
+def cpu_time_ns(subject: Subject) -> int:
+    task = find_task(subject)
+    if task is subject and task is not None:
+        return task.control.cpu_time_ns()
+    return process_of(subject).all_cpu_time_ns
+
+
+def sched(subject: Subject) -> bytes:
+    """The start of what CONFIG_SCHED_DEBUG shows (kernel/sched/debug.c)."""
+    task = find_task(subject)
+    head = b"%s (%d, #threads: %d)\n" % (comm(subject), number_of(subject), len(process_of(subject).tasks))
+    runtime = b"%d.%06d" % divmod(cpu_time_ns(subject), _MILLISECOND_NS)
+    voluntary, involuntary = _switches(task)
+    fields = (
+        (b"se.sum_exec_runtime", runtime),
+        (b"se.nr_migrations", b"0"),
+        (b"nr_switches", b"%d" % (voluntary + involuntary)),
+        (b"nr_voluntary_switches", b"%d" % voluntary),
+        (b"nr_involuntary_switches", b"%d" % involuntary),
+        (b"policy", b"%d" % (task.scheduling.policy if task is not None else 0)),
+        (b"prio", b"%d" % (120 + task.scheduling.nice if task is not None else 120)),
+    )
+    return head + b"-" * 67 + b"\n" + b"".join(b"%-45s:%21s\n" % field for field in fields)
+
+
+def _switches(task: "Task | None") -> tuple[int, int]:
+    if task is None:
+        return 0, 0
+    return task.counts.voluntary_switches, task.counts.involuntary_switches
+
+
+def schedstat(subject: Subject) -> bytes:
+    """Time on a processor, time waiting for one (unknown), turns."""
+    return b"%d 0 %d\n" % (cpu_time_ns(subject), sum(_switches(find_task(subject))))
+
+
+def personality(subject: Subject) -> bytes:
+    return b"%08x\n" % require_inspectable(subject).personality
+
+
+def timer_slack(subject: Subject) -> bytes:
+    return b"%d\n" % require_inspectable(subject).timer_slack_ns
+
+
+def wait_channel(subject: Subject) -> bytes:  # noqa: ARG001 - symbols of a kernel that we are not
+    return b"0"
+
+
+def stack(subject: Subject) -> bytes:
+    """The kernel's own stack: there is none."""
+    require_administrator()
+    require_inspectable(subject)
+    return b""
+
+
+def system_call(subject: Subject) -> bytes:
+    """Registers are not told."""
+    task = require_inspectable(subject)
+    return b"-1 0x0 0x0\n" if task.is_sleeping else b"running\n"
+
+
+def oom_score(subject: Subject) -> bytes:
+    """As mm/oom_kill.c: 0 to 1000 for the share of memory, twice the adjustment's third around 667."""
+    process, kernel = process_of(subject), process_of(subject).kernel
+    pages = max(kernel.machine.frames.limit, 1)
+    points = sizes(subject).resident // 4096 * 1000 // pages + process.oom_score_adj
+    return b"%d\n" % max(min((1000 + points) * 2 // 3, 2000), 0)
+
+
+def oom_adj(subject: Subject) -> bytes:
+    """The older scale of oom_score_adj: -17 to 15."""
+    adjustment = process_of(subject).oom_score_adj
+    return b"%d\n" % (15 if adjustment == 1000 else adjustment * 17 // 1000)
+
+
+def login_user(subject: Subject) -> bytes:  # noqa: ARG001 - nobody logs in
+    return b"%d" % NOT_SET
+
+
+def set_login_user(subject: Subject, data: bytes) -> None:  # noqa: ARG001
+    """There is no audit, as in a kernel without CONFIG_AUDIT a file that cannot be changed."""
+    raise LinuxError(Errno.EPERM)
+
+
+def core_filter(subject: Subject) -> bytes:  # noqa: ARG001
+    return b"%08x\n" % _LIVE_THREAD
+
+
+def id_map(subject: Subject) -> bytes:  # noqa: ARG001 - one user name space
+    return b"%10d %10d %10d\n" % (0, 0, 0xFFFF_FFFF)
+
+
+def setgroups(subject: Subject) -> bytes:  # noqa: ARG001
+    return b"allow\n"
+
+
+def children(subject: Subject) -> bytes:
+    """Of the process; Linux tells them apart by the thread that made them."""
+    process = process_of(subject)
+    return (
+        b"".join(b"%d " % pid for pid in sorted(process.children))
+        if number_of(subject) == process.pid
+        else b""
+    )
+
+
+def mountstats(subject: Subject) -> bytes:
+    lines = []
+    for mount, path in visible(subject):
+        columns = (mount.source, path, mount.filesystem.type_name)
+        lines.append(b"device %s mounted on %s with fstype %s\n" % tuple(map(escape, columns)))
+    return b"".join(lines)
+
+
+def clear_refs(subject: Subject, data: bytes) -> None:
+    """Which pages were touched is not known, so there is nothing to clear. EINVAL for no number from 1 to 5."""
+    require_inspectable(subject)
+    if data.strip() not in (b"1", b"2", b"3", b"4", b"5"):
+        raise LinuxError(Errno.EINVAL)
+
+
+def no_security_module(subject: Subject) -> bytes:  # noqa: ARG001
+    """attr/current without a security module (fs/proc/base.c: proc_pid_attr_read)."""
+    raise LinuxError(Errno.EINVAL)
