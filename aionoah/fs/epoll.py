@@ -81,6 +81,13 @@ class Entry:
     def file_released(self) -> None:
         self.container.discard(self)
 
+    def source_will_change(self) -> None:
+        self.stop_listening()
+
+    def source_has_changed(self) -> None:
+        self.listen()
+        self.notify()
+
 
 class EpollFile(AnonymousFile):
     """A set of entries, by file and descriptor, and a list of those that may be ready."""
@@ -212,6 +219,21 @@ class EpollFile(AnonymousFile):
         """
         if self._ready:
             self.waiting.wake(1)
+
+    def fdinfo(self) -> bytes:
+        lines = []
+        for entry in self._entries.values():
+            found = entry.file.attributes()
+            fields = (
+                entry.fd,
+                entry.interest.events,
+                entry.interest.data,
+                entry.file.offset,
+                found.ino,
+                found.dev,
+            )
+            lines.append(b"tfd: %8d events: %8x data: %16x  pos:%d ino:%x sdev:%x\n" % fields)
+        return b"".join(lines)
 
     def poll(self) -> Poll:
         return Poll(Poll.IN | Poll.RDNORM if self.look(1) else 0)

@@ -1,6 +1,7 @@
 """A 64-bit counter to wait on: eventfd(2), Linux fs/eventfd.c."""
 
-from typing import Final
+import itertools
+from typing import ClassVar, Final
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
@@ -18,10 +19,12 @@ class EventFile(AnonymousFile):
     """Writes add to the counter, a read takes it all, or one if it is a semaphore."""
 
     label = b"eventfd"
+    _numbers: ClassVar = itertools.count()
 
     def __init__(self, flags: O, count: int = 0, *, is_semaphore: bool = False) -> None:
         super().__init__(flags)
         self._count = count
+        self._number = next(self._numbers)
         self._is_semaphore = is_semaphore
         self._readable = WaitQueue()
         self._writable = WaitQueue()
@@ -70,3 +73,7 @@ class EventFile(AnonymousFile):
         reading = [self._readable] if events & (Poll.IN | Poll.RDNORM) else []
         writing = [self._writable] if events & (Poll.OUT | Poll.WRNORM) else []
         return Source(*reading, *writing)
+
+    def fdinfo(self) -> bytes:
+        fields = (self._count, self._number, self._is_semaphore)
+        return b"eventfd-count: %16x\neventfd-id: %d\neventfd-semaphore: %d\n" % fields

@@ -58,3 +58,6 @@ class SignalFile(AnonymousFile):
 
     def source(self, events: Poll) -> Source:  # noqa: ARG002 - it can only be read
         return Source(current_task().process.signals.queue, self._changed)
+
+    def fdinfo(self) -> bytes:
+        return b"sigmask:\t%016x\n" % self._signals

@@ -26,10 +26,13 @@ class TimerFile(AnonymousFile):
 
     label = b"timerfd"
 
-    def __init__(self, kernel: "Kernel", clock: Clock, flags: O) -> None:
+    def __init__(self, kernel: "Kernel", clock: Clock, flags: O, number: int = 0) -> None:
+        """`number`: the clock's, for /proc."""
         super().__init__(flags)
         self._kernel = kernel
         self._clock = clock
+        self._number = number
+        self._flags = 0  # as timerfd_settime got them
         self._expired = WaitQueue()
         self._ticks = 0
         self._interval_ns = 0
@@ -54,6 +57,7 @@ class TimerFile(AnonymousFile):
         somebody has set the clock.
         """
         self.cancel()
+        self._flags = is_absolute | cancel_on_set << 1  # TFD_TIMER_ABSTIME, TFD_TIMER_CANCEL_ON_SET
         self._ticks = 0
         self._is_due = self._is_cancelled = False
         self._interval_ns = wanted.interval_ns
@@ -73,6 +77,15 @@ class TimerFile(AnonymousFile):
         """Somebody has set the clock."""
         self._is_cancelled = True
         self._expired.wake()
+
+    def fdinfo(self) -> bytes:
+        value_ns, interval_ns = self.get()
+        times = (*divmod(value_ns, 1_000_000_000), *divmod(interval_ns, 1_000_000_000))
+        fields = (self._number, self._ticks, self._flags, *times)
+        return (
+            b"clockid: %d\nticks: %d\nsettime flags: 0%o\nit_value: (%d, %d)\nit_interval: (%d, %d)\n"
+            % fields
+        )
 
     # -- expiries -----------------------------------------------------------------------------------------
 

@@ -33,7 +33,7 @@ def timerfd_create(task: Task, clockid: CLOCK, flags: TFD) -> int:
     if clockid in _ALARMS:
         task.credentials.require(CAP.WAKE_ALARM)
 
-    file = TimerFile(task.kernel, wall_clock(_CLOCKS[clockid]), O(O.RDWR | (flags & O.NONBLOCK)))
+    file = TimerFile(task.kernel, wall_clock(_CLOCKS[clockid]), O(O.RDWR | (flags & O.NONBLOCK)), clockid)
     return task.files.add(file, cloexec=TFD.CLOEXEC in flags)
 
 
