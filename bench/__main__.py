@@ -15,7 +15,18 @@ from bench.measure import table
 from bench.programs import Programs
 
 # In this order: the parent must not have loaded our libraries when their share of memory is measured.
-_BENCHMARKS: Final = ("idle", "startup", "spawn", "dispatch", "calls", "cpu")
+_BENCHMARKS: Final = (
+    "idle",
+    "startup",
+    "spawn",
+    "dispatch",
+    "calls",
+    "cpu",
+    "processes",
+    "threads",
+    "messages",
+    "files",
+)
 
 
 def main() -> None:

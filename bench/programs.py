@@ -2,6 +2,7 @@
 
 import asyncio
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -41,12 +42,12 @@ class Programs:
         sources = [path for path in _NATIVE.glob("*.c") if "unicorn" not in path.name]
         return str(self._compile("core_test", f"-I{_NATIVE}", _CORE_TEST, *sources, "-lpthread"))
 
-    def linux(self) -> "aionoah.Linux":
+    def linux(self, mounts: Mapping[str, str] | None = None) -> "aionoah.Linux":
         """A new instance in which the programs can be run. Nothing here is measured on an emulator."""
         import aionoah  # noqa: PLC0415 - the measurement of memory wants a parent without it
 
         mount = aionoah.Mount(self.directory, read_only=True)
-        return aionoah.Linux(hypervisor="kvm", mounts={GUEST_DIRECTORY: mount})
+        return aionoah.Linux(hypervisor="kvm", mounts={GUEST_DIRECTORY: mount, **(mounts or {})})
 
     def _compile(self, name: str, *words: str | Path) -> Path:
         binary = self.directory / name
@@ -55,14 +56,14 @@ class Programs:
         return binary
 
 
-async def time_native(path: str) -> Timed:
-    process = await asyncio.create_subprocess_exec(path, stdout=subprocess.PIPE)
+async def time_native(path: str, *args: str) -> Timed:
+    process = await asyncio.create_subprocess_exec(path, *args, stdout=subprocess.PIPE)
     out, _ = await process.communicate()
     return _parse(path, process.returncode, out)
 
 
-async def time_in_guest(linux: "aionoah.Linux", path: str) -> Timed:
-    done = await linux.run([path], stdout=subprocess.PIPE)
+async def time_in_guest(linux: "aionoah.Linux", path: str, *args: str) -> Timed:
+    done = await linux.run([path, *args], stdout=subprocess.PIPE)
     return _parse(path, done.returncode, done.stdout)
 
 
