@@ -23,6 +23,7 @@ from aionoah.host.waiting import kernel_lock
 from aionoah.hypervisor.protocols import ExceptionKind, ExitKind, Vcpu
 from aionoah.memory.faults import FaultResult
 from aionoah.process.current import set_current
+from aionoah.process.rseq import Registration, restart_at, update
 from aionoah.process.stopping import stay_stopped
 from aionoah.reactor import SleepingCall
 from aionoah.signals import faults
@@ -34,6 +35,7 @@ from aionoah.signals.generate import force
 from aionoah.signals.info import from_kernel
 from aionoah.syscalls.dispatch import error_result
 from aionoah.syscalls.results import Outcome, Restart, Suspended, after_signal, wants_restart
+from aionoah.vcpu_turns import Turns
 
 if TYPE_CHECKING:
     from aionoah.process.exec import Loaded
@@ -77,8 +79,11 @@ class VcpuThread:
         self._program: Loaded | None = None
         self._sleeping: SleepingCall | None = None
         self._restart: LinuxError | None = None
+        self._turns: Turns | None = None  # for a thread with restartable sequences
         self._needs_attention = False
         self._is_exiting = False
+        self.is_in_guest = False
+        self._is_moving = False  # the number of its CPU may be another one now
         self._cpu_time_ns: int | None = None
         self._user_time_ns = 0  # with virtual CPUs that have been closed
         self._told_user_ns = self._told_system_ns = 0
@@ -116,8 +121,17 @@ class VcpuThread:
         """Make the guest leave, if it may be running: not on its own thread, and not before it has begun."""
         if self._vcpu is None:
             self._threads.vcpu_is_free.notify_all()  # it may be waiting for one
+        elif self._turns is not None and self._turns.is_waiting:
+            self._threads.cpu_is_free.notify_all()
         elif threading.get_ident() != self._thread.ident:
             self._vcpu.kick()
+
+    def leave_cpu(self) -> None:
+        if self._turns is not None:
+            self._turns.must_end = True
+        else:
+            self._is_moving = self._needs_attention = True
+        self._kick()
 
     def clone(self, child: "Task", stack_pointer: int, tls: int | None) -> None:
         architecture, state = self._table.architecture, self._state()
@@ -233,6 +247,13 @@ class VcpuThread:
         if not self._is_exiting:
             self._vcpu = self._machine.new_vcpu(space)
             self._registers = self._vcpu.registers
+            self._tell_cpu_number(self._vcpu)
+
+    def _tell_cpu_number(self, vcpu: Vcpu) -> None:
+        if self._task.rseq is None:
+            vcpu.set_cpu_number(self._task.scheduling.cpu_of(self._task.tid))
+        else:
+            self._task.rseq.is_disturbed = True  # it is told with the turn
 
     def _close_vcpu(self) -> None:
         if self._vcpu is not None:
@@ -260,6 +281,7 @@ class VcpuThread:
         if failure is not None:
             self._task.process.exit_group(SIG.KILL)
         self._cpu_time_ns = time.thread_time_ns()
+        self._give_up_turns()
         self._close_vcpu()
         self._task.release()
 
@@ -275,16 +297,57 @@ class VcpuThread:
         kernel_lock.acquire()
         try:
             while not self._needs_attention or self._attend():
+                if (self._task.rseq is not None or self._turns is not None) and not self._has_turn():
+                    continue
                 vcpu = self._running_vcpu
+                self.is_in_guest = True
                 kernel_lock.release()
                 try:
                     kind = vcpu.run()
                 finally:
                     kernel_lock.acquire()
+                    self.is_in_guest = False
                 if not self._is_exiting:  # else the task has gone meanwhile: its last call is never made
                     answers[kind]()
         finally:
             kernel_lock.release()
+
+    # -- turns on a CPU, for restartable sequences ------------------------------------------------------------
+
+    def _has_turn(self) -> bool:
+        """Whether the guest may be entered: False if something came up."""
+        area = self._task.rseq
+        if area is None:
+            self._give_up_turns()
+            return True
+        if self._turns is None:
+            self._turns = Turns(self._task, self._threads.cpu_is_free, self._kick)
+        if not self._turns.take(lambda: self._needs_attention):
+            return False
+        if self._turns.is_undisturbed(area):
+            return True
+        self._task.process.left_guest.wake()
+        try:
+            self._restart_sequence(area)
+            update(self._task, area)
+        except LinuxError:
+            force(self._task, from_kernel(SIG.SEGV))
+            self._needs_attention = True
+            return False
+        self._running_vcpu.set_cpu_number(self._task.cpu)
+        return True
+
+    def _restart_sequence(self, area: Registration) -> None:
+        """The program was interrupted: let it go on where its sequence says. EFAULT, EINVAL."""
+        program_counter = self._table.architecture.program_counter
+        place = restart_at(self._task, area, self._registers[program_counter])
+        if place is not None:
+            self._registers[program_counter] = place
+
+    def _give_up_turns(self) -> None:
+        if self._turns is not None:
+            self._turns.close()
+            self._turns = None
 
     # -- answers: one for each kind of exit ------------------------------------------------------------------
 
@@ -316,6 +379,8 @@ class VcpuThread:
             call.abandon()
         elif self._task.is_interrupted:
             call.interrupt()
+        if self._turns is not None:
+            self._turns.end()
         state = self._lend_vcpu()
         try:
             return call.finish()
@@ -381,6 +446,9 @@ class VcpuThread:
             self._needs_attention = False
             if self._program is not None:
                 self.enter_program(self._program)
+            if self._is_moving:
+                self._is_moving = False
+                self._tell_cpu_number(self._running_vcpu)
             if self._task.process.stop.signal:
                 self._stay_stopped()
                 continue
@@ -425,6 +493,8 @@ class VcpuThread:
         self._end_interrupted_call(runs_handler=True, is_restarting=delivery.restarts)
         signals = self._task.signals
         try:
+            if self._task.rseq is not None:
+                self._restart_sequence(self._task.rseq)
             entry = self._frames.enter_handler(self._interrupted(), delivery)
             for address, data in entry.writes:
                 self._task.memory.write(address, data)

@@ -32,6 +32,9 @@ class VcpuThreads:
         self.table = table
         self.on_exit = on_exit
         self.vcpu_is_free = threading.Condition(kernel_lock)  # notified when some space has one more to give
+        self.cpu_is_free = threading.Condition(
+            kernel_lock
+        )  # notified when a thread has got its turn on a CPU
         self.running: set[VcpuThread] = set()  # until whoever is told of their end takes them out
 
     def boot(

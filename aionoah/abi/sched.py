@@ -116,5 +116,15 @@ class Rseq(Struct):
     mm_cid: U32
 
 
+class RseqCs(Struct):
+    """What the area's rseq_cs points to: a critical section and where it goes on if it is interrupted."""
+
+    version: U32
+    flags: U32
+    start_ip: U64
+    post_commit_offset: U64
+    abort_ip: U64
+
+
 RSEQ_FLAG_UNREGISTER = 1
 RSEQ_CPU_ID_UNINITIALIZED = 0xFFFF_FFFF

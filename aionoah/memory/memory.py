@@ -63,6 +63,7 @@ class Memory(GuestMemory):
         """
         self._machine = machine
         self._references = 1
+        self.barrier_registrations = 0  # of membarrier(2): commands
         self.signal_return = 0  # where handlers return to that bring no SA_RESTORER; 0 if they cannot
         self._mm = Mm(machine, mmap_base, limit)
         super().__init__(self._mm.pages)
@@ -195,6 +196,7 @@ class Memory(GuestMemory):
         child = Memory.__new__(Memory)
         child._machine, child._references = self._machine, 1  # noqa: SLF001 - of our own class
         child.signal_return = self.signal_return
+        child.barrier_registrations = self.barrier_registrations
         child._mm = forking.fork(self._mm, self._machine, limit)  # noqa: SLF001
         GuestMemory.__init__(child, child._mm.pages)  # noqa: SLF001
         return child

@@ -151,6 +151,8 @@ def _new_process(task: Task, pid: int, request: CloneRequest) -> Task:
         signals=_signals(task, shared, flags),
         scheduling=task.scheduling.copy(),
     )
+    if task.rseq is not None and CLONE.VM not in flags:
+        child.rseq = task.rseq.copy()
     child.name = process.name = task.name
     child.personality = task.personality
     child.timer_slack_ns = task.timer_slack_ns

@@ -52,6 +52,15 @@ class TaskControl(Protocol):
 
     def set_gs_base(self, value: int) -> None: ...
 
+    @property
+    def is_in_guest(self) -> bool:
+        """Whether the virtual CPU may be executing the program's instructions right now."""
+        ...
+
+    def leave_cpu(self) -> None:
+        """Leave the guest if it is there, and look anew which CPU the thread is on."""
+        ...
+
     def cpu_time_ns(self) -> int:
         """How long the thread has used a CPU, in the guest and in its calls."""
         ...
@@ -63,6 +72,11 @@ class TaskControl(Protocol):
 
 class NoControl:
     """Stands where no virtual CPU has been attached yet, or any more."""
+
+    is_in_guest = False
+
+    def leave_cpu(self) -> None:
+        """It is on none."""
 
     def start_program(self, program: "Loaded") -> None:
         raise NotImplementedError("no virtual CPU runs this task")

@@ -22,6 +22,7 @@ from aionoah.process.image import load_image, page_down
 from aionoah.process.layout import Layout
 from aionoah.process.limits import Limits
 from aionoah.process.processor import Processor
+from aionoah.process.rseq import ALIGNMENT, FEATURE_SIZE
 from aionoah.process.script import HEAD_SIZE, MAX_DEPTH, is_script, parse_script
 from aionoah.process.stack import StackLayout, build_stack, check_arguments
 
@@ -273,5 +274,7 @@ def _auxiliary_vector(
         (AUX.HWCAP2, processor.hwcap2),
         (AUX.EXECFN, 0),
         (AUX.PLATFORM, 0),
+        (AUX.RSEQ_FEATURE_SIZE, FEATURE_SIZE),
+        (AUX.RSEQ_ALIGN, ALIGNMENT),
     ]
     return [(kind, value) for kind, value in entries if value is not None]

@@ -14,6 +14,7 @@ from aionoah.abi.sched import SCHED, SCHED_ATTR_SIZE_VER0, SCHED_FLAG, SchedAttr
 from aionoah.abi.time import Timespec
 from aionoah.clocks.duration import timespec
 from aionoah.process.scheduling import Scheduling, is_realtime, priority_range
+from aionoah.process.rseq import cpu_of
 from aionoah.process.task import Task
 from aionoah.syscalls.arguments import Addr, In, Int, Pid, Ptr, UInt
 from aionoah.syscalls.registry import syscall
@@ -32,7 +33,7 @@ def sched_yield(task: Task) -> None:
 @syscall
 def getcpu(task: Task, cpu: Addr, node: Addr, cache: Addr) -> None:  # noqa: ARG001 - unused since Linux 2.6.24
     if cpu:
-        task.memory.write_word(cpu, task.scheduling.cpu_of(task.tid), 4)
+        task.memory.write_word(cpu, cpu_of(task), 4)
     if node:
         task.memory.write_word(node, 0, 4)
 
@@ -62,6 +63,7 @@ def sched_setaffinity(task: Task, pid: Pid, size: UInt, mask: Addr) -> None:
     target = _find_affine(task, pid)
     _require_owner(task, target)
     target.scheduling.set_affinity(wanted)
+    target.control.leave_cpu()
 
 
 # -- policies -------------------------------------------------------------------------------------------

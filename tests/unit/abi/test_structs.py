@@ -88,6 +88,7 @@ CASES = [
     Case(sched.SchedParam, "sched.h", "struct sched_param"),
     Case(sched.SchedAttr, "linux/sched/types.h", "struct sched_attr"),
     Case(sched.Rseq, "linux/rseq.h", "struct rseq", {"node_id": None, "mm_cid": None}, is_head=True),
+    Case(sched.RseqCs, "linux/rseq.h", "struct rseq_cs"),
     Case(futex.FutexWaitv, "linux/futex.h", "struct futex_waitv", {"reserved": "__reserved"}),
     Case(futex.RobustListHead, "linux/futex.h", "struct robust_list_head"),
     Case(statfs.Statfs, "asm/statfs.h", "struct statfs",
