@@ -22,13 +22,12 @@ if TYPE_CHECKING:
 class HostFile(RegularFile):
     """A file of the host, read and written at our own position: the host's stays unused."""
 
-    waits_for_disk = True
-
     def __init__(self, flags: O, dentry: Dentry, node: "HostNode", fd: int) -> None:
         super().__init__(flags, dentry)
         self.fd = fd
         self._node = node
         self._host_appends = False
+        self.waits_for_disk = not node.filesystem.is_volatile
 
     def release(self) -> None:
         self._node.closed(self.fd)
@@ -73,6 +72,8 @@ class HostFile(RegularFile):
             platform.fallocate(self.fd, mode, offset, length)
 
     def sync(self, *, data_only: bool) -> None:
+        if not self.waits_for_disk:
+            return
         with host_errors():
             if data_only and hasattr(os, "fdatasync"):
                 os.fdatasync(self.fd)

@@ -24,6 +24,8 @@ _DAY: Final = 24 * 3600  # seconds
 class PrivateUpper(HostFileSystem):
     """Removed with all that is in it when it is released."""
 
+    is_volatile = True
+
     def __init__(self, directory: str | None = None) -> None:
         """Made in `directory`, by default the host's place for large temporary files. OSError."""
         place = directory or _temporary_directory()
@@ -33,7 +35,9 @@ class PrivateUpper(HostFileSystem):
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         self.path = Path(place, _PREFIX + unlocked.rpartition(_UNLOCKED)[2])
         Path(unlocked).rename(self.path)
-        super().__init__(str(self.path), owners=Owners(), is_guests=True)
+        layer = self.path / "diff"  # gets the mode of the root below: what keeps others out is the one around it
+        layer.mkdir()
+        super().__init__(str(layer), owners=Owners(), is_guests=True)
 
     def release(self) -> None:
         super().release()
