@@ -24,6 +24,25 @@ class MemoryFacts(NamedTuple):
     swap_free: int = 0
 
 
+class CacheFacts(NamedTuple):
+    """A cache of a processor."""
+
+    level: int
+    kind: str  # Data, Instruction or Unified
+    size: int
+    ways: int
+    line_size: int = 64
+    is_shared: bool = False  # by all processors
+
+
+_USUAL_CACHES = (
+    CacheFacts(1, "Data", 32 << 10, 8),
+    CacheFacts(1, "Instruction", 32 << 10, 8),
+    CacheFacts(2, "Unified", 1 << 20, 8),
+    CacheFacts(3, "Unified", 32 << 20, 16, is_shared=True),
+)
+
+
 def cpu_count() -> int:
     """Processors that this host process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -91,6 +110,26 @@ def parse_meminfo(text: bytes) -> MemoryFacts | None:
 def processor_text() -> bytes:
     """The host's own /proc/cpuinfo; empty where there is none."""
     return _read("/proc/cpuinfo")
+
+
+def caches() -> tuple[CacheFacts, ...]:
+    """Those of the host's first processor, or what is usual; the last level is said to be shared."""
+    found: list[CacheFacts] = []
+    while (cache := _cache(len(found))) is not None:
+        found.append(cache)
+    last = max((cache.level for cache in found), default=0)
+    return tuple(cache._replace(is_shared=cache.level == last > 1) for cache in found) or _USUAL_CACHES
+
+
+def _cache(index: int) -> CacheFacts | None:
+    names = ("level", "type", "size", "ways_of_associativity", "coherency_line_size")
+    above = f"/sys/devices/system/cpu/cpu0/cache/index{index}"
+    level, kind, size, ways, line_size = (_read(f"{above}/{name}").strip() for name in names)
+    if not (level.isdigit() and size.endswith(b"K") and ways.isdigit() and line_size.isdigit()):
+        return None
+    kilobytes = size.removesuffix(b"K")
+    sizes = int(kilobytes) << 10, max(int(ways), 1), max(int(line_size), 1)
+    return CacheFacts(int(level), kind.decode(), *sizes)
 
 
 def network_text(name: str) -> bytes:
