@@ -6,8 +6,9 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.resource import RLIMIT
 from aionoah.abi.siginfo import SI, SIGINFO_SIZE
 from aionoah.abi.wait import PIDFD, PIDFD_SIGNAL
+from aionoah.fs.directory import DirectoryFile
 from aionoah.fs.pidfd import PidFile
-from aionoah.process.task import Task
+from aionoah.process.task import Process, Task
 from aionoah.process.tracing import require_tracing
 from aionoah.signals.generate import send_to_process, send_to_task
 from aionoah.signals.info import SigInfo, from_bytes, from_user
@@ -45,11 +46,24 @@ def _find_pidfd(task: Task, fd: int) -> PidFile:
 # -- signals --------------------------------------------------------------------------------------------
 
 
-@syscall(partial="A descriptor of /proc/PID is no pidfd.")
+def _find_recipient(task: Task, fd: int) -> PidFile:
+    """A directory /proc/PID will do too, for this one call."""
+    file = task.files[fd]
+    if not isinstance(file, DirectoryFile):
+        return _find_pidfd(task, fd)
+    from aionoah.fs.proc.tree import find_subject  # noqa: PLC0415 - hardly anybody does that
+
+    subject = find_subject(file.inode)
+    if subject is None:
+        raise LinuxError(Errno.EBADF)
+    return PidFile(subject) if isinstance(subject, Process) else PidFile(subject.process, subject)
+
+
+@syscall
 def pidfd_send_signal(task: Task, pidfd: Fd, sig: Signal, info: Addr, flags: PIDFD_SIGNAL) -> None:
     if flags not in _SIGNAL_SCOPES:
         raise LinuxError(Errno.EINVAL)
-    file = _find_pidfd(task, pidfd)
+    file = _find_recipient(task, pidfd)
     scope = flags or (PIDFD_SIGNAL.THREAD if file.task is not None else PIDFD_SIGNAL.THREAD_GROUP)
     code = SI.TKILL if scope == PIDFD_SIGNAL.THREAD else SI.USER
     if info:

@@ -16,6 +16,7 @@ from aionoah.fs.synthetic import Bound, Directory, LazyDirectory, Link, Node, Pl
 from aionoah.process.current import current_task
 
 if TYPE_CHECKING:
+    from aionoah.fs.inode import Inode
     from aionoah.fs.path import Dentry
     from aionoah.process.kernel import Kernel
 
@@ -150,6 +151,14 @@ _THREAD: Final[Directory[Subject]] = Directory(
 )
 _THREADS: Final[Directory[Subject]] = Directory(names=_thread_names, find=_find_thread)
 _PROCESS: Final[Directory[Subject]] = Directory(dict(sorted({**_COMMON, b"task": _THREADS}.items())))
+
+
+def find_subject(inode: "Inode") -> Subject | None:
+    """Whom an inode is the directory of, if it is /proc/PID."""
+    if isinstance(inode, SyntheticInode) and inode.node is _PROCESS:
+        owner: Subject = inode.owner
+        return owner
+    return None
 
 
 def _process_names(kernel: "Kernel") -> Iterable[bytes]:

@@ -227,6 +227,30 @@ static void watched(void) {
     close(fd), close(poller);
 }
 
+/* A directory /proc/PID takes signals, and is no descriptor of a process otherwise. */
+static void by_directory(void) {
+    char path[64];
+    int status;
+    pid_t pid = child(-1);
+    snprintf(path, sizeof path, "/proc/%d", pid);
+    int fd = open(path, O_RDONLY | O_DIRECTORY), unreadable = open(path, O_PATH);
+    snprintf(path, sizeof path, "/proc/%d/task", pid);
+    int threads = open(path, O_RDONLY);
+    CALL(send_signal(unreadable, 0, NULL, 0));
+    CALL(send_signal(threads, 0, NULL, 0));
+    CALL(send_signal(fd, 0, NULL, 16));
+    CALL(getfd(fd, 0, 0));
+    CALL(waitid(PIDFD, fd, NULL, WEXITED));
+    CALL(send_signal(fd, 0, NULL, 0));
+    CALL(send_signal(fd, SIGKILL, NULL, 0));
+    waitid(P_PID, pid, NULL, WEXITED | WNOWAIT);
+    CALL(send_signal(fd, SIGKILL, NULL, 0));
+    waitpid(pid, &status, 0);
+    printf("status %x\n", status);
+    CALL(send_signal(fd, 0, NULL, 0));
+    close(fd), close(unreadable), close(threads);
+}
+
 int main(int argc, char **argv) {
     enter_scratch(argc, argv);
     opening();
@@ -235,5 +259,6 @@ int main(int argc, char **argv) {
     descriptors();
     by_clone();
     watched();
+    by_directory();
     return leave_scratch();
 }
