@@ -5,6 +5,7 @@ that Linux gives where the kind cannot.
 """
 # ruff: noqa: ARG002 - defaults refuse, whatever they are asked
 
+from contextlib import AbstractContextManager, nullcontext
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Protocol
 
@@ -200,6 +201,14 @@ class File:
 
     def flush(self) -> None:
         """What close(2) does of each descriptor before it is closed, and whose error it returns."""
+
+    def lock_descriptor(self) -> int | None:
+        """For a file of the host: its descriptor that stands for this open file description alone."""
+        return None
+
+    def unobserved(self) -> AbstractContextManager[None]:
+        """The context of opening a file of the host for ends of our own, of which no watch is to hear."""
+        return nullcontext()
 
     def describe(self) -> bytes:
         """What /proc/self/fd/N shows when there is no path, such as b"pipe:[4711]"."""

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from aionoah.abi.errno import Errno, LinuxError
@@ -79,6 +80,12 @@ class HostFile(RegularFile):
                 os.fdatasync(self.fd)
             else:
                 os.fsync(self.fd)
+
+    def lock_descriptor(self) -> int:
+        return self.fd
+
+    def unobserved(self) -> AbstractContextManager[None]:
+        return own_doing(self._node)
 
     def mapping(self) -> HostMapping:
         return HostMapping(self.fd, 0)

@@ -1,17 +1,31 @@
 """Locks on files: flock(2), the record locks of fcntl(2) and those of open file descriptions.
 
-They hold between the programs of this kernel; the host's programs neither see them nor are seen. A lock
-belongs to an inode and has an owner, any object: the descriptor table for a record lock of fcntl, the
-File for the other two kinds. Source: Linux fs/locks.c.
+A lock belongs to an inode and has an owner, any object: the descriptor table for a record lock of fcntl, the File
+for the other two kinds. On files of the host each is also the host's (host_locks.py). Source: Linux fs/locks.c.
 """
 
+from collections.abc import Hashable, Iterator
 from typing import Final, NamedTuple
-from weakref import WeakKeyDictionary
 
 from aionoah.abi.errno import LinuxError
+from aionoah.fs import host_locks
 from aionoah.fs.file import File, WouldBlock
-from aionoah.fs.inode import FileSystem, Inode
+from aionoah.fs.host_locks import Holder, HostConflict, Mirror, mirror_of
+from aionoah.fs.inode import Inode
 from aionoah.host.waiting import WaitQueue
+
+__all__ = [
+    "LAST",
+    "HostConflict",
+    "InodeLocks",
+    "RecordLock",
+    "WholeLock",
+    "all_locks",
+    "forget_locks",
+    "forget_record_locks",
+    "is_deadlock",
+    "locks_of",
+]
 
 LAST: Final = (1 << 63) - 1  # the position of the last byte that a file can have
 
@@ -24,29 +38,66 @@ class RecordLock(NamedTuple):
     start: int
     end: int
     pid: int  # who F_GETLK names; -1 for a lock of an open file description
+    instance: object = None  # the Linux instance that `pid` is a process of
 
     def overlaps(self, start: int, end: int) -> bool:
         return self.start <= end and start <= self.end
+
+    @property
+    def is_description(self) -> bool:
+        return self.pid < 0
+
+
+class WholeLock(NamedTuple):
+    """What flock locks."""
+
+    is_exclusive: bool
+    pid: int = 0
+    instance: object = None
+    host_fd: int | None = None  # by which the host has locked it too
 
 
 class InodeLocks:
     """All locks of one inode."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: int = 0, ino: int = 0) -> None:
+        self.device = device
+        self.ino = ino
         self.changed = WaitQueue()  # woken when a lock is given back
+        self.waiting: dict[object, RecordLock | WholeLock] = {}  # by the call that sleeps
         self._records: list[RecordLock] = []  # an owner's ones never overlap
-        self._whole: dict[object, bool] = {}  # flock: owner -> is it exclusive
+        self._whole: dict[object, WholeLock] = {}  # by owner
+        self._mirrors: dict[object, Mirror] = {}  # by owner
 
     @property
     def is_empty(self) -> bool:
         return not self._records and not self._whole
 
+    def __iter__(self) -> Iterator[RecordLock | WholeLock]:
+        """Everything that is locked."""
+        yield from self._whole.values()
+        yield from self._records
+
+    # -- record locks -------------------------------------------------------------------------------------
+
     def conflict(self, owner: object, start: int, end: int, *, exclusive: bool) -> RecordLock | None:
         """The first lock of somebody else that forbids this one."""
+        return next(self._conflicts(owner, start, end, exclusive=exclusive), None)
+
+    def _conflicts(self, owner: object, start: int, end: int, *, exclusive: bool) -> Iterator[RecordLock]:
         for lock in self._records:
             if lock.owner is not owner and (exclusive or lock.is_exclusive) and lock.overlaps(start, end):
-                return lock
-        return None
+                yield lock
+
+    def blockers(self, wanted: RecordLock) -> Iterator[RecordLock]:
+        return self._conflicts(wanted.owner, wanted.start, wanted.end, exclusive=wanted.is_exclusive)
+
+    def host_conflict(self, file: File, wanted: RecordLock) -> Holder | None:
+        """A lock of the host's programs that forbids this one. Ask for guests' locks first."""
+        known = self._mirrors.get(wanted.owner) or mirror_of(file, of_description=True)
+        if known is None:
+            return None
+        return known.holder(wanted.start, _length(wanted.start, wanted.end), exclusive=wanted.is_exclusive)
 
     def own(self, owner: object, start: int, end: int) -> RecordLock | None:
         """The first lock of the owner itself on these bytes."""
@@ -55,10 +106,15 @@ class InodeLocks:
                 return lock
         return None
 
-    def lock_record(self, wanted: RecordLock) -> None:
-        """Take a record lock, in place of what the owner has on these bytes. WouldBlock."""
+    def lock_record(self, wanted: RecordLock, file: File | None = None) -> None:
+        """Take a record lock, in place of what the owner has on these bytes. WouldBlock, HostConflict.
+
+        `file`: the open file that it is asked through, for the host to be told.
+        """
         if self.conflict(wanted.owner, wanted.start, wanted.end, exclusive=wanted.is_exclusive):
             raise WouldBlock
+        if file is not None:
+            self._lock_on_host(wanted, file)
         kept = self._without(wanted.owner, wanted.start, wanted.end)
         same = [lock for lock in kept if lock[:2] == wanted[:2]]
         for lock in same:  # neighbours of the same kind become one
@@ -68,8 +124,29 @@ class InodeLocks:
         self._records = sorted([*kept, wanted], key=lambda lock: lock.start)
         self.changed.wake()  # it may be weaker than what was there before
 
+    def _lock_on_host(self, wanted: RecordLock, file: File) -> None:
+        mirror = self._mirrors.get(wanted.owner) or mirror_of(file, of_description=wanted.is_description)
+        if mirror is None:
+            return
+        self._mirrors[wanted.owner] = mirror
+        try:
+            length = _length(wanted.start, wanted.end)
+            mirror.lock(wanted.start, length, exclusive=wanted.is_exclusive)
+        except (WouldBlock, LinuxError):
+            self._tidy(wanted.owner)
+            raise
+
+    def _tidy(self, owner: object) -> None:
+        """An owner without record locks needs none of the host's."""
+        if owner in self._mirrors and self.own(owner, 0, LAST) is None:
+            self._mirrors.pop(owner).close()
+
     def unlock_record(self, owner: object, start: int, end: int) -> None:
         self._records = self._without(owner, start, end)
+        mirror = self._mirrors.get(owner)
+        if mirror is not None:
+            mirror.unlock(start, _length(start, end))
+            self._tidy(owner)
         self.changed.wake()
 
     def _without(self, owner: object, start: int, end: int) -> list[RecordLock]:
@@ -85,18 +162,29 @@ class InodeLocks:
                 kept.append(lock._replace(start=end + 1))
         return kept
 
-    def lock_whole(self, owner: object, *, exclusive: bool) -> None:
-        """flock: a lock of the other kind is given up first, so that a conversion can lose it. WouldBlock."""
-        if self._whole.get(owner) is exclusive:
+    # -- flock --------------------------------------------------------------------------------------------
+
+    def lock_whole(self, owner: object, wanted: WholeLock) -> None:
+        """A lock of the other kind is given up first, so that a conversion can lose it. WouldBlock."""
+        present = self._whole.get(owner)
+        if present is not None and present.is_exclusive is wanted.is_exclusive:
             return
-        if self._whole.pop(owner, None) is not None:
+        self._whole.pop(owner, None)
+        if present is not None:
             self.changed.wake()
-        if self._whole and (exclusive or any(self._whole.values())):
+        if self._whole and (wanted.is_exclusive or any(lock.is_exclusive for lock in self._whole.values())):
+            if present is not None and present.host_fd is not None:
+                host_locks.unlock_whole(present.host_fd)
             raise WouldBlock
-        self._whole[owner] = exclusive
+        if wanted.host_fd is not None:
+            host_locks.lock_whole(wanted.host_fd, exclusive=wanted.is_exclusive)
+        self._whole[owner] = wanted
 
     def unlock_whole(self, owner: object) -> None:
-        if self._whole.pop(owner, None) is not None:
+        lock = self._whole.pop(owner, None)
+        if lock is not None:
+            if lock.host_fd is not None:
+                host_locks.unlock_whole(lock.host_fd)
             self.changed.wake()
 
     def forget(self, owner: object) -> None:
@@ -105,13 +193,51 @@ class InodeLocks:
         self.unlock_record(owner, 0, LAST)
 
 
-_locks: WeakKeyDictionary[FileSystem, dict[int, InodeLocks]] = WeakKeyDictionary()
-"""By file system and inode number: a file system may make its inode objects anew at each lookup."""
+def _length(start: int, end: int) -> int:
+    return 0 if end == LAST else end - start + 1
+
+
+_locks: Final[dict[Hashable, InodeLocks]] = {}
+"""By Inode.key: a file system may make its inode objects anew at each lookup."""
 
 
 def locks_of(inode: Inode) -> InodeLocks:
     """The locks of an inode, to lock or to look at."""
-    return _locks.setdefault(inode.filesystem, {}).setdefault(inode.attributes().ino, InodeLocks())
+    known = _locks.get(inode.key)
+    if known is None:
+        attributes = inode.attributes()
+        known = _locks[inode.key] = InodeLocks(attributes.dev, attributes.ino)
+    return known
+
+
+def all_locks() -> list[InodeLocks]:
+    return [locks for locks in _locks.values() if not locks.is_empty or locks.waiting]
+
+
+def is_deadlock(wanted: RecordLock, locks: InodeLocks) -> bool:
+    """Whether whoever is in the way waits, maybe through others, for the very owner that would wait now
+    (posix_locks_deadlock). Open file descriptions are not told apart by who waits for them, and not looked at.
+    """
+    seen: set[int] = set()
+    pending = [(wanted, locks)]
+    while pending:
+        lock, where = pending.pop()
+        for blocker in where.blockers(lock):
+            if blocker.owner is wanted.owner:
+                return True
+            if id(blocker.owner) not in seen and not blocker.is_description:
+                seen.add(id(blocker.owner))
+                pending += _waits_of(blocker.owner)
+    return False
+
+
+def _waits_of(owner: object) -> list[tuple[RecordLock, InodeLocks]]:
+    return [
+        (lock, locks)
+        for locks in _locks.values()
+        for lock in locks.waiting.values()
+        if isinstance(lock, RecordLock) and lock.owner is owner
+    ]
 
 
 def forget_locks(file: File) -> None:
@@ -125,15 +251,14 @@ def forget_record_locks(owner: object, file: File) -> None:
 
 
 def _forget(owner: object, file: File) -> None:
+    if not _locks:
+        return
     try:
-        by_number = _locks.get(file.inode.filesystem)
+        key = file.inode.key
     except LinuxError:
         return  # a file without an inode cannot be locked
-    if not by_number:
-        return
-    number = file.attributes().ino
-    locks = by_number.get(number)
+    locks = _locks.get(key)
     if locks is not None:
         locks.forget(owner)
-        if locks.is_empty and not locks.changed:
-            del by_number[number]
+        if locks.is_empty and not locks.changed and not locks.waiting:
+            del _locks[key]

@@ -32,10 +32,13 @@ __all__ = [
     "interface_configuration",
     "interface_request",
     "is_pollable",
+    "lock_range",
     "open_nonblocking",
     "path_open",
     "pipe",
+    "range_holder",
     "rename",
+    "reopen",
     "socket_option",
     "thread_cpu_time_ns",
     "total_memory",
@@ -142,6 +145,33 @@ def rename_flags(flags: int) -> int:
 def is_pollable(fd: int) -> bool:
     """Kqueue takes regular files too, but reports them ready at their end only."""
     return not (stat.S_ISREG(mode := os.fstat(fd).st_mode) or stat.S_ISDIR(mode) or stat.S_ISBLK(mode))
+
+
+_FLOCK: Final = struct.Struct("qqihh")  # struct flock: start, length, pid, type, whence
+_F_OFD_SETLK: Final = 90  # sys/fcntl.h
+_F_OFD_GETLK: Final = 92
+_LOCK_KINDS: Final = {
+    fcntl.LOCK_SH: fcntl.F_RDLCK,
+    fcntl.LOCK_EX: fcntl.F_WRLCK,
+    fcntl.LOCK_UN: fcntl.F_UNLCK,
+}
+
+
+def reopen(fd: int, flags: int) -> int:
+    """By its path: a file without a name cannot be opened again."""
+    path = fcntl.fcntl(fd, getattr(fcntl, "F_GETPATH", 50), bytes(1024)).partition(b"\0")[0]
+    return os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW)
+
+
+def lock_range(fd: int, kind: int, start: int, length: int) -> None:
+    fcntl.fcntl(fd, _F_OFD_SETLK, _FLOCK.pack(start, length, 0, _LOCK_KINDS[kind], os.SEEK_SET))
+
+
+def range_holder(fd: int, start: int, length: int, *, exclusive: bool) -> tuple[bool, int, int, bool] | None:
+    kind = fcntl.F_WRLCK if exclusive else fcntl.F_RDLCK
+    answer = fcntl.fcntl(fd, _F_OFD_GETLK, _FLOCK.pack(start, length, 0, kind, os.SEEK_SET))
+    start, length, pid, kind, _ = _FLOCK.unpack(answer)
+    return None if kind == fcntl.F_UNLCK else (kind == fcntl.F_WRLCK, start, length, pid < 0)
 
 
 def _call(name: str, *arguments: Any) -> None:  # noqa: ANN401 - as ctypes has it

@@ -33,10 +33,13 @@ __all__ = [
     "interface_configuration",
     "interface_request",
     "is_pollable",
+    "lock_range",
     "open_nonblocking",
     "path_open",
     "pipe",
+    "range_holder",
     "rename",
+    "reopen",
     "socket_option",
     "thread_cpu_time_ns",
     "total_memory",
@@ -122,6 +125,39 @@ def rename(old_dir: int, old: bytes, new_dir: int, new: bytes, flags: int) -> No
 def is_pollable(fd: int) -> bool:
     """Whether an event loop can wait for the descriptor: epoll refuses regular files and directories."""
     return not (stat.S_ISREG(mode := os.fstat(fd).st_mode) or stat.S_ISDIR(mode) or stat.S_ISBLK(mode))
+
+
+# -- locks --------------------------------------------------------------------------------------------------
+
+_FLOCK: Final = struct.Struct("hhqqi4x")  # struct flock: type, whence, start, length, pid
+_LOCK_KINDS: Final = {
+    fcntl.LOCK_SH: fcntl.F_RDLCK,
+    fcntl.LOCK_EX: fcntl.F_WRLCK,
+    fcntl.LOCK_UN: fcntl.F_UNLCK,
+}
+
+
+def reopen(fd: int, flags: int) -> int:
+    """A further open file description of the same regular file, whatever its name is by now."""
+    return os.open(f"/proc/self/fd/{fd}", flags | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+
+
+def lock_range(fd: int, kind: int, start: int, length: int) -> None:
+    """Lock or unlock bytes (to the end if `length` is 0) for an open file description; `kind` is LOCK_SH, LOCK_EX
+    or LOCK_UN of the module fcntl. EAGAIN or EACCES if somebody else has them.
+    """
+    wanted = _FLOCK.pack(_LOCK_KINDS[kind], os.SEEK_SET, start, length, 0)
+    fcntl.fcntl(fd, fcntl.F_OFD_SETLK, wanted)
+
+
+def range_holder(fd: int, start: int, length: int, *, exclusive: bool) -> tuple[bool, int, int, bool] | None:
+    """What is in the way of a lock: whether it is exclusive, its start and length, and whether it belongs to an
+    open file description.
+    """
+    kind = fcntl.F_WRLCK if exclusive else fcntl.F_RDLCK
+    answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _FLOCK.pack(kind, os.SEEK_SET, start, length, 0))
+    kind, _, start, length, pid = _FLOCK.unpack(answer)
+    return None if kind == fcntl.F_UNLCK else (kind == fcntl.F_WRLCK, start, length, pid < 0)
 
 
 def _off_t(value: int) -> "ctypes.c_int64":

@@ -29,10 +29,7 @@ _LOCKING: Final = {
 }
 
 
-@syscall(
-    partial="Owners, signals, leases, notifications and hints are refused with EINVAL; F_SETLKW finds no "
-    "deadlocks; locks hold between guests, not against the host's programs."
-)
+@syscall(partial="Owners, signals, leases, notifications and hints are refused with EINVAL.")
 async def fcntl(task: "Task", fd: Fd, cmd: F, arg: ULong) -> int:
     file = task.files.get(fd, allow_path=cmd in _ON_PATH_FILES)
     if cmd in _LOCKING:

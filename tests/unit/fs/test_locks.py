@@ -7,7 +7,7 @@ from aionoah.abi.errno import LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.fs.eventfd import EventFile
 from aionoah.fs.file import File, WouldBlock
-from aionoah.fs.locks import LAST, InodeLocks, RecordLock, forget_locks, forget_record_locks, locks_of
+from aionoah.fs.locks import LAST, InodeLocks, RecordLock, WholeLock, forget_locks, forget_record_locks, locks_of
 from aionoah.host.waiting import Source, Waiter
 
 SIZE = 24
@@ -94,27 +94,27 @@ def test_who_is_in_the_way() -> None:
 
 def test_whole_locks() -> None:
     locks = InodeLocks()
-    locks.lock_whole("a", exclusive=False)
-    locks.lock_whole("b", exclusive=False)
+    locks.lock_whole("a", WholeLock(False))
+    locks.lock_whole("b", WholeLock(False))
     try:
-        locks.lock_whole("a", exclusive=True)
+        locks.lock_whole("a", WholeLock(True))
     except WouldBlock:
         pass
     else:
         raise AssertionError
     assert "a" not in locks._whole  # a conversion gives the old lock up first
     locks.unlock_whole("b")
-    locks.lock_whole("a", exclusive=True)
+    locks.lock_whole("a", WholeLock(True))
     locks.forget("a")
     assert locks.is_empty
 
 
 def test_giving_back_wakes_who_waits() -> None:
     locks = InodeLocks()
-    locks.lock_whole("a", exclusive=True)
+    locks.lock_whole("a", WholeLock(True))
     waiter = Waiter(Source(locks.changed), None)
     locks.changed.add(waiter)
-    locks.lock_whole("a", exclusive=True)
+    locks.lock_whole("a", WholeLock(True))
     assert not waiter.is_woken
     locks.unlock_whole("a")
     assert waiter.is_woken
@@ -126,7 +126,7 @@ def test_an_inode_is_forgotten_with_its_last_lock() -> None:
     before = locks_of(file.inode)
     assert locks_of(file.inode) is before
     before.lock_record(RecordLock(owner, True, 0, LAST, 1))
-    before.lock_whole(file, exclusive=True)
+    before.lock_whole(file, WholeLock(True))
     forget_record_locks(owner, file)
     assert not before.is_empty
     forget_locks(file)
