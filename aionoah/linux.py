@@ -167,6 +167,7 @@ class Linux:
             for guest in list(self.kernel.processes.values()):
                 guest.exit_group(SIG.KILL)
         was_cancelled |= await finished([self._idle()])
+        self._threads.close()
         was_cancelled |= await finished(closed for streams in self._streams for closed in streams.close())
         was_cancelled |= await finished(
             [self._loop.create_task(self._reactor.run(self._application.settle()))]
@@ -284,7 +285,6 @@ class Linux:
             process.finish(process.failure)
 
     def _has_gone(self, thread: VcpuThread) -> None:
-        thread.join()  # telling us was its last act
         with kernel_lock:
             self._threads.running.discard(thread)
         if not self._threads.running:

@@ -9,7 +9,6 @@ a new program, the end of the thread.
 
 import contextlib
 import logging
-import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -43,10 +42,6 @@ if TYPE_CHECKING:
     from aionoah.vcpu_threads import VcpuThreads
 
 _log: Final = logging.getLogger("aionoah")
-
-# Signals are for the application's own threads, except those that an instruction of the thread itself causes:
-# blocked, they kill the whole process, and the emulator catches one of them.
-_OF_INSTRUCTIONS: Final = {signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV, signal.SIGTRAP}
 
 
 class ThreadState(NamedTuple):
@@ -87,18 +82,12 @@ class VcpuThread:
         self._cpu_time_ns: int | None = None
         self._user_time_ns = 0  # with virtual CPUs that have been closed
         self._told_user_ns = self._told_system_ns = 0
-        self._thread = threading.Thread(target=self._main, name="vcpu-new", daemon=True)
+        self._thread: threading.Thread | None = None  # once it runs
+        self._cpu_start_ns = 0  # of the thread, which may have served others before
 
     @property
     def task(self) -> "Task":
         return self._task
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def join(self) -> None:
-        """Wait for the OS thread; it is about to end once `on_exit` has been called."""
-        self._thread.join()
 
     # -- from other threads and from system calls, under the kernel lock ---------------------------------
 
@@ -123,7 +112,7 @@ class VcpuThread:
             self._threads.vcpu_is_free.notify_all()  # it may be waiting for one
         elif self._turns is not None and self._turns.is_waiting:
             self._threads.cpu_is_free.notify_all()
-        elif threading.get_ident() != self._thread.ident:
+        elif self._thread is not threading.current_thread():
             self._vcpu.kick()
 
     def leave_cpu(self) -> None:
@@ -167,7 +156,9 @@ class VcpuThread:
     def cpu_time_ns(self) -> int:
         if self._cpu_time_ns is not None:
             return self._cpu_time_ns
-        return platform.thread_cpu_time_ns(self._thread.ident) if self._thread.ident else 0
+        if self._thread is None or self._thread.ident is None:
+            return 0
+        return platform.thread_cpu_time_ns(self._thread.ident) - self._cpu_start_ns
 
     def user_time_ns(self) -> int:
         """What the virtual CPU says may be too long by some of its present stay. So it leaves the system what
@@ -184,14 +175,17 @@ class VcpuThread:
 
     # -- the life of the thread ----------------------------------------------------------------------------
 
-    def _main(self) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _OF_INSTRUCTIONS)
+    def main(self) -> None:
+        """All of it, on an OS thread that nobody else uses meanwhile."""
         failure: BaseException | None = None
+        self._cpu_start_ns = time.thread_time_ns()
         try:
             with kernel_lock:
+                self._thread = threading.current_thread()
                 task = self._begin(self)
             if task is None:
                 return
+            self._thread.name = f"vcpu-{task.tid}"
             self._live()
         except BaseException as bug:  # noqa: BLE001 - logged, and given to whoever waits for the process
             _log.critical("thread %d died of an error in aionoah", self._task.tid, exc_info=bug)
@@ -205,7 +199,6 @@ class VcpuThread:
     def adopt(self, task: "Task") -> None:
         """Answer for a task: signals and its end come here from now on."""
         self._task = task
-        self._thread.name = f"vcpu-{task.tid}"
         task.signals.interrupt = self.interrupt
         task.signals.stack_pointer = self.stack_pointer
         task.control = self
@@ -280,7 +273,7 @@ class VcpuThread:
     def _detach(self, failure: BaseException | None) -> None:
         if failure is not None:
             self._task.process.exit_group(SIG.KILL)
-        self._cpu_time_ns = time.thread_time_ns()
+        self._cpu_time_ns = time.thread_time_ns() - self._cpu_start_ns
         self._give_up_turns()
         self._close_vcpu()
         self._task.release()

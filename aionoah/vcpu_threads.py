@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.host.waiting import kernel_lock
 from aionoah.hypervisor.protocols import Machine
+from aionoah.os_threads import OsThreads
 from aionoah.vcpu_thread import ThreadState, VcpuThread
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class VcpuThreads:
         self.cpu_is_free = threading.Condition(
             kernel_lock
         )  # notified when a thread has got its turn on a CPU
+        self._os_threads = OsThreads()
         self.running: set[VcpuThread] = set()  # until whoever is told of their end takes them out
 
     def boot(
@@ -68,7 +70,11 @@ class VcpuThreads:
     def _start(self, thread: VcpuThread) -> None:
         self.running.add(thread)
         try:
-            thread.start()
+            self._os_threads.run(thread.main)
         except RuntimeError:
             self.running.discard(thread)
             raise LinuxError(Errno.EAGAIN) from None
+
+    def close(self) -> None:
+        """Wait for the OS threads; all guest threads have told their end. Without the kernel lock."""
+        self._os_threads.close()

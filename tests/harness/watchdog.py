@@ -111,6 +111,9 @@ def _process(process: "Process") -> Iterator[str]:
 
 def _thread(thread: "VcpuThread") -> Iterator[str]:
     os_thread = thread._thread
+    if os_thread is None:
+        yield "  not begun"
+        return
     yield (
         f"  {os_thread.name} ({os_thread.native_id}, {'alive' if os_thread.is_alive() else 'ended'}): "
         f"attention {thread._needs_attention}, exiting {thread._is_exiting}, program {thread._program is not None}"

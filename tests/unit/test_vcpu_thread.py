@@ -129,7 +129,7 @@ class Life:
 
     def finish(self, thread: VcpuThread) -> None:
         self.ended.wait()
-        thread.join()
+        self.threads.close()
 
     def live(self, *script: Step) -> int | None:
         """A whole life; returns the wait status."""
