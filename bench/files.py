@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _SMALL, _LARGE, _WRITTEN = "small", "large", "written"
 _LARGE_SIZE: Final = 256 << 20
 _HUGE_SIZE: Final = 1 << 30
+_HOST_TMPFS: Final = Path("/dev/shm/bench")
 _TREE_FILES: Final = 5000
 
 
@@ -34,6 +35,10 @@ async def rows(programs: Programs) -> list[Row]:
             *await _mappings(programs, linux),
             *await _trees(programs, linux),
         ]
+
+
+def _remove(path: Path) -> None:
+    path.unlink()
 
 
 def _make_files(directory: Path) -> None:
@@ -67,15 +72,22 @@ async def _calls(programs: Programs, linux: "aionoah.Linux", core: str) -> list[
 async def _streams(programs: Programs, linux: "aionoah.Linux") -> list[Row]:
     count = str(_LARGE_SIZE >> 16)
     cases = (
-        _case(programs, "read of 256 MiB, 64 KiB each", "≥ 0.7 of the speed", ("read", count, _LARGE, "65536")),
         _case(
-            programs, "write of 256 MiB, 64 KiB each", "≥ 0.7 of the speed", ("write", count, _WRITTEN, "65536")
+            programs, "read of 256 MiB, 64 KiB each", "≥ 0.7 of the speed", ("read", count, _LARGE, "65536")
+        ),
+        _case(
+            programs,
+            "write of 256 MiB, 64 KiB each",
+            "≥ 0.7 of the speed",
+            ("write", count, _WRITTEN, "65536"),
         ),
     )
     found = [(await compare(programs, linux, "files", case)).speed_row(case) for case in cases]
     tmpfs = Case("tmpfs write, 1 MiB each", ("write", "128", "/tmp/written", "1048576"), "≥ 1 GB/s")
-    result = await compare(programs, linux, "files", tmpfs._replace(host_words=("write", "128", "/dev/shm/bench", "1048576")))
-    Path("/dev/shm/bench").unlink()
+    result = await compare(
+        programs, linux, "files", tmpfs._replace(host_words=("write", "128", str(_HOST_TMPFS), "1048576"))
+    )
+    _remove(_HOST_TMPFS)
     speed = f"{(1 << 20) / median(result.guest) / 1e9:.2f} GB/s"
     return [*found, result.speed_row(tmpfs)._replace(ours=speed)]
 

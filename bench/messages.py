@@ -25,9 +25,7 @@ async def rows(programs: Programs) -> list[Row]:
     tcp = Case("TCP loopback to a host process, a round trip", ("tcp", "300", port), "≤ 200 µs")
     try:
         async with programs.linux() as linux:
-            return [
-                (await compare(programs, linux, "messages", case)).row(case) for case in (*_CASES, tcp)
-            ]
+            return [(await compare(programs, linux, "messages", case)).row(case) for case in (*_CASES, tcp)]
     finally:
         echo.kill()
         await echo.wait()

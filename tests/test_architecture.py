@@ -27,8 +27,8 @@ MAY_IMPORT = {
     "memory": {"abi", "host", "hypervisor"},
     **{part: {"abi", "host", "memory"} | KERNEL for part in KERNEL},
     "syscalls": {"abi", "host", "memory"} | KERNEL,
-    "vcpu_thread": {"abi", "host", "memory", "hypervisor", "syscalls"} | KERNEL,
-    "reactor": {"abi", "host", "memory", "syscalls", "vcpu_thread"} | KERNEL,
+    "reactor": {"abi", "host", "memory", "syscalls"} | KERNEL,
+    "vcpu_thread": {"abi", "host", "memory", "hypervisor", "syscalls", "reactor", "vcpu_turns"} | KERNEL,
 }
 # hypervisor's protocols are the border itself: who maps memory knows them.
 BORDER = {"aionoah.hypervisor.protocols"}
