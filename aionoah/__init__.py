@@ -11,19 +11,42 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from aionoah.hypervisor.errors import HypervisorError
     from aionoah.linux import Linux, Mount
+    from aionoah.net.private.rules import Attempt
+    from aionoah.network import Network
+    from aionoah.processes import CpuTime, ProcessInfo
     from aionoah.subprocess import DEVNULL, PIPE, STDOUT, InternalError, Process
+    from aionoah.terminals import Terminal
 
-__all__ = ("DEVNULL", "PIPE", "STDOUT", "HypervisorError", "InternalError", "Linux", "Mount", "Process")
+__all__ = (
+    "DEVNULL",
+    "PIPE",
+    "STDOUT",
+    "Attempt",
+    "CpuTime",
+    "HypervisorError",
+    "InternalError",
+    "Linux",
+    "Mount",
+    "Network",
+    "Process",
+    "ProcessInfo",
+    "Terminal",
+)
 
 _HOMES: Final = {
+    "Attempt": "aionoah.net.private.rules",
     "HypervisorError": "aionoah.hypervisor.errors",
     "Linux": "aionoah.linux",
     "Mount": "aionoah.linux",
+    "Network": "aionoah.network",
     "DEVNULL": "aionoah.subprocess",
     "PIPE": "aionoah.subprocess",
     "STDOUT": "aionoah.subprocess",
     "InternalError": "aionoah.subprocess",
+    "CpuTime": "aionoah.processes",
+    "ProcessInfo": "aionoah.processes",
     "Process": "aionoah.subprocess",
+    "Terminal": "aionoah.terminals",
 }
 
 

@@ -19,6 +19,7 @@ from aionoah.hypervisor.select import host_architecture, open_machine
 from aionoah.net.policy import POLICIES
 from aionoah.process.elf import ExecError, show_path
 from aionoah.process.kernel import DEFAULT_MAX_TASKS
+from aionoah.processes import ProcessInfo, describe_processes
 from aionoah.reactor import Reactor
 from aionoah.root import Writes, checked_root
 from aionoah.subprocess import Conversation, Process, Redirection, Streams, finished
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from aionoah.process.kernel import Kernel
     from aionoah.process.task import Process as GuestProcess
     from aionoah.process.task import Task
+    from aionoah.terminals import Terminal
 
 _DEFAULT_STREAM_LIMIT: Final = 1 << 16
 _NETWORKS: Final = (*POLICIES, "loopback")
@@ -206,12 +208,16 @@ class Linux:
         user: int | None = None,
         group: int | None = None,
         limit: int = _DEFAULT_STREAM_LIMIT,
+        terminal: "bool | Terminal" = False,
     ) -> Process:
         """Start a program, as asyncio.create_subprocess_exec does.
 
         A program without a slash is looked for in the PATH of `env` (None: the application's own
         environment). `user` and `group` are numbers, by default the application's. `cwd` is a guest path, by
         default the application's if the guest has it, else "/".
+
+        With a `terminal` (True: of 80 columns and 24 rows) the program runs on one of its own, as a session's leader:
+        `stdin` types on it, `stdout` is its screen, `resize` changes it. Closing `stdin` hangs up.
 
         Raises OSError (FileNotFoundError, PermissionError, …) with a sentence naming the file, ValueError for
         words with NUL bytes in them and impossible users, RuntimeError outside the `async with` block.
@@ -227,7 +233,7 @@ class Linux:
             raise ValueError(f"users and groups are numbers from 0 to {MAX_ID}")
         if any(b"\0" in word for word in (*command.argv, *command.environment, command.cwd or b"")):
             raise ValueError("embedded null byte")
-        streams = Streams(asyncio.get_running_loop(), limit)
+        streams = self._new_streams(terminal, limit, command.uid)
         await streams.open(stdin, stdout, stderr)
         if not self._is_open:
             streams.close()
@@ -245,6 +251,18 @@ class Linux:
         except LinuxError as error:
             sentence = f"{show_path(command.argv[0])} cannot be started: {os.strerror(host_errno(error))}"
             raise _os_error(error, sentence, command.argv[0]) from None
+
+    def _new_streams(self, terminal: "bool | Terminal", limit: int, uid: int) -> Streams:
+        loop = asyncio.get_running_loop()
+        if terminal is False or not self._is_open:
+            return Streams(loop, limit)
+        from aionoah.terminals import Terminal, TerminalStreams  # noqa: PLC0415 - loaded by those who have one
+
+        size = Terminal() if terminal is True else terminal.checked()
+        try:
+            return TerminalStreams(loop, limit, self.kernel, size, uid)
+        except LinuxError as error:
+            raise OSError(host_errno(error), "there are too many terminals") from None
 
     def _launch(self, command: Command, streams: Streams) -> "asyncio.Future[Process]":
         """Begin to start a program. What its thread reports is dealt with on the loop, in order."""
@@ -355,6 +373,13 @@ class Linux:
         if check:
             done.check_returncode()
         return done
+
+    def processes(self) -> list[ProcessInfo]:
+        """The guest processes that there are now, by pid; zombies too."""
+        if not self._is_open:
+            raise RuntimeError("there are processes inside the `async with` block of their Linux only")
+        with kernel_lock:
+            return describe_processes(self.kernel)
 
     @contextlib.asynccontextmanager
     async def _running(self, args: Sequence[StrPath], options: dict[str, Any]) -> AsyncIterator[Process]:

@@ -11,11 +11,14 @@ from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 
 from aionoah.abi.signal import SIG
 from aionoah.host.waiting import kernel_lock
+from aionoah.process.usage import usage_of_process
+from aionoah.processes import CpuTime, cpu_time_of, family_of
 from aionoah.signals.generate import send_to_process
 from aionoah.signals.info import from_user
 
 if TYPE_CHECKING:
     from aionoah.process.task import Process as GuestProcess
+    from aionoah.terminal.pty import Pty
 
 T = TypeVar("T", bound=asyncio.BaseTransport)
 PIPE: Final = subprocess.PIPE
@@ -67,23 +70,47 @@ class Process:
         await self.converse(talk)
         return talk.results(self)
 
-    def send_signal(self, signal: int) -> None:
+    def send_signal(self, signal: int, *, tree: bool = False) -> None:
         """Send a signal, by the host's number; nothing happens once the process has ended.
+
+        `tree`: also to all processes that it has made, and those have made, whether it has ended or not, and
+        whatever has become of their parents, groups and sessions. At one moment: none can make another in between.
 
         ValueError for a number that is no signal, or none that Linux has.
         """
         info = from_user(_guest_signal(signal), 0, 0)
         with kernel_lock:
-            if self._guest.wait_status is None:
+            if tree:
+                for member in family_of(self._guest):
+                    send_to_process(member, info)
+            elif self._guest.wait_status is None:
                 send_to_process(self._guest, info)
 
-    def terminate(self) -> None:
+    def terminate(self, *, tree: bool = False) -> None:
         """Send SIGTERM."""
-        self.send_signal(host_signal.SIGTERM)
+        self.send_signal(host_signal.SIGTERM, tree=tree)
 
-    def kill(self) -> None:
+    def kill(self, *, tree: bool = False) -> None:
         """Send SIGKILL."""
-        self.send_signal(host_signal.SIGKILL)
+        self.send_signal(host_signal.SIGKILL, tree=tree)
+
+    # -- what it has used, during its life and after --------------------------------------------------------
+
+    @property
+    def cpu_time(self) -> CpuTime:
+        """Seconds of CPU time, user and system, without children."""
+        with kernel_lock:
+            return cpu_time_of(self._guest)
+
+    @property
+    def peak_memory(self) -> int:
+        """The most bytes that it has had in memory at once, shared ones included."""
+        with kernel_lock:
+            return usage_of_process(self._guest).peak_resident
+
+    def resize(self, columns: int, rows: int) -> None:
+        """The terminal has another size, in characters. ValueError without a terminal, or for impossible sizes."""
+        self._streams.resize(columns, rows)
 
     # -- for Linux -----------------------------------------------------------------------------------------
 
@@ -92,6 +119,7 @@ class Process:
         status = self._guest.wait_status or 0
         signal = status & 0x7F
         self.returncode = -signal if signal else status >> 8 & 0xFF
+        self._streams.process_ended()
         if failure is None:
             self.ended.set_result(None)
         else:
@@ -112,12 +140,15 @@ class Process:
         return self._streams.close()
 
     async def _feed(self, data: bytes | None) -> None:
-        if self.stdin is None:
+        if self.stdin is None or (data is None and self._streams.pty is not None):
             return
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # as subprocess does
             if data:
                 self.stdin.write(data)
             await self.stdin.drain()
+        if self._streams.pty is not None:  # closing a terminal is hanging up
+            self.stdin.write_eof()
+            return
         self.stdin.close()
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             await self.stdin.wait_closed()
@@ -164,7 +195,7 @@ async def finished(futures: "Iterable[asyncio.Future[Any]]") -> bool:
     return was_cancelled
 
 
-class _PipeProtocol(asyncio.StreamReaderProtocol):
+class PipeProtocol(asyncio.StreamReaderProtocol):
     """Says when its pipe has been closed. A writer's has a reader too: it gives the writer its flow control."""
 
     def __init__(self, reader: asyncio.StreamReader, loop: asyncio.AbstractEventLoop) -> None:
@@ -187,10 +218,12 @@ class Streams:
     is replaced by one that fails the guest in the same way.
     """
 
+    pty: "Pty | None" = None  # what stands for the descriptors that are not in `guest_fds`
+
     def __init__(self, loop: asyncio.AbstractEventLoop, limit: int) -> None:
         self._loop = loop
         self._limit = limit
-        self._pipes: list[tuple[asyncio.BaseTransport, _PipeProtocol]] = []
+        self._pipes: list[tuple[asyncio.BaseTransport, PipeProtocol]] = []
         self._copies: dict[int, int] = {}  # of the application's descriptors
         self.guest_fds: list[int] = []
         self._owned: set[int] = set()
@@ -211,15 +244,25 @@ class Streams:
                 self.stdout = await self._pipe_from_guest()
             else:
                 self._give(stdout, 1)
-            if stderr == PIPE:
-                self.stderr = await self._pipe_from_guest()
-            elif stderr == STDOUT:
+            if stderr == STDOUT:
                 self.guest_fds.append(self.guest_fds[1])
             else:
-                self._give(stderr, 2)
+                await self._open_errors(stderr)
         except BaseException:
             self.close()
             raise
+
+    async def _open_errors(self, stderr: Redirection) -> None:
+        if stderr == PIPE:
+            self.stderr = await self._pipe_from_guest()
+        else:
+            self._give(stderr, 2)
+
+    def resize(self, columns: int, rows: int) -> None:  # noqa: ARG002
+        raise ValueError("the program has no terminal")
+
+    def process_ended(self) -> None:
+        """The program has ended, its children perhaps not."""
 
     @property
     def is_open(self) -> bool:
@@ -265,7 +308,7 @@ class Streams:
     async def _pipe_to_guest(self) -> asyncio.StreamWriter:
         reading, writing = os.pipe()
         self._own(reading)
-        protocol = _PipeProtocol(asyncio.StreamReader(loop=self._loop), self._loop)
+        protocol = PipeProtocol(asyncio.StreamReader(loop=self._loop), self._loop)
         pipe = os.fdopen(writing, "wb", 0)
         transport = await self._connect(self._loop.connect_write_pipe(lambda: protocol, pipe))
         return asyncio.StreamWriter(transport, protocol, None, self._loop)
@@ -274,12 +317,12 @@ class Streams:
         reading, writing = os.pipe()
         self._own(writing)
         reader = asyncio.StreamReader(limit=self._limit, loop=self._loop)
-        protocol = _PipeProtocol(reader, self._loop)
+        protocol = PipeProtocol(reader, self._loop)
         pipe = os.fdopen(reading, "rb", 0)
         await self._connect(self._loop.connect_read_pipe(lambda: protocol, pipe))
         return reader
 
-    async def _connect(self, connecting: Coroutine[Any, Any, tuple[T, _PipeProtocol]]) -> T:
+    async def _connect(self, connecting: Coroutine[Any, Any, tuple[T, PipeProtocol]]) -> T:
         """The transport of a pipe. Not to be cancelled half-way, when nobody would close the pipe."""
         connected = asyncio.ensure_future(connecting)
         was_cancelled = await finished([connected])

@@ -240,6 +240,11 @@ class Memory(GuestMemory):
         )
 
     @property
+    def resident(self) -> int:
+        """Bytes that are resident now."""
+        return self.space.mapped << PAGE_SHIFT
+
+    @property
     def peak_resident(self) -> int:
         """The most bytes that have been resident at once."""
         return self.space.most_mapped << PAGE_SHIFT

@@ -40,16 +40,8 @@ class Process:
         *("process_group", "session", "executable", "command_line", "environment", "auxiliary_vector"),
         *("name", "has_executed", "cpus", "exit_signal", "exit_status", "wait_status", "ended"),
         *("timers", "start_ns", "ended_usage", "children_usage", "is_dumpable", "is_child_subreaper"),
-        *(
-            "vfork_done",
-            "oom_score_adj",
-            "stop",
-            "cpu_numbers",
-            "left_guest",
-            "parent_task",
-            "exec_count",
-            "parent_exec_count",
-        ),
+        *("vfork_done", "oom_score_adj", "stop", "cpu_numbers", "left_guest", "parent_task", "exec_count"),
+        *("parent_exec_count", "origin"),
         *("terminal", "old_foreground"),
     )
 
@@ -72,6 +64,7 @@ class Process:
         self.pid = pid
         self.uid = 0  # real user of the main thread, kept for the siginfo of its end
         self.parent = parent
+        self.origin = self  # the process, no fork of another one, that it descends from
         self.parent_task: Task | None = None  # the thread of the parent whose child it is
         self.children: dict[int, Process] = {}  # by pid, zombies among them
         self.child_changed = WaitQueue()  # woken when a child has ended, stopped or continued
@@ -120,6 +113,7 @@ class Process:
         for name in ("executable", "command_line", "environment", "auxiliary_vector", "name", "is_dumpable"):
             setattr(self, name, getattr(mother, name))
         self.process_group, self.session = mother.process_group, mother.session
+        self.origin = mother.origin
         self.terminal = mother.terminal
 
     def set_parent(self, parent: "Process") -> None:
