@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.fcntl import O
 from aionoah.abi.resource import RLIMIT
 from aionoah.abi.stat import S
 from aionoah.clocks.vdso import Vdso
@@ -16,9 +17,11 @@ from aionoah.fs.devfs import new_devfs
 from aionoah.fs.devpts import OPTIONS as DEVPTS_OPTIONS
 from aionoah.fs.devpts import DevPts
 from aionoah.fs.mount import Namespace
+from aionoah.fs.opening import open_file
 from aionoah.fs.path import Dentry, walk
 from aionoah.fs.proc import new_procfs
 from aionoah.fs.stdio import HostStreamFile
+from aionoah.fs.sys import new_cgroupfs, new_sysfs
 from aionoah.fs.tmpfs import TmpFileSystem
 from aionoah.fs.tmpfs_inode import TmpRegular
 from aionoah.host import facts
@@ -35,17 +38,21 @@ from aionoah.process.processor import Processor
 from aionoah.process.scheduling import Scheduling
 from aionoah.process.task import Process, Task
 from aionoah.root import Root, open_root, shown_writable
+from aionoah.terminal import job_control
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aionoah.abi.architecture import Architecture
+    from aionoah.fs.file import File
     from aionoah.fs.inode import FileSystem
     from aionoah.host.application import Application
     from aionoah.hypervisor.protocols import Machine
     from aionoah.linux import Mount
     from aionoah.subprocess import Streams
+    from aionoah.terminal.pty import Pty
 
+_KERNEL_OPTIONS: Final = b"nosuid,nodev,noexec"  # of file systems that hold the kernel's own files
 _DEFAULT_PATH: Final = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -80,6 +87,8 @@ def new_kernel(
         kernel = Kernel(machine, tree, hostname=hostname)
         kernel.processor = Processor(machine.hwcap, map_vdso=Vdso(machine).map)
         tree.mount(new_procfs(kernel), b"/proc")
+        tree.mount(new_sysfs(kernel), b"/sys", read_only=True, options=_KERNEL_OPTIONS)
+        tree.mount(new_cgroupfs(kernel), b"/sys/fs/cgroup", read_only=True, options=_KERNEL_OPTIONS)
         tree.mount(new_devfs(), b"/dev")
         tree.mount(DevPts(kernel.ptys), b"/dev/pts", options=DEVPTS_OPTIONS)
         tree.mount(TmpFileSystem(mode=0o1777), b"/dev/shm")
@@ -103,7 +112,7 @@ def _mount(tree: Namespace, path: bytes, what: "Mount", application: "Applicatio
         filesystem = filesystem_for(what.source, application)
         source = filesystem.type_name
     try:
-        tree.mount(filesystem, path, read_only=what.read_only, source=source)
+        tree.mount(filesystem, path, read_only=what.read_only, source=source).is_locked = True
     except LinuxError as error:
         filesystem.release()
         number = host_errno(error)
@@ -133,12 +142,15 @@ def boot_process(
     fs.cwd = answered_here(lambda: _working_directory(fs, command.cwd))
     files = DescriptorTable(lambda: limits.soft(RLIMIT.NOFILE))
     try:
-        _open_streams(files, streams)
+        _open_streams(kernel, files, streams)
         loaded = answered_here(lambda: _load(kernel, architecture, command, fs, credentials, limits))
     except BaseException:
         files.leave()
         raise
-    return _new_process(kernel, architecture, loaded, files, fs, limits), loaded
+    task = _new_process(kernel, architecture, loaded, files, fs, limits)
+    if streams.pty is not None:
+        job_control.take(task.process, streams.pty)
+    return task, loaded
 
 
 def _load(
@@ -212,8 +224,13 @@ def _find_program(fs: FsContext, command: Command) -> Executable:
     raise refused or ExecError(Errno.ENOENT, f"{show_path(name)} is not in PATH ({os.fsdecode(path)})")
 
 
-def _open_streams(files: DescriptorTable, streams: "Streams") -> None:
+def _open_streams(kernel: "Kernel", files: DescriptorTable, streams: "Streams") -> None:
     """Descriptors 0, 1 and 2; one host descriptor given twice is one open file description."""
+    if streams.pty is not None:
+        slave = _open_slave(kernel, streams.pty)
+        for _ in range(3 - len(streams.guest_fds)):
+            files.add(slave.hold(), cloexec=False)
+        slave.drop()
     opened: dict[int, HostStreamFile] = {}
     for fd in streams.guest_fds:
         if fd in opened:
@@ -222,6 +239,14 @@ def _open_streams(files: DescriptorTable, streams: "Streams") -> None:
             opened[fd] = HostStreamFile(fd)
             files.add(opened[fd], cloexec=False)
     streams.release_guest_ends()
+
+
+def _open_slave(kernel: "Kernel", pty: "Pty") -> "File":
+    """The terminal by its name, so that ttyname(3) finds it."""
+    root = kernel.mounts.root
+    if kernel.console is None or kernel.console.is_gone:
+        kernel.console = pty
+    return open_file(FsContext(root, Credentials(0, 0)), root, pty.name, O(O.RDWR | O.NOCTTY))
 
 
 def _new_process(

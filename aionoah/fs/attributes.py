@@ -6,6 +6,7 @@ All take a position that a path walk or an open file has given.
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import ACCESS
+from aionoah.abi.mount import MS
 from aionoah.abi.stat import S
 from aionoah.abi.statfs import ST
 from aionoah.fs import notify
@@ -15,6 +16,15 @@ from aionoah.fs.inode import NOW, Attributes, Change, FileSystemStatus
 from aionoah.fs.path import Dentry
 from aionoah.fs.permissions import effective_identity, real_identity, require
 
+_MOUNT_FLAGS = (
+    (MS.NOSUID, ST.NOSUID),
+    (MS.NODEV, ST.NODEV),
+    (MS.NOEXEC, ST.NOEXEC),
+    (MS.NOATIME, ST.NOATIME),
+    (MS.NODIRATIME, ST.NODIRATIME),
+    (MS.RELATIME, ST.RELATIME),
+    (MS.NOSYMFOLLOW, ST.NOSYMFOLLOW),
+)
 _SPECIAL = (S.IFCHR, S.IFBLK, S.IFIFO, S.IFSOCK)
 
 
@@ -129,5 +139,6 @@ def readlink(dentry: Dentry) -> bytes:
 def filesystem_status(dentry: Dentry) -> FileSystemStatus:
     """statfs(2), with the flags of the mount."""
     status = dentry.inode.filesystem.status()
+    flags = sum(shown for flag, shown in _MOUNT_FLAGS if dentry.mount.flags & flag)
     read_only = ST.RDONLY if dentry.mount.is_read_only else 0
-    return status._replace(flags=status.flags | ST.VALID | read_only)
+    return status._replace(flags=status.flags | ST.VALID | read_only | flags)

@@ -7,9 +7,11 @@ up. Source: mount(2), mount_namespaces(7), proc_pid_mounts(5).
 
 import itertools
 from collections.abc import Iterator
+from typing import Final
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
+from aionoah.abi.mount import MS
 from aionoah.abi.stat import DT, S
 from aionoah.fs.context import FsContext
 from aionoah.fs.directory import DirectoryFile
@@ -17,9 +19,25 @@ from aionoah.fs.file import File
 from aionoah.fs.inode import Attributes, DirectoryEntry, FileSystem, Inode
 from aionoah.fs.path import Dentry, walk
 
+_OPTIONS: Final = {
+    b"nosuid": MS.NOSUID,
+    b"nodev": MS.NODEV,
+    b"noexec": MS.NOEXEC,
+    b"noatime": MS.NOATIME,
+    b"nodiratime": MS.NODIRATIME,
+    b"relatime": MS.RELATIME,
+    b"nosymfollow": MS.NOSYMFOLLOW,
+}  # in the order in which /proc/mounts shows them
+
 
 class Mount:
     """One file system, or a part of it, at a place in the tree."""
+
+    is_locked = False
+    """Set by the application: guests can neither take it away nor write where they should only read."""
+    is_unbindable = False
+    has_expired = False  # asked to go if it is not used (MNT_EXPIRE)
+    peer_group = 0  # of a shared mount, for mountinfo
 
     def __init__(
         self,
@@ -33,12 +51,21 @@ class Mount:
         options: bytes = b"",
         identifier: int = 1,
     ) -> None:
-        """`root`: the inode to show, the file system's own root if None."""
+        """`root`: the inode to show, the file system's own root if None. `options` is text such as b"nosuid,mode=755":
+        flags of the mount, and what the file system says of itself.
+        """
         self.filesystem = filesystem
         self.root = Dentry(self, parent, name, root or filesystem.root)
         self.is_read_only = read_only or filesystem.is_read_only
+        self.is_ceiling_read_only = filesystem.is_read_only  # no remount makes it writable
         self.source = source or filesystem.type_name  # what /proc/mounts shows in its first column
-        self.options = options  # further mount options as text, such as b"nosuid,nodev"
+        words = [word for word in options.split(b",") if word]
+        self.details = b",".join(word for word in words if word not in _OPTIONS)
+        self.flags = MS(sum(_OPTIONS.get(word, 0) for word in words) or MS.RELATIME)
+        if not self.flags & (MS.NOATIME | MS.RELATIME):
+            self.flags = MS(self.flags | MS.RELATIME)
+        self.root_path = b"/"  # of its root within the file system
+        self.beneath: Dentry | None = None  # what another mount had put over the same name before
         self.identifier = identifier  # mount id of statx and mountinfo
 
     def require_writable(self) -> None:
@@ -47,10 +74,20 @@ class Mount:
             raise LinuxError(Errno.EROFS)
 
     @property
+    def options(self) -> bytes:
+        """Its flags in words, read-only aside."""
+        return b",".join(word for word, flag in _OPTIONS.items() if self.flags & flag)
+
+    @property
     def option_text(self) -> bytes:
         """The fourth column of /proc/mounts."""
-        words = [b"ro" if self.is_read_only else b"rw", self.options, b"relatime"]
+        words = [b"ro" if self.is_read_only else b"rw", self.options, self.details]
         return b",".join(word for word in words if word)
+
+    def require_devices(self) -> None:
+        """EACCES on a nodev mount."""
+        if self.flags & MS.NODEV:
+            raise LinuxError(Errno.EACCES)
 
 
 class VirtualDirectory(Inode):
@@ -96,6 +133,7 @@ class Namespace:
     def __init__(self, filesystem: FileSystem, *, read_only: bool = False, source: bytes = b"") -> None:
         """`filesystem` is mounted at the root."""
         top = Mount(filesystem, read_only=read_only, source=source)
+        top.is_locked, top.is_ceiling_read_only = True, top.is_read_only
         self.root = top.root
         self.mounts = [top]  # in the order of mounting, as /proc/mounts lists them
         self._identifiers = itertools.count(2)
@@ -127,10 +165,9 @@ class Namespace:
             read_only=read_only,
             source=source,
             options=options,
-            identifier=next(self._identifiers),
         )
-        self._cover(parent, name, mount)
-        self.mounts.append(mount)
+        mount.is_ceiling_read_only |= read_only
+        self.attach(mount, parent, name)
         return mount
 
     def _mountpoint(self, path: bytes, *, is_directory: bool) -> tuple[Dentry, bytes]:
@@ -169,11 +206,36 @@ class Namespace:
         self._cover(parent, name, mount)
         return mount.root
 
+    def attach(self, mount: Mount, parent: Dentry, name: bytes) -> None:
+        """Put a mount over a name."""
+        mount.identifier = next(self._identifiers)
+        self._cover(parent, name, mount)
+        self.mounts.append(mount)
+
     @staticmethod
     def _cover(parent: Dentry, name: bytes, mount: Mount) -> None:
         if parent.covers is None:
             parent.covers = {}
+        mount.root.parent, mount.root.name = parent, name
+        mount.beneath = parent.covers.get(name)
         parent.covers[name] = mount.root
+
+    def detach(self, mount: Mount) -> None:
+        """Take a mount off its name: what it covered is there again. It keeps its parent, for those who are in it."""
+        parent, name = mount.root.parent, mount.root.name
+        assert parent is not None  # noqa: S101 - the root of all is never detached
+        assert parent.covers is not None  # noqa: S101 - it covers something
+        for other in self.mounts:
+            if other.beneath is mount.root:
+                other.beneath = mount.beneath
+                break
+        else:
+            if mount.beneath is None:
+                del parent.covers[name]
+            else:
+                parent.covers[name] = mount.beneath
+        mount.beneath = None
+        self.mounts.remove(mount)
 
     def release(self) -> None:
         """Unmount everything and free what the file systems hold."""

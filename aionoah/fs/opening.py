@@ -122,6 +122,8 @@ def open_dentry(context: FsContext, target: Dentry, flags: O, attributes: Attrib
     require(attributes, context.identity, wanted)
     if wanted & ACCESS.W and kind == S.IFREG:
         target.mount.require_writable()
+    if kind in (S.IFCHR, S.IFBLK):
+        target.mount.require_devices()
     if O.NOATIME in flags and not context.identity.may_act_as(attributes.uid):
         raise LinuxError(Errno.EPERM)
     if O.TRUNC in flags and kind == S.IFREG:
@@ -134,6 +136,7 @@ def open_dentry(context: FsContext, target: Dentry, flags: O, attributes: Attrib
 
 def _opened(context: FsContext, target: Dentry, attributes: Attributes, flags: O) -> File:
     file = target.inode.open(_status(flags), target)
+    target.mount.has_expired = False
     if isinstance(file, RegularFile):
         mode = None if context.identity.is_root else without_privilege(context, attributes)
         if mode is not None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, ParamSpec, TypeVar
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import ACCESS, RESOLVE
+from aionoah.abi.mount import MS
 from aionoah.abi.stat import S
 from aionoah.fs.context import FsContext
 from aionoah.fs.inode import Attributes, Inode
@@ -260,7 +261,11 @@ class Walk:
     def enter_link(self, link: Dentry) -> None:
         """Go where a symbolic link in the present directory points to. ELOOP, ENOENT if it is empty."""
         self._links += 1
-        if self._links > MAX_LINKS or self._resolve & RESOLVE.NO_SYMLINKS:
+        if (
+            self._links > MAX_LINKS
+            or self._resolve & RESOLVE.NO_SYMLINKS
+            or link.mount.flags & MS.NOSYMFOLLOW
+        ):
             raise LinuxError(Errno.ELOOP)
         magic = link.inode.magic_target()
         if magic is not None:

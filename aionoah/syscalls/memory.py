@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.mman import MADV, MAP, MCL, MLOCK, MREMAP, MS, PKEY, PROT
+from aionoah.abi.mount import MS as MOUNT
 from aionoah.syscalls.arguments import Addr, Fd, Int, Size, UInt, ULong
 from aionoah.syscalls.registry import syscall
 
@@ -21,13 +22,15 @@ def brk(task: "Task", addr: Addr) -> Addr:
     return Addr(task.memory.brk(addr))
 
 
-@syscall(partial="Huge pages, MAP_SYNC and MAP_DROPPABLE are refused; mounts are never noexec.")
+@syscall(partial="Huge pages, MAP_SYNC and MAP_DROPPABLE are refused.")
 def mmap(task: "Task", addr: Addr, length: Size, prot: PROT, flags: MAP, fd: Fd, offset: ULong) -> Addr:
     if MAP.ANONYMOUS in flags:
         return Addr(task.memory.mmap(addr, length, prot, flags, None, offset))
     file = task.files[fd]
     if O.PATH in file.flags:
         raise LinuxError(Errno.EBADF)
+    if prot & PROT.EXEC and file.dentry is not None and file.dentry.mount.flags & MOUNT.NOEXEC:
+        raise LinuxError(Errno.EPERM)
     return Addr(task.memory.mmap(addr, length, prot, flags, file, offset))
 
 

@@ -40,12 +40,26 @@ def mountinfo(subject: Subject) -> bytes:
     for mount, path in visible(subject):
         above = mount.root.parent.mount.identifier if mount.root.parent is not None else 0
         device = mount.root.inode.attributes().dev
-        access = b"ro" if mount.filesystem.is_read_only else b"rw"
+        access = b",".join(word for word in (_access(mount.is_read_only), mount.details) if word)
         lines.append(
-            b"%d %d %d:%d / %s %s - %s %s %s\n"
+            b"%d %d %d:%d %s %s %s%s - %s %s %s\n"
             % (
-                *(mount.identifier, above, major(device), minor(device), escape(path), mount.option_text),
+                *(mount.identifier, above, major(device), minor(device), escape(mount.root_path)),
+                *(
+                    escape(path),
+                    _mount_options(mount),
+                    b" shared:%d" % mount.peer_group if mount.peer_group else b"",
+                ),
                 *(escape(mount.filesystem.type_name), escape(mount.source), access),
             )
         )
     return b"".join(lines)
+
+
+def _access(read_only: bool) -> bytes:  # noqa: FBT001 - one fact as a word
+    return b"ro" if read_only else b"rw"
+
+
+def _mount_options(mount: "Mount") -> bytes:
+    """The sixth column: what belongs to the mount and not to its file system."""
+    return b",".join(word for word in (_access(mount.is_read_only), mount.options) if word)

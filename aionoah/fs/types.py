@@ -1,0 +1,108 @@
+"""The types of file systems that a program can mount, and their options (filesystems(5), tmpfs(5))."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.fs.inode import FileSystem
+from aionoah.fs.tmpfs import TmpFileSystem
+from aionoah.host import facts
+
+if TYPE_CHECKING:
+    from aionoah.process.kernel import Kernel
+
+_UNITS: Final = {b"k": 10, b"m": 20, b"g": 30, b"t": 40}  # powers of two
+_PAGE: Final = 4096
+_UNLIMITED: Final = 1 << 62
+
+
+class Made(NamedTuple):
+    """A file system, and what /proc/mounts says of its options."""
+
+    filesystem: FileSystem
+    details: bytes = b""
+
+
+def new_filesystem(kernel: "Kernel", type_name: bytes, data: bytes) -> Made:
+    """ENODEV for a type that there is not, EINVAL for options that it does not have."""
+    make = _TYPES.get(type_name)
+    if make is None:
+        raise LinuxError(Errno.ENODEV)
+    return make(kernel, data)
+
+
+def _tmpfs(_kernel: "Kernel", data: bytes) -> Made:
+    """Half of the memory, unless `size` or `nr_blocks` says otherwise; 0 is no limit."""
+    memory = facts.memory().total
+    limit, inodes, mode, uid, gid = memory // 2, memory // _PAGE // 2, 0o1777, 0, 0
+    for name, value in _options(data):
+        if name in (b"size", b"nr_blocks"):
+            limit = _size(value, memory) * (_PAGE if name == b"nr_blocks" else 1)
+        elif name == b"nr_inodes":
+            inodes = _size(value, memory)
+        elif name == b"mode":
+            mode = _number(value, 8) & 0o7777
+        elif name == b"uid":
+            uid = _number(value, 10)
+        elif name == b"gid":
+            gid = _number(value, 10)
+        elif name not in (b"huge", b"mpol", b"inode64", b"inode32", b"noswap"):
+            raise LinuxError(Errno.EINVAL)
+    made = TmpFileSystem(limit=limit or _UNLIMITED, inode_limit=inodes or _UNLIMITED, mode=mode)
+    made.root.uid, made.root.gid = uid, gid
+    return Made(made, data)
+
+
+def _options(data: bytes) -> list[tuple[bytes, bytes]]:
+    words = [word.partition(b"=") for word in data.split(b",") if word]
+    return [(name, value) for name, _, value in words]
+
+
+def _number(text: bytes, base: int) -> int:
+    try:
+        return int(text, base)
+    except ValueError:
+        raise LinuxError(Errno.EINVAL) from None
+
+
+def _size(text: bytes, memory: int) -> int:
+    if text.endswith(b"%"):
+        return memory * _number(text[:-1], 10) // 100
+    shift = _UNITS.get(text[-1:].lower(), 0)
+    return _number(text[:-1] if shift else text, 10) << shift
+
+
+def _proc(kernel: "Kernel", data: bytes) -> Made:
+    from aionoah.fs.proc import new_procfs  # noqa: PLC0415 - large, and only for those who mount it
+
+    if any(name not in (b"hidepid", b"gid", b"subset") for name, _ in _options(data)):
+        raise LinuxError(Errno.EINVAL)
+    return Made(new_procfs(kernel))
+
+
+def _dev(_kernel: "Kernel", _data: bytes) -> Made:
+    from aionoah.fs.devfs import new_devfs  # noqa: PLC0415
+
+    return Made(new_devfs())
+
+
+def _as_mounted(type_name: bytes) -> Callable[["Kernel", bytes], Made]:
+    """There is one of the type, which every mount of it shows."""
+
+    def make(kernel: "Kernel", data: bytes) -> Made:  # noqa: ARG001 - its options are those of the first mount
+        for mount in kernel.mounts.mounts:
+            if mount.filesystem.type_name == type_name:
+                return Made(mount.filesystem, mount.details)
+        raise LinuxError(Errno.ENODEV)
+
+    return make
+
+
+_TYPES: Final[dict[bytes, Callable[["Kernel", bytes], Made]]] = {
+    b"tmpfs": _tmpfs,
+    b"ramfs": _tmpfs,
+    b"proc": _proc,
+    b"devtmpfs": _dev,
+    b"devpts": _as_mounted(b"devpts"),
+    b"sysfs": _as_mounted(b"sysfs"),
+}
