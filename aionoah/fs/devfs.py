@@ -11,7 +11,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.stat import makedev
 from aionoah.abi.statfs import MAGIC
-from aionoah.fs.devices import CONSOLE, FULL, NULL, PTMX, RANDOM, TTY, URANDOM, ZERO, open_device
+from aionoah.fs.devices import CONSOLE, FULL, KMSG, NULL, PTMX, RANDOM, TTY, URANDOM, ZERO, open_device
 from aionoah.fs.file import File
 from aionoah.fs.synthetic import Device, Directory, Link, Node, SyntheticFileSystem
 from aionoah.process.current import current_task
@@ -49,6 +49,7 @@ _TREE: Final[dict[bytes, Node[None]]] = {
     b"full": _device(FULL),
     b"random": _device(RANDOM),
     b"urandom": _device(URANDOM),
+    b"kmsg": Device(KMSG, partial(open_device, KMSG), mode=0o644),
     b"tty": Device(TTY, _open_controlling_terminal),
     b"console": Device(CONSOLE, _open_console, mode=0o600),
     b"ptmx": Device(PTMX, open_master),

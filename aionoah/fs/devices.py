@@ -1,5 +1,6 @@
-"""The character devices that need no hardware: /dev/null, zero, full, random and urandom (mem(4), random(4))."""
+"""The character devices that need no hardware: /dev/null, zero, full, random, urandom and kmsg (mem(4), random(4))."""
 
+import logging
 import os
 from typing import TYPE_CHECKING, Final
 
@@ -7,9 +8,10 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.poll import Poll
 from aionoah.abi.stat import makedev
-from aionoah.fs.file import File, HostMapping
+from aionoah.fs.file import File, HostMapping, WouldBlock
 from aionoah.host import platform
 from aionoah.host.errors import host_errors
+from aionoah.host.waiting import Source, WaitQueue
 from aionoah.memory.buffer import Buffer
 
 if TYPE_CHECKING:
@@ -21,10 +23,17 @@ ZERO: Final = makedev(1, 5)
 FULL: Final = makedev(1, 7)
 RANDOM: Final = makedev(1, 8)
 URANDOM: Final = makedev(1, 9)
+KMSG: Final = makedev(1, 11)
 TTY: Final = makedev(5, 0)
 CONSOLE: Final = makedev(5, 1)
 PTMX: Final = makedev(5, 2)
 
+logger: Final = logging.getLogger("aionoah.kmsg")
+_LEVELS: Final = (  # emerg alert crit err warning notice info debug
+    *(logging.CRITICAL, logging.CRITICAL, logging.CRITICAL, logging.ERROR),
+    *(logging.WARNING, logging.INFO, logging.INFO, logging.DEBUG),
+)
+_MAX_MESSAGE: Final = 976  # kernel/printk: PRINTKRB_RECORD_MAX, bytes
 _CHUNK: Final = 1 << 20  # bytes made at a time for a long read
 _ZEROS: Final = bytes(65536)
 _ENDLESS: Final = 1 << 40  # bytes of a mapping's file: more than any guest has
@@ -118,12 +127,47 @@ class BlockingRandomDevice(RandomDevice):
         return Poll(Poll.IN | Poll.RDNORM)
 
 
+class KernelLog(_MemoryDevice):
+    """/dev/kmsg: what is written goes to the application's log ("aionoah.kmsg"), and nothing ever comes back."""
+
+    def __init__(self, flags: O, dentry: "Dentry | None" = None) -> None:
+        super().__init__(flags, dentry)
+        self._news = WaitQueue()
+
+    def write_nowait(self, src: Buffer) -> int:
+        """One message, with its level before it (<3>); EINVAL for a longer one than the kernel's (devkmsg_write)."""
+        if src.length > _MAX_MESSAGE:
+            raise LinuxError(Errno.EINVAL)
+        data = src.take()
+        level, text = _level_of(data)
+        logger.log(level, "%s", text.rstrip(b"\n").decode(errors="replace"))
+        return len(data)
+
+    def read_nowait(self, dst: Buffer) -> int:  # noqa: ARG002
+        raise WouldBlock
+
+    def poll(self) -> Poll:
+        return Poll(Poll.OUT | Poll.WRNORM)
+
+    def source(self, events: Poll) -> Source:  # noqa: ARG002
+        return Source(self._news)
+
+
+def _level_of(message: bytes) -> tuple[int, bytes]:
+    """The level for Python's logging, and the message without the number that says it (syslog(3))."""
+    number, separator, text = message[1:].partition(b">")
+    if message[:1] != b"<" or not separator or not number.isdigit():
+        return logging.WARNING, message
+    return _LEVELS[int(number) & 7], text
+
+
 _KINDS: Final[dict[int, type[File]]] = {
     NULL: NullDevice,
     ZERO: ZeroDevice,
     FULL: FullDevice,
     RANDOM: BlockingRandomDevice,
     URANDOM: RandomDevice,
+    KMSG: KernelLog,
 }
 
 

@@ -14,6 +14,10 @@ _PAGE: Final = 4096
 _CHARACTER_DEVICES: Final = (
     *((1, b"mem"), (5, b"/dev/tty"), (5, b"/dev/console"), (5, b"/dev/ptmx"), (10, b"misc"), (136, b"pts")),
 )
+_CONTROLLERS: Final = (
+    *(b"cpuset", b"cpu", b"cpuacct", b"blkio", b"memory", b"devices", b"freezer", b"perf_event"),
+    *(b"hugetlb", b"pids", b"rdma", b"misc"),
+)
 _ORDERS: Final = 11  # of free areas in buddyinfo
 _SOFTIRQS: Final = (
     *(b"HI", b"TIMER", b"NET_TX", b"NET_RX", b"BLOCK", b"IRQ_POLL", b"TASKLET", b"SCHED", b"HRTIMER", b"RCU"),
@@ -44,7 +48,16 @@ def partitions(kernel: "Kernel") -> bytes:  # noqa: ARG001 - no block devices
 
 
 def control_groups(kernel: "Kernel") -> bytes:  # noqa: ARG001
-    return b"#subsys_name\thierarchy\tnum_cgroups\tenabled\n"
+    """All are there, and on no hierarchy of their own: that is how programs see version 2."""
+    head = b"#subsys_name\thierarchy\tnum_cgroups\tenabled\n"
+    return head + b"".join(b"%s\t0\t1\t1\n" % name for name in _CONTROLLERS)
+
+
+def slabinfo(kernel: "Kernel") -> bytes:  # noqa: ARG001 - there are no slabs
+    return (
+        b"slabinfo - version: 2.1\n# name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab>"
+        b" : tunables <limit> <batchcount> <sharedfactor> : slabdata <active_slabs> <num_slabs> <sharedavail>\n"
+    )
 
 
 def _columns(kernel: "Kernel", width: int) -> bytes:

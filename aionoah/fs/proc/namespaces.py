@@ -1,15 +1,19 @@
 """/proc/PID/ns: the name spaces, of which there is one of each kind (namespaces(7))."""
 
 from functools import cache
-from typing import Final
+from typing import ClassVar, Final
 
 from aionoah.abi.errno import Errno, LinuxError
-from aionoah.abi.stat import makedev
+from aionoah.abi.fcntl import O
+from aionoah.abi.ioctl import IOCTL
+from aionoah.abi.stat import S, makedev
 from aionoah.abi.statfs import MAGIC
+from aionoah.fs.file import File
 from aionoah.fs.mount import Mount
 from aionoah.fs.path import Dentry
 from aionoah.fs.proc.subject import Subject, require_inspectable
-from aionoah.fs.synthetic import Directory, Link, SyntheticFileSystem, SyntheticInode, Text
+from aionoah.fs.stdio import Exchange
+from aionoah.fs.synthetic import Directory, Link, Node, Place, SyntheticFileSystem, SyntheticInode
 
 # The numbers that the first name space of each kind has (include/linux/proc_ns.h); net's is the usual one.
 _NUMBERS: Final = {
@@ -26,15 +30,32 @@ _NUMBERS: Final = {
 }
 
 
-def _refuse(_owner: None) -> bytes:
-    raise LinuxError(Errno.EINVAL)
+class NamespaceFile(File):
+    """Asked what its name space belongs to, it says that this is none of the asker's business (ioctl_nsfs(2))."""
+
+    exchanges: ClassVar = {IOCTL.NS_GET_USERNS: Exchange(), IOCTL.NS_GET_PARENT: Exchange()}
+
+    def ioctl(self, request: int, argument: bytes | int) -> bytes:  # noqa: ARG002
+        raise LinuxError(Errno.EPERM)
+
+
+class _Namespace(Node[None]):
+    kind = S.IFREG
+
+    def make_inode(self, place: Place) -> SyntheticInode["_Namespace"]:
+        return _NamespaceInode(place, self)
+
+
+class _NamespaceInode(SyntheticInode[_Namespace]):
+    def open(self, flags: O, dentry: Dentry) -> File:
+        return NamespaceFile(flags, dentry)
 
 
 @cache
 def _filesystem() -> SyntheticFileSystem:
     """Where the name spaces have their inodes; mounted nowhere."""
     return SyntheticFileSystem(
-        Directory({kind: Text(_refuse) for kind, _ in _NUMBERS.values()}),
+        Directory({kind: _Namespace(0o444) for kind, _ in _NUMBERS.values()}),
         None,
         type_name=b"nsfs",
         magic=MAGIC.NSFS,
