@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 from io import StringIO
 from pathlib import Path
 
@@ -99,6 +100,24 @@ async def test_is_protected(target: Target, compile_program: Compiler) -> None:
     expected = natively(program)
     assert "EACCES" in expected
     assert await run(target, program) == expected
+
+
+def test_rights_to_it_change_while_the_host_writes(compile_program: Compiler) -> None:
+    """In a process of its own, since it was the host's that died."""
+    need_backend(STATIC)
+    program = compile_program("vdso/toggled", STATIC, "-pthread")
+    command = [
+        sys.executable,
+        "-m",
+        "aionoah",
+        "run",
+        "-v",
+        f"{program.parent}:/mnt",
+        "--",
+        f"/mnt/{program.name}",
+    ]
+    done = subprocess.run(command, capture_output=True, timeout=200, check=False)
+    assert (done.returncode, done.stdout) == (0, b"0 failures\n")
 
 
 @pytest.mark.parametrize("target", [STATIC, MUSL], ids=lambda target: target.name)

@@ -235,6 +235,8 @@ struct clocks *clocks_open(struct clock_page *page) {
     return c;
 }
 
+pthread_mutex_t *clocks_mutex(struct clocks *c) { return &c->mutex; }
+
 void clocks_close(struct clocks *c) {
     pthread_mutex_destroy(&c->mutex);
     free(c);

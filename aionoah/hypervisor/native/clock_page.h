@@ -8,6 +8,7 @@
 #ifndef AIONOAH_CLOCK_PAGE_H
 #define AIONOAH_CLOCK_PAGE_H
 
+#include <pthread.h>
 #include <stdint.h>
 
 /* By the numbers that Linux gives its clocks; the others' elements are unused. */
@@ -33,6 +34,9 @@ uint64_t clocks_counter(void);
 /* NULL if there is no memory. The page stays as it is until the first refresh. */
 struct clocks *clocks_open(struct clock_page *page);
 void clocks_close(struct clocks *c);
+
+/* Held while the page is written. */
+pthread_mutex_t *clocks_mutex(struct clocks *c);
 
 /* To be called before a guest is entered: asks the host again if half the window has gone by. */
 void clocks_refresh(struct clocks *c);

@@ -163,7 +163,14 @@ void frames_drop(struct frames *f, uint64_t first, uint64_t count) {
     if (end > start) release(f, start, end - start);
 }
 
+void frames_guard(struct frames *f, uint64_t frame, pthread_mutex_t *guard) {
+    f->guarded = guard ? frame : 0;
+    f->guard = guard;
+}
+
 void frames_invalidate(struct frames *f, uint64_t first, uint64_t count) {
+    int is_guarded = f->guard && first <= f->guarded && f->guarded < first + count;
+    if (is_guarded) pthread_mutex_lock(f->guard);
     f->invalidations++;
     for (uint64_t end = first + count, next; first < end; first = next) {
         int read_only = f->kinds[first] & FRAME_READ_ONLY;
@@ -173,6 +180,7 @@ void frames_invalidate(struct frames *f, uint64_t first, uint64_t count) {
         mprotect(at, length, read_only ? PROT_NONE : PROT_READ);
         mprotect(at, length, read_only ? PROT_READ : PROT_READ | PROT_WRITE);
     }
+    if (is_guarded) pthread_mutex_unlock(f->guard);
 }
 
 void frames_discard(struct frames *f, uint64_t first, uint64_t count) {

@@ -2,6 +2,7 @@
 #ifndef AIONOAH_FRAMES_H
 #define AIONOAH_FRAMES_H
 
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,8 @@ struct frames {
     uint64_t in_use;    /* frames that are counted: all but shared file pages */
     uint64_t invalidations; /* how often frames_invalidate has been called */
     uint64_t first_gap; /* no frame below it is free */
+    uint64_t guarded;   /* a frame that the host itself writes to at any time, or 0 */
+    pthread_mutex_t *guard; /* held while it does, and while the frame cannot be written to */
 };
 
 enum { FRAME_FILE = 1, FRAME_UNCOUNTED = 2, FRAME_READ_ONLY = 4 };
@@ -37,6 +40,9 @@ void frames_drop(struct frames *f, uint64_t first, uint64_t count);
 /* Make every hypervisor forget its translations to these frames. A running guest may see a host fault
  * meanwhile and must then try again. */
 void frames_invalidate(struct frames *f, uint64_t first, uint64_t count);
+
+/* Guests map this frame, and we write to it beside all other locks, but never without this one. */
+void frames_guard(struct frames *f, uint64_t frame, pthread_mutex_t *guard);
 
 /* Give the memory of anonymous frames back: they read as zero from now on. */
 void frames_discard(struct frames *f, uint64_t first, uint64_t count);

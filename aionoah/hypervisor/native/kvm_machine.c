@@ -236,7 +236,9 @@ int kvm_machine_keep_clocks(struct kvm_machine *m, uint64_t frame) {
     struct clock_page *page = (struct clock_page *)(m->frames->base + (frame << PAGE_SHIFT));
     page->has_cpu = (uint32_t)host.has_cpu_number;
     m->clocks = clocks_open(page);
-    return m->clocks ? 0 : -1;
+    if (!m->clocks) return -1;
+    frames_guard(m->frames, frame, clocks_mutex(m->clocks));
+    return 0;
 }
 
 /* The host interrupts every CPU that runs a thread of this process, be it in its guest. */
@@ -248,6 +250,7 @@ int kvm_machine_barrier(void) {
 }
 
 void kvm_machine_close(struct kvm_machine *m) {
+    frames_guard(m->frames, 0, NULL);
     if (m->clocks) clocks_close(m->clocks);
     if (m->common) frames_drop(m->frames, m->common, N_COMMON);
     if (m->kvm >= 0) close(m->kvm);
