@@ -21,6 +21,7 @@ __all__ = [
     "RecordLock",
     "WholeLock",
     "all_locks",
+    "find_locks",
     "forget_locks",
     "forget_record_locks",
     "is_deadlock",
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 LAST: Final = (1 << 63) - 1  # the position of the last byte that a file can have
+_MANY: Final = 4096  # inodes, before those without locks are looked for
 
 
 class RecordLock(NamedTuple):
@@ -72,6 +74,11 @@ class InodeLocks:
     @property
     def is_empty(self) -> bool:
         return not self._records and not self._whole
+
+    @property
+    def is_used(self) -> bool:
+        """Whether anybody has, or waits for, a lock."""
+        return not self.is_empty or bool(self.changed) or bool(self.waiting)
 
     def __iter__(self) -> Iterator[RecordLock | WholeLock]:
         """Everything that is locked."""
@@ -180,6 +187,9 @@ class InodeLocks:
             host_locks.lock_whole(wanted.host_fd, exclusive=wanted.is_exclusive)
         self._whole[owner] = wanted
 
+    def whole(self, owner: object) -> WholeLock | None:
+        return self._whole.get(owner)
+
     def unlock_whole(self, owner: object) -> None:
         lock = self._whole.pop(owner, None)
         if lock is not None:
@@ -201,17 +211,30 @@ _locks: Final[dict[Hashable, InodeLocks]] = {}
 """By Inode.key: a file system may make its inode objects anew at each lookup."""
 
 
+def find_locks(inode: Inode) -> InodeLocks | None:
+    """The locks of an inode, if it ever had any."""
+    return _locks.get(inode.key)
+
+
 def locks_of(inode: Inode) -> InodeLocks:
     """The locks of an inode, to lock or to look at."""
-    known = _locks.get(inode.key)
+    known = find_locks(inode)
     if known is None:
+        if len(_locks) >= _MANY:
+            _forget_unlocked()
         attributes = inode.attributes()
         known = _locks[inode.key] = InodeLocks(attributes.dev, attributes.ino)
     return known
 
 
+def _forget_unlocked() -> None:
+    """Who only asks, or does not get a lock, leaves an inode without locks behind."""
+    for key in [key for key, locks in _locks.items() if not locks.is_used]:
+        del _locks[key]
+
+
 def all_locks() -> list[InodeLocks]:
-    return [locks for locks in _locks.values() if not locks.is_empty or locks.waiting]
+    return [locks for locks in _locks.values() if locks.is_used]
 
 
 def is_deadlock(wanted: RecordLock, locks: InodeLocks) -> bool:
@@ -260,5 +283,5 @@ def _forget(owner: object, file: File) -> None:
     locks = _locks.get(key)
     if locks is not None:
         locks.forget(owner)
-        if locks.is_empty and not locks.changed and not locks.waiting:
+        if not locks.is_used:
             del _locks[key]

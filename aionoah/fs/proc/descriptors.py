@@ -8,6 +8,7 @@ from aionoah.abi.fcntl import O
 from aionoah.fs.file import File
 from aionoah.fs.mount import Mount
 from aionoah.fs.path import Dentry, path_of
+from aionoah.fs.proc.locks import lock_lines
 from aionoah.fs.proc.subject import Subject, find_task, require_inspectable, task_of
 from aionoah.fs.synthetic import Bound, Directory, Link, Text
 from aionoah.process.current import current_task
@@ -120,6 +121,7 @@ def _info(descriptor: _Descriptor) -> bytes:
             mount,
             file.attributes().ino,
         )
+        + lock_lines(file, task.files)
         + file.fdinfo()
     )
 
