@@ -42,8 +42,8 @@ class Settings(NamedTuple):
 
     def termio(self) -> Termio:
         """The old form has the lower halves of the flags, and the first eight characters."""
-        words = (word & 0xFFFF for word in (self.iflag, self.oflag, self.cflag, self.lflag))
-        return Termio(*words, self.line, self.keys[:_OLD_NCCS])
+        words = [word & 0xFFFF for word in (self.iflag, self.oflag, self.cflag, self.lflag)]
+        return Termio(*words, self.line, self.keys[:_OLD_NCCS])  # type: ignore[call-arg, arg-type]
 
     def changed_by_termios(self, wanted: Termios) -> "Settings":
         return Settings(
