@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+from collections import deque
 from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import Any, Final
@@ -27,6 +28,7 @@ _EXCEPTIONS: Final = {
     17: ExceptionKind.ALIGNMENT,
     19: ExceptionKind.FLOATING_POINT,
 }
+_SPARES: Final = 2  # what a fork and the execve after it take
 _EXHAUSTED: Final = {errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 _log: Final = logging.getLogger("aionoah")
 _FAULT_WRITE, _FAULT_EXECUTE = 2, 16  # error code of #PF, Intel SDM volume 3, 4.7
@@ -56,42 +58,76 @@ class KvmSpace(NativeSpace):
     """One VM. Its vCPUs stay with it until it is closed, and are used again by later threads."""
 
     def __init__(self, machine: "KvmMachine") -> None:
-        self.native = lib.kvm_space_open(machine.native)
+        self.native = machine.workshop.take()
         if self.native == ffi.NULL:
             raise _refusal("virtual machine", ffi.errno)
+        if lib.kvm_space_open(self.native):
+            error = ffi.errno
+            machine.workshop.bury(self.native)
+            raise _refusal("virtual machine", error)
         self.fpu_size = machine.fpu_size
-        self._undertaker = machine.undertaker
+        self._workshop = machine.workshop
         super().__init__(machine.frames, lib.kvm_space_tables(self.native), lib.KERNEL_BASE)
 
     def close(self) -> None:
         lib.kvm_space_retire(self.native)
-        self._undertaker.bury(self.native)
+        self._workshop.bury(self.native)
 
 
-class Undertaker:
-    """Frees virtual machines on a thread of its own: KVM takes a millisecond for each, which nobody should
-    wait for under the kernel lock.
+class Workshop:
+    """Makes virtual machines before they are wanted, and frees used ones, on a thread of its own: KVM takes a millisecond
+    for each, which nobody should wait for under the kernel lock.
+
+    Who wants a second one wants more: so an instance with one process makes no spare ones.
     """
 
-    def __init__(self) -> None:
-        self._remains: SimpleQueue[Any] = SimpleQueue()
+    def __init__(self, machine: Any) -> None:  # noqa: ANN401 - cffi
+        self._machine = machine
+        self._spares: deque[Any] = deque()
+        self._orders: deque[None] = deque()
+        self._remains: deque[Any] = deque()
+        self._jobs: SimpleQueue[bool] = (
+            SimpleQueue()
+        )  # for each order and each of the remains; False is the end
+        self._is_first = True
         self._thread: Thread | None = None
 
-    def bury(self, space: Any) -> None:  # noqa: ANN401 - cffi
-        self._remains.put(space)
+    def take(self) -> Any:  # noqa: ANN401
+        """A virtual machine that nobody uses; NULL, with errno, if KVM refuses."""
+        found = self._spares.popleft() if self._spares else None
+        if not self._is_first and len(self._spares) + len(self._orders) < _SPARES:
+            self._orders.append(None)
+            self._begin()
+        self._is_first = False
+        return lib.kvm_space_prepare(self._machine) if found is None else found
+
+    def bury(self, space: Any) -> None:  # noqa: ANN401
+        self._remains.append(space)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._jobs.put(True)
         if self._thread is None:
             self._thread = Thread(target=self._work, name="aionoah-kvm", daemon=True)
             self._thread.start()
 
     def _work(self) -> None:
-        while (space := self._remains.get()) is not None:
-            lib.kvm_space_free(space)
+        while self._jobs.get():
+            if not self._orders:
+                lib.kvm_space_free(self._remains.popleft())
+                continue
+            made = lib.kvm_space_prepare(self._machine)
+            if made != ffi.NULL:  # else whoever wants one tries again, and is told
+                self._spares.append(made)
+            self._orders.popleft()
 
     def close(self) -> None:
         """Wait until everything has been freed."""
         if self._thread is not None:
-            self._remains.put(None)
+            self._jobs.put(False)
             self._thread.join()
+        while self._spares:
+            lib.kvm_space_free(self._spares.popleft())
 
 
 class KvmVcpu:
@@ -199,12 +235,12 @@ class KvmMachine:
         if reason := why_unavailable():
             raise HypervisorError(reason)
         self.frames = HostFrames(memory)
-        self.undertaker = Undertaker()
         self.native = lib.kvm_machine_open(self.frames.native)
         if self.native == ffi.NULL:
             error = ffi.errno
             self.frames.close()
             raise HypervisorError(f"KVM does not work here: {os.strerror(error)}.")
+        self.workshop = Workshop(self.native)
         self.max_vcpus: int = lib.kvm_machine_max_vcpus(self.native)
         self.hwcap: int = lib.kvm_machine_features(self.native)
         self.fpu_features: int = lib.kvm_machine_xcr0(self.native)
@@ -225,6 +261,6 @@ class KvmMachine:
         return KvmVcpu(space)
 
     def close(self) -> None:
-        self.undertaker.close()
+        self.workshop.close()
         lib.kvm_machine_close(self.native)
         self.frames.close()

@@ -43,7 +43,11 @@ static uint8_t *host(uint64_t frame) { return frames->base + frame * PAGE_SIZE; 
 
 /* A space with a page of code, one of data and one of stack, and a vCPU at the code. */
 static void set_up(const void *program, size_t length) {
-    space = kvm_space_open(machine);
+    space = kvm_space_prepare(machine);
+    if (!space || kvm_space_open(space)) {
+        perror("kvm_space_open");
+        exit(99);
+    }
     struct space *tables = kvm_space_tables(space);
     code = frames_allocate(frames, 1);
     data = frames_allocate(frames, 2);
@@ -63,7 +67,8 @@ static void set_up(const void *program, size_t length) {
 
 static void tear_down(void) {
     kvm_vcpu_close(vcpu);
-    kvm_space_close(space);
+    kvm_space_retire(space);
+    kvm_space_free(space);
     frames_drop(frames, code, 1);
     frames_drop(frames, data, 2);
 }

@@ -37,13 +37,15 @@ uint32_t kvm_machine_xsave_size(const struct kvm_machine *m);
  * returns. -1 with errno if the host's kernel cannot have it so. */
 int kvm_machine_barrier(void);
 
-struct kvm_space *kvm_space_open(struct kvm_machine *m);
+/* Most of a space is KVM's own and takes it long: `prepare` makes that, and needs no lock. `open` adds the page tables:
+ * 0, or -1 with errno, and then the space can only be freed. */
+struct kvm_space *kvm_space_prepare(struct kvm_machine *m);
+int kvm_space_open(struct kvm_space *s);
 struct space *kvm_space_tables(struct kvm_space *s);
-/* Closing takes KVM a millisecond. So it has two halves: give the frames back, and free the rest, which needs
- * no lock. No vCPU of the space may run any more. */
+/* In the same way: give the frames back, and free the rest, which needs no lock. No vCPU of the space may run any
+ * more. */
 void kvm_space_retire(struct kvm_space *s);
 void kvm_space_free(struct kvm_space *s);
-void kvm_space_close(struct kvm_space *s);
 
 struct kvm_vcpu *kvm_vcpu_open(struct kvm_space *s);
 void kvm_vcpu_close(struct kvm_vcpu *v);

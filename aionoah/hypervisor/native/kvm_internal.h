@@ -62,6 +62,8 @@ struct kvm_vcpu {
     pthread_t thread;
 };
 
+/* Adds a vCPU to a space, without a page of its own; it gets one when it is first opened. NULL with errno. */
+struct kvm_vcpu *kvm_vcpu_create(struct kvm_space *s);
 void kvm_vcpu_destroy(struct kvm_vcpu *v);
 
 #endif

@@ -78,47 +78,42 @@ static int map_common_pages(struct kvm_space *s) {
     return 0;
 }
 
-struct kvm_space *kvm_space_open(struct kvm_machine *m) {
+struct kvm_space *kvm_space_prepare(struct kvm_machine *m) {
     struct kvm_space *s = calloc(1, sizeof *s);
     if (!s) return NULL;
     s->machine = m;
     s->vm = -1;
+    s->tables.frames = m->frames;
     s->covered = calloc((m->frames->count >> CHUNK_SHIFT) / 64 + 1, sizeof *s->covered);
-    if (!s->covered || (s->vm = ioctl(m->kvm, KVM_CREATE_VM, 0)) < 0) goto fail;
-    if (space_init(&s->tables, m->frames, cover)) goto fail;
-    if (map_common_pages(s)) {
-        space_fini(&s->tables);
-        goto fail;
-    }
-    return s;
-fail:;
+    /* Every space uses the lowest frames, and has at least one vCPU. */
+    if (s->covered && (s->vm = ioctl(m->kvm, KVM_CREATE_VM, 0)) >= 0 && !cover(&s->tables, 0, 1) && kvm_vcpu_create(s)) return s;
     int error = errno;
-    if (s->vm >= 0) close(s->vm);
-    free(s->covered);
-    free(s);
+    kvm_space_free(s);
     errno = error;
     return NULL;
 }
 
+int kvm_space_open(struct kvm_space *s) {
+    if (space_init(&s->tables, s->machine->frames, cover)) return -1;
+    if (!map_common_pages(s)) return 0;
+    int error = errno;
+    space_fini(&s->tables);
+    errno = error;
+    return -1;
+}
+
 struct space *kvm_space_tables(struct kvm_space *s) { return &s->tables; }
 
-void kvm_space_retire(struct kvm_space *s) {
-    space_fini(&s->tables);
-    free(s->covered);
-}
+void kvm_space_retire(struct kvm_space *s) { space_fini(&s->tables); }
 
 void kvm_space_free(struct kvm_space *s) {
     for (struct kvm_vcpu *v = s->vcpus, *next; v; v = next) {
         next = v->next;
         kvm_vcpu_destroy(v);
     }
-    close(s->vm);
+    if (s->vm >= 0) close(s->vm);
+    free(s->covered);
     free(s);
-}
-
-void kvm_space_close(struct kvm_space *s) {
-    kvm_space_retire(s);
-    kvm_space_free(s);
 }
 
 /* ---- the machine -------------------------------------------------------------------------------------- */
@@ -155,8 +150,9 @@ static void explore_host(struct kvm_machine *m) {
     m->syscall_ring = 3; /* pages and ports open, so that either answer gets out */
     sigset_t before;
     pthread_sigmask(SIG_SETMASK, NULL, &before);
-    struct kvm_space *s = kvm_space_open(m);
-    struct kvm_vcpu *v = s ? kvm_vcpu_open(s) : NULL;
+    struct kvm_space *s = kvm_space_prepare(m);
+    int is_open = s && !kvm_space_open(s);
+    struct kvm_vcpu *v = is_open ? kvm_vcpu_open(s) : NULL;
     uint64_t frame = v ? frames_allocate(m->frames, 1) : 0;
     if (frame && !space_map(&s->tables, 0x10000, frame, 1, SPACE_READ | SPACE_EXECUTE, 0)) {
         memcpy(m->frames->base + (frame << PAGE_SHIFT), trial, sizeof trial);
@@ -164,7 +160,8 @@ static void explore_host(struct kvm_machine *m) {
         try_out(v);
     }
     if (frame) frames_drop(m->frames, frame, 1);
-    if (s) kvm_space_close(s);
+    if (is_open) kvm_space_retire(s);
+    if (s) kvm_space_free(s);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 

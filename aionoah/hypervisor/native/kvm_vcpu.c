@@ -93,8 +93,7 @@ static int configure(struct kvm_vcpu *v) {
     mask.set[(SIGURG - 1) / 8] &= (uint8_t)~(1u << ((SIGURG - 1) % 8));
     struct kvm_xcrs xcrs = {.nr_xcrs = 1, .xcrs[0] = {.xcr = 0, .value = m->xcr0}};
     v->run->kvm_valid_regs = KVM_SYNC_X86_REGS;
-    write_tss(v);
-    if (ioctl(v->fd, KVM_SET_CPUID2, &m->cpuid) || reset(v) || ioctl(v->fd, KVM_SET_SIGNAL_MASK, &mask)) return -1;
+    if (ioctl(v->fd, KVM_SET_CPUID2, &m->cpuid) || ioctl(v->fd, KVM_SET_SIGNAL_MASK, &mask)) return -1;
     if (m->xcr0 && ioctl(v->fd, KVM_SET_XCRS, &xcrs)) return -1;
     share_counter(v);
     return set_msr(v, MSR_STAR, (uint64_t)KERNEL_CS << 32 | (uint64_t)(USER_CS - 16) << 48) || set_msr(v, MSR_LSTAR, ENTRY)
@@ -108,6 +107,8 @@ static int map_own_page(struct kvm_vcpu *v) {
     v->page = f->base + (frame << PAGE_SHIFT);
     v->page_address = KERNEL_BASE + (FIRST_VCPU_PAGE + (uint64_t)v->index) * PAGE_SIZE;
     int failed = space_map_raw(&v->space->tables, v->page_address, frame, PTE_PRESENT | PTE_WRITE | PTE_NO_EXECUTE);
+    if (failed) v->page = NULL;
+    else write_tss(v);
     frames_drop(f, frame, 1); /* the page tables hold it now, or nobody does */
     return failed;
 }
@@ -118,7 +119,7 @@ void kvm_vcpu_destroy(struct kvm_vcpu *v) {
     free(v);
 }
 
-static struct kvm_vcpu *create_vcpu(struct kvm_space *s) {
+struct kvm_vcpu *kvm_vcpu_create(struct kvm_space *s) {
     struct kvm_vcpu *v = calloc(1, sizeof *v);
     if (!v) return NULL;
     v->space = s;
@@ -126,7 +127,7 @@ static struct kvm_vcpu *create_vcpu(struct kvm_space *s) {
     v->run = MAP_FAILED;
     v->index = s->n_vcpus;
     errno = ENOSPC;
-    if (v->index >= s->machine->max_vcpus || map_own_page(v)) goto fail;
+    if (v->index >= s->machine->max_vcpus) goto fail;
     if ((v->fd = ioctl(s->vm, KVM_CREATE_VCPU, v->index)) < 0) goto fail;
     s->n_vcpus++; /* the index is gone for good */
     v->run = mmap(NULL, s->machine->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
@@ -143,7 +144,8 @@ fail:;
 struct kvm_vcpu *kvm_vcpu_open(struct kvm_space *s) {
     struct kvm_vcpu *v = s->vcpus;
     while (v && v->is_open) v = v->next;
-    if (v ? reset(v) : !(v = create_vcpu(s))) return NULL;
+    if (!v && !(v = kvm_vcpu_create(s))) return NULL;
+    if ((!v->page && map_own_page(v)) || reset(v)) return NULL;
     v->is_open = 1;
     return v;
 }

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ from harness.resources import resources
 
 from aionoah.hypervisor import kvm
 from aionoah.hypervisor.errors import HypervisorError
-from aionoah.hypervisor.kvm import KvmMachine, Undertaker, why_unavailable
+from aionoah.hypervisor.kvm import KvmMachine, why_unavailable
 from aionoah.hypervisor.registers import X86_64_REGISTERS
 
 MEMORY = 64 << 20
@@ -28,7 +29,7 @@ class Library:
 
         def fail(*_: object) -> Any:
             kvm.ffi.errno = self._failing[name]
-            return kvm.ffi.NULL if name.endswith("_open") else -1
+            return kvm.ffi.NULL if name in {"kvm_machine_open", "kvm_space_prepare", "kvm_vcpu_open"} else -1
 
         return fail
 
@@ -93,8 +94,16 @@ def test_no_more_virtual_machines(
     machine: KvmMachine, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[Exception]
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(kvm, "lib", Library(kvm_space_open=number))
+        patched.setattr(kvm, "lib", Library(kvm_space_prepare=number))
         with pytest.raises(kind, match=f"another virtual machine: {os.strerror(number)}"):
+            machine.new_space()
+    machine.new_space().close()
+
+
+def test_no_memory_for_page_tables(machine: KvmMachine, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(kvm, "lib", Library(kvm_space_open=errno.ENOMEM))
+        with pytest.raises(MemoryError, match="another virtual machine"):
             machine.new_space()
     machine.new_space().close()
 
@@ -193,8 +202,26 @@ def test_everything_is_freed_by_the_end(machine: KvmMachine) -> None:
     assert not resources().more_than(before)
 
 
-def test_an_undertaker_without_work_has_no_thread() -> None:
+def test_a_single_machine_makes_no_spare_ones(machine: KvmMachine) -> None:
     before = resources()
-    undertaker = Undertaker()
+    space = machine.new_space()
+    assert machine.workshop._thread is None
+    space.close()
+    machine.workshop.close()
     assert resources() == before
-    undertaker.close()
+
+
+def test_spare_machines_are_used_and_freed() -> None:
+    before = resources()
+    made = KvmMachine(MEMORY)
+    spaces = [made.new_space() for _ in range(2)]
+    while not made.workshop._spares:
+        time.sleep(0)
+    spare = made.workshop._spares[0]
+    spaces.append(made.new_space())
+    assert spaces[-1].native == spare
+    for space in spaces:
+        made.new_vcpu(space).close()
+        space.close()
+    made.close()
+    assert not resources().more_than(before)
