@@ -105,6 +105,24 @@ class Pipe:
         self.writable.wake()
         return done
 
+    def peek(self, limit: int) -> bytes | memoryview:
+        """The first bytes, at most one packet, to be taken elsewhere; empty at end of file. WouldBlock."""
+        if not self._chunks:
+            if self.writers:
+                raise WouldBlock
+            return b""
+        return self._peek(limit)
+
+    def consume(self, count: int) -> None:
+        """What `peek` has shown has been taken."""
+        self._consume(count)
+        self.writable.wake()
+
+    @property
+    def room(self) -> int:
+        """Bytes that a write is sure to put in: those of free pages."""
+        return max(self._page_limit - self._pages, 0) * PIPE_BUF
+
     def _peek(self, limit: int) -> bytes | memoryview:
         """The first `limit` bytes, up to the end of a packet."""
         first = self._chunks[0]
