@@ -274,6 +274,7 @@ class VcpuThread:
         if failure is not None:
             self._task.process.exit_group(SIG.KILL)
         self._cpu_time_ns = time.thread_time_ns() - self._cpu_start_ns
+        self._task.exit(0)  # if somebody else has ended it while it was in the guest
         self._give_up_turns()
         self._close_vcpu()
         self._task.release()

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from aionoah.process.task import Task
 
 
-def replace_program(
+async def replace_program(
     task: "Task",
     executable: "Executable",
     argv: Sequence[bytes],
@@ -35,7 +35,11 @@ def replace_program(
     )
     loaded = load_program(program)
     old = task.memory
-    task.leave_threads()
+    try:
+        await task.leave_threads()
+    except BaseException:  # killed meanwhile
+        loaded.memory.drop()
+        raise
     task.become(loaded)
     task.control.start_program(loaded)
     old.drop()

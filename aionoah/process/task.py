@@ -2,9 +2,10 @@
 
 from typing import TYPE_CHECKING, Final
 
+from aionoah.abi.errno import LinuxError
 from aionoah.abi.signal import SIG
 from aionoah.clocks.process_timers import ProcessTimers
-from aionoah.host.waiting import WaitQueue
+from aionoah.host.waiting import Source, WaitQueue, sleep_on
 from aionoah.process.control import NoControl, TaskControl
 from aionoah.process.cpu_numbers import NO_CPU, CpuNumbers
 from aionoah.process.family import process_ended, thread_ended
@@ -268,12 +269,21 @@ class Task:
         if self.is_leader:
             self.process.name = self.name
 
-    def leave_threads(self) -> None:
-        """execve: the other threads end, and this one is the process's only and main thread (execve(2))."""
+    async def leave_threads(self) -> None:
+        """execve: the other threads end, and this one is the process's only and main thread (execve(2)).
+
+        It sleeps until they have; only what kills it ends that sooner.
+        """
         process = self.process
         for other in list(process.tasks.values()):
             if other is not self:
                 other.exit(0)
+        while len(process.tasks) > 1:
+            try:
+                await sleep_on(Source(process.ended))
+            except LinuxError:
+                if self.signals.is_dying:
+                    raise
         if not self.is_leader:
             del process.tasks[self.tid], self.kernel.tasks[self.tid]
             self.kernel.free_pid(self.tid)
@@ -316,9 +326,14 @@ class Task:
     def exit(self, wait_status: int) -> None:
         """The thread ends: tell who waits for it, free what it holds. Again is the same as once.
 
-        The last thread to end ends the process, with its own `wait_status` unless exit_group has set one.
+        The last thread to end ends the process, with its own `wait_status` unless exit_group has set one. A thread
+        that is in the guest has to leave it first, as its next instruction may still take or leave a lock: it
+        comes here again by itself.
         """
         if self.has_exited:
+            return
+        if self.control.is_in_guest:
+            self.control.exit_thread()
             return
         self.has_exited = True
         process = self.process
@@ -334,6 +349,7 @@ class Task:
         if process.tasks:
             thread_ended(self)
             look_for_completion(process)
+            process.ended.wake()
         else:
             process.wait_status = wait_status if process.exit_status is None else process.exit_status
             process.timers.close()

@@ -20,14 +20,14 @@ _WORD: Final = 0xFFFF_FFFF_FFFF_FFFF
 
 
 @syscall
-def execve(task: Task, path: Path, argv: Addr, envp: Addr) -> Outcome:
+async def execve(task: Task, path: Path, argv: Addr, envp: Addr) -> Outcome:
     if not path:
         raise LinuxError(Errno.ENOENT)
-    return _execute(task, find_executable(task.fs, path), path, argv, envp)
+    return await _execute(task, find_executable(task.fs, path), path, argv, envp)
 
 
 @syscall
-def execveat(task: Task, dirfd: DirFd, path: Path, argv: Addr, envp: Addr, flags: AT) -> Outcome:
+async def execveat(task: Task, dirfd: DirFd, path: Path, argv: Addr, envp: Addr, flags: AT) -> Outcome:
     if flags.outside(AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW):
         raise LinuxError(Errno.EINVAL)
     dentry = locate(task, dirfd, path, flags)
@@ -36,7 +36,7 @@ def execveat(task: Task, dirfd: DirFd, path: Path, argv: Addr, envp: Addr, flags
     name = _visible_name(dirfd, path)
     executable = open_executable(task.fs, dentry, name)
     is_closing = name is not path and task.files.is_close_on_exec(dirfd)
-    return _execute(task, executable, name, argv, envp, is_name_lost=is_closing)
+    return await _execute(task, executable, name, argv, envp, is_name_lost=is_closing)
 
 
 def _visible_name(dirfd: int, path: bytes) -> bytes:
@@ -46,7 +46,7 @@ def _visible_name(dirfd: int, path: bytes) -> bytes:
     return b"/dev/fd/%d/%s" % (dirfd, path) if path else b"/dev/fd/%d" % dirfd
 
 
-def _execute(
+async def _execute(
     task: Task, executable: Executable, name: bytes, argv: int, envp: int, *, is_name_lost: bool = False
 ) -> Outcome:
     """`is_name_lost`: the name means nothing after execve, so that no interpreter could open a script."""
@@ -56,7 +56,7 @@ def _execute(
         environment = _read_strings(task, envp, room)
         if is_name_lost and executable.read(0, 2) == b"#!":
             raise ExecError(Errno.ENOENT, "the script's descriptor is closed before its interpreter opens it")
-        replace_program(task, executable, arguments, environment, name)
+        await replace_program(task, executable, arguments, environment, name)
     return Outcome.KEEP_REGISTERS
 
 
