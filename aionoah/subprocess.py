@@ -112,6 +112,12 @@ class Process:
         """The terminal has another size, in characters. ValueError without a terminal, or for impossible sizes."""
         self._streams.resize(columns, rows)
 
+    def hang_up(self) -> None:
+        """Take the terminal away: the program and its session get SIGHUP. ValueError without one."""
+        if self._streams.pty is None:
+            raise ValueError("the program has no terminal")
+        self._streams.close()
+
     # -- for Linux -----------------------------------------------------------------------------------------
 
     def finish(self, failure: BaseException | None) -> None:

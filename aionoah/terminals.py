@@ -117,7 +117,7 @@ class MasterTransport(asyncio.Transport):
         self._waiting = bytearray()  # for the guest
         self._is_paused = False
         self._has_paused_protocol = False
-        self._is_over = False  # the program has ended: once its terminal is closed, that is the end
+        self._is_over = False  # the program has ended
         self._has_eof = False
         self._is_closing = False
         self._readable = _Flag(loop, self._read)
@@ -138,7 +138,10 @@ class MasterTransport(asyncio.Transport):
             self._protocol.data_received(data)
 
     def _take(self) -> bytes:
-        """What the guest has written, nothing if there is nothing yet. EIO says that nobody has it open."""
+        """What the guest has written, nothing if there is nothing yet, or if nobody has it open (EIO).
+
+        The session's leader was the program: with it the terminal ends, whoever else may have it open.
+        """
         pieces: list[bytes] = []
         size = 0
         buffer = bytearray(4096)
@@ -146,9 +149,7 @@ class MasterTransport(asyncio.Transport):
             while size < _PIECE:
                 try:
                     count = self._master.read_nowait(KernelBuffer(buffer))
-                except WouldBlock:
-                    break
-                except LinuxError:
+                except (WouldBlock, LinuxError):
                     if not pieces and self._is_over:
                         self._loop.call_soon(self._end_of_file)
                     break

@@ -8,6 +8,7 @@ import click
 # command → the module of this package that has it, as a click command of that name.
 _HOMES: Final = {
     "run": "run",
+    "shell": "shell",
     "doctor": "host",
     "syscalls": "host",
 }

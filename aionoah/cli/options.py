@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 
 import click
@@ -38,9 +38,12 @@ def _takes_a_value(param: click.Parameter) -> bool:
     return isinstance(param, click.Option) and not param.is_flag and not param.is_eager
 
 
+ROOT_OPTION: Final = click.option(
+    "--root", metavar="DIR", default="/", help="Host directory that the program sees as /."
+)
 # Of the instance: each is a keyword of `new_linux`.
 INSTANCE_OPTIONS: Final = (
-    click.option("--root", metavar="DIR", default="/", help="Host directory that the program sees as /."),
+    ROOT_OPTION,
     click.option(
         "--upper", metavar="DIR", help="Keep changes to / in this directory; without it they vanish at exit."
     ),
@@ -157,9 +160,9 @@ def _strace_file(name: str | None) -> Iterator[TextIO | None]:
             yield file
 
 
-def environment(changes: tuple[str, ...]) -> dict[str, str]:
-    """The caller's own, changed as the -e options say."""
-    env = dict(os.environ)
+def environment(changes: tuple[str, ...], variables: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """`variables`, the caller's own if not given, changed as the -e options say."""
+    env = dict(variables)
     for change in changes:
         name, separator, value = change.partition("=")
         if not name:

@@ -7,7 +7,7 @@ import resource
 import signal
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
@@ -34,22 +34,49 @@ _FORWARDED: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUS
 
 @click.command(cls=ProgramCommand, context_settings={"allow_interspersed_args": False})
 @with_options(*INSTANCE_OPTIONS, *PROGRAM_OPTIONS)
+@click.option(
+    "-t/-T",
+    "--tty/--no-tty",
+    "has_terminal",
+    default=None,
+    help="Give the program a terminal of its own; by default if standard input and output are one.",
+)
+@click.option("-i", "--interactive", is_flag=True, help="Keep standard input open, as it always is.")
 @click.argument("command", metavar="[--] PROGRAM [ARG]...", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(
     *,
     env: tuple[str, ...],
     workdir: str | None,
     user: str | None,
+    has_terminal: bool | None,
+    interactive: bool,  # noqa: ARG001 - for those who are used to it
     command: tuple[str, ...],
     **instance: Any,  # noqa: ANN401 - INSTANCE_OPTIONS
 ) -> None:
     """Run PROGRAM with the caller's stdin, stdout and stderr, and exit with its status (128+N after signal N)."""
+    uid, gid = parse_user(user)
+    options = {"env": environment(env), "cwd": workdir, "user": uid, "group": gid}
+    run_program(command, options, instance, has_terminal=has_terminal)
+
+
+def run_program(
+    command: tuple[str, ...],
+    options: dict[str, Any],
+    instance: dict[str, Any],
+    *,
+    has_terminal: bool | None,
+) -> NoReturn:
+    """Run a program in an instance of its own, and exit as it does. `options`: of create_subprocess_exec.
+    `has_terminal`: whether the program gets one; None if it shall have one where the caller has.
+    """
     import uvloop  # noqa: PLC0415 - `--help` need not pay for it
 
     _reserve_standard_streams()
     _allow_many_descriptors()
-    uid, gid = parse_user(user)
-    options = {"env": environment(env), "cwd": workdir, "user": uid, "group": gid}
+    if has_terminal is None:
+        has_terminal = os.isatty(0) and os.isatty(1)
+    if has_terminal:
+        options = options | _terminal_options()
     with new_linux(**instance) as linux:
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -70,11 +97,29 @@ async def _run(linux: "Linux", command: tuple[str, ...], options: dict[str, Any]
                 complain(error)
                 return _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTABLE
             with _forwarded_signals(process):
-                status = await process.wait()
+                status = await _wait(process, has_terminal="terminal" in options)
     except (HypervisorError, MemoryError, OSError) as error:
         complain(error)
         return _FAILED
     return status if status >= 0 else _SIGNALLED - status
+
+
+def _terminal_options() -> dict[str, Any]:
+    """Standard error stays what it is if it is not the terminal."""
+    from aionoah.cli.terminal import host_size  # noqa: PLC0415
+    from aionoah.terminals import Terminal  # noqa: PLC0415
+
+    size = host_size()
+    options: dict[str, Any] = {"terminal": Terminal(size.columns, size.lines)}
+    return options if os.isatty(2) else options | {"stderr": 2}
+
+
+async def _wait(process: "Process", *, has_terminal: bool) -> int:
+    if not has_terminal:
+        return await process.wait()
+    from aionoah.cli.terminal import attend  # noqa: PLC0415 - loaded by those who have one
+
+    return await attend(process)
 
 
 def complain(error: Exception) -> None:
