@@ -49,9 +49,10 @@ async def copy_in(
 
 
 def _host_size(path: Path) -> int:
-    if not path.is_dir() or path.is_symlink():
-        return path.lstat().st_size if path.is_file() else 0
-    return sum(_host_size(child) for child in path.iterdir())
+    found = path.lstat()
+    if stat.S_ISDIR(found.st_mode):
+        return sum(map(_host_size, path.iterdir()))
+    return found.st_size if stat.S_ISREG(found.st_mode) else 0
 
 
 async def _copy_in(files: "Files", source: Path, path: str, meter: _Meter) -> None:

@@ -19,6 +19,7 @@ logger: Final = logging.getLogger("aionoah.fs")
 
 # What a method that is not there means; EROFS for everything else, which writes.
 _ABSENT: Final = {
+    "stat": Errno.ENOENT,
     "listdir": Errno.EIO,
     "read": Errno.EIO,
     "readlink": Errno.EINVAL,
@@ -163,7 +164,9 @@ def checked_names(found: object) -> list[bytes]:
     return list(dict.fromkeys(names))
 
 
-def _name(name: str) -> bytes:
+def _name(name: object) -> bytes:
+    if not isinstance(name, str):
+        raise TypeError(name)
     encoded = os.fsencode(name)
     if encoded in (b"", b".", b"..") or b"/" in encoded or b"\0" in encoded or len(encoded) > NAME_MAX:
         raise ValueError(name)
