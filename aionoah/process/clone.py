@@ -7,6 +7,7 @@ from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.resource import RLIM_INFINITY, RLIMIT
 from aionoah.abi.sched import CLONE
+from aionoah.process.population import require_room
 from aionoah.process.task import Process, Task
 from aionoah.signals.state import SharedSignals, TaskSignals
 
@@ -40,7 +41,7 @@ def clone_task(task: Task, request: CloneRequest) -> Task:
     _check_flags(task, request)
     if task.is_interrupted:
         raise LinuxError(Errno.ERESTARTNOINTR)  # what is sent to a group reaches all who are in it before
-    _check_limits(task)
+    require_room(task)
     tid = task.kernel.allocate_pid(request.tid)
     try:
         child = _new_thread(task, tid) if CLONE.THREAD in request.flags else _new_process(task, tid, request)
@@ -87,22 +88,6 @@ def _check_flags(task: Task, request: CloneRequest) -> None:
         raise LinuxError(Errno.EINVAL)  # as a kernel without namespaces
     if CLONE.INTO_CGROUP in flags:
         raise LinuxError(Errno.EBADF)  # there are no control groups, so there is no descriptor of one
-
-
-def _check_limits(task: Task) -> None:
-    """RLIMIT_NPROC, which zombies count for as well, and the instance's own cap. EAGAIN."""
-    kernel, credentials = task.kernel, task.credentials
-    if kernel.pid_count >= kernel.max_tasks:
-        raise LinuxError(Errno.EAGAIN)
-    limit = task.process.limits.soft(RLIMIT.NPROC)
-    if kernel.pid_count < limit or credentials.uid == 0:
-        return
-    if any(map(credentials.has_capability, (CAP.SYS_RESOURCE, CAP.SYS_ADMIN))):
-        return
-    threads = sum(other.credentials.uid == credentials.uid for other in kernel.tasks.values())
-    zombies = sum(not other.tasks and other.uid == credentials.uid for other in kernel.processes.values())
-    if threads + zombies >= limit:
-        raise LinuxError(Errno.EAGAIN)
 
 
 def _new_thread(task: Task, tid: int) -> Task:

@@ -204,16 +204,8 @@ class Task:
     __slots__ = (
         *("kernel", "process", "tid", "architecture", "memory", "files", "fs", "credentials", "signals"),
         *("clear_child_tid", "robust_list", "name", "control", "has_exited", "scheduling", "personality"),
-        *(
-            "parent_death_signal",
-            "timer_slack_ns",
-            "is_stopped",
-            "is_sleeping",
-            "counts",
-            "cpu",
-            "rseq",
-            "__weakref__",
-        ),
+        *("parent_death_signal", "timer_slack_ns", "is_stopped", "is_sleeping", "counts", "cpu", "rseq"),
+        *("has_too_many_tasks", "__weakref__"),
     )
 
     def __init__(
@@ -246,6 +238,7 @@ class Task:
         self.personality = 0
         self.cpu = NO_CPU  # its number, if it has one for itself: cpu_numbers.py
         self.rseq: Registration | None = None
+        self.has_too_many_tasks = False  # since it has another user: population.py
         self.counts = Usage()  # faults and switches; times are the control's to tell
         self.parent_death_signal = 0
         self.timer_slack_ns = DEFAULT_TIMER_SLACK_NS

@@ -8,6 +8,7 @@ from aionoah.abi.resource import RLIMIT
 from aionoah.abi.stat import S
 from aionoah.process.elf import ExecError
 from aionoah.process.executable import Executable, find_executable, open_executable
+from aionoah.process.population import require_few_tasks
 from aionoah.process.replace import replace_program
 from aionoah.process.stack import MAX_ARG_STRLEN, POINTER_SIZE, argument_room
 from aionoah.process.task import Task
@@ -23,11 +24,13 @@ _WORD: Final = 0xFFFF_FFFF_FFFF_FFFF
 async def execve(task: Task, path: Path, argv: Addr, envp: Addr) -> Outcome:
     if not path:
         raise LinuxError(Errno.ENOENT)
+    require_few_tasks(task)
     return await _execute(task, find_executable(task.fs, path), path, argv, envp)
 
 
 @syscall
 async def execveat(task: Task, dirfd: DirFd, path: Path, argv: Addr, envp: Addr, flags: AT) -> Outcome:
+    require_few_tasks(task)
     if flags.outside(AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW):
         raise LinuxError(Errno.EINVAL)
     dentry = locate(task, dirfd, path, flags)

@@ -17,6 +17,7 @@ from aionoah.abi.capability import (
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.limits import NGROUPS_MAX
 from aionoah.process.credentials import Credentials
+from aionoah.process.population import user_changed
 from aionoah.process.task import Task
 from aionoah.syscalls.arguments import Addr, Gid, In, Int, Ptr, Uid
 from aionoah.syscalls.registry import syscall
@@ -70,7 +71,9 @@ def _put_ids(task: Task, addresses: tuple[Addr, ...], ids: tuple[int, ...]) -> N
 
 @syscall
 def setuid(task: Task, uid: Uid) -> None:
+    old_uid = task.credentials.uid
     task.credentials.set_uid(uid)
+    user_changed(task, old_uid)
 
 
 @syscall
@@ -80,7 +83,9 @@ def setgid(task: Task, gid: Gid) -> None:
 
 @syscall
 def setreuid(task: Task, ruid: Uid, euid: Uid) -> None:
+    old_uid = task.credentials.uid
     task.credentials.set_reuid(ruid, euid)
+    user_changed(task, old_uid)
 
 
 @syscall
@@ -90,7 +95,9 @@ def setregid(task: Task, rgid: Gid, egid: Gid) -> None:
 
 @syscall
 def setresuid(task: Task, ruid: Uid, euid: Uid, suid: Uid) -> None:
+    old_uid = task.credentials.uid
     task.credentials.set_resuid(ruid, euid, suid)
+    user_changed(task, old_uid)
 
 
 @syscall
