@@ -6,7 +6,7 @@ STAMP := $(VENV)/.ready
 NATIVE := $(wildcard aionoah/hypervisor/native/*)
 ARGS ?= -- /bin/ls -l /
 
-.PHONY: setup run test lint types bench test-svm clean
+.PHONY: setup run test lint types bench test-svm test-cpython clean
 
 setup: $(STAMP)
 	@$(BIN)/python -m compileall -q aionoah
@@ -35,6 +35,9 @@ bench: setup
 
 test-svm: setup
 	tests/svm/run
+
+test-cpython: setup
+	$(BIN)/python tests/cpython/compare.py $(CPYTHON_ARGS)
 
 clean:
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache
