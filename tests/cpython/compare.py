@@ -1,0 +1,205 @@
+"""Run CPython's own tests natively and as a guest, and compare what becomes of each test.
+
+Usage: compare.py [--limit SECONDS] [--keep DIR] [SUITE | GROUP]...
+
+Without names all groups of suites.toml are run. It needs Debian's libpython3.N-testsuite. Tests that
+differ are printed; those that suites.toml expects to differ count as equal, and the others make the exit status 1.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+PYTHON: Final = "/usr/bin/python3"
+HERE: Final = Path(__file__).parent
+DEFAULT_LIMIT_S: Final = 1200
+_WRITABLE: Final = "/mnt"  # in the guest
+_RECORDER: Final = "/srv"
+_MOST_HANGS: Final = 5  # in one suite, before it is given up
+_STATUS_OF_LIMIT: Final = (124, 137)  # timeout(1)'s
+
+Results = dict[str, tuple[str, str]]
+"""By test: ok, fail, error, skip, expected, unexpected or hang; and why."""
+
+
+class Difference(NamedTuple):
+    """One test that ended otherwise in the guest, and the cause if it was expected."""
+
+    test: str
+    native: str
+    guest: str
+    why: str
+    cause: str | None
+
+    def __str__(self) -> str:
+        told = self.cause or (self.why.strip().splitlines() or [""])[-1]
+        return f"  {'expected' if self.cause else 'DIFFERS'}: {self.test}: {self.native}, guest {self.guest}: {told}"
+
+
+class Suites:
+    """What suites.toml says."""
+
+    def __init__(self) -> None:
+        with (HERE / "suites.toml").open("rb") as file:
+            given: dict[str, Any] = tomllib.load(file)
+        self.groups: dict[str, list[str]] = given["groups"]
+        self.quick: list[str] = given["quick"]
+        self.resources: dict[str, str] = given["resources"]
+        self.left_out = [entry["tests"] for entry in given["left_out"]]
+        self._expected: list[dict[str, str]] = given.get("difference", [])
+
+    def choose(self, names: Sequence[str]) -> list[str]:
+        """The suites of the names, which are those of suites or groups."""
+        chosen = names or list(self.groups)
+        return [suite for name in chosen for suite in self.groups.get(name, [name])]
+
+    def arguments(self, suite: str, ignored: Iterable[str]) -> list[str]:
+        """What python3 -m test is to be told."""
+        resources = ["-u", self.resources[suite]] if suite in self.resources else []
+        patterns = [word for pattern in (*self.left_out, *ignored) for word in ("-i", pattern)]
+        return ["-v", *resources, *patterns, suite]
+
+    def cause(self, test: str, native: str, guest: str) -> str | None:
+        """Why a difference is expected, if it is."""
+        for entry in self._expected:
+            is_it = fnmatchcase(test, entry["tests"])
+            if is_it and native in entry["native"].split() and guest in entry["guest"].split():
+                return entry["cause"]
+        return None
+
+
+def read_notes(path: Path) -> Results:
+    """What record.py has noted. A test fails with its first failure; one that has only begun hangs."""
+    results: Results = {}
+    lines = path.read_text().splitlines() if path.exists() else []
+    for line in lines:
+        what, test, text = json.loads(line)
+        if what == "start":
+            results[test] = ("hang", "")
+        elif results.get(test, ("", ""))[0] not in {"fail", "error"}:
+            results[test] = (what, text)
+    return results
+
+
+class Place:
+    """A directory of the host in which suites are run, natively or, shown as /mnt, as a guest."""
+
+    def __init__(self, directory: Path, *, is_guest: bool) -> None:
+        self.directory = directory
+        self.is_guest = is_guest
+        (directory / "work").mkdir(parents=True, exist_ok=True)
+
+    def command(self, notes: str, arguments: list[str]) -> list[str]:
+        top, recorder = (_WRITABLE, _RECORDER) if self.is_guest else (str(self.directory), str(HERE))
+        words = [PYTHON, f"{recorder}/record.py", f"{top}/{notes}", f"--tempdir={top}/work", *arguments]
+        if not self.is_guest:
+            return words
+        shown = [
+            "-v",
+            f"{self.directory}:{_WRITABLE}",
+            "-v",
+            f"{HERE}:{_RECORDER}:ro",
+            "-w",
+            f"{_WRITABLE}/work",
+        ]
+        return [sys.executable, "-m", "aionoah", "run", *shown, "--", *words]
+
+    def run(self, suites: Suites, suite: str, limit_s: int) -> Results:
+        """All tests of a suite. After one that hangs it goes on with those that have not been run."""
+        notes = self.directory / f"{suite}.notes"
+        notes.unlink(missing_ok=True)
+        done: Results = {}
+        with (self.directory / f"{suite}.log").open("wb") as log:
+            for _ in range(_MOST_HANGS):
+                before = set(done)
+                words = self.command(notes.name, suites.arguments(suite, done))
+                status = self._run_limited(words, log.fileno(), limit_s)
+                done = read_notes(notes)
+                if status not in _STATUS_OF_LIMIT or set(done) == before:
+                    break
+        return done
+
+    def _run_limited(self, words: list[str], output: int, limit_s: int) -> int:
+        return subprocess.run(
+            ["timeout", "-k", "5", str(limit_s), *words],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=self.directory / "work",
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            check=False,
+        ).returncode
+
+
+def has_tests() -> bool:
+    """Whether Debian's Python has its own tests, which are a package of their own."""
+    try:
+        return not subprocess.run(
+            [PYTHON, "-c", "import test.test_os"], capture_output=True, check=False
+        ).returncode
+    except FileNotFoundError:
+        return False
+
+
+_ABSENT: Final = ("absent", "")
+
+
+def compare(suites: Suites, native: Mapping[str, tuple[str, str]], guest: Results) -> list[Difference]:
+    """The tests that did not end the same, by name."""
+    found = []
+    for test in sorted({*native, *guest}):
+        (ours, why_not), (theirs, why) = native.get(test, _ABSENT), guest.get(test, _ABSENT)
+        if ours != theirs:
+            cause = suites.cause(test, ours, theirs)
+            found.append(Difference(test, ours, theirs, why or why_not, cause))
+    return found
+
+
+def run_both(suites: Suites, suite: str, top: Path, limit_s: int) -> tuple[Results, Results]:
+    """A suite natively and as a guest, one after the other."""
+    native = Place(top / "native", is_guest=False).run(suites, suite, limit_s)
+    return native, Place(top / "guest", is_guest=True).run(suites, suite, limit_s)
+
+
+def _counts(results: Results) -> str:
+    counts = Counter(what for what, _ in results.values())
+    return " ".join(f"{what} {count}" for what, count in sorted(counts.items())) or "nothing"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--limit", type=int, default=DEFAULT_LIMIT_S, help="seconds for a suite")
+    parser.add_argument("--keep", type=Path, help="directory for what the suites print, and for the notes")
+    parser.add_argument("names", nargs="*", metavar="SUITE | GROUP")
+    options = parser.parse_args()
+    if not has_tests():
+        sys.exit("compare.py needs Debian's libpython3.N-testsuite")
+    suites, is_same = Suites(), True
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
+        top = (options.keep or Path(scratch)).resolve()
+        for suite in suites.choose(options.names):
+            native, guest = run_both(suites, suite, top, options.limit)
+            differences = compare(suites, native, guest)
+            print(
+                f"{suite}: native {_counts(native)}; guest {_counts(guest)}",
+                *differences,
+                sep="\n",
+                flush=True,
+            )
+            is_same &= all(difference.cause for difference in differences)
+    return 0 if is_same else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
