@@ -32,12 +32,12 @@ static void child(rlim_t most, int *fds) {
     CALL(setresuid(NOBODY, NOBODY, NOBODY));
     if (most < 10) CALL(fork());
     fflush(stdout);
-    execl("/bin/true", "true", NULL);
+    execl("/nowhere", "nowhere", NULL); /* what is checked first shows */
     report("execl", -1);
     fflush(stdout);
     CALL(setrlimit(RLIMIT_NPROC, &(struct rlimit){0, 0}));
     CALL(setresuid(NOBODY, NOBODY, NOBODY));
-    execl("/nowhere", "true", NULL);
+    execl("/nowhere", "nowhere", NULL);
     report("execl", -1);
     fflush(stdout);
     _exit(9);
