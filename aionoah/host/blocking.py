@@ -23,6 +23,21 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_THREADS, thread_name_prefix="aionoah-host")
 
 
+def start_blocking(call: Callable[[], None], ended: Callable[[LinuxError | None], None]) -> None:
+    """Begin a call that nobody waits for. `ended` is called with its error under the kernel lock, on another thread."""
+
+    def work() -> None:
+        failure = None
+        try:
+            call()
+        except LinuxError as error:
+            failure = error
+        with kernel_lock:
+            ended(failure)
+
+    _pool().submit(work)
+
+
 async def run_blocking(call: Callable[[], T], release: Callable[[], None]) -> T:
     """The result of a call, or what it raised.
 

@@ -1,6 +1,6 @@
 """The memory of one process: what system calls, the loader, /proc and the vCPU threads see of it."""
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from aionoah.abi.errno import Errno, LinuxError
@@ -73,8 +73,13 @@ class Memory(GuestMemory):
         """For Machine.new_vcpu. Only this object may change it."""
         return self._mm.pages.space
 
+    on_close: tuple[Callable[[], None], ...] = ()
+    """What else ends with the address space."""
+
     def close(self) -> None:
         """Give everything back, files too. No vCPU may use the space any more."""
+        for act in self.on_close:
+            act()
         self._mm.pages.close()
         self._mm.vmas.clear()
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.clocks.timers import Timers
+from aionoah.fs.aio_limits import AioLimits
 from aionoah.fs.inotify_limits import InotifyLimits
 from aionoah.host import facts
 from aionoah.host.edges import HostEdges
@@ -64,6 +65,7 @@ class Kernel:
         self.futexes = FutexTable()
         self.network = Network()
         self.inotify_limits = InotifyLimits()
+        self.aio_limits = AioLimits()
         self.ptys = Ptys()
         self.console: Pty | None = None  # what /dev/console is: the terminal of the first program
         self.forks = 0  # processes and threads ever made, for /proc/stat

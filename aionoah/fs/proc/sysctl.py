@@ -114,26 +114,30 @@ _VM: dict[bytes, Node["Kernel"]] = {
 }
 
 
-def _inotify_limit(attribute: str) -> Text["Kernel"]:
+def _settable(limits: Callable[["Kernel"], object], attribute: str) -> Text["Kernel"]:
+    """A number that a guest's root may change."""
+
     def read(kernel: "Kernel") -> bytes:
-        return b"%d\n" % getattr(kernel.inotify_limits, attribute)
+        return b"%d\n" % getattr(limits(kernel), attribute)
 
     def write(kernel: "Kernel", data: bytes) -> None:
         word = data.split()[0] if data.split() else b""
         if not word.isdigit() or int(word) > _INT_MAX:
             raise LinuxError(Errno.EINVAL)
-        setattr(kernel.inotify_limits, attribute, int(word))
+        setattr(limits(kernel), attribute, int(word))
 
     return Text(read, write)
 
 
 _INOTIFY: dict[bytes, Node["Kernel"]] = {
-    b"max_queued_events": _inotify_limit("queued_events"),
-    b"max_user_instances": _inotify_limit("instances"),
-    b"max_user_watches": _inotify_limit("watches"),
+    b"max_queued_events": _settable(lambda kernel: kernel.inotify_limits, "queued_events"),
+    b"max_user_instances": _settable(lambda kernel: kernel.inotify_limits, "instances"),
+    b"max_user_watches": _settable(lambda kernel: kernel.inotify_limits, "watches"),
 }
 
 _FS: dict[bytes, Node["Kernel"]] = {
+    b"aio-max-nr": _settable(lambda kernel: kernel.aio_limits, "most"),
+    b"aio-nr": _read_only(lambda kernel: kernel.aio_limits.taken),
     b"inotify": Directory(_INOTIFY),
     b"file-max": _read_only((1 << 63) - 1),
     b"file-nr": _read_only(_open_files),
