@@ -76,7 +76,9 @@ static void memory(void) {
     CALL(vmsplice(in[1], parts, 2000, 0));
     CALL(vmsplice(in[1], WILD, 1, 0));
     CALL(vmsplice(in[1], parts, 1, 64));
-    CALL(vmsplice(0, parts, 1, 0));
+    int directory = CALL(open(".", O_RDONLY));
+    CALL(vmsplice(directory, parts, 1, 0));
+    CALL(close(directory));
 }
 
 static void sockets(void) {
