@@ -16,7 +16,7 @@ from unittest import TestCase
 from test.libregrtest import main
 from test.support import testresult
 
-NOTES = sys.argv.pop(1)
+NOTES = sys.argv[1] if __name__ == "__main__" else ""
 RUNNER = os.getpid()
 
 
@@ -73,5 +73,7 @@ class Recording(testresult.RegressionTestResult):  # type: ignore[misc]
         super().addUnexpectedSuccess(test)
 
 
-testresult.RegressionTestResult = Recording
-main(tests=None)
+if __name__ == "__main__":  # multiprocessing's children import this file too
+    testresult.RegressionTestResult = Recording
+    del sys.argv[1]
+    main(tests=None)
