@@ -253,7 +253,7 @@ class VcpuThread:
             self._user_time_ns += self._vcpu.user_time_ns()
             self._vcpu.close()
             self._vcpu = None
-            self._threads.vcpu_is_free.notify()
+            self._threads.vcpu_is_free.notify_all()  # only some of those that wait want this space's
 
     def _state(self) -> ThreadState:
         vcpu = self._running_vcpu

@@ -258,6 +258,48 @@ def test_no_virtual_cpu(life: Life, error: Exception) -> None:
     assert not life.world.kernel.tasks
 
 
+def test_a_free_virtual_cpu_is_for_who_waits_for_one_of_its_space(life: Life) -> None:
+    """Not for the first who waits for any, who would go on waiting, and the other one as well."""
+    life.machine.max_vcpus = 1
+    other = life.world.process()
+    spaces = [other.memory.space, life.task.memory.space]
+    holders = []
+    with kernel_lock:
+        for space in spaces:
+            holder = VcpuThread(life.threads, lambda _: None)
+            holder._vcpu = life.machine.new_vcpu(space)
+            holders.append(holder)
+    first = VcpuThread(life.threads, lambda _: None)
+    first._task = other
+    waiting = threading.Thread(target=wait_for_a_cpu, args=[first])
+    waiting.start()
+    wait_until(lambda: len(life.threads.vcpu_is_free._waiters) == 1)  # type: ignore[attr-defined]
+    thread = life.begin(EXIT_5)
+    wait_until(lambda: len(life.threads.vcpu_is_free._waiters) == 2)  # type: ignore[attr-defined]
+    with kernel_lock:
+        holders[1]._close_vcpu()
+    life.finish(thread)
+    assert life.process.wait_status == 5 << 8
+    with kernel_lock:
+        first.exit_thread()
+        holders[0]._close_vcpu()
+    waiting.join()
+    other.exit(0)
+    other.release()
+
+
+def wait_for_a_cpu(thread: VcpuThread) -> None:
+    with kernel_lock:
+        thread._open_vcpu()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    while True:
+        with kernel_lock:
+            if condition():
+                return
+
+
 # -- system calls ------------------------------------------------------------------------------------------
 
 
