@@ -112,21 +112,23 @@ def _process(process: "Process") -> Iterator[str]:
 def _thread(thread: "VcpuThread") -> Iterator[str]:
     os_thread = thread._thread
     if os_thread is None:
-        yield "  not begun"
+        yield "  a thread that has not begun"
         return
     yield (
         f"  {os_thread.name} ({os_thread.native_id}, {'alive' if os_thread.is_alive() else 'ended'}): "
-        f"attention {thread._needs_attention}, exiting {thread._is_exiting}, program {thread._program is not None}"
+        f"attention {thread._needs_attention}, exiting {thread._is_exiting}, program {thread._program is not None}, "
+        f"in guest {thread.is_in_guest}, turns {thread._turns}"
     )
     yield from _told(lambda: _host_side(os_thread.native_id))
     if hasattr(thread, "_task"):
         signals = thread.task.signals
         yield f"    blocked {signals.mask:#x}, pending {signals.pending.bits:#x}, exited {thread.task.has_exited}"
     if (call := thread._sleeping) is not None:
+        waiter = call.waiter
         yield (
-            f"    sleeps in {call.coroutine}: interrupted {call.is_interrupted}, abandoned {call.is_abandoned}, "
-            f"woken {call.waiter.is_woken}, armed {call.waiter.on_wake is not None}, until {call.waiter.deadline_ns}, "
-            f"on {call.waiter.source.queues} {call.waiter.source.readable} {call.waiter.source.writable}"
+            f"    sleeps in {call._coroutine}: interrupted {call._is_interrupted}, abandoned {call._is_abandoned}, "
+            f"woken {waiter.is_woken}, armed {waiter.on_wake is not None}, until {waiter.deadline_ns}, "
+            f"on {waiter.source.queues} {waiter.source.readable} {waiter.source.writable}"
         )
     if (vcpu := thread._vcpu) is not None:
         yield f"    {vcpu.describe()}"
