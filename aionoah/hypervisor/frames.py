@@ -64,6 +64,9 @@ class HostFrames:
     def view(self, first: int, count: int) -> memoryview:
         return self.memory[first * PAGE_SIZE : (first + count) * PAGE_SIZE]
 
+    def populate(self, view: memoryview) -> None:
+        lib.frames_populate(ffi.from_buffer(view), len(view))
+
     def copy_in(self, view: memoryview) -> bytes:
         copy = bytearray(len(view))
         self._copy(ffi.from_buffer(copy), ffi.from_buffer(view), len(copy))

@@ -115,6 +115,10 @@ class Frames(Protocol):
         """The bytes of neighbouring frames, for as long as the caller holds them."""
         ...
 
+    def populate(self, view: memoryview) -> None:
+        """The pages of (part of) an Extent, not of a file, will all be used soon."""
+        ...
+
     def copy_in(self, view: memoryview) -> bytes:
         """A copy of (part of) an Extent whose is_file is set; OSError(EFAULT) where the host has no page."""
         ...

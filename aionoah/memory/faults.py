@@ -152,11 +152,16 @@ def forget_lost_pages(mm: Mm) -> bool:
 
 
 def _fill_around(mm: Mm, vma: Vma, page: int) -> FaultResult:
+    """A program that goes through its memory from the start gets more at once, and the host's behind it."""
     cluster = _LARGE_CLUSTER if vma.end - vma.start >= _LARGE else _CLUSTER
     start = page & -cluster
-    for low, high in ((start, start + cluster), (page, page + PAGE_SIZE)):
+    goes_on = vma.backing is None and vma.start < start and mm.pages.is_resident(start - PAGE_SIZE)
+    end = start + (_LARGE_CLUSTER if goes_on else cluster)
+    for low, high in ((start, end), (page, page + PAGE_SIZE)):
         try:
             populate(mm, vma, low, high)
+            if goes_on and vma.flags & VM.WRITE:
+                mm.pages.populate(low, min(high, vma.end))
         except MemoryError:
             continue
         except LinuxError:  # the host cannot read the file any more

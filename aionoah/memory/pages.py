@@ -118,6 +118,13 @@ class Pages:
         self._forget(0, self.space.end)
         self.space.close()
 
+    def populate(self, start: int, end: int) -> None:
+        """A range of anonymous memory will be used soon."""
+        while start < end and (window := self.window(start)) is not None:
+            stop = min(end, window.end)
+            self.frames.populate(window.memory[start - window.start : stop - window.start])
+            start = stop
+
     # -- what is mapped -------------------------------------------------------------------------------
 
     def is_resident(self, address: int) -> bool:

@@ -41,6 +41,14 @@ def test_frames_that_were_used_come_back_as_zero(frames: Frames) -> None:
     frames.drop(again, 2)
 
 
+def test_populated_frames_are_as_they_were(frames: Frames) -> None:
+    first = frames.allocate(8)
+    frames.view(first + 3, 1)[:4] = b"kept"
+    frames.populate(frames.view(first + 1, 6))
+    assert bytes(frames.view(first, 8)) == bytes(3 * PAGE_SIZE) + b"kept".ljust(5 * PAGE_SIZE, b"\0")
+    frames.drop(first, 8)
+
+
 def test_views_of_one_frame_are_the_same_memory(frames: Frames) -> None:
     first = frames.allocate(2)
     frames.view(first, 2)[PAGE_SIZE] = 7

@@ -67,6 +67,7 @@ class FakeFrames:
         self._base = _map_host(None, self._length, mmap.PROT_READ | mmap.PROT_WRITE, self._anonymous, -1, 0)
         self._memory = memoryview((ctypes.c_char * self._length).from_address(self._base)).cast("B")
         self._next = 0
+        self.populated = 0  # bytes
 
     _anonymous = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
 
@@ -104,6 +105,9 @@ class FakeFrames:
 
     def view(self, first: int, count: int) -> memoryview:
         return self._memory[first * PAGE_SIZE : (first + count) * PAGE_SIZE]
+
+    def populate(self, view: memoryview) -> None:
+        self.populated += len(view)
 
     def copy_in(self, view: memoryview) -> bytes:
         data = bytearray(len(view))

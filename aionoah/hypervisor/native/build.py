@@ -14,6 +14,7 @@ uint64_t frames_allocate_file(struct frames *f, int fd, uint64_t offset, uint64_
 void frames_hold(struct frames *f, uint64_t first, uint64_t count);
 void frames_drop(struct frames *f, uint64_t first, uint64_t count);
 void frames_discard(struct frames *f, uint64_t first, uint64_t count);
+void frames_populate(void *at, size_t length);
 int frames_copy(void *to, const void *from, size_t length);
 int64_t frames_load(const uint32_t *word, int is_file);
 int64_t frames_compare_exchange(uint32_t *word, uint32_t expected, uint32_t desired, int is_file);

@@ -193,6 +193,15 @@ void frames_discard(struct frames *f, uint64_t first, uint64_t count) {
 #endif
 }
 
+void frames_populate(void *at, size_t length) {
+#ifdef MADV_POPULATE_WRITE /* Linux 5.14; without it the memory comes at the first touch */
+    madvise(at, length, MADV_POPULATE_WRITE);
+#else
+    (void)at;
+    (void)length;
+#endif
+}
+
 int frames_copy(void *to, const void *from, size_t length) {
 #ifdef __APPLE__
     mach_vm_size_t done = 0;

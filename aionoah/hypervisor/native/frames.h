@@ -47,6 +47,9 @@ void frames_guard(struct frames *f, uint64_t frame, pthread_mutex_t *guard);
 /* Give the memory of anonymous frames back: they read as zero from now on. */
 void frames_discard(struct frames *f, uint64_t first, uint64_t count);
 
+/* Have the host's memory behind anonymous frames ready, which costs less at once than page by page. */
+void frames_populate(void *at, size_t length);
+
 /* Copy where one side may have no memory behind it. 0, or -1. */
 int frames_copy(void *to, const void *from, size_t length);
 

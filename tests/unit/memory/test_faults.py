@@ -34,6 +34,22 @@ class TestLazyFilling:
         assert machine.frames.in_use == 512
         assert all(memory.space.resident(AT + (2 << 20), 512))
 
+    def test_more_for_who_goes_on(self, memory: Memory, machine: FakeMachine) -> None:
+        memory.mmap(AT, 3 << 20, RW, LAZY)
+        memory.fault(AT, Prot.WRITE)
+        assert (machine.frames.in_use, machine.frames.populated) == (64, 0)
+        memory.fault(AT + 64 * P, Prot.WRITE)
+        assert (machine.frames.in_use, machine.frames.populated) == (64 + 512, 512 * P)
+        memory.fault(AT + (64 + 512) * P, Prot.WRITE)
+        assert machine.frames.in_use == 768, "not beyond the end"
+        assert machine.frames.populated == 704 * P
+
+    def test_no_memory_of_the_hosts_for_who_only_reads(self, memory: Memory, machine: FakeMachine) -> None:
+        memory.mmap(AT, 1 << 20, PROT.READ, LAZY)
+        memory.fault(AT, Prot.READ)
+        memory.fault(AT + 64 * P, Prot.READ)
+        assert (machine.frames.in_use, machine.frames.populated) == (256, 0)
+
     def test_not_beyond_the_area(self, memory: Memory, machine: FakeMachine) -> None:
         memory.mmap(AT + P, 2 * P, RW, LAZY)
         memory.mmap(AT + 3 * P, P, PROT.READ, LAZY)
