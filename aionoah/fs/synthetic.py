@@ -199,8 +199,14 @@ class Directory(Node[T]):
 class LazyDirectory(Directory[T]):
     """A directory whose table comes from elsewhere, at the first look into it."""
 
-    def __init__(self, load: Callable[[], Directory[T]], mode: int = 0o555) -> None:
-        super().__init__(mode=mode)
+    def __init__(
+        self,
+        load: Callable[[], Directory[T]],
+        mode: int = 0o555,
+        known: Mapping[bytes, Node[T]] | None = None,
+    ) -> None:
+        """`known` are entries of it that can be walked through before it is loaded, to a mountpoint say."""
+        super().__init__(known, mode=mode)
         self._load = load
 
     @cached_property
@@ -211,7 +217,7 @@ class LazyDirectory(Directory[T]):
         return self._real.links(owner)
 
     def child(self, owner: T, name: bytes) -> Bound | None:
-        return self._real.child(owner, name)
+        return super().child(owner, name) or self._real.child(owner, name)
 
     def children(self, owner: T) -> Iterator[tuple[bytes, Bound]]:
         return self._real.children(owner)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 NOT_SET: Final = 4294967295  # of user and session ids: never set
 _MILLISECOND_NS: Final = 1_000_000
+_OOM_DISABLE: Final = -17
+_OOM_ADJUST_MAX: Final = 15
 _LIVE_THREAD: Final = 0x33  # anonymous memory, ELF headers and huge pages: the default of coredump_filter
 
 
@@ -92,7 +94,18 @@ def oom_score(subject: Subject) -> bytes:
 def oom_adj(subject: Subject) -> bytes:
     """The older scale of oom_score_adj: -17 to 15."""
     adjustment = process_of(subject).oom_score_adj
-    return b"%d\n" % (15 if adjustment == 1000 else adjustment * 17 // 1000)
+    return b"%d\n" % (_OOM_ADJUST_MAX if adjustment == 1000 else int(adjustment * 17 / 1000))
+
+
+def set_oom_adj(subject: Subject, data: bytes) -> None:
+    """EINVAL for no number from -17 to 15."""
+    try:
+        value = int(data.strip(b" \t\n\0"))
+    except ValueError:
+        raise LinuxError(Errno.EINVAL) from None
+    if not _OOM_DISABLE <= value <= _OOM_ADJUST_MAX:
+        raise LinuxError(Errno.EINVAL)
+    process_of(subject).oom_score_adj = 1000 if value == _OOM_ADJUST_MAX else int(value * 1000 / 17)
 
 
 def login_user(subject: Subject) -> bytes:  # noqa: ARG001 - nobody logs in

@@ -99,7 +99,7 @@ _COMMON: Final[dict[bytes, Node[Subject]]] = {
     b"mountstats": _text(details.mountstats, mode=0o400),
     b"net": LazyDirectory(_load_net),
     b"ns": NS,
-    b"oom_adj": _text(details.oom_adj),
+    b"oom_adj": _text(details.oom_adj, details.set_oom_adj),
     b"oom_score": _text(details.oom_score),
     b"pagemap": _Pagemap(0o400),
     b"personality": _text(details.personality, mode=0o400),
@@ -137,13 +137,16 @@ _COMMON: Final[dict[bytes, Node[Subject]]] = {
 
 
 def _thread_names(subject: Subject) -> Iterable[bytes]:
-    return [b"%d" % tid for tid in sorted(process_of(subject).tasks)]
+    process = process_of(subject)
+    return [b"%d" % tid for tid in sorted({process.pid, *process.tasks})]
 
 
 def _find_thread(subject: Subject, name: bytes) -> Bound | None:
-    tid = parse_number(name)
-    task = process_of(subject).tasks.get(tid) if tid is not None else None
-    return Bound(_THREAD, task, partial(ids_of, task)) if task is not None else None
+    tid, process = parse_number(name), process_of(subject)
+    thread: Subject | None = process.tasks.get(tid) if tid is not None else None
+    if thread is None and tid == process.pid:
+        thread = process  # a main thread that has ended, being a zombie until the process does
+    return Bound(_THREAD, thread, partial(ids_of, thread)) if thread is not None else None
 
 
 _THREAD: Final[Directory[Subject]] = Directory(
@@ -208,6 +211,7 @@ _ROOT: Final[dict[bytes, Node["Kernel"]]] = {
     b"net": Link(b"self/net", size=8),
     b"partitions": Text(hardware.partitions),
     b"schedstat": Text(hardware.schedstat),
+    b"slabinfo": Text(hardware.slabinfo, mode=0o400),
     b"softirqs": Text(hardware.softirqs),
     b"tty": Directory({b"drivers": Text(hardware.tty_drivers)}),
     b"vmstat": Text(hardware.vmstat),

@@ -16,6 +16,9 @@ _SYS_DEVICE: Final = makedev(0, 22)
 _CGROUP_DEVICE: Final = makedev(0, 23)
 
 
+FS: Final[Directory["Kernel"]] = Directory({b"cgroup": Directory()})
+
+
 def new_sysfs(kernel: "Kernel") -> SyntheticFileSystem:
     """A file system for /sys. Its tree is made when somebody looks into it."""
 
@@ -25,7 +28,7 @@ def new_sysfs(kernel: "Kernel") -> SyntheticFileSystem:
         return new_tree(kernel)
 
     return SyntheticFileSystem(
-        LazyDirectory(load),
+        LazyDirectory(load, known={b"fs": FS}),
         kernel,
         type_name=b"sysfs",
         magic=MAGIC.SYSFS,

@@ -4,7 +4,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from aionoah.fs.synthetic import Directory, Link, Node
-from aionoah.fs.sys import interfaces
+from aionoah.fs.sys import FS, interfaces
 from aionoah.fs.sys.attribute import attribute, empty
 from aionoah.fs.sys.processors import cpus, memory_nodes
 
@@ -41,7 +41,7 @@ def new_tree(kernel: "Kernel") -> Directory["Kernel"]:
             {b"system": Directory(system), b"virtual": Directory({b"net": interfaces.DEVICES})}
         ),
         b"firmware": Directory(),
-        b"fs": Directory({b"cgroup": Directory()}),
+        b"fs": FS,
         b"hypervisor": Directory(),
         b"kernel": _kernel(),
         b"module": Directory(),
