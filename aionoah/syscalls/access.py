@@ -1,5 +1,6 @@
 """May the caller use a file: access(2); Linux fs/open.c (do_faccessat)."""
 
+import contextlib
 from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import Errno, LinuxError
@@ -30,5 +31,7 @@ def faccessat2(task: "Task", dirfd: DirFd, pathname: Path, mode: ACCESS, flags: 
     if mode.outside(ACCESS.R | ACCESS.W | ACCESS.X) or flags.outside(_VALID_FLAGS):
         raise LinuxError(Errno.EINVAL)
 
-    place = locate(task, dirfd, pathname, flags)
-    operations.access(task.fs, place, mode, real=AT.EACCESS not in flags)
+    is_real = AT.EACCESS not in flags
+    with task.fs.acting_as_real_user() if is_real else contextlib.nullcontext():
+        place = locate(task, dirfd, pathname, flags)
+    operations.access(task.fs, place, mode, real=is_real)

@@ -10,7 +10,7 @@ from aionoah.abi.fcntl import AT
 from aionoah.abi.xattr import XATTR, XATTR_LIST_MAX, XATTR_SIZE_MAX
 from aionoah.fs import notify
 from aionoah.fs.path import Dentry
-from aionoah.fs.xattrs import require_xattr, visible_names
+from aionoah.fs.xattrs import remove_xattr, require_xattr, set_xattr, visible_names
 from aionoah.syscalls.arguments import Addr, Fd, Name, Path, Size
 from aionoah.syscalls.paths import WORKING_DIRECTORY, locate, place_of
 from aionoah.syscalls.registry import syscall
@@ -45,7 +45,7 @@ def _set(task: "Task", place: Dentry, name: bytes, address: int, size: int, flag
         raise LinuxError(Errno.E2BIG)
     value = task.memory.read(address, size)
     require_xattr(task.fs, task.credentials, place, name, write=True)
-    place.inode.set_xattr(name, value, flags)
+    set_xattr(task.fs, place, name, value, flags)
     notify.attributes_changed(place)
 
 
@@ -135,7 +135,7 @@ def fremovexattr(task: "Task", fd: Fd, name: Name) -> None:
 def _remove(task: "Task", place: Dentry, name: bytes) -> None:
     _require_name(name)
     require_xattr(task.fs, task.credentials, place, name, write=True)
-    place.inode.remove_xattr(name)
+    remove_xattr(task.fs, place, name)
     notify.attributes_changed(place)
 
 

@@ -20,6 +20,7 @@ from aionoah.fs.file import File
 from aionoah.fs.inode import Attributes, FileSystem
 from aionoah.fs.mount import Namespace
 from aionoah.fs.path import Dentry
+from aionoah.fs.permissions import BY_USER
 from aionoah.host.errors import errno_of
 from aionoah.memory.buffer import KernelBuffer
 
@@ -32,6 +33,8 @@ class User(NamedTuple):
     groups: Collection[int] = ()
     fsuid: int = 0
     fsgid: int = 0
+    effective: int = BY_USER
+    permitted: int = BY_USER
 
 
 def user(uid: int, gid: int | None = None, groups: Collection[int] = ()) -> User:

@@ -40,7 +40,7 @@ def mountinfo(subject: Subject) -> bytes:
     for mount, path in visible(subject):
         above = mount.root.parent.mount.identifier if mount.root.parent is not None else 0
         device = mount.root.inode.attributes().dev
-        access = b",".join(word for word in (_access(mount.is_read_only), mount.details) if word)
+        access = b",".join(word for word in (_access(mount.filesystem.is_read_only), mount.details) if word)
         lines.append(
             b"%d %d %d:%d %s %s %s%s - %s %s %s\n"
             % (

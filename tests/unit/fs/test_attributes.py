@@ -157,8 +157,8 @@ def test_readlink_is_for_links(tree: Tree) -> None:
 def test_statfs_knows_the_mount(tree: Tree) -> None:
     writable = operations.filesystem_status(tree.walk(b"dir"))
     assert writable.magic in (MAGIC.TMPFS, MAGIC.HOSTFS)
-    assert writable.flags == ST.VALID
+    assert writable.flags == ST.VALID | ST.RELATIME
     assert 0 < writable.blocks_available <= writable.blocks_free <= writable.blocks
     assert writable.name_length == 255
     tree.root.mount.is_read_only = True
-    assert operations.filesystem_status(tree.root).flags == ST.VALID | ST.RDONLY
+    assert operations.filesystem_status(tree.root).flags == ST.VALID | ST.RDONLY | ST.RELATIME

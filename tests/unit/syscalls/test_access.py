@@ -44,6 +44,7 @@ def test_another_user(guest: Any, make: Callable[..., int]) -> None:
     populate(guest, make)
     who = guest.task.credentials
     who.euid = who.fsuid = who.uid + 1
+    who.effective = 0
     who.egid = who.fsgid = who.gid + 1
     who.groups = ()
     assert guest.call("access", b"/", 4) == 0
