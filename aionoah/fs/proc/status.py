@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from aionoah.abi.resource import RLIM_INFINITY, RLIM_NLIMITS, RLIMIT
 from aionoah.abi.signal import SIG_DFL, SIG_IGN, signal_bit
 from aionoah.fs.proc.maps import sizes
-from aionoah.fs.proc.subject import Subject, find_task, may_inspect, number_of, process_of
+from aionoah.fs.proc.subject import Subject, find_task, may_inspect, number_of, process_of, thread_count
 from aionoah.process.rseq import cpu_of
 from aionoah.process.usage import Usage, usage_of_process, usage_of_thread
 
@@ -125,7 +125,7 @@ def _memory_lines(subject: Subject, task: "Task | None") -> Iterator[bytes]:
         yield b"THP_enabled:\t0"
         if task.architecture.name == "x86_64":
             yield b"untag_mask:\t0xffffffffffffffff"
-    yield b"Threads:\t%d" % max(len(process_of(subject).tasks), 1)
+    yield b"Threads:\t%d" % thread_count(process_of(subject))
 
 
 def _signal_lines(subject: Subject, task: "Task | None") -> Iterator[bytes]:
@@ -215,7 +215,7 @@ def stat(subject: Subject) -> bytes:
             of_children.user_time_ns // CLOCK_TICK_NS,
             of_children.system_time_ns // CLOCK_TICK_NS,
         ),  # utime stime cutime cstime
-        *(20 + nice, nice, max(len(process.tasks), 1), 0),  # priority nice num_threads itrealvalue
+        *(20 + nice, nice, thread_count(process), 0),  # priority nice num_threads itrealvalue
         process.start_ns // CLOCK_TICK_NS,
         *(found.total, found.resident // 4096, min(rss_limit, _MAX_WORD)),
         *(0, 0, stack_start, 0, 0),  # startcode endcode startstack kstkesp kstkeip

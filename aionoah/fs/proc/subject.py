@@ -17,11 +17,15 @@ def process_of(subject: Subject) -> Process:
 
 
 def find_task(subject: Subject) -> Task | None:
-    """The thread, or of a process its main thread or whichever is left; None for a zombie."""
+    """The thread, or of a process its main thread; None for one that has ended, though others may be left."""
     if isinstance(subject, Task):
         return None if subject.has_exited else subject
-    tasks = subject.tasks
-    return tasks.get(subject.pid) or next(iter(tasks.values()), None)
+    return subject.tasks.get(subject.pid)
+
+
+def thread_count(process: Process) -> int:
+    """The threads, and a main thread that has ended, which stays until the process does."""
+    return len(process.tasks) + (process.pid not in process.tasks)
 
 
 def task_of(subject: Subject) -> Task:
