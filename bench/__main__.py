@@ -26,6 +26,7 @@ _BENCHMARKS: Final = (
     "threads",
     "messages",
     "files",
+    "servers",
 )
 
 
