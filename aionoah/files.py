@@ -24,6 +24,7 @@ from aionoah.memory.buffer import KernelBuffer
 from aionoah.process.credentials import Credentials
 
 if TYPE_CHECKING:
+    from aionoah.file_watch import Watch
     from aionoah.fs.path import Dentry
     from aionoah.process.kernel import Kernel
     from aionoah.reactor import Reactor
@@ -76,6 +77,10 @@ class Files:
     def as_user(self, uid: int, gid: int) -> "Files":
         """The same files with a user's rights; what it makes is the user's."""
         return Files(self._kernel, self._reactor, (uid, gid))
+
+    @property
+    def kernel(self) -> "Kernel":
+        return self._kernel()
 
     async def perform(self, path: GuestPath, act: "Callable[[FsContext, Dentry, bytes], Any]") -> Any:  # noqa: ANN401
         """What kernel code does with a path; LinuxErrors become OSErrors."""
@@ -249,6 +254,16 @@ class Files:
             path,
             lambda context, start, name: act(context, operations.walk(context, start, name, follow=follow)),
         )
+
+    def watch(self, *paths: GuestPath) -> "Watch":
+        """Changes to files, or to what is in directories (not below those), as they happen:
+
+        async with linux.files.watch("/tmp") as changes:
+            async for change in changes: ...
+        """
+        from aionoah.file_watch import Watch  # noqa: PLC0415 - it knows this module
+
+        return Watch(self, paths)
 
     # -- between host and guests -----------------------------------------------------------------------------
 

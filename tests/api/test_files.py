@@ -153,3 +153,33 @@ async def test_outside_the_block() -> None:
     files = aionoah.Linux().files
     with pytest.raises(RuntimeError):
         await files.read("/etc/passwd")
+
+
+async def test_watching(linux: aionoah.Linux) -> None:
+    await linux.files.mkdir("/tmp/w")
+    async with linux.files.watch("/tmp/w") as changes:
+        await linux.run(
+            ["sh", "-c", "cd /tmp/w; echo x > a; mv a b; mkdir d; rm b; rmdir d; cd /; rmdir /tmp/w"]
+        )
+        seen = []
+        while not seen or seen[-1].kind != "gone":
+            seen.append(await asyncio.wait_for(anext(changes), 30))
+    kinds = [(change.kind, change.path, change.is_directory) for change in seen]
+    assert kinds == [
+        ("created", "/tmp/w/a", False),
+        ("modified", "/tmp/w/a", False),
+        ("written", "/tmp/w/a", False),
+        ("moved away", "/tmp/w/a", False),
+        ("moved here", "/tmp/w/b", False),
+        ("created", "/tmp/w/d", True),
+        ("removed", "/tmp/w/b", False),
+        ("removed", "/tmp/w/d", True),
+        ("removed", "/tmp/w", False),
+        ("gone", "/tmp/w", False),
+    ]
+    assert seen[3].cookie == seen[4].cookie != 0
+    with pytest.raises(ValueError, match="ended"):
+        await anext(changes)
+    with pytest.raises(FileNotFoundError):
+        async with linux.files.watch("/tmp/nothing"):
+            pass
