@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from aionoah.abi.capability import CAP_FULL_SET
 from aionoah.abi.fcntl import AT, AT_FDCWD, O
 
 HERE = AT_FDCWD
@@ -81,7 +82,7 @@ def test_chown_takes_set_id_bits(same: Any, make: Callable[..., int]) -> None:
 
 def test_other_owners(guest: Any, make: Callable[..., int]) -> None:
     populate(guest, make)
-    guest.task.credentials.fsuid = 0
+    guest.task.credentials.fsuid, guest.task.credentials.effective = 0, CAP_FULL_SET
     assert guest.call("chown", b"link", 12, 34) == 0
     assert owner_and_mode(guest, b"file")[:2] == (12, 34)
     assert guest.call("lchown", b"link", 56, UNCHANGED) == 0

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from aionoah.abi.capability import CAP_FULL_SET
 from aionoah.abi.errno import Errno
 from aionoah.abi.fcntl import AT, AT_FDCWD, O
 from aionoah.abi.stat import S
@@ -69,7 +70,7 @@ def test_making_nodes(same: Any, make: Callable[..., int]) -> None:
 
 
 def test_device_numbers(guest: Any) -> None:
-    guest.task.fs.credentials.fsuid = 0
+    guest.task.fs.credentials.fsuid, guest.task.fs.credentials.effective = 0, CAP_FULL_SET
     device = 0x12345 & 0xFF | 0x12345 >> 8 << 20 | 0xABC << 8
     assert guest.call("mknod", b"node", S.IFCHR | 0o600, device) == 0
     buffer = guest.space(256)

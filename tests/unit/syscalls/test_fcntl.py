@@ -80,7 +80,7 @@ def test_status_flags_in_the_numbers_of_the_guest(guest: Any, make: Callable[...
 
 def test_somebody_elses_access_time(guest: Any, make: Callable[..., int]) -> None:
     fd = make(guest, b"file")
-    guest.task.credentials.fsuid = 4711
+    guest.task.credentials.set_fsuid(4711)
     assert guest.call("fcntl", fd, F.SETFL, O.NOATIME) is Errno.EPERM
 
 
