@@ -187,6 +187,9 @@ class File:
     def allocate(self, mode: int, offset: int, length: int) -> None:
         raise LinuxError(Errno.EOPNOTSUPP)
 
+    def advise(self, offset: int, length: int, advice: int) -> None:
+        """posix_fadvise(2), of which nobody is told whether it was followed; `advice` is one of FADV."""
+
     def sync(self, *, data_only: bool) -> None:
         raise LinuxError(Errno.EINVAL)
 
@@ -198,6 +201,11 @@ class File:
         """What a new mapping shows, which is mostly the file itself; ENODEV for files without pages."""
         self.mapping()
         return self
+
+    @property
+    def is_write_sealed(self) -> bool:
+        """Whether a shared mapping of it may never be written (F_SEAL_WRITE, F_SEAL_FUTURE_WRITE)."""
+        return False
 
     def flush(self) -> None:
         """What close(2) does of each descriptor before it is closed, and whose error it returns."""

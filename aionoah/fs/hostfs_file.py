@@ -72,6 +72,9 @@ class HostFile(RegularFile):
         with own_doing(self._node), host_errors():
             platform.fallocate(self.fd, mode, offset, length)
 
+    def advise(self, offset: int, length: int, advice: int) -> None:
+        platform.advise(self.fd, offset, length, advice)
+
     def sync(self, *, data_only: bool) -> None:
         if not self.waits_for_disk:
             return

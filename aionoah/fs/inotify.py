@@ -22,6 +22,7 @@ from aionoah.memory.buffer import Buffer
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+    from aionoah.fs.inode import Inode
     from aionoah.fs.inotify_limits import InotifyLimits
     from aionoah.fs.path import Dentry
     from aionoah.host.linux_notify import HostEvent
@@ -58,10 +59,10 @@ class _Event(NamedTuple):
 class _Watch:
     """One number of an inotify descriptor. It keeps the inode that it is on."""
 
-    def __init__(self, owner: "InotifyFile", wd: int, place: "Dentry", mask: int) -> None:
+    def __init__(self, owner: "InotifyFile", wd: int, inode: "Inode", mask: int) -> None:
         self.owner = owner
         self.wd = wd
-        self.place = place
+        self.inode = inode
         self.mask = mask
         self.host_wd: int | None = None
 
@@ -77,7 +78,7 @@ class _Watch:
     def inode_gone(self) -> None:
         """The host says so itself of its files; directories of the host are held by us, so it cannot."""
         self.owner.drain()
-        if self.wd in self.owner.watches and (self.host_wd is None or self.place.inode.kind == S.IFDIR):
+        if self.wd in self.owner.watches and (self.host_wd is None or self.inode.kind == S.IFDIR):
             self.happened(IN.DELETE_SELF, b"", 0, is_unlinked=False)
             self.owner.discard(self)
 
@@ -130,7 +131,7 @@ class InotifyFile(AnonymousFile):
     def _new(self, place: "Dentry", mask: int) -> _Watch:
         self._limits.take_watch(self._uid)
         self._last_wd += 1
-        made = _Watch(self, self._last_wd, place, mask)
+        made = _Watch(self, self._last_wd, place.inode, mask)
         self.watches[made.wd] = self._by_inode[place.inode.key] = made
         notify.watch(place.inode, made)
         return made
@@ -149,7 +150,7 @@ class InotifyFile(AnonymousFile):
             self.put(_Event(watch.wd, IN.IGNORED, 0, b""))
 
     def _remove(self, watch: _Watch) -> None:
-        inode = watch.place.inode
+        inode = watch.inode
         del self.watches[watch.wd], self._by_inode[inode.key]
         notify.unwatch(inode, watch)
         self._limits.give_watch(self._uid)
@@ -160,7 +161,7 @@ class InotifyFile(AnonymousFile):
 
     def _watch_host(self, watch: _Watch) -> None:
         """Hear of the host's programs too, as far as the host lets us: guests' changes are heard of anyway."""
-        inode = watch.place.inode
+        inode = watch.inode
         pinned = inode.on_host()
         if pinned is None:
             return
@@ -262,7 +263,7 @@ class InotifyFile(AnonymousFile):
     def fdinfo(self) -> bytes:
         lines = b""
         for watch in self.watches.values():
-            attributes = watch.place.inode.attributes()
+            attributes = watch.inode.attributes()
             device = (
                 attributes.dev >> 8 & 0xFFF
             ) << 20 | attributes.dev & 0xFF  # as the kernel has it inside

@@ -77,6 +77,10 @@ class MemoryFile(TmpFile):
     def inode(self) -> Inode:
         return self.memory_inode
 
+    @property
+    def is_write_sealed(self) -> bool:
+        return bool(self.memory_inode.seals & _NO_WRITE)
+
     def describe(self) -> bytes:
         return b"/memfd:%s (deleted)" % self.memory_inode.name
 

@@ -10,6 +10,7 @@ from typing import Final
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.mount import MNT, MS
 from aionoah.abi.stat import S
+from aionoah.fs import notify
 from aionoah.fs.inode import FileSystem
 from aionoah.fs.mount import Mount, Namespace
 from aionoah.fs.path import Dentry, path_of
@@ -196,6 +197,7 @@ def _is_busy(mount: Mount, roots_in_use: Callable[[Dentry], bool]) -> bool:
 def _release(namespace: Namespace, mount: Mount) -> None:
     """Free a file system that is mounted nowhere any more."""
     if all(other.filesystem is not mount.filesystem for other in namespace.mounts):
+        notify.unmounted(mount.filesystem)
         mount.filesystem.release()
 
 

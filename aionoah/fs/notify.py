@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Watch(Protocol):
     """Somebody's interest in one inode."""
 
-    place: "Dentry"
+    inode: "Inode"
 
     def happened(self, mask: int, name: bytes, cookie: int, *, is_unlinked: bool) -> None:
         """`mask` has one event of IN, and IN_ISDIR; `name` is empty for what the inode itself went through."""
@@ -216,7 +216,7 @@ def unmounted(filesystem: "FileSystem") -> None:
     """A file system is not mounted anywhere any more."""
     for watches in list(WATCHES.values()):
         for each in list(watches):
-            if each.place.inode.filesystem is filesystem:
+            if each.inode.filesystem is filesystem:
                 each.unmounted()
 
 

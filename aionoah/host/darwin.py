@@ -4,6 +4,7 @@ Constants are looked up by name, with the numbers of Darwin's headers for what P
 this module can be imported and its arithmetic tested anywhere.
 """
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -16,12 +17,13 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from aionoah.abi.fcntl import FALLOC, RENAME, SEEK
+from aionoah.abi.fcntl import FADV, FALLOC, RENAME, SEEK
 from aionoah.host.open_flags import host_open_flags
 
 __all__ = [
     "HAS_NETLINK",
     "RouteSocket",
+    "advise",
     "anonymous_file",
     "birth_time_ns",
     "copy_range",
@@ -50,6 +52,7 @@ _F_PREALLOCATE: Final = 42
 _F_PUNCHHOLE: Final = 99
 _F_ALLOCATEALL: Final = 0x4
 _F_PEOFPOSMODE: Final = 3
+_F_RDADVISE: Final = 44
 _RENAME_SWAP: Final = 0x2  # sys/stdio.h
 _RENAME_EXCL: Final = 0x4
 _COPY_CHUNK: Final = 1 << 20
@@ -125,6 +128,13 @@ def _preallocate(fd: int, end: int, *, keep_size: bool) -> None:
         fcntl.fcntl(fd, _F_PREALLOCATE, struct.pack("Iiqqq", _F_ALLOCATEALL, _F_PEOFPOSMODE, 0, missing, 0))
         if not keep_size:
             os.ftruncate(fd, end)
+
+
+def advise(fd: int, offset: int, length: int, advice: int) -> None:
+    """Only reading ahead has a counterpart."""
+    if advice == FADV.WILLNEED:
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(fd, _F_RDADVISE, struct.pack("qi4x", offset, min(length, (1 << 31) - 1)))
 
 
 def rename(old_dir: int, old: bytes, new_dir: int, new: bytes, flags: int) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "HAS_NETLINK",
     "RouteSocket",
+    "advise",
     "anonymous_file",
     "birth_time_ns",
     "copy_range",
@@ -110,6 +111,12 @@ def copy_range(source: int, source_offset: int, target: int, target_offset: int,
 def fallocate(fd: int, mode: int, offset: int, length: int) -> None:
     """Reserve or free blocks of a file; `mode` has bits of abi.fcntl.FALLOC, which are the host's."""
     _call("fallocate", fd, mode, _off_t(offset), _off_t(length))
+
+
+def advise(fd: int, offset: int, length: int, advice: int) -> None:
+    """posix_fadvise(2); `advice` is one of abi.fcntl.FADV. No more than advice: what the host refuses is forgotten."""
+    with contextlib.suppress(OSError, OverflowError):
+        os.posix_fadvise(fd, offset, length, advice)
 
 
 def rename(old_dir: int, old: bytes, new_dir: int, new: bytes, flags: int) -> None:

@@ -138,6 +138,10 @@ def _map_file(
     if not file.is_readable:
         raise LinuxError(Errno.EACCES)
     file = file.for_mapping(shared=kind != MAP.PRIVATE)  # ENODEV
+    if kind != MAP.PRIVATE and file.is_write_sealed:
+        if vm_flags & VM.WRITE:
+            raise LinuxError(Errno.EPERM)
+        vm_flags &= ~VM.MAYWRITE
     if vm_flags & VM.GROWSDOWN:
         raise LinuxError(Errno.EINVAL)
     map_region(mm, Vma(address, address + length, vm_flags, FileBacking(file), offset))

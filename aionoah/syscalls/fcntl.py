@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
-from aionoah.abi.fcntl import FD, LCK, OWNER, F, FOwnerEx, O
+from aionoah.abi.fcntl import F_SEAL, FD, LCK, OWNER, F, FOwnerEx, O
 from aionoah.fs.file import File
-from aionoah.fs.memfd import MemoryFile
+from aionoah.fs.memfd import MemoryFile, MemoryInode
 from aionoah.fs.pipe import PipeEnd
+from aionoah.memory.vma import VM
 from aionoah.syscalls.arguments import Fd, ULong
 from aionoah.syscalls.locks import get_lock, set_lock, wait_for_lock
 from aionoah.syscalls.registry import syscall
@@ -53,7 +54,7 @@ def _control(task: "Task", fd: int, file: File, cmd: int, arg: int) -> int:
         case F.GETPIPE_SZ | F.SETPIPE_SZ:
             return _pipe_size(task, file, cmd, arg)
         case F.GET_SEALS | F.ADD_SEALS:
-            return _seals(file, cmd, arg)
+            return _seals(task, file, cmd, arg)
         case F.GETOWN | F.GETSIG:
             return 0  # nobody has ever been set
         case F.GETOWN_EX:
@@ -101,12 +102,32 @@ def _pipe_size(task: "Task", file: File, cmd: int, arg: int) -> int:
     return file.pipe.set_capacity(arg & 0xFFFF_FFFF, may_exceed_limit=may_exceed_limit)
 
 
-def _seals(file: File, cmd: int, arg: int) -> int:
+def _seals(task: "Task", file: File, cmd: int, arg: int) -> int:
     if cmd == F.ADD_SEALS and not file.is_writable:
         raise LinuxError(Errno.EPERM)
     if not isinstance(file, MemoryFile):
         raise LinuxError(Errno.EINVAL)
     if cmd == F.GET_SEALS:
         return file.memory_inode.seals
-    file.memory_inode.add_seals(arg & 0xFFFF_FFFF)
+    inode, seals = file.memory_inode, arg & 0xFFFF_FFFF
+    if seals & F_SEAL.WRITE and not inode.seals & (F_SEAL.SEAL | F_SEAL.WRITE) and _is_mapped(task, inode):
+        raise LinuxError(Errno.EBUSY)
+    inode.add_seals(seals)
     return 0
+
+
+def _is_mapped(task: "Task", inode: MemoryInode) -> bool:
+    """Whether anybody has, or may make, a shared mapping of it writable."""
+    memories = {each.memory for each in task.kernel.tasks.values()}
+    return any(
+        line.is_shared
+        and line.flags & VM.MAYWRITE
+        and line.file is not None
+        and _inode_of(line.file) is inode
+        for memory in memories
+        for line in memory.maps()
+    )
+
+
+def _inode_of(file: object) -> object:
+    return file.memory_inode if isinstance(file, MemoryFile) else None

@@ -16,10 +16,7 @@ _VALID_FLAGS: Final = MFD.CLOEXEC | MFD.ALLOW_SEALING | MFD.NOEXEC_SEAL | MFD.EX
 _NAME_MAX: Final = 249  # NAME_MAX less the prefix "memfd:"
 
 
-@syscall(
-    partial="No huge pages (EINVAL). F_SEAL_WRITE holds for calls; it neither sees nor forbids shared "
-    "mappings that can be written."
-)
+@syscall(partial="No huge pages (EINVAL).")
 def memfd_create(task: "Task", name: Path, flags: MFD) -> int:
     if flags.outside(_VALID_FLAGS) or MFD.NOEXEC_SEAL | MFD.EXEC in flags or len(name) > _NAME_MAX:
         raise LinuxError(Errno.EINVAL)

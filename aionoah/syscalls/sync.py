@@ -3,7 +3,6 @@
 Sources: truncate(2), fallocate(2), fsync(2), sync(2), sync_file_range(2), posix_fadvise(2), readahead(2);
 Linux fs/open.c, fs/sync.c, mm/fadvise.c. The order of the checks is the kernel's.
 """
-# ruff: noqa: ARG001 - advice about a range is checked only
 
 import os
 from functools import partial
@@ -134,22 +133,24 @@ async def sync_file_range(task: "Task", fd: Fd, offset: Offset, nbytes: Offset, 
 # -- advice -------------------------------------------------------------------------------------------
 
 
-@syscall(partial="Checked, and not passed on to the host.")
+@syscall
 def fadvise64(task: "Task", fd: Fd, offset: Offset, size: Offset, advice: FADV) -> None:
     file = task.files[fd]
     if _kind(file) == S.IFIFO:
         raise LinuxError(Errno.ESPIPE)
     if size < 0 or advice > FADV.NOREUSE:
         raise LinuxError(Errno.EINVAL)
+    file.advise(offset, size, advice)
 
 
-@syscall(partial="Checked, and not passed on to the host.")
+@syscall
 def readahead(task: "Task", fd: Fd, offset: Offset, count: Size) -> None:
     file = task.files[fd]
     if not file.is_readable:
         raise LinuxError(Errno.EBADF)
     if _kind(file) not in (S.IFREG, S.IFBLK):
         raise LinuxError(Errno.EINVAL)
+    file.advise(offset, min(count, _MAX_OFFSET), FADV.WILLNEED)
 
 
 def _kind(file: File) -> int:
