@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 import struct
-from typing import Annotated, Any, ClassVar, Self, dataclass_transform, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Self,
+    dataclass_transform,
+    get_origin,
+    get_type_hints,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Field types: what mypy sees is what Python code handles; the annotation is the format letter.
 I8 = Annotated[int, "b"]
@@ -87,6 +99,11 @@ class Struct:
         for position, kind in cls._NESTED:
             values[position] = kind.unpack(values[position])
         return cls(*values)
+
+    @classmethod
+    def rows(cls, data: bytes | bytearray | memoryview) -> Iterator[tuple[Any, ...]]:
+        """The fields of many structures, one behind the other, as plain values: for where there are thousands."""
+        return cls._CODEC.iter_unpack(data)
 
 
 def _hints(cls: type) -> dict[str, Any]:

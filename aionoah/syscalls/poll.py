@@ -4,6 +4,7 @@ Sources: poll(2), select(2); Linux fs/select.c. The timeouts of ppoll, select an
 back as what is left of them, which the C library hides.
 """
 
+from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -71,24 +72,25 @@ async def ppoll(
 async def _poll(task: "Task", fds: int, nfds: int, deadline_ns: int | None) -> int:
     if nfds > task.process.limits.soft(RLIMIT.NOFILE):
         raise LinuxError(Errno.EINVAL)
-    data = task.memory.read(fds, nfds * PollFd.SIZE)
-    wanted = [PollFd.unpack(data, offset) for offset in range(0, len(data), PollFd.SIZE)]
-    watched: list[PollFd] = []
+    data = bytearray(task.memory.read(fds, nfds * PollFd.SIZE))
+    happened = array("h", bytes(2 * nfds))
+    watched: list[int] = []
     watches: list[Watch] = []
     invalid = 0
-    for entry in wanted:
-        entry.revents = 0
-        if entry.fd >= 0:
-            try:
-                watches.append((task.files[entry.fd], entry.events))
-                watched.append(entry)
-            except LinuxError:
-                entry.revents = Poll.NVAL
-                invalid += 1
+    for index, (fd, events, _) in enumerate(PollFd.rows(data)):
+        if fd < 0:
+            continue
+        try:
+            watches.append((task.files[fd], events))
+            watched.append(index)
+        except LinuxError:
+            happened[index] = Poll.NVAL
+            invalid += 1
     found = await _wait(task, watches, monotonic_ns() if invalid else deadline_ns)
-    for entry, events in zip(watched, found, strict=True):
-        entry.revents = events
-    task.memory.write(fds, b"".join(entry.pack() for entry in wanted))
+    for index, events in zip(watched, found, strict=True):
+        happened[index] = events
+    memoryview(data).cast("h")[3::4] = memoryview(happened)
+    task.memory.write(fds, data)
     return invalid + sum(1 for events in found if events)
 
 
@@ -188,7 +190,7 @@ async def _wait(task: "Task", watches: Sequence[Watch], deadline_ns: int | None)
 
 def _events(file: File, wanted: int) -> int:
     """What has happened. An O_PATH descriptor is none to poll; select calls it ready for everything."""
-    return Poll.NVAL if O.PATH in file.flags else file.poll() & (wanted | _ALWAYS)
+    return Poll.NVAL if file.flags & O.PATH else file.poll() & (wanted | _ALWAYS)
 
 
 async def _sleep(watches: Sequence[Watch], deadline_ns: int | None) -> None:

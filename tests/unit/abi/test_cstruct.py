@@ -81,3 +81,14 @@ def test_equality_and_text() -> None:
     assert Timespec(1, 2) != Timespec(1, 3)
     assert Timespec(1, 2) != (1, 2)
     assert repr(Timespec(1, 2)) == "Timespec(tv_sec=1, tv_nsec=2)"
+
+
+def test_rows_are_the_fields_of_each() -> None:
+    class Pair(Struct):
+        first: I16
+        second: I64
+
+    data = Pair(-1, 2).pack() + Pair(3, -4).pack()
+    assert list(Pair.rows(data)) == [(-1, 2), (3, -4)]
+    with pytest.raises(struct.error):
+        Pair.rows(data[:-1])
