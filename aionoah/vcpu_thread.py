@@ -362,6 +362,9 @@ class VcpuThread:
             self._registers[self._result_register] = result
         elif result is not Outcome.KEEP_REGISTERS:
             raise TypeError(f"a system call ended with {result!r}")
+        if self._task.memory.is_exhausted:  # as for a page fault of the guest's own
+            self._task.memory.is_exhausted = False
+            self._task.process.exit_group(SIG.KILL)
 
     def _sleep(self, suspended: Suspended) -> int | Outcome:
         """Finish a call that sleeps; the kernel lock is free meanwhile."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.host.waiting import kernel_lock
-from aionoah.hypervisor.protocols import Machine
+from aionoah.hypervisor.protocols import AddressSpace, Machine
 from aionoah.os_threads import OsThreads
 from aionoah.vcpu_thread import ThreadState, VcpuThread
 
@@ -37,6 +37,7 @@ class VcpuThreads:
             kernel_lock
         )  # notified when a thread has got its turn on a CPU
         self._os_threads = OsThreads()
+        self._coming: dict[AddressSpace, int] = {}  # threads that will take a virtual CPU when they begin
         self.running: set[VcpuThread] = set()  # until whoever is told of their end takes them out
 
     def boot(
@@ -62,10 +63,25 @@ class VcpuThreads:
         self._start(VcpuThread(self, begin))
 
     def clone(self, task: "Task", state: ThreadState) -> None:
-        """Start a thread for a task that exists. EAGAIN if the host has no more threads."""
-        thread = VcpuThread(self, lambda thread: thread.resume(task, state))
+        """Start a thread for a task that exists. EAGAIN if the host has no more threads or virtual CPUs."""
+        space = task.memory.space
+        coming = self._coming.get(space, 0) + 1
+        if space.open_vcpus + coming < self.machine.max_vcpus:  # else it waits until one is free
+            try:
+                space.reserve_vcpus(coming)
+            except MemoryError:
+                raise LinuxError(Errno.EAGAIN) from None
+        thread = VcpuThread(self, lambda thread: self._begin_clone(thread, task, state))
         thread.adopt(task)
         self._start(thread)
+        self._coming[space] = coming
+
+    def _begin_clone(self, thread: VcpuThread, task: "Task", state: ThreadState) -> "Task":
+        space = task.memory.space
+        self._coming[space] -= 1
+        if not self._coming[space]:
+            del self._coming[space]
+        return thread.resume(task, state)
 
     def _start(self, thread: VcpuThread) -> None:
         self.running.add(thread)

@@ -69,6 +69,10 @@ class KvmSpace(NativeSpace):
         self._workshop = machine.workshop
         super().__init__(machine.frames, lib.kvm_space_tables(self.native), lib.KERNEL_BASE)
 
+    def reserve_vcpus(self, count: int) -> None:
+        if lib.kvm_space_reserve(self.native, count):
+            raise MemoryError("KVM has no more virtual CPUs")
+
     def close(self) -> None:
         lib.kvm_space_retire(self.native)
         self._workshop.bury(self.native)

@@ -150,6 +150,10 @@ class AddressSpace(Protocol):
     end: int  # first address that a program may not use
     open_vcpus: int  # of it
 
+    def reserve_vcpus(self, count: int) -> None:
+        """Make sure that so many vCPUs more can be had, by any threads. MemoryError if the host has no more."""
+        ...
+
     def map(self, address: int, first_frame: int, count: int, prot: Prot, *, is_file: bool = False) -> None:
         """Put neighbouring frames at neighbouring pages, taking a reference of each.
 

@@ -47,6 +47,9 @@ class UnicornSpace(NativeSpace):
         self._machine = machine
         super().__init__(machine.frames, lib.unicorn_space_tables(self.native), machine.cpu.end)
 
+    def reserve_vcpus(self, count: int) -> None:
+        """An engine needs nothing but memory."""
+
     def map(self, address: int, first_frame: int, count: int, prot: Prot, *, is_file: bool = False) -> None:
         with self._machine.seized():
             super().map(address, first_frame, count, prot, is_file=is_file)

@@ -36,6 +36,7 @@ class GuestMemory:
         self._pages = pages
         self._end = pages.space.end
         self._frames = pages.frames
+        self.is_exhausted = False  # an access failed for want of memory: the program that made it is to be killed
 
     def fault(self, address: int, access: Prot) -> FaultResult:
         """Make an access possible that the page tables refuse, as for a page fault of the guest."""
@@ -204,7 +205,9 @@ class GuestMemory:
             return found
         if not 0 <= address < self._end:
             raise LinuxError(Errno.EFAULT)
-        if self.fault(address, Prot.WRITE if access else Prot.READ) is not FaultResult.RESOLVED:
+        result = self.fault(address, Prot.WRITE if access else Prot.READ)
+        if result is not FaultResult.RESOLVED:
+            self.is_exhausted |= result is FaultResult.EXHAUSTED
             raise LinuxError(Errno.EFAULT)
         found = self._pages.window(address)
         if found is None or not (found.may_write if access else found.may_read):

@@ -209,6 +209,7 @@ class FakeSpace:
         self._frames = frames
         self._pages: dict[int, _Page] = {}
         self._most = 0
+        self.spare_vcpus = 64
 
     def map(self, address: int, first_frame: int, count: int, prot: Prot, *, is_file: bool = False) -> None:
         first = self._check(address, count * PAGE_SIZE)
@@ -274,6 +275,10 @@ class FakeSpace:
         view = self._frames.view(here.frame - before, before + 1 + after)
         start, end = number - before, number + after + 1
         return Extent(start * PAGE_SIZE, end * PAGE_SIZE, here.prot, view, here.is_file)
+
+    def reserve_vcpus(self, count: int) -> None:
+        if count > self.spare_vcpus:
+            raise MemoryError
 
     @property
     def mapped(self) -> int:

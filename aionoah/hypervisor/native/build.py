@@ -52,6 +52,7 @@ int kvm_space_open(struct kvm_space *s);
 struct space *kvm_space_tables(struct kvm_space *s);
 void kvm_space_retire(struct kvm_space *s);
 void kvm_space_free(struct kvm_space *s);
+int kvm_space_reserve(struct kvm_space *s, int wanted);
 struct kvm_vcpu *kvm_vcpu_open(struct kvm_space *s);
 void kvm_vcpu_close(struct kvm_vcpu *v);
 uint64_t *kvm_vcpu_registers(struct kvm_vcpu *v);

@@ -47,6 +47,8 @@ struct space *kvm_space_tables(struct kvm_space *s);
 void kvm_space_retire(struct kvm_space *s);
 void kvm_space_free(struct kvm_space *s);
 
+/* Have so many vCPUs idle, for others to open. -1 with errno if KVM has no more. */
+int kvm_space_reserve(struct kvm_space *s, int wanted);
 struct kvm_vcpu *kvm_vcpu_open(struct kvm_space *s);
 void kvm_vcpu_close(struct kvm_vcpu *v);
 uint64_t *kvm_vcpu_registers(struct kvm_vcpu *v);

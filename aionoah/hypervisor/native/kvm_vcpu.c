@@ -141,6 +141,19 @@ fail:;
     return NULL;
 }
 
+int kvm_space_reserve(struct kvm_space *s, int wanted) {
+    for (struct kvm_vcpu *v = s->vcpus; v && wanted > 0; v = v->next) {
+        if (v->is_open) continue;
+        if (!v->page && map_own_page(v)) return -1;
+        wanted--;
+    }
+    for (; wanted > 0; wanted--) {
+        struct kvm_vcpu *v = kvm_vcpu_create(s);
+        if (!v || map_own_page(v)) return -1;
+    }
+    return 0;
+}
+
 struct kvm_vcpu *kvm_vcpu_open(struct kvm_space *s) {
     struct kvm_vcpu *v = s->vcpus;
     while (v && v->is_open) v = v->next;
