@@ -7,7 +7,7 @@ import pytest
 from cpython.compare import Suites, compare, has_tests, run_both
 from harness.guest import DYNAMIC, need_backend
 
-LIMIT_S = 100
+LIMIT_S = 240
 SUITES = Suites()
 
 
