@@ -13,6 +13,11 @@ from aionoah import DEVNULL, PIPE
 STATES = ("spinning", "reading", "sleeping", "waiting", "calling", "writing", "forking")
 """What a guest does when it is killed: in user code, parked in a read, in a sleep, for a signal or for a child, in the
 midst of system calls, in a write to a full pipe, and starting other programs."""
+SPARE_MACHINES = 2
+"""Virtual machines that an instance may have ready for its next processes, each with a descriptor for its CPU."""
+SPARE_THREADS = (
+    2  # that wait for the next guest thread: the last one need not have been there when the next began
+)
 
 
 @pytest.fixture
@@ -172,10 +177,11 @@ async def test_fifty_processes(
                 process.kill()
             await process.communicate(b"")
         assert linux._machine.frames.in_use == in_use
-        while resources().virtual_machines > first.virtual_machines:  # they are freed in the background
+        most = first.virtual_machines + SPARE_MACHINES
+        while resources().virtual_machines > most:  # they are freed in the background
             await asyncio.sleep(0)
-        assert resources().threads == first.threads
-        assert sum(resources().descriptors.values()) <= sum(first.descriptors.values())
+        assert sum(resources().threads.values()) <= sum(first.threads.values()) + SPARE_THREADS
+        assert sum(resources().descriptors.values()) <= sum(first.descriptors.values()) + 2 * SPARE_MACHINES
         assert not linux.kernel.processes
         assert not linux.kernel.tasks
         assert not linux._processes
