@@ -19,6 +19,7 @@ from aionoah.fs import file as files
 from aionoah.fs.aio import AioContext, Origin, PollRequest
 from aionoah.fs.eventfd import EventFile
 from aionoah.fs.file import File
+from aionoah.host.application import NotYet
 from aionoah.host.blocking import start_blocking
 from aionoah.host.waiting import Source, sleep_on
 from aionoah.memory.memory import Memory
@@ -133,7 +134,7 @@ def _find(task: "Task", address: int) -> AioContext:
 # -- submitting ---------------------------------------------------------------------------------------
 
 
-@syscall(partial="Requests of file systems in Python are to come one at a time.")
+@syscall
 async def io_submit(task: "Task", ctx_id: Addr, nr: Long, iocbpp: Addr) -> int:
     """How many have been taken before the first that is wrong."""
     if nr < 0:
@@ -144,7 +145,7 @@ async def io_submit(task: "Task", ctx_id: Addr, nr: Long, iocbpp: Addr) -> int:
         while submitted < min(nr, context.most):
             await _submit(task, context, task.memory.read_word(iocbpp + submitted * _WORD))
             submitted += 1
-    except LinuxError:
+    except (LinuxError, NotYet):
         if not submitted:
             raise
     return submitted
@@ -165,7 +166,7 @@ async def _submit(task: "Task", context: AioContext, address: int) -> None:
         origin = Origin(request.data, address, notified)
         task.memory.write(address + 8, bytes(4))  # the key
         await _start(task, context, request, file, origin)
-    except LinuxError:
+    except (LinuxError, NotYet):
         context.give_up()
         if origin is not None and origin.notified is not None:
             origin.notified.drop()

@@ -15,6 +15,7 @@ from aionoah.fs.anonymous import AnonymousFile
 from aionoah.fs.directory import DirectoryFile
 from aionoah.fs.file import BrokenPipe, File, WouldBlock, read_at, sleep_until, write_at
 from aionoah.fs.pipe import Pipe, PipeEnd
+from aionoah.host.application import NotYet
 from aionoah.memory.buffer import Buffer, KernelBuffer
 from aionoah.signals.generate import send_to_task
 from aionoah.signals.info import from_user
@@ -154,7 +155,7 @@ async def _out_of_pipe(
         send_to_task(task, from_user(SIG.PIPE, task.process.pid, task.credentials.uid))
         if not moved:
             raise
-    except LinuxError:
+    except (LinuxError, NotYet):
         if not moved:
             raise
     place.tell()

@@ -10,6 +10,7 @@ from aionoah.abi.fcntl import SEEK, O
 from aionoah.abi.stat import S
 from aionoah.abi.uio import MAX_RW_COUNT
 from aionoah.fs.file import File, read_at, write_at
+from aionoah.host.application import NotYet
 from aionoah.memory.buffer import KernelBuffer
 from aionoah.syscalls.arguments import Fd, Ptr, Size, UInt
 from aionoah.syscalls.cells import Cell64
@@ -60,7 +61,7 @@ async def _send(task: "Task", target: File, source: File, position: int, count: 
             if not got:
                 break
             done = await write_to(task, target, KernelBuffer(memoryview(data)[:got]))
-        except LinuxError:
+        except (LinuxError, NotYet):
             if not sent:
                 raise
             break
@@ -127,13 +128,13 @@ def _require_disjoint(source: File, target: File, start_in: int, start_out: int,
 def _copy(source: File, target: File, start_in: int, start_out: int, size: int) -> int:
     copied = 0
     while copied < size:
-        data = bytearray(min(size - copied, _CHUNK))
-        got = read_at(source, KernelBuffer(data), start_in + copied)
-        if not got:
-            break
         try:
+            data = bytearray(min(size - copied, _CHUNK))
+            got = read_at(source, KernelBuffer(data), start_in + copied)
+            if not got:
+                break
             done = write_at(target, KernelBuffer(memoryview(data)[:got]), start_out + copied)
-        except LinuxError:
+        except (LinuxError, NotYet):
             if not copied:
                 raise
             break

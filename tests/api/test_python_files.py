@@ -211,3 +211,88 @@ async def test_devices_and_texts() -> None:
             readings.put_nowait(part)
         out, _ = await asyncio.wait_for(running.communicate(), 60)
     assert (out, written) == (b"abcde21.5\n", [b"on\n"])
+
+
+MOVES = r"""
+import mmap, os, shutil
+
+data = bytes(range(256)) * 2000
+source = os.open("/data/source", os.O_RDONLY)
+
+
+def target(name):
+    return os.open(name, os.O_RDWR | os.O_CREAT)
+
+
+def until_nothing(move):
+    done = 0
+    while count := move(done):
+        done += count
+    return done
+
+
+sent = target("/data/sent")
+assert until_nothing(lambda done: os.sendfile(sent, source, done, 10**6)) == len(data)
+out = target("/tmp/out")
+assert until_nothing(lambda done: os.sendfile(out, source, done, 10**6)) == len(data)
+copied = target("/data/copied")
+assert until_nothing(lambda done: os.copy_file_range(source, copied, 10**6, done, done)) == len(data)
+for fd in (sent, out, copied):
+    assert os.pread(fd, 10**6, 0) == data
+
+reader, writer = os.pipe()
+os.write(writer, data[:50000])
+os.close(writer)
+spliced = target("/data/spliced")
+assert until_nothing(lambda done: os.splice(reader, spliced, 30000)) == 50000
+assert os.pread(spliced, 10**6, 0) == data[:50000]
+assert os.writev(spliced, [b"x" * 10, b"y" * 20]) == 30
+shutil.copyfile("/data/source", "/data/copy")
+assert mmap.mmap(source, 0, prot=mmap.PROT_READ, flags=mmap.MAP_PRIVATE)[:] == data
+try:
+    mmap.mmap(copied, 0)
+except OSError as error:
+    print(error.strerror)
+"""
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_what_moves_in_the_kernel(is_async: bool) -> None:
+    """Calls of many steps: nothing is moved twice when one of them has to wait for the application."""
+
+    class Store(FileSystem):
+        def __init__(self) -> None:
+            self.files = {"/source": bytes(range(256)) * 2000}
+
+        def stat(self, path: str) -> Stat:
+            if path != "/" and path not in self.files:
+                raise FileNotFoundError
+            return Stat("directory") if path == "/" else Stat(size=len(self.files[path]))
+
+        def read(self, path: str, offset: int, size: int) -> bytes:
+            return self.files[path][offset : offset + size]
+
+        def write(self, path: str, offset: int, data: bytes) -> None:
+            old = self.files[path]
+            self.files[path] = old[:offset] + data + old[offset + len(data) :]
+
+        def truncate(self, path: str, size: int) -> None:
+            self.files[path] = self.files[path][:size]
+
+        def create(self, path: str, mode: int) -> None:
+            self.files[path] = b""
+
+    class Later(Store):
+        async def read(self, path: str, offset: int, size: int) -> bytes:  # type: ignore[override]
+            await asyncio.sleep(0)
+            return super().read(path, offset, size)
+
+        async def write(self, path: str, offset: int, data: bytes) -> None:  # type: ignore[override]
+            await asyncio.sleep(0)
+            super().write(path, offset, data)
+
+    store = Later() if is_async else Store()
+    async with aionoah.Linux(mounts={"/data": store}) as linux:
+        done = await linux.run(["/usr/bin/python3", "-c", MOVES], capture_output=True, timeout=60)
+    assert (done.stdout, done.stderr) == (b"No such device\n", b"")
+    assert store.files["/copy"] == store.files["/source"]
