@@ -125,9 +125,9 @@ def look_at(tree: Path) -> list[object]:
     return [seen(path) for path in sorted(tree.rglob("*"))]
 
 
-@pytest.mark.parametrize("is_mounted", [False, True])
-async def test_the_border(compile_program: Compiler, tmp_path: Path, is_mounted: bool) -> None:
-    """Nothing of a read-only mount changes, and no way leads out of the root."""
+@pytest.mark.parametrize("way", ["mounted", "refused", "private"])
+async def test_the_border(compile_program: Compiler, tmp_path: Path, way: str) -> None:
+    """Nothing of the host changes, where changes are refused or stay in the instance; no way leads out of the root."""
     need_backend(STATIC)
     root, shown = tmp_path / "root", tmp_path / "root" / "ro"
     for name in ("ro/dir", "proc", "dev", "tmp", "run", "etc"):
@@ -139,10 +139,12 @@ async def test_the_border(compile_program: Compiler, tmp_path: Path, is_mounted:
     (shown / "program").write_bytes(compile_program("hostile/border", STATIC, "-w").read_bytes())
     (shown / "program").chmod(0o755)
     before = look_at(tmp_path)
-    mounts = {"/ro": aionoah.Mount(shown, read_only=True)} if is_mounted else {}
-    async with aionoah.Linux(root=root, mounts=mounts) as linux:
+    mounts = {"/ro": aionoah.Mount(shown, read_only=True)} if way == "mounted" else {}
+    writes = "refused" if way == "refused" else "private"
+    async with aionoah.Linux(root=root, writes=writes, mounts=mounts) as linux:
         done = await linux.run(["/ro/program", "/ro"], capture_output=True)
-    assert (done.returncode, done.stdout) == (0, b"done\n")
+    if way != "private":  # where it destroys everything, its own program too
+        assert (done.returncode, done.stdout) == (0, b"done\n")
     assert look_at(tmp_path) == before
 
 
