@@ -13,6 +13,7 @@ from aionoah.abi.errno import LinuxError
 from aionoah.abi.fcntl import RENAME, O
 from aionoah.abi.stat import S
 from aionoah.fs.hostfs import HostFileSystem
+from aionoah.fs.overlay import OverlayFileSystem
 from aionoah.fs.path import stat
 from aionoah.host import platform
 
@@ -195,3 +196,22 @@ def test_attributes_that_may_be_old_are_asked_anew(top: Path) -> None:
         assert stat(tree.context, tree.context.cwd, path)[1].mode == S.IFDIR | 0o700, path
     (top / "real/file").write_text("longer than before")
     assert stat(tree.context, tree.context.cwd, b"file")[1].size == 18
+
+
+def test_ten_thousand_openings_below_an_overlay(top: Path, tmp_path: Path) -> None:
+    """A component of a lower directory is swapped with a link out of it all the while."""
+    (tmp_path / "upper").mkdir()
+    upper = HostFileSystem(str(tmp_path / "upper"))
+    tree = Tree(OverlayFileSystem([HostFileSystem(str(top))], upper))
+    (top / "a").mkdir()
+    (top / "a/file").write_text("inside")
+    (top / "b").symlink_to("../outside")
+    seen = set()
+    with swapping(top):
+        for number in range(10_000):
+            if number % 100 == 50:
+                outcome(tree.write, b"a/copied%d" % number, b"x")
+            seen.add(contents_seen(tree, b"a/file"))
+    assert {status for status, _ in seen} <= INNOCENT
+    assert {data for _, data in seen} <= {b"", b"inside"}
+    assert sorted(path.name for path in (tmp_path / "outside").iterdir()) == ["file"]
