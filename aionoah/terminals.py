@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from aionoah.abi.errno import LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.ioctl import Winsize
-from aionoah.abi.termios import CC, VDISABLE
+from aionoah.abi.termios import CC, VDISABLE, Termios
 from aionoah.fs.file import WouldBlock
 from aionoah.host.waiting import kernel_lock
 from aionoah.memory.buffer import KernelBuffer
@@ -30,15 +30,21 @@ _PIECE: Final = 65536
 
 
 class Terminal(NamedTuple):
-    """A terminal for a program: its size, in characters."""
+    """A terminal for a program: its size, in characters, and what it is set to at first.
+
+    `termios`: the 36 bytes that Linux's TCGETS gives; None for what a new terminal is set to.
+    """
 
     columns: int = 80
     rows: int = 24
+    termios: bytes | None = None
 
     def checked(self) -> "Terminal":
         """ValueError for a size that no terminal can have; 0 means that nobody knows."""
         if not (0 <= self.columns <= _MAX_SIZE and 0 <= self.rows <= _MAX_SIZE):
             raise ValueError(f"a terminal has from 0 to {_MAX_SIZE} columns and rows")
+        if self.termios is not None and len(self.termios) != Termios.SIZE:
+            raise ValueError(f"termios has {Termios.SIZE} bytes")
         return self
 
 
@@ -56,6 +62,9 @@ class TerminalStreams(Streams):
             self.pty: Pty = self._master.pty
             self.pty.is_locked = False
             self.pty.size = Winsize(terminal.rows, terminal.columns, 0, 0)
+            if terminal.termios is not None:
+                slave = self.pty.slave
+                slave.change(slave.settings.changed_by_termios(Termios.unpack(terminal.termios)))
 
     async def open(self, stdin: Redirection, stdout: Redirection, stderr: Redirection) -> None:
         """Standard error may go elsewhere. ValueError, OSError."""

@@ -106,11 +106,11 @@ async def _run(linux: "Linux", command: tuple[str, ...], options: dict[str, Any]
 
 def _terminal_options() -> dict[str, Any]:
     """Standard error stays what it is if it is not the terminal."""
-    from aionoah.cli.terminal import host_size  # noqa: PLC0415
+    from aionoah.cli.terminal import host_settings, host_size  # noqa: PLC0415
     from aionoah.terminals import Terminal  # noqa: PLC0415
 
     size = host_size()
-    options: dict[str, Any] = {"terminal": Terminal(size.columns, size.lines)}
+    options: dict[str, Any] = {"terminal": Terminal(size.columns, size.lines, host_settings())}
     return options if os.isatty(2) else options | {"stderr": 2}
 
 

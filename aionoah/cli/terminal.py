@@ -17,7 +17,10 @@ import tty
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from aionoah.host import platform
+from aionoah.abi.errno import LinuxError
+from aionoah.abi.ioctl import IOCTL
+from aionoah.abi.termios import Termios
+from aionoah.host import platform, terminal
 
 if TYPE_CHECKING:
     from aionoah.subprocess import Process
@@ -37,6 +40,13 @@ def host_size() -> os.terminal_size:
         with contextlib.suppress(OSError):
             return os.get_terminal_size(fd)
     return _DEFAULT_SIZE
+
+
+def host_settings() -> bytes | None:
+    """What the caller's terminal is set to, for the program's to be set alike; None if there is none."""
+    with contextlib.suppress(OSError, LinuxError):
+        return terminal.exchange(0, IOCTL.TCGETS, bytes(Termios.SIZE))
+    return None
 
 
 async def attend(process: "Process") -> int:
