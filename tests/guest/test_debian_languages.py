@@ -18,7 +18,7 @@ diff <(seq 3) <(seq 2 4); echo $?
 { sleep 10 & p=$!; kill -STOP $p; kill -CONT $p; kill $p; wait $p; echo $?; } 2>/dev/null
 timeout -s INT 0.1 sleep 3; echo $?; nice -n 7 nice; ulimit -n 50; ulimit -n
 (kill -9 $BASHPID) 2>/dev/null; echo $?; bash -c 'kill -SEGV $$' 2>/dev/null; echo $?
-/usr/bin/time -f %x false; for i in $(seq 10); do /bin/true & done; wait; seq 20 | xargs -P4 -n3 echo | sort
+/usr/bin/time -f %x false 2>&1; for i in $(seq 10); do /bin/true & done; wait; seq 20 | xargs -P4 -n3 echo | sort
 bash -c 'exec -a name sleep 0'; echo $?
 """
 CPLUSPLUS = r"""
@@ -114,7 +114,7 @@ func main() {
 
 # Source file, its text, and what is done with it.
 PROGRAMS: dict[str, tuple[str, str, str]] = {
-    "bash": ("t.sh", BASH, "bash t.sh"),
+    "bash": ("t.sh", BASH, "bash t.sh 2>/dev/null"),
     "g++": ("t.cc", CPLUSPLUS, "g++ -o cplusplus t.cc -pthread && ./cplusplus"),
     "perl": ("t.pl", PERL, "perl t.pl"),
     "python3": ("t.py", PYTHON, "python3 t.py"),
