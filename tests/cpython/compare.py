@@ -9,6 +9,7 @@ differ are printed; those that suites.toml expects to differ count as equal, and
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -96,11 +97,11 @@ class Place:
     def __init__(self, directory: Path, *, is_guest: bool) -> None:
         self.directory = directory
         self.is_guest = is_guest
-        (directory / "work").mkdir(parents=True, exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True)
 
-    def command(self, notes: str, arguments: list[str]) -> list[str]:
+    def command(self, notes: str, work: str, arguments: list[str]) -> list[str]:
         top, recorder = (_WRITABLE, _RECORDER) if self.is_guest else (str(self.directory), str(HERE))
-        words = [PYTHON, f"{recorder}/record.py", f"{top}/{notes}", f"--tempdir={top}/work", *arguments]
+        words = [PYTHON, f"{recorder}/record.py", f"{top}/{notes}", f"--tempdir={top}/{work}", *arguments]
         if not self.is_guest:
             return words
         shown = [
@@ -109,7 +110,7 @@ class Place:
             "-v",
             f"{HERE}:{_RECORDER}:ro",
             "-w",
-            f"{_WRITABLE}/work",
+            f"{_WRITABLE}/{work}",
         ]
         return [sys.executable, "-m", "aionoah", "run", *shown, "--", *words]
 
@@ -119,25 +120,30 @@ class Place:
         notes.unlink(missing_ok=True)
         done: Results = {}
         with (self.directory / f"{suite}.log").open("wb") as log:
-            for _ in range(_MOST_HANGS):
+            for attempt in range(_MOST_HANGS):
                 before = set(done)
-                words = self.command(notes.name, suites.arguments(suite, done))
-                status = self._run_limited(words, log.fileno(), limit_s)
+                work = self.directory / f"{suite}.{attempt}"
+                work.mkdir()
+                words = self.command(notes.name, work.name, suites.arguments(suite, done))
+                status = _run_limited(words, work, log.fileno(), limit_s)
+                shutil.rmtree(work, ignore_errors=True)
                 done = read_notes(notes)
                 if status not in _STATUS_OF_LIMIT or set(done) == before:
                     break
         return done
 
-    def _run_limited(self, words: list[str], output: int, limit_s: int) -> int:
-        return subprocess.run(
-            ["timeout", "-k", "5", str(limit_s), *words],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            cwd=self.directory / "work",
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-            check=False,
-        ).returncode
+
+def _run_limited(words: list[str], work: Path, output: int, limit_s: int) -> int:
+    """The exit status, or timeout(1)'s."""
+    return subprocess.run(
+        ["timeout", "-k", "5", str(limit_s), *words],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        cwd=work,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        check=False,
+    ).returncode
 
 
 def has_tests() -> bool:
