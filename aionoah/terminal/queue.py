@@ -23,7 +23,9 @@ class InputQueue:
 
     @property
     def readable(self) -> int:
-        """Bytes of whole lines, the marks of EOF aside (FIONREAD)."""
+        """Bytes of whole lines (FIONREAD), the marks of EOF aside; a full ring of Linux's counts them, too."""
+        if self.lines == SIZE:
+            return SIZE
         marks = sum(self.data[end - self._tail] == END_OF_FILE for end in self._ends)
         return self.lines - marks
 

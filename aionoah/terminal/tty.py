@@ -166,10 +166,15 @@ class Tty:
             self.start()
 
     def send_flow_character(self, key: int) -> None:
-        """TCIOFF, TCION: the STOP or START character, to the other side."""
-        char = self.settings.keys[key]
-        if char != VDISABLE:
+        """TCIOFF, TCION: the STOP or START character, to the other side; not while TCOOFF holds."""
+        char, was_stopped = self.settings.keys[key], self.is_stopped
+        if char == VDISABLE:
+            return
+        self.start()
+        if not self.is_stopped:
             self.transmit(bytes((char,)))
+        if was_stopped:
+            self.stop()
 
     # -- what there is ------------------------------------------------------------------------------------
 
