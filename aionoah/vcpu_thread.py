@@ -11,6 +11,7 @@ import contextlib
 import logging
 import threading
 import time
+from array import array
 from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -75,6 +76,7 @@ class VcpuThread:
         self._sleeping: SleepingCall | None = None
         self._restart: LinuxError | None = None
         self._turns: Turns | None = None  # for a thread with restartable sequences
+        self._has_turn = False  # nothing has happened since it was found that the guest may be entered
         self._needs_attention = False
         self._is_exiting = False
         self.is_in_guest = False
@@ -116,6 +118,7 @@ class VcpuThread:
             self._vcpu.kick()
 
     def leave_cpu(self) -> None:
+        self._has_turn = False
         if self._turns is not None:
             self._turns.must_end = True
         else:
@@ -243,6 +246,7 @@ class VcpuThread:
             self._tell_cpu_number(self._vcpu)
 
     def _tell_cpu_number(self, vcpu: Vcpu) -> None:
+        self._has_turn = False
         if self._task.rseq is None:
             vcpu.set_cpu_number(self._task.scheduling.cpu_of(self._task.tid))
         else:
@@ -291,7 +295,7 @@ class VcpuThread:
         kernel_lock.acquire()
         try:
             while not self._needs_attention or self._attend():
-                if (self._task.rseq is not None or self._turns is not None) and not self._has_turn():
+                if not self._has_turn and not self._take_turn():
                     continue
                 vcpu = self._running_vcpu
                 self.is_in_guest = True
@@ -308,16 +312,18 @@ class VcpuThread:
 
     # -- turns on a CPU, for restartable sequences ------------------------------------------------------------
 
-    def _has_turn(self) -> bool:
-        """Whether the guest may be entered: False if something came up."""
+    def _take_turn(self) -> bool:
+        """Wait until the guest may be entered: False if something else came up."""
         area = self._task.rseq
         if area is None:
             self._give_up_turns()
+            self._has_turn = True
             return True
         if self._turns is None:
-            self._turns = Turns(self._task, self._threads.cpu_is_free, self._kick)
+            self._turns = Turns(self._task, self._threads.cpu_is_free, self.leave_cpu)
         if not self._turns.take(lambda: self._needs_attention):
             return False
+        self._has_turn = True
         if self._turns.is_undisturbed(area):
             return True
         self._task.process.left_guest.wake()
@@ -326,7 +332,7 @@ class VcpuThread:
             update(self._task, area)
         except LinuxError:
             force(self._task, from_kernel(SIG.SEGV))
-            self._needs_attention = True
+            self._has_turn, self._needs_attention = False, True
             return False
         self._running_vcpu.set_cpu_number(self._task.cpu)
         return True
@@ -378,6 +384,7 @@ class VcpuThread:
             call.interrupt()
         if self._turns is not None:
             self._turns.end()
+            self._has_turn = False
         state = self._lend_vcpu()
         try:
             return call.finish()
@@ -537,8 +544,7 @@ class VcpuThread:
         )
 
     def _set_registers(self, values: Sequence[int]) -> None:
-        for index, value in enumerate(values):
-            self._registers[index] = value
+        self._registers[:] = array("Q", values)
 
     def _end_interrupted_call(self, *, runs_handler: bool, is_restarting: bool) -> None:
         """Give a call that a signal interrupted its result, or have it made again."""

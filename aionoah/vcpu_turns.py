@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 class Turns:
     """Of one task. Under the kernel lock, which `take` lets go while it waits."""
 
-    def __init__(self, task: "Task", is_free: Condition, kick: Callable[[], None]) -> None:
-        """`is_free` is notified when any thread has got a number; `kick` makes the guest leave."""
+    def __init__(self, task: "Task", is_free: Condition, leave: Callable[[], None]) -> None:
+        """`is_free` is notified when any thread has got a number; `leave` makes the guest leave, and take a turn
+        anew with `must_end` set.
+        """
         self.must_end = False  # others have waited long enough
         self.is_waiting = False
         self._task = task
         self._is_free = is_free
-        self._kick = kick
+        self._leave = leave
         self._numbers = _numbers_of(task)
 
     @property
@@ -40,8 +42,7 @@ class Turns:
         self._is_free.notify_all()
 
     def leave_cpu(self) -> None:
-        self.must_end = True
-        self._kick()
+        self._leave()
 
     def take(self, is_interrupted: Callable[[], bool]) -> bool:
         """Go on with the number that it has, or get one; waiting ends with False where it is interrupted."""

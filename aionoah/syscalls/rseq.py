@@ -16,10 +16,12 @@ from aionoah.syscalls.registry import syscall
 def rseq(task: Task, area: Addr, length: UInt, flags: Int, signature: UInt) -> None:
     if flags == RSEQ_FLAG_UNREGISTER:
         unregister(task, area, length, signature)
+        task.control.leave_cpu()
     elif flags:
         raise LinuxError(Errno.EINVAL)
     else:
         register(task, area, length, signature)
+        task.control.leave_cpu()
 
 
 _COMMANDS: Final = (1 << 10) - 1
