@@ -122,7 +122,11 @@ class Linux:
             self.kernel = new_kernel(
                 self._machine, self._root, self._mounts, self._hostname, self._application
             )
-            await self._open_network()
+            try:
+                await self._open_network()
+            except BaseException:
+                self.kernel.mounts.release()
+                raise
         except BaseException:
             self._machine.close()
             raise

@@ -12,8 +12,10 @@ from aionoah.hypervisor.select import ARCHITECTURES, BACKENDS
 
 if TYPE_CHECKING:
     from aionoah.linux import Linux, Mount
+    from aionoah.network import Network
     from aionoah.root import Writes
 
+_MAX_PORT: Final = 65535
 _UNITS: Final = {"": 0, "K": 10, "M": 20, "G": 30}  # powers of two
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -65,10 +67,24 @@ INSTANCE_OPTIONS: Final = (
     click.option(
         "--net",
         "network",
-        type=click.Choice(("host", "none")),
-        default="host",
-        help="What the program's sockets reach: the host's network, or nothing.",
+        type=click.Choice(("host", "none", "loopback", "private")),
+        help="The host's network (the default), nothing, the programs only, or what the options below say.",
     ),
+    click.option(
+        "-p",
+        "--publish",
+        metavar="[ADDRESS:]HOST:GUEST",
+        multiple=True,
+        help="Let a port of the host lead to a program's.",
+    ),
+    click.option(
+        "--allow",
+        metavar="RULE",
+        multiple=True,
+        help="With --net private: HOST or HOST:PORTS to let through, an address, a block, a name or *.domain.",
+    ),
+    click.option("--deny", metavar="RULE", multiple=True, help="With --net private: not to let through."),
+    click.option("--add-host", metavar="NAME:ADDRESS", multiple=True, help="With --net private: a name."),
     click.option(
         "--memory",
         metavar="SIZE",
@@ -116,7 +132,11 @@ def new_linux(
     volume: tuple[str, ...],
     hypervisor: str,
     arch: str | None,
-    network: str,
+    network: str | None,
+    publish: tuple[str, ...],
+    allow: tuple[str, ...],
+    deny: tuple[str, ...],
+    add_host: tuple[str, ...],
     memory: int | None,
     pids: int | None,
     strace: str | None,
@@ -132,7 +152,7 @@ def new_linux(
             mounts=parse_volumes(volume),
             hypervisor=hypervisor,
             architecture=arch,
-            network=network,
+            network=parse_network(network, publish, allow, deny, add_host),
             memory=memory,
             pids=pids,
             strace=log,
@@ -187,6 +207,57 @@ def parse_volumes(volumes: tuple[str, ...]) -> "dict[str, Mount]":
             raise click.UsageError(f"-v {volume}: {host} does not exist.")
         mounts[guest] = Mount(host, read_only=mode == "ro")
     return mounts
+
+
+def parse_network(
+    name: str | None,
+    publish: tuple[str, ...],
+    allow: tuple[str, ...],
+    deny: tuple[str, ...],
+    add_host: tuple[str, ...],
+) -> "str | Network":
+    """A name, or a network as the further options describe it; these mean a private one if nothing is named.
+
+    A private one without any --allow lets everything through but the host's own loopback.
+    """
+    further = publish or allow or deny or add_host
+    if name in ("host", "none") and further:
+        raise click.UsageError(
+            "-p, --allow, --deny and --add-host need --net private, or loopback; host and none have no such thing."
+        )
+    if name == "loopback" and (allow or deny):
+        raise click.UsageError("--allow and --deny need --net private: loopback reaches nothing outside.")
+    if name != "private" and not further:
+        return name or "host"
+    from aionoah.network import Network  # noqa: PLC0415
+
+    try:
+        return Network(
+            allow=() if name == "loopback" else allow or ("*",),
+            deny=deny,
+            publish=dict(map(_parse_publication, publish)),
+            hosts=dict(map(_parse_host, add_host)),
+        )
+    except ValueError as error:
+        raise click.UsageError(f"{error}.") from None
+
+
+def _parse_publication(text: str) -> tuple[tuple[str, int], int]:
+    rest, _, guest = text.rpartition(":")
+    address, _, host = rest.rpartition(":")
+    ports = [int(word) if word.isdecimal() else 0 for word in (host, guest)]
+    if not all(0 < port <= _MAX_PORT for port in ports):
+        raise ValueError(
+            f"-p {text}: write HOST:GUEST or ADDRESS:HOST:GUEST, with ports from 1 to {_MAX_PORT}"
+        )
+    return (address.strip("[]") or "127.0.0.1", ports[0]), ports[1]
+
+
+def _parse_host(text: str) -> tuple[str, str]:
+    name, separator, address = text.partition(":")
+    if not name or not separator or not address:
+        raise ValueError(f"--add-host {text}: write NAME:ADDRESS")
+    return name, address.strip("[]")
 
 
 def parse_size(text: str | None) -> int | None:

@@ -7,7 +7,7 @@ that Linux gives where the kind cannot.
 
 from contextlib import AbstractContextManager, nullcontext
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
@@ -49,6 +49,14 @@ class HostMapping:
         self.offset = offset
 
 
+class SignalOwner(NamedTuple):
+    """Who is told by a signal what happens to a file (F_SETOWN, F_SETSIG)."""
+
+    kind: int  # of abi.fcntl.OWNER
+    number: int  # 0 for nobody
+    signal: int  # 0 for SIGIO
+
+
 class Dependent(Protocol):
     """Something that ends with an open file description, without keeping it open."""
 
@@ -69,6 +77,7 @@ class File:
     on_release: "Callable[[File], None] | None" = None  # called once before `release`: gives locks back
     dependents: "dict[Dependent, None] | None" = None  # entries of epoll files
     reads_itself = False  # whether a blocking read is not just a wait for `read_nowait`, but `read`
+    signal_owner: SignalOwner | None = None
     is_stream = False  # pipes and the like: a blocking write goes on until all is written
     read_timeout_ns: int | None = None  # how long a blocking read waits before EAGAIN (SO_RCVTIMEO)
     write_timeout_ns: int | None = None

@@ -53,6 +53,10 @@ def new_socket(family: int, kind: int, protocol: int) -> socket.socket:
     return made
 
 
+def is_internet(made: socket.socket) -> bool:
+    return made.family in _FAMILIES.values()
+
+
 def shut_down(made: socket.socket, how: int) -> None:
     """EINVAL for what is none of SHUT."""
     if how not in _HOWS:

@@ -43,8 +43,22 @@ def _new_inet_socket(
         raise LinuxError(Errno.ESOCKTNOSUPPORT)
     if kind == SOCK.RAW:
         credentials.require(CAP.NET_RAW)
+    if network.private is not None:
+        return _new_private_socket(network, family, kind, protocol, flags)
     made = InetSocket if network.policy.has_host_network else IsolatedSocket
     return made(network, family, kind, protocol, flags)
+
+
+def _new_private_socket(network: "Network", family: int, kind: int, protocol: int, flags: int) -> "Socket":
+    """TCP and UDP: EPROTONOSUPPORT for others, as where no module has them."""
+    from aionoah.net.private.datagram import PrivateDatagram  # noqa: PLC0415 - most instances have none
+    from aionoah.net.private.stream import PrivateStream  # noqa: PLC0415
+
+    if kind == SOCK.STREAM and protocol in (0, IPPROTO.TCP):
+        return PrivateStream(network, family, kind, protocol, flags)
+    if kind == SOCK.DGRAM and protocol in (0, IPPROTO.UDP):
+        return PrivateDatagram(network, family, kind, protocol, flags)
+    raise LinuxError(Errno.EPROTONOSUPPORT)
 
 
 def new_socket_pair(

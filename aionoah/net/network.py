@@ -2,10 +2,12 @@
 
 from typing import TYPE_CHECKING
 
+from aionoah.net.links import LOOPBACK, LOOPBACK_DOWN, OUTWARD, Link
 from aionoah.net.policy import HostNetwork, Policy
 
 if TYPE_CHECKING:
     from aionoah.fs.inode import FileSystem, Inode
+    from aionoah.net.private.network import PrivateNetwork
     from aionoah.net.unix.socket import UnixSocket
 
 Place = tuple["FileSystem", int]
@@ -17,10 +19,18 @@ class Network:
 
     def __init__(self, policy: Policy | None = None) -> None:
         self.policy = policy or HostNetwork()
+        self.private: PrivateNetwork | None = None  # in place of the host's
         self.abstract: dict[tuple[int, bytes], UnixSocket] = {}  # by type and name
         self.places: dict[Place, UnixSocket] = {}  # UNIX sockets that are bound to a path
         self.netlink_ports: dict[tuple[int, int], object] = {}  # by protocol and port
         self._last_automatic_name = 0
+
+    @property
+    def links(self) -> tuple[Link, ...] | None:
+        """The interfaces there are; None for the host's own."""
+        if self.private is not None:
+            return (LOOPBACK, OUTWARD) if self.private.has_outside else (LOOPBACK,)
+        return None if self.policy.has_host_network else (LOOPBACK_DOWN,)
 
     def at(self, inode: "Inode") -> "UnixSocket | None":
         """The socket behind a name in the file system."""

@@ -14,7 +14,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.ioctl import IOCTL
 from aionoah.abi.poll import Poll
-from aionoah.abi.socket import AF, MSG, SOCK, Ucred
+from aionoah.abi.socket import AF, MSG, SHUT, SOCK, Ucred
 from aionoah.abi.stat import S, makedev
 from aionoah.abi.statfs import MAGIC
 from aionoah.fs.file import File, WouldBlock, deadline_after, has_passed
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from aionoah.fs.context import FsContext
     from aionoah.net.network import Network
 
+SHUT_RECEIVE: Final = 1
+SHUT_SEND: Final = 2
+SHUT_BOTH: Final = 3
+SHUT_BITS: Final = {SHUT.RD: SHUT_RECEIVE, SHUT.WR: SHUT_SEND, SHUT.RDWR: SHUT_BOTH}
 OVERFLOW_ID: Final = 65534  # the user and group that stand for unknown ones
 
 
@@ -82,6 +86,7 @@ class Received(NamedTuple):
 class Socket(File):
     """An open file description of a socket. Defaults refuse as Linux's sock_no_… functions do."""
 
+    asks_before_sending: ClassVar = False  # whether `prepare_send` does anything
     _numbers: ClassVar = count(10_000)
 
     def __init__(self, network: "Network", family: int, kind: int, protocol: int, flags: int = 0) -> None:
@@ -125,6 +130,9 @@ class Socket(File):
     def shutdown(self, how: int) -> None:
         """`how` is one of SHUT."""
         raise LinuxError(Errno.EOPNOTSUPP)
+
+    async def prepare_send(self, message: Outgoing) -> None:
+        """Find out whether a message may go where it is to go, however long that takes. LinuxError."""
 
     def send_nowait(self, message: Outgoing) -> int:
         """How many bytes have gone: all but of a stream. WouldBlock, BrokenPipe, LinuxError."""
@@ -217,6 +225,8 @@ async def send(socket: Socket, message: Outgoing) -> int:
     sent = 0
     deadline_ns = deadline_after(socket.write_timeout_ns)
     goes_on = socket.is_stream and not _is_hasty(socket, message.flags)
+    if socket.asks_before_sending:
+        await socket.prepare_send(message)
     try:
         while True:
             try:

@@ -84,12 +84,16 @@ def run_natively(command: Sequence[str | Path], directory: Path, data: bytes = b
 
 
 async def run_in_guest(
-    target: Target, command: Sequence[str | Path], directory: Path, data: bytes = b""
+    target: Target,
+    command: Sequence[str | Path],
+    directory: Path,
+    data: bytes = b"",
+    network: str = "host",
 ) -> Outcome:
     """Run with `directory` visible and writable at the same path as on the host."""
     places = {str(path): path for path in {directory, Path(command[0]).parent} if path.is_absolute()}
     async with aionoah.Linux(
-        hypervisor=target.hypervisor, architecture=target.architecture, mounts=places
+        hypervisor=target.hypervisor, architecture=target.architecture, mounts=places, network=network
     ) as linux:
         done = await linux.run(command, input=data, capture_output=True, cwd=directory, timeout=120)
     return Outcome(

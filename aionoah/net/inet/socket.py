@@ -67,7 +67,7 @@ class InetSocket(Socket):
         self.fd = host.fileno()
         self._readiness = sockets.Readiness(self.fd)
         self._is_connecting = False
-        self._linger: Linger | None = None  # what the guest has set and the host has not
+        self.linger: Linger | None = None  # what the guest has set and the host has not
         self._control_room = 0
 
     def release(self) -> None:
@@ -143,7 +143,7 @@ class InetSocket(Socket):
                 raise WouldBlock from None
             made.setblocking(False)
         accepted = InetSocket(self.network, self.family, self.kind, self.protocol, host=made)
-        accepted._linger = self._linger
+        accepted.linger = self.linger
         return accepted, self.unparse(address)
 
     def shutdown(self, how: int) -> None:
@@ -211,14 +211,20 @@ class InetSocket(Socket):
         numbers = sockets.host_option(level, option)
         if not length:
             return b""
+        is_error = level == SOL.SOCKET and option == SO.ERROR
         with host_errors():
-            return self.host.getsockopt(*numbers, min(length, _MAX_OPTION))
+            return (self.host if is_error else self.settings).getsockopt(*numbers, min(length, _MAX_OPTION))
+
+    @property
+    def settings(self) -> host_socket.socket:
+        """The socket of the host that keeps the options."""
+        return self.host
 
     def _own_option(self, option: int) -> bytes | None:
         if option == SO.PEERCRED:
             return _NOBODY.pack()
-        if option == SO.LINGER and self._linger is not None:
-            return self._linger.pack()
+        if option == SO.LINGER and self.linger is not None:
+            return self.linger.pack()
         return None
 
     def set_option(self, level: int, option: int, value: bytes) -> None:
@@ -230,7 +236,7 @@ class InetSocket(Socket):
         if level == SOL.SOCKET and option == SO.LINGER:
             value = self._set_linger(value)
         with host_errors():
-            self.host.setsockopt(*numbers, value)
+            self.settings.setsockopt(*numbers, value)
         if level in _CONTROL_LEVELS or (level == SOL.SOCKET and option in _CONTROL_OPTIONS):
             self._control_room = _CONTROL_ROOM
 
@@ -238,7 +244,7 @@ class InetSocket(Socket):
         """A close that waits would hold the kernel up: only "reset at once" gets through to the host."""
         if len(value) < Linger.SIZE:
             raise LinuxError(Errno.EINVAL)
-        self._linger = linger = Linger.unpack(value)
+        self.linger = linger = Linger.unpack(value)
         return linger.pack() if linger.l_onoff and not linger.l_linger else Linger(0, 0).pack()
 
     @property

@@ -12,15 +12,14 @@ from aionoah.abi.errno import Errno
 from aionoah.abi.netlink import NLM_F, NLMSG, NLMSG_ALIGNTO, Nlmsghdr
 from aionoah.host import platform
 from aionoah.host.errors import host_errors
+from aionoah.net.links import LOOPBACK_DOWN, Link
+from aionoah.net.netlink.descriptions import RTM_GETLINK, RTM_NEWLINK, descriptions, link_description
 
 if TYPE_CHECKING:
     from aionoah.net.network import Network
 
-RTM_NEWLINK: Final = 16  # uapi linux/rtnetlink.h
-RTM_GETLINK: Final = 18
-_RTM_MAX: Final = 123
+_RTM_MAX: Final = 123  # uapi linux/rtnetlink.h
 _GET: Final = 2  # of the four kinds of each object: new, delete, get, set
-_ADDRESS, _BROADCAST, _NAME, _MTU, _QDISC, _QLEN, _STATE, _GROUP = 1, 2, 3, 4, 6, 13, 16, 27  # IFLA_*
 
 
 class Answerer(Protocol):
@@ -38,10 +37,10 @@ class Answerer(Protocol):
 
 
 def new_answerer(network: "Network") -> Answerer:
-    if network.policy.has_host_network and platform.HAS_NETLINK:
+    if network.links is None and platform.HAS_NETLINK:
         with host_errors():
             return HostAnswerer()
-    return LoopbackAnswerer()
+    return LinkAnswerer(network.links or (LOOPBACK_DOWN,))
 
 
 def messages(data: bytes) -> Iterator[tuple[Nlmsghdr, bytes]]:
@@ -118,8 +117,11 @@ def _readdressed(reply: bytes, port: int) -> bytes:
     return bytes(changed)
 
 
-class LoopbackAnswerer:
-    """A name space whose only link, the loopback, is down: no address, no route, no neighbour."""
+class LinkAnswerer:
+    """Describes links of our own: what there is of them, their addresses and routes; no neighbours."""
+
+    def __init__(self, links: tuple[Link, ...]) -> None:
+        self._links = links
 
     def answer(self, request: bytes, port: int) -> list[bytes]:
         answers: list[bytes] = []
@@ -136,38 +138,22 @@ class LoopbackAnswerer:
             return [error_message(head, message, refused, port)]
         is_dump = head.nlmsg_flags & NLM_F.DUMP == NLM_F.DUMP
         if is_dump:
-            links = [_loopback(head, port, NLM_F.MULTI)] if head.nlmsg_type == RTM_GETLINK else []
-            done = _message(NLMSG.DONE, NLM_F.MULTI, head.nlmsg_seq, port, bytes(4))
-            return [*links, done]
+            family = message[Nlmsghdr.SIZE]
+            found = descriptions(self._links, head.nlmsg_type, family)
+            parts = [_message(kind, NLM_F.MULTI, head.nlmsg_seq, port, body) for kind, body in found]
+            return [*parts, _message(NLMSG.DONE, NLM_F.MULTI, head.nlmsg_seq, port, bytes(4))]
         if head.nlmsg_type == RTM_GETLINK:
-            return self._one_link(head, message, port)
+            return [self._one_link(head, message, port)]
         return [error_message(head, message, Errno.EOPNOTSUPP, port)]
 
-    @staticmethod
-    def _one_link(head: Nlmsghdr, message: bytes, port: int) -> list[bytes]:
+    def _one_link(self, head: Nlmsghdr, message: bytes, port: int) -> bytes:
         index = int.from_bytes(message[20:24], "little")
-        if index == 1 or b"lo\0" in message[32:]:
-            return [_loopback(head, port, 0)]
-        return [error_message(head, message, Errno.ENODEV, port)]
+        for link in self._links:
+            if index == link.number or link.name + b"\0" in message[32:]:
+                return _message(RTM_NEWLINK, 0, head.nlmsg_seq, port, link_description(link))
+        return error_message(head, message, Errno.ENODEV, port)
 
     def set_option(self, option: int, value: int) -> None:
         """Nothing here is long enough to be told apart."""
 
     def close(self) -> None: ...
-
-
-def _loopback(head: Nlmsghdr, port: int, flags: int) -> bytes:
-    """RTM_NEWLINK of lo as it is when a name space begins: struct ifinfomsg and attributes."""
-    body = struct.pack("<BxHiII", 0, 772, 1, 0x8, 0)  # ARPHRD_LOOPBACK, index 1, IFF_LOOPBACK
-    for kind, value in (
-        (_NAME, b"lo\0"),
-        (_QLEN, struct.pack("<I", 1000)),
-        (_STATE, b"\2"),  # IF_OPER_DOWN
-        (_MTU, struct.pack("<I", 65536)),
-        (_GROUP, bytes(4)),
-        (_QDISC, b"noop\0"),
-        (_ADDRESS, bytes(6)),
-        (_BROADCAST, bytes(6)),
-    ):
-        body += struct.pack("<HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
-    return _message(RTM_NEWLINK, flags, head.nlmsg_seq, port, body)

@@ -13,10 +13,10 @@ from aionoah.abi.poll import Poll
 from aionoah.abi.socket import MSG
 from aionoah.fs.file import BrokenPipe, WouldBlock, deadline_after, has_passed
 from aionoah.host.waiting import Source, sleep_on
-from aionoah.net.socket import Outgoing, Received, caller_credentials
+from aionoah.net.socket import SHUT_BOTH, SHUT_RECEIVE, SHUT_SEND, Outgoing, Received, caller_credentials
 from aionoah.net.unix import address as addresses
 from aionoah.net.unix.accounting import packet_cost, segment_cost, segment_limit
-from aionoah.net.unix.socket import SHUT_BOTH, SHUT_RECEIVE, SHUT_SEND, Packet, UnixSocket
+from aionoah.net.unix.socket import Packet, UnixSocket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

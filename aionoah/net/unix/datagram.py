@@ -7,10 +7,10 @@ from aionoah.abi.poll import Poll
 from aionoah.abi.socket import AF, MSG
 from aionoah.fs.file import WouldBlock
 from aionoah.host.waiting import Source
-from aionoah.net.socket import Outgoing, Received, family_of
+from aionoah.net.socket import SHUT_RECEIVE, SHUT_SEND, Outgoing, Received, family_of
 from aionoah.net.unix import address as addresses
 from aionoah.net.unix.accounting import packet_cost
-from aionoah.net.unix.socket import SHUT_RECEIVE, SHUT_SEND, UnixSocket
+from aionoah.net.unix.socket import UnixSocket
 
 if TYPE_CHECKING:
     from aionoah.fs.context import FsContext

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.ioctl import IOCTL
 from aionoah.abi.poll import Poll
-from aionoah.abi.socket import MSG, SCM, SHUT, SO, SOL, Ucred
+from aionoah.abi.socket import MSG, SCM, SO, SOL, Ucred
 from aionoah.fs.stdio import Exchange
 from aionoah.host.waiting import Source, WaitQueue
 from aionoah.net.inet import interfaces
@@ -14,6 +14,9 @@ from aionoah.net.options import LocalOptions, as_int, from_int, get_common, set_
 from aionoah.net.socket import (
     OVERFLOW_ID,
     QUEUE_EXCHANGES,
+    SHUT_BITS,
+    SHUT_BOTH,
+    SHUT_RECEIVE,
     Control,
     Outgoing,
     Received,
@@ -32,10 +35,6 @@ if TYPE_CHECKING:
     from aionoah.memory.buffer import Buffer
     from aionoah.net.network import Network, Place
 
-SHUT_RECEIVE: Final = 1
-SHUT_SEND: Final = 2
-SHUT_BOTH: Final = 3
-_SHUT_BITS: Final = {SHUT.RD: SHUT_RECEIVE, SHUT.WR: SHUT_SEND, SHUT.RDWR: SHUT_BOTH}
 _NOBODY: Final = Ucred(0, OVERFLOW_ID, OVERFLOW_ID)
 
 
@@ -216,9 +215,9 @@ class UnixSocket(Socket):
         return Source(self.readable)
 
     def shutdown(self, how: int) -> None:
-        if how not in _SHUT_BITS:
+        if how not in SHUT_BITS:
             raise LinuxError(Errno.EINVAL)
-        self.shut_down(_SHUT_BITS[how])
+        self.shut_down(SHUT_BITS[how])
 
     def shut_down(self, bits: int) -> None:
         self.shut |= bits

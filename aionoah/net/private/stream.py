@@ -1,0 +1,221 @@
+"""TCP in the instance's own network.
+
+A connection between two guests, or between a guest and the application, is a pair of the host's sockets: bytes
+flow as they do in any other, and nobody else can get at them. One to the outside is a connection of the host.
+The host's TCP socket that every socket begins with keeps the options meanwhile.
+"""
+
+import socket as host_socket
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.inet import TCP
+from aionoah.abi.poll import Poll
+from aionoah.abi.socket import AF, MSG, SHUT, SO, SOL
+from aionoah.fs.file import WouldBlock
+from aionoah.host import sockets
+from aionoah.host.errors import host_errors
+from aionoah.host.waiting import Source
+from aionoah.net.inet.socket import InetSocket
+from aionoah.net.options import from_int
+from aionoah.net.private.network import Endpoint
+from aionoah.net.private.rules import canonical
+from aionoah.net.private.socket import PrivateSocket
+from aionoah.net.socket import family_of
+
+if TYPE_CHECKING:
+    from aionoah.fs.context import FsContext
+    from aionoah.memory.buffer import Buffer
+    from aionoah.net.network import Network
+    from aionoah.net.socket import Outgoing, Received
+
+_MAX_BACKLOG: Final = 4096  # net.core.somaxconn
+_ESTABLISHED: Final = 1  # tcp_states.h
+
+
+class PrivateStream(PrivateSocket):
+    """A TCP socket. It begins as nothing, and becomes a listener or one end of a connection."""
+
+    def __init__(
+        self,
+        network: "Network",
+        family: int,
+        kind: int,
+        protocol: int,
+        flags: int = 0,
+        host: host_socket.socket | None = None,
+    ) -> None:
+        super().__init__(network, family, kind, protocol, flags, host)
+        is_pair = host is not None and not sockets.is_internet(host)
+        self._settings = None if is_pair else self.host  # keeps the options; made when somebody asks
+        self._is_news = False  # that the connection is there, to the next connect
+        self._backlog = -1  # of a listener
+        self._embryos: deque[PrivateStream] = deque()  # connections that nobody has accepted yet
+
+    def release(self) -> None:
+        self._stop_listening()
+        if self._settings is not None and self._settings is not self.host:
+            self._settings.close()
+        super().release()
+
+    # -- listening --------------------------------------------------------------------------------------
+
+    @property
+    def is_listening(self) -> bool:
+        return self._backlog >= 0
+
+    def listen(self, backlog: int) -> None:
+        if self.peer is not None or self._is_connecting:
+            raise LinuxError(Errno.EINVAL)
+        self.bind_automatically()
+        self._backlog = min(backlog & 0xFFFF_FFFF, _MAX_BACKLOG)
+        self.changed.wake()
+
+    def _stop_listening(self) -> None:
+        self._backlog = -1
+        while self._embryos:
+            self._embryos.popleft().drop()
+
+    @property
+    def has_room(self) -> bool:
+        return len(self._embryos) <= self._backlog
+
+    def offer(self, embryo: "PrivateStream") -> None:
+        """Somebody has connected. There must be room."""
+        self._embryos.append(embryo)
+        self.changed.wake()
+
+    def accept_nowait(self) -> "tuple[InetSocket, bytes]":
+        if not self.is_listening:
+            raise LinuxError(Errno.EINVAL)
+        if not self._embryos:
+            raise WouldBlock
+        embryo = self._embryos.popleft()
+        embryo.linger = self.linger
+        return embryo, embryo.peer_name()
+
+    def accepted(self, host: host_socket.socket, peer: Endpoint, own: Endpoint) -> "PrivateStream":
+        """The listener's end of a new connection."""
+        host.setblocking(False)
+        made = PrivateStream(self.network, self.family, self.kind, self.protocol, host=host)
+        made.peer, made._local = peer, own
+        return made
+
+    _local: Endpoint | None = None  # of an accepted connection: it shares the listener's port
+
+    def name(self) -> bytes:
+        return super().name() if self._local is None else self.unparse_endpoint(self._local)
+
+    # -- connecting -------------------------------------------------------------------------------------
+
+    async def connect(self, address: bytes, fs: "FsContext") -> None:
+        if family_of(address) == AF.UNSPEC or self._is_connecting:
+            await super().connect(address, fs)
+            return
+        self.take_error()
+        if self.peer is not None and self._is_news:
+            self._is_news = False
+            return
+        if self.peer is not None or self.is_listening:
+            raise LinuxError(Errno.EISCONN)
+        to = self.target(address)
+        if self.net.is_own(to.ip) or to in self.net.served:
+            self._connect_within(to)
+        else:
+            await self.net.permit(self, to)
+            await super().connect(self.outside_address(to), fs)
+
+    def _connect_within(self, to: Endpoint) -> None:
+        """It is done at once, but whoever does not want to wait is told later."""
+        try:
+            if to in self.net.served:
+                self.net.outside.serve_guest(to, self._new_pair(to))
+            else:
+                self._join(to)
+        except LinuxError as refusal:
+            if not self.is_nonblocking or refusal.errno is not Errno.ECONNREFUSED:
+                raise
+            self.error = refusal.errno
+            self.changed.wake()
+        if self.is_nonblocking:
+            self._is_news = True
+            raise LinuxError(Errno.EINPROGRESS)
+
+    def outside_address(self, to: Endpoint) -> bytes:
+        return self.unparse_endpoint(Endpoint(canonical(self.net.host_address(to)), to.port))
+
+    def _join(self, to: Endpoint) -> None:
+        """Make the other end, which waits to be accepted. ECONNREFUSED."""
+        listeners = (found for found in self.net.find(self.kind, to) if isinstance(found, PrivateStream))
+        listener = next((found for found in listeners if found.is_listening), None)
+        if listener is None or not listener.has_room:
+            raise LinuxError(Errno.ECONNREFUSED)
+        other_end = self._new_pair(to)
+        listener.offer(listener.accepted(other_end, self.own, to))
+
+    def _new_pair(self, to: Endpoint) -> host_socket.socket:
+        """Connect; the other end is the caller's."""
+        with host_errors():
+            mine, other = host_socket.socketpair()
+        mine.setblocking(False)
+        self.bind_automatically(self.source_for(to))
+        if self.own.ip.is_unspecified:
+            self.bound = self.own._replace(ip=self.source_for(to))
+        self.peer = to
+        self._become(mine)
+        return other
+
+    def _become(self, host: host_socket.socket) -> None:
+        """Go on with another socket of the host, and tell those who watch the one so far."""
+        for dependent in list(self.dependents or ()):
+            dependent.source_will_change()
+        self.host, self.fd = host, host.fileno()
+        self._readiness = sockets.Readiness(self.fd)
+        for dependent in list(self.dependents or ()):
+            dependent.source_has_changed()
+        self.changed.wake()
+
+    def shutdown(self, how: int) -> None:
+        if self.is_listening and how in (SHUT.RD, SHUT.RDWR):
+            self._stop_listening()
+            self.changed.wake()
+        else:
+            super().shutdown(how)
+
+    # -- options and readiness --------------------------------------------------------------------------
+
+    def get_option(self, level: int, option: int, length: int) -> bytes:
+        if level == SOL.SOCKET and option == SO.ACCEPTCONN:
+            return from_int(int(self.is_listening))[:length]
+        value = super().get_option(level, option, length)
+        if level == SOL.TCP and option == TCP.INFO and self.peer is not None:
+            value = bytes([_ESTABLISHED])[:length] + value[1:]  # the one that keeps the options is not
+        return value
+
+    @property
+    def settings(self) -> host_socket.socket:
+        if self._settings is None:
+            with host_errors():
+                self._settings = sockets.new_socket(self.family, self.kind, 0)
+        return self._settings
+
+    def poll(self) -> Poll:
+        if self.is_listening:
+            return Poll(Poll.IN | Poll.RDNORM if self._embryos else 0)
+        if self.error is not None:
+            return Poll(Poll.IN | Poll.OUT | Poll.RDNORM | Poll.WRNORM | Poll.ERR | Poll.HUP | Poll.RDHUP)
+        return super().poll()
+
+    def send_nowait(self, message: "Outgoing") -> int:
+        self.take_error()
+        return super().send_nowait(message)
+
+    def receive_nowait(self, dst: "Buffer", flags: MSG) -> "Received":
+        self.take_error()
+        return super().receive_nowait(dst, flags)
+
+    def source(self, events: Poll) -> Source:
+        if self.is_listening:
+            return Source(self.changed)
+        return super().source(events) | Source(self.changed)
