@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 import uvloop
 
@@ -35,6 +36,15 @@ def pytest_asyncio_loop_factories(
     """
     return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
+
+# A loaded machine is no failure.
+hypothesis.settings.register_profile(
+    "patient",
+    hypothesis.settings.default,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("patient")
 
 _watchdog = pytest.StashKey["Watchdog"]()
 
