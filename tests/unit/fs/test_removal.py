@@ -6,6 +6,7 @@ import pytest
 from fakes.trees import Tree, outcome, user
 
 from aionoah.abi.fcntl import RENAME
+from aionoah.abi.stat import S
 from aionoah.fs.hostfs import HostFileSystem
 from aionoah.fs.tmpfs import TmpFileSystem
 
@@ -60,7 +61,7 @@ def test_what_cannot_be_removed(tree: Tree, name: str, path: bytes, expected: st
         (b"dir", b"dir/below", 0, "EINVAL"),
         (b"dir/inner", b"dir", 0, "ENOTEMPTY"),
         (b"dir/inner", b"dir", RENAME.EXCHANGE, "EINVAL"),
-        (b"file", b"new", RENAME.WHITEOUT, "EINVAL"),
+        (b"file", b"new", RENAME.WHITEOUT | RENAME.EXCHANGE, "EINVAL"),
         (b"file", b"new", RENAME.EXCHANGE | RENAME.NOREPLACE, "EINVAL"),
         (b"missing", b"new", 0, "ENOENT"),
         (b"file", b"missing/new", 0, "ENOENT"),
@@ -122,3 +123,10 @@ def test_moving_a_directory_needs_the_right_to_write_it() -> None:
     tree.mkdir(b"b/other")
     with tree.acting_as(user(7)):
         assert outcome(tree.rename, b"b/other", b"a/yours", RENAME.EXCHANGE) == "EACCES"
+
+
+def test_a_whiteout_is_left_behind(tree: Tree) -> None:
+    tree.write(b"moving", b"x")
+    tree.rename(b"moving", b"moved", RENAME.WHITEOUT)
+    assert tree.read(b"moved") == b"x"
+    assert (tree.stat(b"moving").mode & S.IFMT, tree.stat(b"moving").rdev) == (S.IFCHR, 0)
