@@ -60,9 +60,10 @@ static void handler(int number) {
 }
 
 static void signals(void) {
+    pid_t process = getpid(), thread = gettid();
     signal(SIGUSR1, handler);
     for (unsigned i = 0; i < count; i++)
-        syscall(SYS_tgkill, getpid(), gettid(), SIGUSR1);
+        syscall(SYS_tgkill, process, thread, SIGUSR1);
     if (handled < count)
         exit(1);
 }
