@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+HI = TypeVar("HI", bound="HostInode")
 
 OBSERVERS: "Final[dict[HostWatches, None]]" = {}
 """All that watch something of the host's. Calls look whether it is empty, and do nothing more then."""
@@ -108,13 +109,11 @@ class _Touched:
         return identity in self.inodes or (self.changes_names and not event.mask & ~(_OF_NAMES | IN.ISDIR))
 
 
-def as_own(
-    method: Callable[Concatenate["HostInode", P], T],
-) -> Callable[Concatenate["HostInode", P], T]:
+def as_own(method: Callable[Concatenate[HI, P], T]) -> Callable[Concatenate[HI, P], T]:
     """A method of a host inode whose host calls are a guest's doing."""
 
     @functools.wraps(method)
-    def unobserved(self: "HostInode", *args: P.args, **kwargs: P.kwargs) -> T:
+    def unobserved(self: HI, /, *args: P.args, **kwargs: P.kwargs) -> T:
         if not OBSERVERS:
             return method(self, *args, **kwargs)
         with OwnDoing(self, *args):

@@ -139,12 +139,17 @@ def _map_file(
         raise LinuxError(Errno.EACCES)
     file = file.for_mapping(shared=kind != MAP.PRIVATE)  # ENODEV
     if kind != MAP.PRIVATE and file.is_write_sealed:
-        if vm_flags & VM.WRITE:
-            raise LinuxError(Errno.EPERM)
-        vm_flags &= ~VM.MAYWRITE
+        vm_flags = _sealed(vm_flags)
     if vm_flags & VM.GROWSDOWN:
         raise LinuxError(Errno.EINVAL)
     map_region(mm, Vma(address, address + length, vm_flags, FileBacking(file), offset))
+
+
+def _sealed(vm_flags: int) -> int:
+    """The rights of a shared mapping that may never be written. EPERM for one that asks for it now."""
+    if vm_flags & VM.WRITE:
+        raise LinuxError(Errno.EPERM)
+    return vm_flags & ~VM.MAYWRITE
 
 
 def map_backing(

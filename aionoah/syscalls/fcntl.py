@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
-from aionoah.abi.fcntl import F_SEAL, FD, LCK, OWNER, F, FOwnerEx, O
+from aionoah.abi.fcntl import F_SEAL, FD, LCK, F, O
 from aionoah.fs.file import File
 from aionoah.fs.memfd import MemoryFile, MemoryInode
 from aionoah.fs.pipe import PipeEnd
 from aionoah.memory.vma import VM
 from aionoah.syscalls.arguments import Fd, ULong
 from aionoah.syscalls.locks import get_lock, set_lock, wait_for_lock
+from aionoah.syscalls.owners import COMMANDS, control_owner
 from aionoah.syscalls.registry import syscall
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _LOCKING: Final = {
 }
 
 
-@syscall(partial="Owners, signals, leases, notifications and hints are refused with EINVAL.")
+@syscall(partial="O_ASYNC sends nothing; there are no leases and no hints (EINVAL).")
 async def fcntl(task: "Task", fd: Fd, cmd: F, arg: ULong) -> int:
     file = task.files.get(fd, allow_path=cmd in _ON_PATH_FILES)
     if cmd in _LOCKING:
@@ -40,6 +41,8 @@ async def fcntl(task: "Task", fd: Fd, cmd: F, arg: ULong) -> int:
     if cmd in (F.SETLKW, F.OFD_SETLKW):
         await wait_for_lock(task, fd, file, arg, of_description=cmd == F.OFD_SETLKW)
         return 0
+    if cmd in COMMANDS:
+        return control_owner(task, fd, file, cmd, arg)
     return _control(task, fd, file, cmd, arg)
 
 
@@ -55,12 +58,10 @@ def _control(task: "Task", fd: int, file: File, cmd: int, arg: int) -> int:
             return _pipe_size(task, file, cmd, arg)
         case F.GET_SEALS | F.ADD_SEALS:
             return _seals(task, file, cmd, arg)
-        case F.GETOWN | F.GETSIG:
-            return 0  # nobody has ever been set
-        case F.GETOWN_EX:
-            task.memory.put(arg, FOwnerEx(OWNER.TID, 0))
         case F.GETLEASE:
             return LCK.UNLCK
+        case F.SETLEASE if _as_int(arg) == LCK.UNLCK:
+            raise LinuxError(Errno.EAGAIN)  # there is none to give back
         case _:
             raise LinuxError(Errno.EINVAL)
     return 0

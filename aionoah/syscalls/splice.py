@@ -54,13 +54,13 @@ async def splice(
     start_out = task.memory.get(Cell64, off_out).value if off_out else None
     _require_open(source, target)
 
-    length = min(length, MAX_RW_COUNT)
+    count = min(length, MAX_RW_COUNT)
     if isinstance(source, PipeEnd) and isinstance(target, PipeEnd):
-        return await _between_pipes(task, source, target, length, flags, keep=False)
+        return await _between_pipes(task, source, target, count, flags, keep=False)
     if isinstance(source, PipeEnd):
-        return await _out_of_pipe(task, source, target, _Place(task, off_out, start_out), length, flags)
+        return await _out_of_pipe(task, source, target, _Place(task, off_out, start_out), count, flags)
     if isinstance(target, PipeEnd):
-        return await _into_pipe(task, source, target, _Place(task, off_in, start_in), length, flags)
+        return await _into_pipe(task, source, target, _Place(task, off_in, start_in), count, flags)
     raise LinuxError(Errno.EINVAL)
 
 
