@@ -4,6 +4,7 @@ Sources: access(2), chmod(2), chown(2), utimensat(2), truncate(2); Linux fs/attr
 All take a position that a path walk or an open file has given.
 """
 
+from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import ACCESS
 from aionoah.abi.mount import MS
@@ -13,6 +14,7 @@ from aionoah.fs import notify
 from aionoah.fs.context import FsContext
 from aionoah.fs.creation import may_keep_setgid, without_privilege
 from aionoah.fs.inode import NOW, Attributes, Change, FileSystemStatus
+from aionoah.fs.lists import follow_mode
 from aionoah.fs.path import Dentry
 from aionoah.fs.permissions import effective_identity, real_identity, require
 
@@ -35,7 +37,7 @@ def access(context: FsContext, dentry: Dentry, wanted: int, *, real: bool) -> No
     credentials = context.credentials
     identity = real_identity(credentials) if real else effective_identity(credentials)
     attributes = dentry.inode.attributes()
-    require(attributes, identity, wanted)
+    require(attributes, identity, wanted, dentry.inode)
     if wanted & ACCESS.W and attributes.mode & S.IFMT not in _SPECIAL:
         dentry.mount.require_writable()
 
@@ -44,7 +46,7 @@ def require_enterable(context: FsContext, dentry: Dentry) -> None:
     """Whether it can become a working or root directory: ENOTDIR, EACCES."""
     if dentry.inode.kind != S.IFDIR:
         raise LinuxError(Errno.ENOTDIR)
-    require(dentry.inode.attributes(), context.identity, ACCESS.X)
+    require(dentry.inode.attributes(), context.identity, ACCESS.X, dentry.inode)
 
 
 def require_executable(context: FsContext, dentry: Dentry) -> None:
@@ -52,7 +54,7 @@ def require_executable(context: FsContext, dentry: Dentry) -> None:
     attributes = dentry.inode.attributes()
     if attributes.mode & S.IFMT != S.IFREG:
         raise LinuxError(Errno.EACCES)
-    require(attributes, context.identity, ACCESS.X)
+    require(attributes, context.identity, ACCESS.X, dentry.inode)
 
 
 def chmod(context: FsContext, dentry: Dentry, mode: int) -> None:
@@ -66,6 +68,7 @@ def chmod(context: FsContext, dentry: Dentry, mode: int) -> None:
     if not may_keep_setgid(context, attributes.gid):
         mode &= ~S.ISGID
     _change(dentry, Change(mode=mode))
+    follow_mode(dentry.inode, mode)
 
 
 def _require_owner(context: FsContext, attributes: Attributes) -> None:
@@ -82,7 +85,7 @@ def chown(context: FsContext, dentry: Dentry, uid: int | None, gid: int | None) 
     attributes = dentry.inode.attributes()
     identity = context.identity
     is_owner = identity.uid == attributes.uid
-    if not identity.is_root and (
+    if not identity.has(CAP.CHOWN) and (
         (uid is not None and not (is_owner and uid == attributes.uid))
         or (gid is not None and not (is_owner and (gid == attributes.gid or identity.is_member(gid))))
     ):
@@ -104,7 +107,7 @@ def set_times(context: FsContext, dentry: Dentry, atime_ns: int | None, mtime_ns
     attributes = dentry.inode.attributes()
     if atime_ns == mtime_ns == NOW:
         if not context.identity.may_act_as(attributes.uid):
-            require(attributes, context.identity, ACCESS.W)
+            require(attributes, context.identity, ACCESS.W, dentry.inode)
     else:
         _require_owner(context, attributes)
     _change(dentry, Change(atime_ns=atime_ns, mtime_ns=mtime_ns))
@@ -119,8 +122,8 @@ def truncate(context: FsContext, dentry: Dentry, length: int) -> None:
     if kind != S.IFREG:
         raise LinuxError(Errno.EISDIR if kind == S.IFDIR else Errno.EINVAL)
     dentry.mount.require_writable()
-    require(attributes, context.identity, ACCESS.W)
-    mode = None if context.identity.is_root else without_privilege(context, attributes)
+    require(attributes, context.identity, ACCESS.W, dentry.inode)
+    mode = None if context.identity.has(CAP.FSETID) else without_privilege(context, attributes)
     _change(dentry, Change(mode=mode, size=length))
 
 

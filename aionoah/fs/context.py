@@ -1,8 +1,10 @@
 """What a path is resolved against: root, working directory, umask and the user on whose behalf."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from aionoah.fs.permissions import Credentials, Identity, effective_identity
+from aionoah.fs.permissions import Credentials, Identity, effective_identity, real_identity
 
 if TYPE_CHECKING:
     from aionoah.fs.path import Dentry
@@ -24,13 +26,14 @@ class FsContext:
     whoever replaces the task's credentials object replaces it here too.
     """
 
-    __slots__ = ("_shared", "credentials")
+    __slots__ = ("_acting", "_shared", "credentials")
 
     def __init__(
         self, root: "Dentry", credentials: Credentials, cwd: "Dentry | None" = None, umask: int = 0o022
     ) -> None:
         self._shared = _Shared(root, cwd or root, umask)
         self.credentials = credentials
+        self._acting: Identity | None = None
 
     def clone(self, credentials: Credentials, *, share: bool) -> "FsContext":
         """The context of a child: with `share` (CLONE_FS) chdir, chroot and umask of one move both."""
@@ -76,4 +79,13 @@ class FsContext:
     @property
     def identity(self) -> Identity:
         """Who the permission checks are about."""
-        return effective_identity(self.credentials)
+        return self._acting or effective_identity(self.credentials)
+
+    @contextmanager
+    def acting_as_real_user(self) -> Iterator[None]:
+        """Let access(2) walk with the rights that it asks about."""
+        self._acting = real_identity(self.credentials)
+        try:
+            yield
+        finally:
+            self._acting = None

@@ -5,14 +5,36 @@ fs/inode.c (inode_init_owner). The order of the checks is the kernel's, since pr
 error comes first.
 """
 
+from typing import NamedTuple
+
+from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import ACCESS
 from aionoah.abi.stat import S
 from aionoah.fs import notify
+from aionoah.fs.acl import Entry
 from aionoah.fs.context import FsContext
-from aionoah.fs.inode import Attributes
+from aionoah.fs.inode import Attributes, Inode
+from aionoah.fs.lists import default_list, inherit
 from aionoah.fs.path import PATH_MAX, Dentry, LastComponent, retried, walk, walk_parent
 from aionoah.fs.permissions import require
+
+
+class Masked(NamedTuple):
+    """The mode for a new file, and the list that it inherits: that replaces the umask (umask(2))."""
+
+    mode: int
+    default: list[Entry]
+
+    def pass_on(self, made: Inode) -> None:
+        if self.default:
+            inherit(made, self.default, self.mode)
+
+
+def masked(context: FsContext, directory: Dentry, mode: int) -> Masked:
+    """What the umask, or the directory's default access control list, leaves of a mode."""
+    default = default_list(directory.inode)
+    return Masked(mode if default else mode & ~context.umask, default)
 
 
 def new_owner(context: FsContext, directory: Dentry, mode: int) -> tuple[int, int, int]:
@@ -31,7 +53,7 @@ def new_owner(context: FsContext, directory: Dentry, mode: int) -> tuple[int, in
 def may_keep_setgid(context: FsContext, gid: int) -> bool:
     """Only members of a file's group, and root, may have set-group-ID on it."""
     identity = context.identity
-    return identity.is_root or identity.is_member(gid)
+    return identity.has(CAP.FSETID) or identity.is_member(gid)
 
 
 def without_privilege(context: FsContext, attributes: Attributes) -> int | None:
@@ -47,7 +69,7 @@ def require_may_create(context: FsContext, directory: Dentry) -> None:
     directory.mount.require_writable()
     if directory.is_deleted:
         raise LinuxError(Errno.ENOENT)
-    require(directory.inode.attributes(), context.identity, ACCESS.W | ACCESS.X)
+    require(directory.inode.attributes(), context.identity, ACCESS.W | ACCESS.X, directory.inode)
 
 
 def _exists(place: LastComponent) -> bool:
@@ -77,9 +99,10 @@ def _new_name(
 def mkdir(context: FsContext, start: Dentry, path: bytes, mode: int) -> Dentry:
     """mkdirat(2)."""
     place = _new_name(context, start, path, for_directory=True)
-    mode = mode & (S.IRWXUGO | S.ISVTX) & ~context.umask
-    mode, uid, gid = new_owner(context, place.directory, S.IFDIR | mode)
+    wanted = masked(context, place.directory, mode & (S.IRWXUGO | S.ISVTX))
+    mode, uid, gid = new_owner(context, place.directory, S.IFDIR | wanted.mode)
     made = place.directory.inode.mkdir(place.name, mode & S.IALLUGO, uid, gid)
+    wanted.pass_on(made)
     notify.created(place.directory, place.name, made)
     return place.directory.attach(place.name, made)
 
@@ -97,14 +120,16 @@ def mknod(context: FsContext, start: Dentry, path: bytes, mode: int, rdev: int) 
         raise LinuxError(Errno.EINVAL)
     place = _new_name(context, start, path)
     is_whiteout = kind == S.IFCHR and rdev == 0  # the mark of overlay file systems, which harms nobody
-    if kind in (S.IFCHR, S.IFBLK) and not is_whiteout and not context.identity.is_root:
+    if kind in (S.IFCHR, S.IFBLK) and not is_whiteout and not context.identity.has(CAP.MKNOD):
         raise LinuxError(Errno.EPERM)
-    mode, uid, gid = new_owner(context, place.directory, kind | mode & S.IALLUGO & ~context.umask)
+    wanted = masked(context, place.directory, mode & S.IALLUGO)
+    mode, uid, gid = new_owner(context, place.directory, kind | wanted.mode)
     directory = place.directory.inode
     if kind == S.IFREG:
         made = directory.create(place.name, mode & S.IALLUGO, uid, gid)
     else:
         made = directory.mknod(place.name, mode, rdev, uid, gid)
+    wanted.pass_on(made)
     notify.created(place.directory, place.name, made)
     return place.directory.attach(place.name, made)
 

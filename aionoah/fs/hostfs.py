@@ -33,6 +33,7 @@ class HostFileSystem(FileSystem):
     """What is below a directory of the host, or a single file of it."""
 
     type_name = b"hostfs"
+    has_lists = False  # guests have set access control lists
     is_volatile = False  # it will not outlive us: nothing has to reach the disk
 
     def __init__(self, path: str | bytes, *, owners: Owners | None = None, is_guests: bool = False) -> None:
@@ -68,6 +69,10 @@ class HostFileSystem(FileSystem):
         if isinstance(known, HostDirectory):
             self._used(known)
         return known
+
+    def know(self, inode: HostInode) -> None:
+        """Remember an inode that no lookup has made."""
+        self._inodes[inode.identity] = inode
 
     def _used(self, directory: "HostDirectory") -> None:
         recent = self._recent
@@ -253,6 +258,21 @@ class HostDirectory(HostInode):
             made.keep_spare(fd)
         return made
 
+    def create_nameless(self, mode: int, uid: int, gid: int, *, is_linkable: bool) -> Inode:
+        """EOPNOTSUPP where the host has no O_TMPFILE, EOPNOTSUPP or EISDIR of its file system."""
+        if not hasattr(os, "O_TMPFILE"):
+            raise LinuxError(Errno.EOPNOTSUPP)
+        flags = os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC | (0 if is_linkable else os.O_EXCL)
+        with host_errors():
+            fd = os.open(".", flags, mode & 0o777, dir_fd=self.descriptor())
+        made = HostNode(self.filesystem, self, b"", os.fstat(fd))
+        made.keep_spare(fd)
+        made.is_linkable = is_linkable
+        with host_errors():
+            self._settle(made, fd, Belief(uid, gid, S.IFREG | mode))
+        self.filesystem.know(made)
+        return made
+
     @as_own
     def mkdir(self, name: bytes, mode: int, uid: int, gid: int) -> Inode:
         with host_errors():
@@ -300,7 +320,9 @@ class HostDirectory(HostInode):
     def link(self, name: bytes, inode: Inode) -> None:
         if not isinstance(inode, HostNode) or inode.filesystem is not self.filesystem:
             raise LinuxError(Errno.EXDEV)
-        inode.status()  # ESTALE if it has moved
+        if not inode.status().st_nlink:  # ESTALE if it has moved
+            self._link_nameless(name, inode)
+            return
         with host_errors():
             os.link(
                 inode.name,
@@ -309,6 +331,14 @@ class HostDirectory(HostInode):
                 dst_dir_fd=self.descriptor(),
                 follow_symlinks=False,
             )
+
+    def _link_nameless(self, name: bytes, inode: HostNode) -> None:
+        if not inode.is_linkable:
+            raise LinuxError(Errno.ENOENT)
+        with inode.pinned() as fd, host_errors():
+            os.link(f"/proc/self/fd/{fd}", name, dst_dir_fd=self.descriptor(), follow_symlinks=True)
+        inode.is_linkable = False
+        self.lookup(name)  # so that the inode knows its name
 
     @as_own
     def unlink(self, name: bytes) -> None:

@@ -11,9 +11,11 @@ from contextlib import AbstractContextManager, contextmanager
 from time import time_ns
 from typing import TYPE_CHECKING, Final
 
+from aionoah.abi.acl import XATTR_POSIX_ACL_ACCESS, XATTR_POSIX_ACL_DEFAULT
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.stat import S, makedev
+from aionoah.fs.acl import Entry, parse
 from aionoah.fs.devices import open_device
 from aionoah.fs.file import File
 from aionoah.fs.host_io import on_descriptor
@@ -81,6 +83,7 @@ class HostInode(Inode):
         self.name = name
         self.seen = status  # by the latest lookup
         self._kind = status.st_mode & S.IFMT  # on the host
+        self._list: tuple[int, list[Entry] | None] | None = None  # likewise
         self.belief: tuple[int, Belief | None] | None = None  # with the st_ctime_ns it is good for
 
     @property
@@ -190,6 +193,9 @@ class HostInode(Inode):
         kept = _kept_name(name)
         if not hasattr(os, "setxattr"):
             raise LinuxError(Errno.EOPNOTSUPP)
+        if name in (XATTR_POSIX_ACL_ACCESS, XATTR_POSIX_ACL_DEFAULT):
+            self.filesystem.has_lists = True
+            self._list = None
         with self.pinned() as fd, host_errors():
             on_descriptor(fd, lambda file: os.setxattr(file, kept, value, flags))
 
@@ -210,11 +216,27 @@ class HostInode(Inode):
 
     @as_own
     def remove_xattr(self, name: bytes) -> None:
-        kept = _kept_name(name)
+        kept, self._list = _kept_name(name), None
         if not hasattr(os, "removexattr"):
             raise LinuxError(Errno.EOPNOTSUPP)
         with self.pinned() as fd, host_errors():
             on_descriptor(fd, lambda file: os.removexattr(file, kept))
+
+    def access_list(self) -> list[Entry] | None:
+        """What a guest has set. Lists of the host's own are the host's business, which asks them when we open."""
+        if not self.keeps_lists():
+            return None
+        stamp = self.seen.st_ctime_ns
+        if self._list is None or self._list[0] != stamp:
+            try:
+                entries = parse(self.read_mark(_KEPT_XATTRS + XATTR_POSIX_ACL_ACCESS))
+            except (OSError, AttributeError, LinuxError):
+                entries = None
+            self._list = stamp, entries
+        return self._list[1]
+
+    def keeps_lists(self) -> bool:
+        return self.filesystem.owners is not None or self.filesystem.has_lists
 
     def read_mark(self, name: bytes) -> bytes:
         """An extended attribute, asked for in one call. OSError; AttributeError on hosts that have none."""
@@ -247,6 +269,7 @@ class HostNode(HostInode):
     """Anything but a directory: an entry of a directory, and the descriptors that are open on it."""
 
     directory: "HostDirectory"
+    is_linkable = False  # made without a name, and may still get one
 
     def __init__(
         self,
@@ -341,6 +364,8 @@ class HostNode(HostInode):
         puts in its place must not make us wait.
         """
         host_flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+        if (fd := self._reopened(host_flags)) >= 0:
+            return fd
         try:
             fd = os.open(self.name, host_flags, dir_fd=self.directory.descriptor())
         except OSError as error:
@@ -353,6 +378,14 @@ class HostNode(HostInode):
             os.close(fd)
             raise
         return fd
+
+    def _reopened(self, host_flags: int) -> int:
+        """A further descriptor of a file that has no name any more, or none yet; -1 for what has one."""
+        held = self._open[-1] if self._open else self._spare
+        if held < 0 or os.fstat(held).st_nlink:
+            return -1
+        with host_errors():
+            return os.open(f"/proc/self/fd/{held}", host_flags & ~os.O_NOFOLLOW)
 
     def _require_checked(self, status: os.stat_result) -> None:
         """What has been opened must be what permissions were checked for. A file that took over the

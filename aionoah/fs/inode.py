@@ -10,6 +10,7 @@ from aionoah.abi.fcntl import O
 from aionoah.abi.stat import S
 
 if TYPE_CHECKING:
+    from aionoah.fs.acl import Entry
     from aionoah.fs.file import File
     from aionoah.fs.path import Dentry
 
@@ -142,6 +143,10 @@ class Inode:
         """Make a regular file; EEXIST."""
         raise LinuxError(Errno.ENOTDIR)
 
+    def create_nameless(self, mode: int, uid: int, gid: int, *, is_linkable: bool) -> "Inode":
+        """Make a regular file that `link` can give a name later, if it is linkable (O_TMPFILE)."""
+        raise LinuxError(Errno.EOPNOTSUPP)
+
     def mkdir(self, name: bytes, mode: int, uid: int, gid: int) -> "Inode":
         raise LinuxError(Errno.ENOTDIR)
 
@@ -201,6 +206,14 @@ class Inode:
 
     def remove_xattr(self, name: bytes) -> None:
         raise LinuxError(Errno.EOPNOTSUPP)
+
+    def access_list(self) -> "list[Entry] | None":
+        """The access control list, if there is one that says more than the mode."""
+        return None
+
+    def keeps_lists(self) -> bool:
+        """Whether its access control lists are the guests': others are left to the host."""
+        return False
 
     # -- for file systems that are made of others ---------------------------------------------------------
 

@@ -18,6 +18,7 @@ from aionoah.fs.directory import DirectoryFile
 from aionoah.fs.file import File
 from aionoah.fs.inode import Attributes, DirectoryEntry, FileSystem, Inode
 from aionoah.fs.path import Dentry, walk
+from aionoah.fs.permissions import BY_USER
 
 _OPTIONS: Final = {
     b"nosuid": MS.NOSUID,
@@ -124,6 +125,7 @@ class _Superuser:
     """Who mounts."""
 
     uid = gid = fsuid = fsgid = 0
+    effective = permitted = BY_USER
     groups = ()
 
 

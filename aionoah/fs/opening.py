@@ -3,12 +3,13 @@
 Sources: open(2), openat2(2); Linux fs/namei.c (open_last_lookups, lookup_open, do_open, may_open).
 """
 
+from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import ACCESS, O
 from aionoah.abi.stat import S
 from aionoah.fs import notify
 from aionoah.fs.context import FsContext
-from aionoah.fs.creation import new_owner, require_may_create, without_privilege
+from aionoah.fs.creation import masked, new_owner, require_may_create, without_privilege
 from aionoah.fs.directory import PathFile
 from aionoah.fs.file import File
 from aionoah.fs.inode import Attributes, Change
@@ -32,16 +33,15 @@ def open_file(
 ) -> File:
     """openat2(2): the open file description, whose one reference the caller owns.
 
-    O_CLOEXEC is the descriptor's and left to the caller, like O_NOCTTY. O_TMPFILE gives EOPNOTSUPP. MustWait for
-    a FIFO.
+    O_CLOEXEC is the descriptor's and left to the caller, like O_NOCTTY. MustWait for a FIFO.
     """
     if O.PATH in flags:
         return _open_path(context, start, path, flags, resolve)
     if O.TMPFILE in flags:
         if not flags & O.ACCMODE:
             raise LinuxError(Errno.EINVAL)
-        target = Walk(context, start, path, resolve).finish(follow=O.NOFOLLOW not in flags)
-        raise LinuxError(Errno.EOPNOTSUPP if target.inode.kind == S.IFDIR else Errno.ENOTDIR)
+        directory = Walk(context, start, path, resolve).finish(follow=O.NOFOLLOW not in flags)
+        return _open_nameless(context, directory, flags, mode)
     if O.CREAT not in flags:
         state = Walk(context, start, path, resolve)
         target = state.finish(follow=O.NOFOLLOW not in flags)
@@ -92,16 +92,33 @@ def _look_up_or_create(context: FsContext, state: Walk, flags: O, mode: int) -> 
 
 def _create(context: FsContext, directory: Dentry, name: bytes, mode: int) -> Dentry:
     require_may_create(context, directory)
-    mode = S.IFREG | mode & S.IALLUGO & ~context.umask
-    mode, uid, gid = new_owner(context, directory, mode)
+    wanted = masked(context, directory, mode & S.IALLUGO)
+    mode, uid, gid = new_owner(context, directory, S.IFREG | wanted.mode)
     try:
         inode = directory.inode.create(name, mode & S.IALLUGO, uid, gid)
     except LinuxError as error:
         if error.errno is not Errno.EEXIST:
             raise
         raise LinuxError(Errno.ESTALE) from None  # the host was quicker: look again
+    wanted.pass_on(inode)
     notify.created(directory, name, inode)
     return directory.attach(name, inode)
+
+
+def _open_nameless(context: FsContext, directory: Dentry, flags: O, mode: int) -> File:
+    """O_TMPFILE: a file that is in no directory; without O_EXCL linkat may put it into one."""
+    if directory.inode.kind != S.IFDIR:
+        raise LinuxError(Errno.ENOTDIR)
+    require_may_create(context, directory)
+    wanted = masked(context, directory, mode & S.IALLUGO)
+    mode, uid, gid = new_owner(context, directory, S.IFREG | wanted.mode)
+    is_linkable = O.EXCL not in flags
+    made = directory.inode.create_nameless(mode & S.IALLUGO, uid, gid, is_linkable=is_linkable)
+    wanted.pass_on(made)
+    attributes = made.attributes()
+    target = Dentry(directory.mount, directory, b"#%d" % attributes.ino, made)
+    target.is_deleted = True
+    return _opened(context, target, attributes, flags)
 
 
 def open_dentry(context: FsContext, target: Dentry, flags: O, attributes: Attributes | None = None) -> File:
@@ -119,7 +136,7 @@ def open_dentry(context: FsContext, target: Dentry, flags: O, attributes: Attrib
     if kind == S.IFDIR and wanted & ACCESS.W:
         raise LinuxError(Errno.EISDIR)
     attributes = attributes or inode.attributes()
-    require(attributes, context.identity, wanted)
+    require(attributes, context.identity, wanted, inode)
     if wanted & ACCESS.W and kind == S.IFREG:
         target.mount.require_writable()
     if kind in (S.IFCHR, S.IFBLK):
@@ -138,7 +155,7 @@ def _opened(context: FsContext, target: Dentry, attributes: Attributes, flags: O
     file = target.inode.open(_status(flags), target)
     target.mount.has_expired = False
     if isinstance(file, RegularFile):
-        mode = None if context.identity.is_root else without_privilege(context, attributes)
+        mode = None if context.identity.has(CAP.FSETID) else without_privilege(context, attributes)
         if mode is not None:
             file.before_write = lambda: target.inode.change(Change(mode=mode))
     file.opened(flags)

@@ -175,6 +175,11 @@ class OverlayDirectory(OverlayInode):
     def create(self, name: bytes, mode: int, uid: int, gid: int) -> Inode:
         return self._add(name, lambda directory, new: directory.create(new, mode, uid, gid))
 
+    def create_nameless(self, mode: int, uid: int, gid: int, *, is_linkable: bool) -> Inode:
+        self._require_alive()
+        made = self.copied_up().create_nameless(mode, uid, gid, is_linkable=is_linkable)
+        return self.filesystem.node(Place(self, b""), made, None)
+
     def mkdir(self, name: bytes, mode: int, uid: int, gid: int) -> Inode:
         return self._add(name, lambda directory, new: directory.mkdir(new, mode, uid, gid))
 

@@ -11,6 +11,7 @@ from aionoah.fs.inode import Attributes, Change, Inode
 from aionoah.fs.overlay_marks import is_private
 
 if TYPE_CHECKING:
+    from aionoah.fs.acl import Entry
     from aionoah.fs.overlay import OverlayFileSystem
     from aionoah.fs.overlay_directory import OverlayDirectory
     from aionoah.fs.path import Dentry
@@ -100,6 +101,12 @@ class OverlayInode(Inode):
 
     def change(self, change: Change) -> None:
         self.copied_up(with_data=change.size != 0).change(change)
+
+    def access_list(self) -> "list[Entry] | None":
+        return self.real.access_list()
+
+    def keeps_lists(self) -> bool:
+        return self.real.keeps_lists()
 
     def get_xattr(self, name: bytes) -> bytes:
         if is_private(name):

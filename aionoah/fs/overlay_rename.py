@@ -13,6 +13,8 @@ from aionoah.fs.overlay_marks import is_opaque, make_opaque
 
 def rename(old: OverlayDirectory, name: bytes, new: OverlayDirectory, new_name: bytes, flags: int) -> None:
     """ENOENT, EXDEV for a directory that is in a lower layer too, ENOTEMPTY, EEXIST."""
+    if flags & RENAME.WHITEOUT:
+        raise LinuxError(Errno.EINVAL)  # whiteouts are ours here
     source = _entry(old, name)
     target = _entry_or_none(new, new_name)
     if flags & RENAME.EXCHANGE and target is None:

@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple, ParamSpec, TypeVar
 
+from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import ACCESS, RESOLVE
 from aionoah.abi.mount import MS
@@ -156,6 +157,7 @@ class Walk:
         "_pending",
         "_resolve",
         "_root",
+        "_searches_all",
         "position",
         "wants_directory",
     )
@@ -167,6 +169,7 @@ class Walk:
         if len(path) >= PATH_MAX:
             raise LinuxError(Errno.ENAMETOOLONG)
         self._identity = context.identity
+        self._searches_all = self._identity.has(CAP.DAC_OVERRIDE) or self._identity.has(CAP.DAC_READ_SEARCH)
         self._is_fresh = False  # whether the present position has just been looked up
         self._links = 0
         self._resolve = resolve
@@ -228,8 +231,8 @@ class Walk:
         return inode.looked_up_attributes() if self._is_fresh else inode.attributes()
 
     def _require_search(self) -> None:
-        if not self._identity.is_root:
-            require(self.attributes(), self._identity, ACCESS.X)
+        if not self._searches_all:
+            require(self.attributes(), self._identity, ACCESS.X, self.position.inode)
 
     def step(self, name: bytes) -> Dentry:
         """What a name in the present directory leads to; a symbolic link is not followed."""

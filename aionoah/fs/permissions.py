@@ -1,16 +1,18 @@
 """Who may do what to an inode, by its mode bits.
 
 Sources: path_resolution(7), inode(7); Linux fs/namei.c (generic_permission, check_sticky) and fs/attr.c.
-User 0 stands for all capabilities; access control lists are not consulted.
+Capabilities are those of capabilities(7): CAP_DAC_OVERRIDE and the like, wherever a task has dropped them too.
 """
 
 from collections.abc import Collection
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
+from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import ACCESS
 from aionoah.abi.stat import S, is_directory
-from aionoah.fs.inode import Attributes
+from aionoah.fs.acl import grants
+from aionoah.fs.inode import Attributes, Inode
 
 
 class Credentials(Protocol):
@@ -37,6 +39,20 @@ class Credentials(Protocol):
         """Supplementary groups."""
         ...
 
+    @property
+    def effective(self) -> int:
+        """Capabilities as a set of bits, or BY_USER."""
+        ...
+
+    @property
+    def permitted(self) -> int:
+        """Those that access(2) goes by for a real user 0."""
+        ...
+
+
+BY_USER: Final = -1
+"""Instead of a set of capabilities: user 0 has all of them, nobody else any."""
+
 
 class Identity(NamedTuple):
     """A user with groups, as permission checks see one."""
@@ -44,53 +60,69 @@ class Identity(NamedTuple):
     uid: int
     gid: int
     groups: Collection[int] = ()
+    capabilities: int = BY_USER
 
-    @property
-    def is_root(self) -> bool:
-        return self.uid == 0
+    def has(self, capability: int) -> bool:
+        """Whether a number of CAP is among the capabilities."""
+        if self.capabilities == BY_USER:
+            return self.uid == 0
+        return bool(self.capabilities >> capability & 1)
 
     def is_member(self, gid: int) -> bool:
         return gid == self.gid or gid in self.groups
 
     def may_act_as(self, uid: int) -> bool:
-        """Whether this is the owner `uid`, or root."""
-        return self.uid in (uid, 0)
+        """Whether this is the owner `uid`, or may do what owners may."""
+        return self.uid == uid or self.has(CAP.FOWNER)
 
 
 def effective_identity(credentials: Credentials) -> Identity:
-    return Identity(credentials.fsuid, credentials.fsgid, credentials.groups)
+    return Identity(credentials.fsuid, credentials.fsgid, credentials.groups, credentials.effective)
 
 
 def real_identity(credentials: Credentials) -> Identity:
-    return Identity(credentials.uid, credentials.gid, credentials.groups)
+    """For access(2): the real user, with the capabilities that a program of that user would have."""
+    capabilities = credentials.permitted
+    if credentials.uid and capabilities != BY_USER:
+        capabilities = 0
+    return Identity(credentials.uid, credentials.gid, credentials.groups, capabilities)
 
 
-def allows(attributes: Attributes, identity: Identity, wanted: int) -> bool:
-    """Whether all of `wanted` (bits of ACCESS) are granted.
-
-    Root may read and write everything and search every directory, but executes only what somebody may.
-    """
+def allows(attributes: Attributes, identity: Identity, wanted: int, inode: Inode | None = None) -> bool:
+    """Whether all of `wanted` (bits of ACCESS) are granted; `inode` is asked for its access control list."""
+    if _is_granted(attributes, identity, wanted, inode):
+        return True
     mode = attributes.mode
-    if identity.is_root:
-        return not wanted & ACCESS.X or is_directory(mode) or bool(mode & S.IXUGO)
+    may_execute = is_directory(mode) or bool(mode & S.IXUGO)
+    if identity.has(CAP.DAC_OVERRIDE) and (not wanted & ACCESS.X or may_execute):
+        return True
+    harmless = ACCESS.R | ACCESS.X if is_directory(mode) else ACCESS.R
+    return not wanted & ~harmless and identity.has(CAP.DAC_READ_SEARCH)
+
+
+def _is_granted(attributes: Attributes, identity: Identity, wanted: int, inode: Inode | None) -> bool:
+    mode = attributes.mode
     if identity.uid == attributes.uid:
-        granted = mode >> 6
-    elif identity.is_member(attributes.gid):
-        granted = mode >> 3
-    else:
-        granted = mode
+        return not wanted & ~(mode >> 6) & 7
+    if inode is not None and mode & S.IRWXG:
+        entries = inode.access_list()
+        if entries:
+            return grants(entries, attributes, identity, wanted)
+    granted = mode >> 3 if identity.is_member(attributes.gid) else mode
     return not wanted & ~granted & 7
 
 
-def require(attributes: Attributes, identity: Identity, wanted: int) -> None:
+def require(attributes: Attributes, identity: Identity, wanted: int, inode: Inode | None = None) -> None:
     """EACCES unless `allows`."""
-    if not allows(attributes, identity, wanted):
+    if not allows(attributes, identity, wanted, inode):
         raise LinuxError(Errno.EACCES)
 
 
-def require_removable(directory: Attributes, entry: Attributes, identity: Identity) -> None:
+def require_removable(
+    directory: Attributes, entry: Attributes, identity: Identity, inode: Inode | None = None
+) -> None:
     """May the entry be removed from or renamed in the directory: EACCES, and EPERM in a sticky one."""
-    require(directory, identity, ACCESS.W | ACCESS.X)
+    require(directory, identity, ACCESS.W | ACCESS.X, inode)
     if directory.mode & S.ISVTX and not (
         identity.may_act_as(entry.uid) or identity.may_act_as(directory.uid)
     ):

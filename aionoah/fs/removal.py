@@ -61,7 +61,8 @@ def _require_uncovered(place: LastComponent) -> None:
 
 
 def _require_may_delete(context: FsContext, directory: Dentry, victim: Dentry) -> None:
-    require_removable(directory.inode.attributes(), victim.inode.attributes(), context.identity)
+    parent, entry = directory.inode, victim.inode
+    require_removable(parent.attributes(), entry.attributes(), context.identity, parent)
 
 
 @retried
@@ -73,8 +74,9 @@ def rename(
     new_path: bytes,
     flags: int = 0,
 ) -> None:
-    """renameat2(2). RENAME_WHITEOUT belongs to overlay file systems and is refused with EINVAL."""
-    if flags & ~(RENAME.NOREPLACE | RENAME.EXCHANGE) or flags == RENAME.NOREPLACE | RENAME.EXCHANGE:
+    """renameat2(2)."""
+    others = flags & ~RENAME.EXCHANGE
+    if others & ~(RENAME.NOREPLACE | RENAME.WHITEOUT) or (flags & RENAME.EXCHANGE and others):
         raise LinuxError(Errno.EINVAL)
     old = walk_parent(context, old_start, old_path)
     new = walk_parent(context, new_start, new_path)
@@ -170,4 +172,4 @@ def _require_may_rename(
     if flags & RENAME.EXCHANGE and target is not None and target.inode.kind == S.IFDIR:
         moved.append(target)
     for directory in moved:
-        require(directory.inode.attributes(), context.identity, ACCESS.W)
+        require(directory.inode.attributes(), context.identity, ACCESS.W, directory.inode)

@@ -122,6 +122,11 @@ class TmpDirectory(TmpInode):
         self._add(name, made)
         return made
 
+    def create_nameless(self, mode: int, uid: int, gid: int, *, is_linkable: bool) -> TmpInode:
+        made = TmpRegular(self.filesystem, mode, uid, gid)
+        made.nlink, made.is_linkable = 0, is_linkable
+        return made
+
     def mkdir(self, name: bytes, mode: int, uid: int, gid: int) -> TmpInode:
         self._require_free(name)
         made = TmpDirectory(self.filesystem, mode, uid, gid)
@@ -145,8 +150,9 @@ class TmpDirectory(TmpInode):
         self._require_free(name)
         if not isinstance(inode, TmpInode) or inode.filesystem is not self.filesystem:
             raise LinuxError(Errno.EXDEV)
-        if not inode.nlink:
+        if not inode.nlink and not inode.is_linkable:
             raise LinuxError(Errno.ENOENT)
+        inode.is_linkable = False
         inode.nlink += 1
         inode.ctime_ns = time_ns()
         self._add(name, inode)

@@ -3,10 +3,12 @@
 from time import time_ns
 from typing import TYPE_CHECKING, Final
 
+from aionoah.abi.acl import XATTR_POSIX_ACL_ACCESS
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import SEEK, O
 from aionoah.abi.stat import S
 from aionoah.abi.xattr import XATTR
+from aionoah.fs.acl import Entry, parse
 from aionoah.fs.file import File, HostMapping
 from aionoah.fs.inode import NOW, Attributes, Change, Inode, MustWait
 from aionoah.fs.path import Dentry
@@ -19,13 +21,14 @@ if TYPE_CHECKING:
     from aionoah.fs.tmpfs import TmpFileSystem
 
 _DAY_NS: Final = 24 * 3600 * 1_000_000_000
-_XATTR_SPACES: Final = (b"user.", b"trusted.", b"security.")
+_XATTR_SPACES: Final = (b"user.", b"trusted.", b"security.", b"system.posix_acl_")
 
 
 class TmpInode(Inode):
     """What all kinds of files have."""
 
     filesystem: "TmpFileSystem"
+    is_linkable = False  # made without a name, and may still get one
 
     def __init__(self, filesystem: "TmpFileSystem", mode: int, uid: int, gid: int) -> None:
         self.ino = filesystem.new_number()
@@ -114,6 +117,13 @@ class TmpInode(Inode):
             raise LinuxError(Errno.ENODATA)
         self.xattrs[name] = value
         self.ctime_ns = time_ns()
+
+    def access_list(self) -> list[Entry] | None:
+        value = self.xattrs.get(XATTR_POSIX_ACL_ACCESS)
+        return parse(value) if value is not None else None
+
+    def keeps_lists(self) -> bool:
+        return True
 
     def list_xattrs(self) -> list[bytes]:
         return list(self.xattrs)

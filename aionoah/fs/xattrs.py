@@ -12,6 +12,7 @@ from aionoah.abi.xattr import (
     XATTR_TRUSTED_PREFIX,
     XATTR_USER_PREFIX,
 )
+from aionoah.fs import lists
 from aionoah.fs.context import FsContext
 from aionoah.fs.path import Dentry
 from aionoah.fs.permissions import require
@@ -32,7 +33,7 @@ def require_xattr(context: FsContext, who: Capable, place: Dentry, name: bytes, 
     _require_permission(context, who, place, name, write=write)
     if name in _PREFIXES:
         raise LinuxError(Errno.EINVAL)
-    if not name.startswith((*_PREFIXES, XATTR_SYSTEM_PREFIX)):
+    if not name.startswith(_PREFIXES) and name not in lists.NAMES:
         raise LinuxError(Errno.EOPNOTSUPP)
 
 
@@ -54,6 +55,21 @@ def _require_permission(context: FsContext, who: Capable, place: Dentry, name: b
         if write and is_sticky and not context.identity.may_act_as(attributes.uid):
             raise LinuxError(Errno.EPERM)
     require(attributes, context.identity, ACCESS.W if write else ACCESS.R)
+
+
+def set_xattr(context: FsContext, place: Dentry, name: bytes, value: bytes, flags: int) -> None:
+    """After require_xattr. An access control list changes the mode too."""
+    if name in lists.NAMES:
+        lists.set_list(context, place.inode, name, value)
+    else:
+        place.inode.set_xattr(name, value, flags)
+
+
+def remove_xattr(context: FsContext, place: Dentry, name: bytes) -> None:
+    if name in lists.NAMES:
+        lists.remove_list(context, place.inode, name)
+    else:
+        place.inode.remove_xattr(name)
 
 
 def visible_names(who: Capable, names: list[bytes]) -> list[bytes]:

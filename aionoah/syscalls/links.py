@@ -96,7 +96,7 @@ def renameat(task: "Task", olddirfd: DirFd, oldpath: Path, newdirfd: DirFd, newp
     renameat2(task, olddirfd, oldpath, newdirfd, newpath, RENAME(0))
 
 
-@syscall(partial="RENAME_WHITEOUT is refused with EINVAL.")
+@syscall(partial="RENAME_WHITEOUT is refused with EINVAL on overlays, as by Linux's.")
 def renameat2(
     task: "Task", olddirfd: DirFd, oldpath: Path, newdirfd: DirFd, newpath: Path, flags: RENAME
 ) -> None:

@@ -51,7 +51,7 @@ def tree() -> Tree:
         (b"dangling", O.CREAT | O.NOFOLLOW, "ELOOP"),
         (b"dangling", O.RDONLY, "ENOENT"),
         (b"file", O.CREAT | O.DIRECTORY, "EINVAL"),
-        (b"dir", O.TMPFILE | O.RDWR, "EOPNOTSUPP"),
+        (b"file", O.TMPFILE | O.RDWR, "ENOTDIR"),
         (b"dir", O.TMPFILE, "EINVAL"),
         (b"socket", O.RDONLY, "ENXIO"),
         (b"device", O.RDONLY, "ENXIO"),
