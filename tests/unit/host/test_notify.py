@@ -12,7 +12,7 @@ from aionoah.host.darwin_notify import events_of
 
 @pytest.mark.skipif(sys.platform != "linux", reason="inotify")
 def test_inotify(tmp_path: Path) -> None:
-    from aionoah.host.linux_notify import HostNotifier  # noqa: PLC0415 - of Linux
+    from aionoah.host.linux_notify import HostNotifier
 
     notifier = HostNotifier()
     fd = os.open(tmp_path, os.O_PATH)
