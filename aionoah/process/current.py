@@ -24,6 +24,11 @@ def set_current(task: "Task | None") -> None:
     _task = task
 
 
+def find_current_task() -> "Task | None":
+    """The same; None if the kernel acts for itself, or for the application."""
+    return _task
+
+
 def current_task() -> "Task":
     """The task that made the present system call; ENOENT if the kernel acts for itself."""
     if _task is None:

@@ -18,7 +18,6 @@ async def test_reading_and_writing(linux: aionoah.Linux) -> None:
     done = await linux.run(["sh", "-c", "cat /tmp/a; echo theirs > /tmp/b"], capture_output=True)
     assert done.stdout == await files.read(b"/tmp/a")
     assert await files.read("tmp/b") == b"theirs\n"
-    assert await files.read("/proc/1/comm") if await files.exists("/proc/1") else True
 
 
 async def test_open_files(linux: aionoah.Linux) -> None:
@@ -183,3 +182,23 @@ async def test_watching(linux: aionoah.Linux) -> None:
     with pytest.raises(FileNotFoundError):
         async with linux.files.watch("/tmp/nothing"):
             pass
+
+
+async def test_processes_as_files(linux: aionoah.Linux) -> None:
+    process = await linux.create_subprocess_exec("sleep", "60", stdin=aionoah.DEVNULL)
+    top = f"/proc/{process.pid}"
+    while b"S (sleeping)" not in await linux.files.read(f"{top}/status"):
+        await asyncio.sleep(0)
+    for name in await linux.files.listdir(top):
+        if name == "pagemap":  # 256 GiB, as on Linux
+            continue
+        if stat.S_ISREG((await linux.files.stat(f"{top}/{name}", follow_symlinks=False)).st_mode):
+            try:
+                await linux.files.read(f"{top}/{name}")
+            except OSError as error:
+                assert name == "clear_refs", f"{name}: {error}"  # noqa: PT017
+    assert b"/sleep" in await linux.files.read(f"{top}/maps")
+    assert (await linux.files.readlink(f"{top}/exe")).endswith("/sleep")
+    assert (await linux.files.readlink(f"{top}/fd/0")) == "/dev/null"
+    process.kill()
+    await process.wait()

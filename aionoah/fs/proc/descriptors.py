@@ -7,19 +7,13 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.fs.file import File
 from aionoah.fs.mount import Mount
-from aionoah.fs.path import Dentry, path_of
+from aionoah.fs.path import Dentry
 from aionoah.fs.proc.locks import lock_lines
-from aionoah.fs.proc.subject import Subject, find_task, require_inspectable, task_of
+from aionoah.fs.proc.subject import Subject, find_task, require_inspectable, shown_path, task_of
 from aionoah.fs.synthetic import Bound, Directory, Link, Text
-from aionoah.process.current import current_task
 
 if TYPE_CHECKING:
     from aionoah.process.task import Task
-
-
-def shown_path(dentry: Dentry) -> bytes:
-    """The path of a position as the reader of /proc sees it."""
-    return path_of(dentry, current_task().fs.root)
 
 
 # -- exe, cwd, root ---------------------------------------------------------------------------------------

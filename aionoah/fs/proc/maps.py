@@ -5,9 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from aionoah.abi.mman import PROT
 from aionoah.abi.stat import major, minor
 from aionoah.fs.file import File
-from aionoah.fs.path import path_of
-from aionoah.fs.proc.subject import Subject, find_task, require_inspectable
-from aionoah.process.current import current_task
+from aionoah.fs.proc.subject import Subject, find_task, require_inspectable, shown_path
 
 if TYPE_CHECKING:
     from aionoah.memory.memory import MapsLine, Memory
@@ -59,7 +57,7 @@ def _name_of(area: "MapsLine") -> bytes:
     if area.name or not isinstance(area.file, File):
         return area.name
     dentry = area.file.dentry
-    return path_of(dentry, current_task().fs.root) if dentry is not None else area.file.describe()
+    return shown_path(dentry) if dentry is not None else area.file.describe()
 
 
 def sizes_of(memory: "Memory") -> Sizes:

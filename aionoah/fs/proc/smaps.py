@@ -17,7 +17,7 @@ from aionoah.fs.proc.maps import format_area
 from aionoah.fs.proc.subject import Subject, find_task, require_inspectable
 from aionoah.memory.buffer import Buffer
 from aionoah.memory.vma import VM
-from aionoah.process.current import current_task
+from aionoah.process.current import find_current_task
 
 if TYPE_CHECKING:
     from aionoah.fs.path import Dentry
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _PAGE: Final = 4096
 _ENTRY: Final = struct.Struct("<Q")
+_END: Final = (1 << 47) // _PAGE * _ENTRY.size  # behind the last address there can be
 _PRESENT: Final = 1 << 63
 _FILE_PAGE: Final = 1 << 61
 _SIZES: Final = (
@@ -129,6 +130,8 @@ class PagemapFile(File):
         if offset % _ENTRY.size or dst.length % _ENTRY.size:
             raise LinuxError(Errno.EINVAL)
         memory = require_inspectable(self._subject).memory
+        if offset >= _END:
+            return 0
         first, count = offset // _ENTRY.size, min(dst.length // _ENTRY.size, 4096)
         entries = bytearray(count * _ENTRY.size)
         start, end = first * _PAGE, (first + count) * _PAGE
@@ -155,4 +158,6 @@ def _mark(entries: bytearray, first: int, resident: bytes, bits: int) -> None:
 
 def require_administrator() -> None:
     """EPERM for those who may not look at the kernel's own affairs."""
-    current_task().credentials.require(CAP.SYS_ADMIN)
+    reader = find_current_task()
+    if reader is not None:
+        reader.credentials.require(CAP.SYS_ADMIN)

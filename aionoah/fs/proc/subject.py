@@ -6,7 +6,8 @@ Source: proc(5), ptrace(2) ("Ptrace access mode checking").
 
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
-from aionoah.process.current import current_task
+from aionoah.fs.path import Dentry, path_of
+from aionoah.process.current import find_current_task
 from aionoah.process.task import Process, Task
 
 Subject = Process | Task
@@ -49,10 +50,22 @@ def ids_of(subject: Subject) -> tuple[int, int]:
     return task.credentials.euid, task.credentials.egid
 
 
+def shown_path(dentry: Dentry) -> bytes:
+    """The path of a position as the reader of /proc sees it; from the root of all if that is the application."""
+    reader = find_current_task()
+    return path_of(dentry, reader.fs.root if reader is not None else _top(dentry))
+
+
+def _top(dentry: Dentry) -> Dentry:
+    while dentry.parent is not None:
+        dentry = dentry.parent
+    return dentry
+
+
 def may_inspect(subject: Subject) -> bool:
     """Whether the reader might read the memory of the process (PTRACE_MODE_READ_FSCREDS)."""
-    reader, task = current_task(), find_task(subject)
-    if task is None or task.process is reader.process:
+    reader, task = find_current_task(), find_task(subject)
+    if reader is None or task is None or task.process is reader.process:
         return True
     if reader.credentials.has_capability(CAP.SYS_PTRACE):
         return True

@@ -49,6 +49,9 @@ class FileSystem:
       several threads at once. With `is_quick` they are called right where the guest is instead, one at a time
       and with all other guests waiting: for what only looks into memory.
 
+    A call may ask several times. There are no hard links and no open files behind these methods: what is removed is
+    gone for those, too, who have it open (ENOENT).
+
     An OSError is what the guest gets as errno (FileNotFoundError: ENOENT); any other exception, and a result
     that makes no sense, is EIO for the call that asked, and is logged ("aionoah.fs").
     """
