@@ -120,6 +120,12 @@ def test_an_instance_that_cannot_be(aionoah: Command, options: list[str], words:
         (["--strace=/no/such/directory/file"], "cannot be written"),
         (["--no-such-option"], "--no-such-option"),
         (["-v"], "-v"),
+        (["-p", "99:x"], "write HOST:GUEST"),
+        (["--net", "host", "-p", "8099:80"], "need --net private"),
+        (["--net", "loopback", "--allow", "*"], "reaches nothing outside"),
+        (["--allow", "bad rule"], "is no rule"),
+        (["--add-host", "db"], "write NAME:ADDRESS"),
+        (["--add-host", "db:nowhere"], "nowhere"),
     ],
 )
 def test_bad_options(aionoah: Command, options: list[str], words: str) -> None:
