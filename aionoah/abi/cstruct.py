@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from operator import attrgetter
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -47,10 +48,12 @@ class Struct:
     FIELDS: ClassVar[tuple[str, ...]]
     _CODEC: ClassVar[struct.Struct]
     _NESTED: ClassVar[tuple[tuple[int, type[Struct]], ...]]
+    _VALUES: ClassVar[Any]  # an attrgetter: a tuple of all fields, where there are several
 
     def __init_subclass__(cls) -> None:
         kinds = {name: kind for name, kind in _hints(cls).items() if get_origin(kind) is not ClassVar}
         cls.FIELDS = tuple(kinds)
+        cls._VALUES = attrgetter(*cls.FIELDS)
         cls._lay_out(list(kinds.values()))
 
     @classmethod
@@ -69,10 +72,11 @@ class Struct:
         cls.SIZE, cls.ALIGNMENT, cls._NESTED = cls._CODEC.size, alignment, tuple(nested)
 
     def __init__(self, *values: Any, **named: Any) -> None:  # noqa: ANN401 - of any type
-        for name, value in zip(self.FIELDS, values, strict=False):
-            setattr(self, name, value)
-        for name, value in named.items():
-            setattr(self, name, value)
+        fields = self.__dict__  # half as dear as setattr for each
+        if values:
+            fields.update(zip(self.FIELDS, values, strict=False))
+        if named:
+            fields.update(named)
         if len(values) + len(named) != len(self.FIELDS):
             raise TypeError(f"{type(self).__name__} takes {len(self.FIELDS)} fields")
 
@@ -87,10 +91,12 @@ class Struct:
 
     def pack(self) -> bytes:
         """The bytes of this structure, SIZE of them; raises struct.error for a value out of range."""
-        values = [getattr(self, name) for name in self.FIELDS]
-        for position, _ in self._NESTED:
-            values[position] = values[position].pack()
-        return self._CODEC.pack(*values)
+        if len(self.FIELDS) == 1 or self._NESTED:
+            values = [getattr(self, name) for name in self.FIELDS]
+            for position, _ in self._NESTED:
+                values[position] = values[position].pack()
+            return self._CODEC.pack(*values)
+        return self._CODEC.pack(*self._VALUES(self))
 
     @classmethod
     def unpack(cls, data: bytes | bytearray | memoryview, offset: int = 0) -> Self:
