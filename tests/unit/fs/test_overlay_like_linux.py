@@ -86,7 +86,7 @@ def facts_of(tree: Tree | Native, path: bytes = b".") -> dict[bytes, Any]:
 
 
 @pytest.mark.parametrize("kind", ["tmpfs", "hostfs"])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(operations, max_size=12), st.lists(operations, min_size=1, max_size=16))
 def test_random_operations(kind: str, before: list[tuple[Any, ...]], after: list[tuple[Any, ...]]) -> None:
     """`before` makes what is below; a rename that must fail in an overlay is left out on both sides."""
