@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pytest
 
 from aionoah.abi import (
+    aio,
     auxv,
     capability,
     close_range,
@@ -16,6 +17,7 @@ from aionoah.abi import (
     fcntl,
     futex,
     inet,
+    inotify,
     ioctl,
     kcmp,
     mman,
@@ -108,6 +110,9 @@ CASES = [
     Case(epoll.Epoll, "linux/eventpoll.h", "EPOLL{}"),
     Case(epoll.EPOLL_CTL, "linux/eventpoll.h", "EPOLL_CTL_{}"),
     Case(eventfd.EFD, "sys/eventfd.h", "EFD_{}"),
+    Case(aio.IOCB_CMD, "linux/aio_abi.h", "IOCB_CMD_{}"),
+    Case(inotify.IN, "linux/inotify.h", "IN_{}"),
+    Case(inotify.DN, "linux/fcntl.h", "DN_{}"),
     Case(close_range.CLOSE_RANGE, "linux/close_range.h", "CLOSE_RANGE_{}"),
     Case(signal.SIG, "asm/signal.h", "SIG{}", {"RTMAX": "_NSIG"}, newer="RTMAX"),
     Case(signal.SIG_HOW, "asm/signal.h", "SIG_{}"),
@@ -248,6 +253,15 @@ def test_every_class_has_a_case(abi_classes: Callable) -> None:
 
 PLAIN = {
     "linux/fcntl.h": {"AT_FDCWD": fcntl.AT_FDCWD},
+    "linux/aio_abi.h": {
+        "IOCB_FLAG_RESFD": aio.IOCB_FLAG_RESFD,
+        "IOCB_FLAG_IOPRIO": aio.IOCB_FLAG_IOPRIO,
+    },
+    "linux/inotify.h": {
+        "IN_ALL_EVENTS": inotify.IN_ALL_EVENTS,
+        "IN_CLOEXEC": inotify.IN_CLOEXEC,
+        "IN_NONBLOCK": inotify.IN_NONBLOCK,
+    },
     "linux/eventpoll.h": {"EPOLL_CLOEXEC": epoll.EPOLL_CLOEXEC},
     "linux/capability.h": {
         "CAP_LAST_CAP": capability.CAP_LAST_CAP,

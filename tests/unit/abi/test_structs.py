@@ -9,10 +9,12 @@ import pytest
 
 from aionoah.abi import (
     aarch64,
+    aio,
     capability,
     fcntl,
     futex,
     inet,
+    inotify,
     ioctl,
     netlink,
     poll,
@@ -57,6 +59,10 @@ CASES = [
     Case(fcntl.Flock, "linux/fcntl.h", "struct flock", prefix="l_"),
     Case(fcntl.FOwnerEx, "linux/fcntl.h", "struct f_owner_ex"),
     Case(fcntl.OpenHow, "linux/openat2.h", "struct open_how"),
+    Case(aio.Iocb, "linux/aio_abi.h", "struct iocb", {
+        "key": "aio_key", "reserved2": "aio_reserved2", "lio_opcode": "aio_lio_opcode"}, prefix="aio_"),
+    Case(aio.IoEvent, "linux/aio_abi.h", "struct io_event"),
+    Case(inotify.InotifyEvent, "linux/inotify.h", "struct inotify_event"),
     Case(stat.StatxTimestamp, "linux/stat.h", "struct statx_timestamp"),
     Case(stat.Statx, "linux/stat.h", "struct statx", dict.fromkeys(
         ("stx_subvol", "stx_atomic_write_unit_min", "stx_atomic_write_unit_max",
@@ -140,7 +146,7 @@ CASES = [
 ]  # fmt: skip
 
 # Structures of the kernel that no header for programs has; test_frames looks at real ones.
-WITHOUT_HEADER = {x86_64.RtSigFrame, aarch64.RtSigFrame, aarch64.FrameRecord, signal.SigsetArgument}
+WITHOUT_HEADER = {x86_64.RtSigFrame, aarch64.RtSigFrame, aarch64.FrameRecord, signal.SigsetArgument, aio.AioRing, aio.AioSigset}
 
 
 def places(kind: type[Struct]) -> Iterator[tuple[str, int, int]]:
