@@ -26,6 +26,9 @@ from aionoah.fs.path import Dentry
 from aionoah.host import platform
 from aionoah.host.errors import errno_of, host_errors, raise_linux_error
 
+HIDDEN: Final[set[tuple[int, int]]] = set()
+"""Device and inode numbers of directories that no guest is shown: where the private layers of instances are."""
+
 _RECENT_DIRECTORIES: Final = 128  # kept open although nobody holds them
 
 
@@ -197,6 +200,8 @@ class HostDirectory(HostInode):
             status = os.stat(name, dir_fd=self.descriptor(), follow_symlinks=False)
         except OSError as error:
             raise_linux_error(error)
+        if HIDDEN and (status.st_dev, status.st_ino) in HIDDEN:
+            raise LinuxError(Errno.ENOENT)
         return self.filesystem.inode_for(self, name, status)
 
     def open(self, flags: O, dentry: Dentry) -> File:
@@ -232,8 +237,10 @@ class HostDirectory(HostInode):
         with host_errors():
             fd = self._open_readable()
             try:
+                hidden = {ino for device, ino in HIDDEN if device == self.identity[0]}
                 with os.scandir(fd) as found:
-                    return [(each.inode(), _kind_of(each), os.fsencode(each.name)) for each in found]
+                    listing = [(each.inode(), _kind_of(each), os.fsencode(each.name)) for each in found]
+                return [each for each in listing if each[0] not in hidden] if hidden else listing
             finally:
                 os.close(fd)
 

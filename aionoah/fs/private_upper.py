@@ -13,7 +13,7 @@ from pathlib import Path
 from time import time
 from typing import Final
 
-from aionoah.fs.hostfs import HostFileSystem
+from aionoah.fs.hostfs import HIDDEN, HostFileSystem
 from aionoah.fs.hostfs_owners import Owners
 
 _PREFIX: Final = "aionoah-upper-"
@@ -31,16 +31,22 @@ class PrivateUpper(HostFileSystem):
         place = directory or _temporary_directory()
         _remove_abandoned(place)
         unlocked = tempfile.mkdtemp(prefix=_UNLOCKED, dir=place)
+        status = os.stat(unlocked)  # noqa: PTH116 - text
+        self._identity = status.st_dev, status.st_ino
+        HIDDEN.add(self._identity)  # the root may well show the place that it is in
         self._lock = os.open(unlocked, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         self.path = Path(place, _PREFIX + unlocked.rpartition(_UNLOCKED)[2])
         Path(unlocked).rename(self.path)
-        layer = self.path / "diff"  # gets the mode of the root below: what keeps others out is the one around it
+        layer = (
+            self.path / "diff"
+        )  # gets the mode of the root below: what keeps others out is the one around it
         layer.mkdir()
         super().__init__(str(layer), owners=Owners(), is_guests=True)
 
     def release(self) -> None:
         super().release()
+        HIDDEN.discard(self._identity)
         shutil.rmtree(self.path, ignore_errors=True)
         os.close(self._lock)
 

@@ -6,7 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from fakes.trees import Tree, outcome
 
+from aionoah.fs.hostfs import HostFileSystem
+from aionoah.fs.overlay import OverlayFileSystem
 from aionoah.fs.private_upper import PrivateUpper
 
 
@@ -44,6 +47,14 @@ def test_what_is_not_ours_stays(tmp_path: Path) -> None:
     before = set(os.listdir(tmp_path))
     PrivateUpper(str(tmp_path)).release()
     assert set(os.listdir(tmp_path)) == before
+
+
+def test_guests_do_not_see_where_it_is(tmp_path: Path) -> None:
+    tree = Tree(OverlayFileSystem([HostFileSystem(str(tmp_path))], lambda: PrivateUpper(str(tmp_path))))
+    tree.write(b"file", b"x")
+    assert tree.names(b".") == [b"file"]
+    (place,) = tmp_path.iterdir()
+    assert outcome(tree.stat, os.fsencode(place.name)) == "ENOENT"
 
 
 def test_nowhere_to_make_it(tmp_path: Path) -> None:
