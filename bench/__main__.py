@@ -1,4 +1,4 @@
-"""`python -m bench [NAME…]`: measure, and print a table for each. All of it takes about two minutes."""
+"""`python -m bench [NAME…]`: measure, and print a table for each. All of it takes about six minutes."""
 
 import argparse
 import asyncio
