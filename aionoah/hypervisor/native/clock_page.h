@@ -8,7 +8,6 @@
 #ifndef AIONOAH_CLOCK_PAGE_H
 #define AIONOAH_CLOCK_PAGE_H
 
-#include <pthread.h>
 #include <stdint.h>
 
 /* By the numbers that Linux gives its clocks; the others' elements are unused. */
@@ -23,6 +22,10 @@ struct clock_page {
     uint64_t raw_scale; /* of CLOCK_PAGE_RAW, which nobody adjusts */
     uint64_t base_ns[CLOCK_PAGE_CLOCKS];
 };
+
+#if __STDC_HOSTED__ /* guests read the page only */
+
+#include <pthread.h>
 
 /* Keeps one page right. Any thread may call clocks_refresh. */
 struct clocks;
@@ -40,5 +43,7 @@ pthread_mutex_t *clocks_mutex(struct clocks *c);
 
 /* To be called before a guest is entered: asks the host again if half the window has gone by. */
 void clocks_refresh(struct clocks *c);
+
+#endif
 
 #endif

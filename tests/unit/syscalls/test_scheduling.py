@@ -11,6 +11,7 @@ from fakes.forked import in_child
 from aionoah.abi.errno import Errno
 from aionoah.abi.resource import PRIO
 from aionoah.abi.sched import SCHED, SchedAttr
+from aionoah.process.control import NoControl
 from aionoah.process.scheduling import Scheduling
 
 for _module in ("identity", "scheduling"):
@@ -224,7 +225,7 @@ def test_nice(same_in_child: Any) -> None:
 def test_somebody_elses_threads(guest: Any) -> None:
     other = type("Other", (), {})()
     other.tid, other.process, other.scheduling = 7, guest.task.process, Scheduling(2)
-    other.credentials = guest.task.credentials.copy()
+    other.credentials, other.control = guest.task.credentials.copy(), NoControl()
     guest.task.kernel.tasks[7] = other
     try:
         who = guest.task.credentials
