@@ -93,7 +93,9 @@ class Credentials:
         self._fix_capabilities(before)
 
     def set_resuid(self, uid: int, euid: int, suid: int) -> None:
-        """setresuid(2). EPERM."""
+        """setresuid(2). EPERM. Where nothing is to change, nothing does: the file system's id neither."""
+        if _changes_nothing((uid, euid, suid), (self.uid, self.euid, self.suid), self.fsuid):
+            return
         before = (self.uid, self.euid, self.suid)
         if not self.has_capability(CAP.SETUID):
             for wanted in (uid, euid, suid):
@@ -134,7 +136,9 @@ class Credentials:
         self.fsgid = self.egid
 
     def set_resgid(self, gid: int, egid: int, sgid: int) -> None:
-        """setresgid(2). EPERM."""
+        """setresgid(2). EPERM; as set_resuid."""
+        if _changes_nothing((gid, egid, sgid), (self.gid, self.egid, self.sgid), self.fsgid):
+            return
         if not self.has_capability(CAP.SETGID):
             for wanted in (gid, egid, sgid):
                 _require_among(wanted, (self.gid, self.egid, self.sgid))
@@ -234,3 +238,9 @@ def _require_valid(number: int) -> None:
 def _require_among(wanted: int, allowed: tuple[int, ...]) -> None:
     if wanted != ID_UNCHANGED and wanted not in allowed:
         raise LinuxError(Errno.EPERM)
+
+
+def _changes_nothing(wanted: tuple[int, int, int], now: tuple[int, int, int], of_files: int) -> bool:
+    """Whether every id stays; a wanted effective one has to be that for files as well."""
+    are_same = all(new in {ID_UNCHANGED, old} for new, old in zip(wanted, now, strict=True))
+    return are_same and wanted[1] in {ID_UNCHANGED, of_files}
