@@ -17,5 +17,3 @@ class ACL(Choice):
     GROUP = 0x08
     MASK = 0x10
     OTHER = 0x20
-
-

@@ -13,8 +13,8 @@ from aionoah.abi.resource import PRIO
 from aionoah.abi.sched import SCHED, SCHED_ATTR_SIZE_VER0, SCHED_FLAG, SchedAttr, SchedParam
 from aionoah.abi.time import Timespec
 from aionoah.clocks.duration import timespec
-from aionoah.process.scheduling import Scheduling, is_realtime, priority_range
 from aionoah.process.rseq import cpu_of
+from aionoah.process.scheduling import Scheduling, is_realtime, priority_range
 from aionoah.process.task import Task
 from aionoah.syscalls.arguments import Addr, In, Int, Pid, Ptr, UInt
 from aionoah.syscalls.registry import syscall

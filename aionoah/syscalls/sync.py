@@ -104,7 +104,7 @@ async def _sync(file: File, *, data_only: bool) -> None:
 
 
 @syscall
-async def sync(task: "Task") -> None:
+async def sync(task: "Task") -> None:  # noqa: ARG001 - of all there is
     """What programs have written is the host's already: it writes its caches."""
     await run_blocking(os.sync, _nothing)
 

@@ -24,7 +24,9 @@ class Screen:
         self._call("new-session", "-d", "-x", "80", "-y", "24", "-c", str(directory), "sh", "-c", line)
 
     def _call(self, *words: str) -> str:
-        done = subprocess.run([*self._tmux, *words], capture_output=True, text=True, check=True, timeout=_PATIENCE)
+        done = subprocess.run(
+            [*self._tmux, *words], capture_output=True, text=True, check=True, timeout=_PATIENCE
+        )
         return done.stdout
 
     def press(self, *keys: str) -> None:
@@ -67,7 +69,13 @@ def screens(tmp_path: Path) -> Iterator[Opener]:
     opened: list[Screen] = []
 
     def open_screen(*command: str, in_guest: bool) -> Screen:
-        environment = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "TERM=tmux-256color", "LANG=C.UTF-8"]
+        environment = [
+            "env",
+            "-i",
+            "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+            "TERM=tmux-256color",
+            "LANG=C.UTF-8",
+        ]
         environment += ["PS1=$ ", f"HOME={tmp_path}", "INPUTRC=/dev/null", "HISTFILE="]
         runner = [str(AIONOAH), "run", "-v", f"{tmp_path}:{tmp_path}", "--"] if in_guest else []
         screen = Screen(f"s{len(opened)}", [*environment, *runner, *command], tmp_path)

@@ -146,7 +146,14 @@ CASES = [
 ]  # fmt: skip
 
 # Structures of the kernel that no header for programs has; test_frames looks at real ones.
-WITHOUT_HEADER = {x86_64.RtSigFrame, aarch64.RtSigFrame, aarch64.FrameRecord, signal.SigsetArgument, aio.AioRing, aio.AioSigset}
+WITHOUT_HEADER = {
+    x86_64.RtSigFrame,
+    aarch64.RtSigFrame,
+    aarch64.FrameRecord,
+    signal.SigsetArgument,
+    aio.AioRing,
+    aio.AioSigset,
+}
 
 
 def places(kind: type[Struct]) -> Iterator[tuple[str, int, int]]:

@@ -7,7 +7,15 @@ from aionoah.abi.errno import LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.fs.eventfd import EventFile
 from aionoah.fs.file import File, WouldBlock
-from aionoah.fs.locks import LAST, InodeLocks, RecordLock, WholeLock, forget_locks, forget_record_locks, locks_of
+from aionoah.fs.locks import (
+    LAST,
+    InodeLocks,
+    RecordLock,
+    WholeLock,
+    forget_locks,
+    forget_record_locks,
+    locks_of,
+)
 from aionoah.host.waiting import Source, Waiter
 
 SIZE = 24

@@ -19,7 +19,7 @@ from aionoah.abi.ioctl import IOCTL
 from aionoah.abi.termios import CC, NCCS, Iflag, Lflag, Oflag, Termios
 from aionoah.terminal.pty import Ptys
 
-linux_only = pytest.mark.skipif(not os.path.exists("/dev/ptmx"), reason="the oracle is Linux")  # noqa: PTH110
+linux_only = pytest.mark.skipif(not os.path.exists("/dev/ptmx"), reason="the oracle is Linux")
 _PATIENCE: Final = (0.0, 0.002, 0.02, 0.1)  # seconds for the kernel's thread
 _BOTH: Final = select.POLLIN | select.POLLOUT | select.POLLPRI | select.POLLHUP | select.POLLERR
 
@@ -198,11 +198,13 @@ class Ours:
 
 # -- what is done ---------------------------------------------------------------------------------------
 
-_KEYS: Final = b"ab_c1 \t\n\r\x03\x1c\x1a\x04\x7f\x15\x17\x16\x12\x11\x13\x00\xff\xc3\xa9\x80\x01\bABZ\xdf\xe0,."
+_KEYS: Final = (
+    b"ab_c1 \t\n\r\x03\x1c\x1a\x04\x7f\x15\x17\x16\x12\x11\x13\x00\xff\xc3\xa9\x80\x01\bABZ\xdf\xe0,."
+)
 _text = st.lists(st.sampled_from(_KEYS), min_size=1, max_size=12).map(bytes)
 
 
-def _bits(flags: Any) -> st.SearchStrategy[int]:  # noqa: ANN401 - a class of Flags
+def _bits(flags: Any) -> st.SearchStrategy[int]:
     chosen = st.lists(st.sampled_from(sorted(flags.members().values())), max_size=4)
     return chosen.map(lambda bits: sum(set(bits)) & 0xFFFF_FFFF)
 
