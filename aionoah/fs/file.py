@@ -55,6 +55,8 @@ class SignalOwner(NamedTuple):
     kind: int  # of abi.fcntl.OWNER
     number: int  # 0 for nobody
     signal: int  # 0 for SIGIO
+    uid: int = 0  # of the task that has said so: who may not send him a signal does not by this either
+    euid: int = 0
 
 
 class Dependent(Protocol):
@@ -69,6 +71,13 @@ class Dependent(Protocol):
     def source_has_changed(self) -> None: ...
 
 
+class SpaceWatcher:
+    """Who wants to know that a write has found no room (signals of O_ASYNC)."""
+
+    def lacks_room(self) -> None:
+        raise NotImplementedError
+
+
 class File:
     """One open file description; descriptors, dup and fork share it by reference."""
 
@@ -78,6 +87,7 @@ class File:
     dependents: "dict[Dependent, None] | None" = None  # entries of epoll files
     reads_itself = False  # whether a blocking read is not just a wait for `read_nowait`, but `read`
     signal_owner: SignalOwner | None = None
+    space_watcher: SpaceWatcher | None = None
     is_stream = False  # pipes and the like: a blocking write goes on until all is written
     read_timeout_ns: int | None = None  # how long a blocking read waits before EAGAIN (SO_RCVTIMEO)
     write_timeout_ns: int | None = None
@@ -269,6 +279,8 @@ async def write(file: File, src: Buffer) -> int:
             try:
                 done = file.write_nowait(src)
             except WouldBlock:
+                if file.space_watcher is not None:
+                    file.space_watcher.lacks_room()
                 if file.is_nonblocking or has_passed(deadline_ns):
                     raise LinuxError(Errno.EAGAIN) from None
                 await sleep_until(file, Poll(Poll.OUT), deadline_ns)

@@ -232,6 +232,8 @@ async def send(socket: Socket, message: Outgoing) -> int:
             try:
                 done = socket.send_nowait(message)
             except WouldBlock:
+                if socket.space_watcher is not None:
+                    socket.space_watcher.lacks_room()
                 await _pause(socket, socket.send_source(message), deadline_ns, message.flags)
                 continue
             sent += done

@@ -16,6 +16,7 @@ from aionoah.syscalls.arguments import Fd, ULong
 from aionoah.syscalls.locks import get_lock, set_lock, wait_for_lock
 from aionoah.syscalls.owners import COMMANDS, control_owner
 from aionoah.syscalls.registry import syscall
+from aionoah.syscalls.sigio import can_signal, set_asynchronous
 
 if TYPE_CHECKING:
     from aionoah.process.task import Task
@@ -31,7 +32,7 @@ _LOCKING: Final = {
 }
 
 
-@syscall(partial="O_ASYNC sends nothing; there are no leases and no hints (EINVAL).")
+@syscall(partial="There are no leases and no hints (EINVAL).")
 async def fcntl(task: "Task", fd: Fd, cmd: F, arg: ULong) -> int:
     file = task.files.get(fd, allow_path=cmd in _ON_PATH_FILES)
     if cmd in _LOCKING:
@@ -53,7 +54,7 @@ def _control(task: "Task", fd: int, file: File, cmd: int, arg: int) -> int:
         case F.GETFL:
             return task.architecture.guest_open_flags(file.flags & ~_NOT_STATUS)
         case F.SETFL:
-            _set_status(task, file, task.architecture.open_flags(arg & 0xFFFF_FFFF))
+            _set_status(task, fd, file, task.architecture.open_flags(arg & 0xFFFF_FFFF))
         case F.GETPIPE_SZ | F.SETPIPE_SZ:
             return _pipe_size(task, file, cmd, arg)
         case F.GET_SEALS | F.ADD_SEALS:
@@ -85,12 +86,14 @@ def _as_int(arg: int) -> int:
     return ((arg & 0xFFFF_FFFF) ^ 0x8000_0000) - 0x8000_0000
 
 
-def _set_status(task: "Task", file: File, flags: int) -> None:
+def _set_status(task: "Task", fd: int, file: File, flags: int) -> None:
     """EPERM for O_NOATIME on somebody else's file."""
     if flags & O.NOATIME and O.NOATIME not in file.flags:
         identity = task.fs.identity
         if not identity.may_act_as(file.attributes().uid):
             raise LinuxError(Errno.EPERM)
+    if can_signal(file):
+        set_asynchronous(task.kernel, file, fd, is_on=bool(flags & O.ASYNC))
     file.flags = O(file.flags & ~_SETTABLE | flags & _SETTABLE)
 
 

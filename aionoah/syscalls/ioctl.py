@@ -4,10 +4,10 @@ Sources: ioctl(2), ioctl_tty(2); Linux fs/ioctl.c (do_vfs_ioctl).
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from aionoah.abi.errno import Errno, LinuxError
-from aionoah.abi.fcntl import SEEK, O
+from aionoah.abi.fcntl import SEEK, F, O
 from aionoah.abi.ioctl import IOCTL
 from aionoah.abi.stat import S
 from aionoah.fs.file import File
@@ -16,12 +16,22 @@ from aionoah.net.socket import Socket
 from aionoah.syscalls.arguments import Fd, ULong
 from aionoah.syscalls.cells import Cell32, Cell64
 from aionoah.syscalls.ioctl_tty import terminal_ioctl
+from aionoah.syscalls.owners import control_owner
 from aionoah.syscalls.registry import syscall
+from aionoah.syscalls.sigio import can_signal, set_asynchronous
 from aionoah.syscalls.socket_interfaces import tell_interfaces
 from aionoah.terminal.files import TerminalFile
 
 if TYPE_CHECKING:
     from aionoah.process.task import Task
+
+
+_OWNER_COMMANDS: Final = {
+    IOCTL.FIOSETOWN: F.SETOWN,
+    IOCTL.SIOCSPGRP: F.SETOWN,
+    IOCTL.FIOGETOWN: F.GETOWN,
+    IOCTL.SIOCGPGRP: F.GETOWN,
+}
 
 
 @runtime_checkable
@@ -43,7 +53,7 @@ class Queue(Protocol):
     def available(self) -> int: ...
 
 
-@syscall(partial="FIOASYNC sends no SIGIO and is refused; the flags of FS_IOC_GETFLAGS are not there.")
+@syscall(partial="The flags of FS_IOC_GETFLAGS are not there.")
 def ioctl(task: "Task", fd: Fd, request: IOCTL, argument: ULong) -> int:
     file = task.files[fd]
     if request in (IOCTL.FIOCLEX, IOCTL.FIONCLEX):
@@ -51,8 +61,12 @@ def ioctl(task: "Task", fd: Fd, request: IOCTL, argument: ULong) -> int:
     elif request == IOCTL.FIONBIO:
         is_on = task.memory.get(Cell32, argument).value != 0
         file.flags = O(file.flags | O.NONBLOCK if is_on else file.flags & ~O.NONBLOCK)
+    elif request == IOCTL.FIOASYNC:
+        _set_asynchronous(task, fd, file, is_on=task.memory.get(Cell32, argument).value != 0)
     elif request == IOCTL.SIOCGIFCONF and isinstance(file, Socket):
         tell_interfaces(task, file, argument)
+    elif request in _OWNER_COMMANDS and isinstance(file, Socket):
+        _control_owner(task, fd, file, request, argument)
     elif isinstance(file, TerminalFile) and request != IOCTL.FIGETBSZ:
         return terminal_ioctl(task, file, request, argument)
     elif isinstance(file, Controllable) and request in file.exchanges:
@@ -64,6 +78,24 @@ def ioctl(task: "Task", fd: Fd, request: IOCTL, argument: ULong) -> int:
     else:
         raise LinuxError(Errno.ENOTTY)
     return 0
+
+
+def _set_asynchronous(task: "Task", fd: int, file: File, *, is_on: bool) -> None:
+    """ENOTTY for files that send no signals, unless nothing is to change."""
+    if can_signal(file):
+        set_asynchronous(task.kernel, file, fd, is_on=is_on)
+    elif is_on:
+        raise LinuxError(Errno.ENOTTY)
+
+
+def _control_owner(task: "Task", fd: int, file: Socket, request: int, argument: int) -> None:
+    """As F_SETOWN and F_GETOWN, by way of memory (socket(7))."""
+    command = _OWNER_COMMANDS[request]
+    if command == F.SETOWN:
+        number = task.memory.get(Cell32, argument).value
+        control_owner(task, fd, file, command, number)
+    else:
+        task.memory.put(argument, Cell32(control_owner(task, fd, file, command, 0)))
 
 
 def _exchange(task: "Task", file: Controllable, request: int, argument: int) -> None:

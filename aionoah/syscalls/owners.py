@@ -24,7 +24,14 @@ if TYPE_CHECKING:
 
 COMMANDS: Final = (F.SETOWN, F.GETOWN, F.SETOWN_EX, F.GETOWN_EX, F.SETSIG, F.GETSIG, F.NOTIFY)
 _LAST_SIGNAL: Final = 64
-_MESSAGE: Final = Poll.IN | Poll.RDNORM | Poll.MSG  # si_band of POLL_MSG
+_BANDS: Final = {  # si_band (band_table)
+    POLL_CODE.IN: Poll.IN | Poll.RDNORM,
+    POLL_CODE.OUT: Poll.OUT | Poll.WRNORM | Poll.WRBAND,
+    POLL_CODE.MSG: Poll.IN | Poll.RDNORM | Poll.MSG,
+    POLL_CODE.ERR: Poll.ERR,
+    POLL_CODE.PRI: Poll.PRI | Poll.RDBAND,
+    POLL_CODE.HUP: Poll.HUP | Poll.ERR,
+}
 _EVENTS: Final = {  # of dnotify, by what the VFS tells
     IN.ACCESS: DN.ACCESS,
     IN.MODIFY: DN.MODIFY,
@@ -69,7 +76,7 @@ def _set_owner(task: "Task", file: File, kind: int, number: int) -> None:
     if number and not _receivers(task.kernel, kind, number):
         raise LinuxError(Errno.ESRCH)
     signal = file.signal_owner.signal if file.signal_owner is not None else 0
-    file.signal_owner = SignalOwner(kind, number, signal)
+    file.signal_owner = SignalOwner(kind, number, signal, task.credentials.uid, task.credentials.euid)
 
 
 def _receivers(kernel: "Kernel", kind: int, number: int) -> "list[Process | Task]":
@@ -82,20 +89,31 @@ def _receivers(kernel: "Kernel", kind: int, number: int) -> "list[Process | Task
     return [each for each in kernel.processes.values() if each.process_group == number]
 
 
-def send_io_signal(kernel: "Kernel", file: File, fd: int) -> None:
-    """Tell the owner that there is a message. A real-time signal that finds no room becomes SIGIO (send_sigio)."""
+def send_io_signal(kernel: "Kernel", file: File, fd: int, code: int = POLL_CODE.MSG) -> None:
+    """Tell the owner what there is. A real-time signal that finds no room becomes SIGIO (send_sigio)."""
     owner = file.signal_owner
     if owner is None or not owner.number:
         return
     plain = from_kernel(SIG.IO)
     info: SigInfo = plain
     if owner.signal:
-        info = SigInfoPoll(owner.signal, 0, POLL_CODE.MSG, _MESSAGE, fd)
+        info = SigInfoPoll(owner.signal, 0, code, _BANDS[POLL_CODE(code)], fd)
     for each in _receivers(kernel, owner.kind, owner.number):
+        if not _may_send(owner, each):
+            continue
         try:
             _send(each, info)
         except LinuxError:  # EAGAIN: too many are pending
             _send(each, plain)
+
+
+def _may_send(owner: SignalOwner, receiver: "Process | Task") -> bool:
+    """sigio_perm."""
+    task = next(iter(receiver.tasks.values()), None) if isinstance(receiver, Process) else receiver
+    if owner.euid == 0 or task is None:
+        return True
+    theirs = (task.credentials.uid, task.credentials.suid)
+    return owner.euid in theirs or owner.uid in theirs
 
 
 def _send(receiver: "Process | Task", info: SigInfo) -> None:
