@@ -111,9 +111,9 @@ class VcpuThread:
     def _kick(self) -> None:
         """Make the guest leave, if it may be running: not on its own thread, and not before it has begun."""
         if self._vcpu is None:
-            self._threads.vcpu_is_free.notify_all()  # it may be waiting for one
+            self._threads.vcpu_is_free(self._task.memory.space).notify_all()  # it may be waiting for one
         elif self._turns is not None and self._turns.is_waiting:
-            self._threads.cpu_is_free.notify_all()
+            self._turns.look_again()
         elif self._thread is not threading.current_thread():
             self._vcpu.kick()
 
@@ -239,9 +239,12 @@ class VcpuThread:
         """
         space = self._task.memory.space
         while space.open_vcpus >= self._machine.max_vcpus and not self._is_exiting:
-            self._threads.vcpu_is_free.wait()
-        if not self._is_exiting:
+            self._threads.vcpu_is_free(space).wait()
+        if self._is_exiting:
+            self._threads.vcpu_is_free(space).notify()  # the one that it may have been offered
+        else:
             self._vcpu = self._machine.new_vcpu(space)
+            self._space = space  # which the task may leave before
             self._registers = self._vcpu.registers
             self._tell_cpu_number(self._vcpu)
 
@@ -257,7 +260,7 @@ class VcpuThread:
             self._user_time_ns += self._vcpu.user_time_ns()
             self._vcpu.close()
             self._vcpu = None
-            self._threads.vcpu_is_free.notify_all()  # only some of those that wait want this space's
+            self._threads.vcpu_is_free(self._space).notify()
 
     def _state(self) -> ThreadState:
         vcpu = self._running_vcpu
@@ -320,7 +323,7 @@ class VcpuThread:
             self._has_turn = True
             return True
         if self._turns is None:
-            self._turns = Turns(self._task, self._threads.cpu_is_free, self.leave_cpu)
+            self._turns = Turns(self._task, self.leave_cpu)
         if not self._turns.take(lambda: self._needs_attention):
             return False
         self._has_turn = True

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.host.waiting import kernel_lock
@@ -32,13 +33,14 @@ class VcpuThreads:
         self.reactor = reactor
         self.table = table
         self.on_exit = on_exit
-        self.vcpu_is_free = threading.Condition(kernel_lock)  # notified when some space has one more to give
-        self.cpu_is_free = threading.Condition(
-            kernel_lock
-        )  # notified when a thread has got its turn on a CPU
+        self._vcpu_is_free: WeakKeyDictionary[AddressSpace, threading.Condition] = WeakKeyDictionary()
         self._os_threads = OsThreads()
         self._coming: dict[AddressSpace, int] = {}  # threads that will take a virtual CPU when they begin
         self.running: set[VcpuThread] = set()  # until whoever is told of their end takes them out
+
+    def vcpu_is_free(self, space: AddressSpace) -> threading.Condition:
+        """Notified when a space has one more virtual CPU to give. Each has its own: thousands may wait."""
+        return self._vcpu_is_free.setdefault(space, threading.Condition(kernel_lock))
 
     def boot(
         self,

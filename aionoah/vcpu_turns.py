@@ -5,6 +5,7 @@ from collections.abc import Callable
 from threading import Condition
 from typing import TYPE_CHECKING
 
+from aionoah.host.waiting import kernel_lock
 from aionoah.process.cpu_numbers import SLICE_NS, CpuNumbers
 
 if TYPE_CHECKING:
@@ -15,14 +16,12 @@ if TYPE_CHECKING:
 class Turns:
     """Of one task. Under the kernel lock, which `take` lets go while it waits."""
 
-    def __init__(self, task: "Task", is_free: Condition, leave: Callable[[], None]) -> None:
-        """`is_free` is notified when any thread has got a number; `leave` makes the guest leave, and take a turn
-        anew with `must_end` set.
-        """
+    def __init__(self, task: "Task", leave: Callable[[], None]) -> None:
+        """`leave` makes the guest leave, and take a turn anew with `must_end` set."""
         self.must_end = False  # others have waited long enough
         self.is_waiting = False
         self._task = task
-        self._is_free = is_free
+        self._news = Condition(kernel_lock)  # of its own: thousands of threads may wait
         self._leave = leave
         self._numbers = _numbers_of(task)
 
@@ -39,7 +38,11 @@ class Turns:
         return self._task.scheduling.affinity
 
     def cpu_is_yours(self) -> None:
-        self._is_free.notify_all()
+        self._news.notify()
+
+    def look_again(self) -> None:
+        """Something has come up that may end the waiting."""
+        self._news.notify()
 
     def leave_cpu(self) -> None:
         self._leave()
@@ -55,7 +58,7 @@ class Turns:
         self.is_waiting = True
         try:
             while not numbers.is_running(self) and not is_interrupted():
-                self._is_free.wait()
+                self._news.wait()
         finally:
             self.is_waiting = False
         if is_interrupted():

@@ -267,15 +267,15 @@ def test_a_free_virtual_cpu_is_for_who_waits_for_one_of_its_space(life: Life) ->
     with kernel_lock:
         for space in spaces:
             holder = VcpuThread(life.threads, lambda _: None)
-            holder._vcpu = life.machine.new_vcpu(space)
+            holder._vcpu, holder._space = life.machine.new_vcpu(space), space
             holders.append(holder)
     first = VcpuThread(life.threads, lambda _: None)
     first._task = other
     waiting = threading.Thread(target=wait_for_a_cpu, args=[first])
     waiting.start()
-    wait_until(lambda: len(life.threads.vcpu_is_free._waiters) == 1)  # type: ignore[attr-defined]
+    wait_until(lambda: len(life.threads.vcpu_is_free(spaces[0])._waiters) == 1)  # type: ignore[attr-defined]
     thread = life.begin(EXIT_5)
-    wait_until(lambda: len(life.threads.vcpu_is_free._waiters) == 2)  # type: ignore[attr-defined]
+    wait_until(lambda: len(life.threads.vcpu_is_free(spaces[1])._waiters) == 1)  # type: ignore[attr-defined]
     with kernel_lock:
         holders[1]._close_vcpu()
     life.finish(thread)
