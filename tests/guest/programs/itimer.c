@@ -47,7 +47,7 @@ static void waiting(int which, int signal, clockid_t clock) {
     CALL(setitimer(which, &value, &now));
     printf("old %ld.%06ld\n", (long)now.it_value.tv_sec, (long)now.it_value.tv_usec);
     spin_until(4);
-    printf("periodic: %d\n", milliseconds(clock) - start >= 50);
+    printf("periodic: %d\n", milliseconds(clock) - start >= 15); /* Linux counts CPU time in ticks of a busy machine */
     value = (struct itimerval){{0, 0}, {0, 0}};
     CALL(setitimer(which, &value, &now));
     printf("interval %ld\n", (long)now.it_interval.tv_usec);
