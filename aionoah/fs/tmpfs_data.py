@@ -67,6 +67,12 @@ class Contents:
         """Pages in use; what is written through mappings counts from the next change on."""
         return self._charged
 
+    def measured_pages(self) -> int:
+        """Pages in use, those that have been touched through mappings among them."""
+        if self._small is None:
+            self._measure()
+        return self._charged
+
     def descriptor(self) -> int:
         """The host file, made if there is none yet."""
         if self._small is not None:

@@ -183,7 +183,7 @@ class TmpRegular(TmpInode):
 class TmpFile(RegularFile):
     """An open regular file."""
 
-    def __init__(self, flags: O, dentry: Dentry, inode: TmpRegular) -> None:
+    def __init__(self, flags: O, dentry: Dentry | None, inode: TmpRegular) -> None:
         super().__init__(flags, dentry)
         self._inode = inode
         self._contents = inode.contents

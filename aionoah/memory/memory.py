@@ -33,6 +33,15 @@ class MapsLine(NamedTuple):
     flags: int  # memory.vma.VM, for VmFlags of smaps
 
 
+class MappedFile(NamedTuple):
+    """An area that shows a file, from `offset` bytes on."""
+
+    start: int
+    end: int
+    offset: int
+    file: MappableFile
+
+
 class Usage(NamedTuple):
     """Sizes in pages, for statm and status."""
 
@@ -232,6 +241,16 @@ class Memory(GuestMemory):
     def maps(self) -> Iterator[MapsLine]:
         """The areas by address, as they are now."""
         return iter([self._line(vma) for vma in self._mm.vmas])
+
+    def is_free(self, address: int, length: int) -> bool:
+        """Whether nothing is mapped there."""
+        return self._mm.vmas.is_empty(address, address + length)
+
+    def files(self, start: int) -> Iterator[MappedFile]:
+        """What shows files from an address on."""
+        for vma in self._mm.vmas.overlapping(start, self._mm.task_size):
+            if isinstance(vma.backing, FileBacking):
+                yield MappedFile(vma.start, vma.end, vma.offset, vma.backing.file)
 
     def usage(self) -> Usage:
         vmas = self._mm.vmas

@@ -223,6 +223,12 @@ class VmaMap:
             new = [*new, self._vmas[last]]
             last += 1
         new, old = _merged(new), self._vmas[first:last]
+        if new and old and new[0] is old[0]:  # a neighbour that stays: whoever counts its areas is not to hear of it
+            del new[0], old[0]
+            first += 1
+        if new and old and new[-1] is old[-1]:
+            del new[-1], old[-1]
+            last -= 1
         for vma in new:
             self._count(vma, 1)
             if vma.backing is not None:

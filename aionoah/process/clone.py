@@ -7,6 +7,7 @@ from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.resource import RLIM_INFINITY, RLIMIT
 from aionoah.abi.sched import CLONE
+from aionoah.process.ipc.undo import UndoList
 from aionoah.process.population import require_room
 from aionoah.process.task import Process, Task
 from aionoah.signals.state import SharedSignals, TaskSignals
@@ -50,13 +51,24 @@ def clone_task(task: Task, request: CloneRequest) -> Task:
         raise
     if CLONE.CHILD_CLEARTID in request.flags:
         child.clear_child_tid = request.child_tid
+    if CLONE.SYSVSEM in request.flags:
+        _share_undo(task, child)
     return child
+
+
+def _share_undo(task: Task, child: Task) -> None:
+    """What either does to semaphores is undone when both have ended."""
+    if task.semaphore_undo is None:
+        task.semaphore_undo = UndoList()
+    child.semaphore_undo = task.semaphore_undo.share()
 
 
 def discard_task(child: Task) -> None:
     """Undo clone_task: the task has never run, and nobody knows of it."""
     process, kernel = child.process, child.kernel
     child.has_exited = True
+    if child.semaphore_undo is not None:
+        child.semaphore_undo.leave(child)
     child.files.leave()
     child.memory.drop()
     process.cpus -= 1

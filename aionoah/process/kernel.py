@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import Errno, LinuxError
@@ -19,6 +20,7 @@ from aionoah.terminal.pty import Pty, Ptys
 if TYPE_CHECKING:
     from aionoah.fs.mount import Namespace
     from aionoah.hypervisor.protocols import Machine
+    from aionoah.process.ipc.tables import Ipc
     from aionoah.process.task import Task
 
 PID_MAX: Final = (
@@ -75,6 +77,18 @@ class Kernel:
         self._has_wrapped = False
         self.init = Process(self, self.allocate_pid())  # adopts orphans; nobody sees it
         del self.processes[self.init.pid]
+
+    @cached_property
+    def ipc(self) -> "Ipc":
+        """System V IPC: made when the first program asks for it."""
+        from aionoah.process.ipc.tables import Ipc  # noqa: PLC0415 - most do not
+
+        return Ipc()
+
+    @property
+    def used_ipc(self) -> "Ipc | None":
+        """The same, if any program has asked for it."""
+        return self.__dict__.get("ipc")
 
     @staticmethod
     def uptime_ns() -> int:

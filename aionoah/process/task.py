@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from aionoah.process.credentials import Credentials
     from aionoah.process.descriptors import DescriptorTable
     from aionoah.process.exec import Loaded
+    from aionoah.process.ipc.undo import UndoList
     from aionoah.process.kernel import Kernel
     from aionoah.process.rseq import Registration
     from aionoah.process.scheduling import Scheduling
@@ -205,7 +206,7 @@ class Task:
         *("kernel", "process", "tid", "architecture", "memory", "files", "fs", "credentials", "signals"),
         *("clear_child_tid", "robust_list", "name", "control", "has_exited", "scheduling", "personality"),
         *("parent_death_signal", "timer_slack_ns", "is_stopped", "is_sleeping", "counts", "cpu", "rseq"),
-        *("has_too_many_tasks", "__weakref__"),
+        *("has_too_many_tasks", "semaphore_undo", "__weakref__"),
     )
 
     def __init__(
@@ -238,6 +239,7 @@ class Task:
         self.personality = 0
         self.cpu = NO_CPU  # its number, if it has one for itself: cpu_numbers.py
         self.rseq: Registration | None = None
+        self.semaphore_undo: UndoList | None = None  # System V semaphores' operations to be undone at the end
         self.has_too_many_tasks = False  # since it has another user: population.py
         self.counts = Usage()  # faults and switches; times are the control's to tell
         self.parent_death_signal = 0
@@ -333,8 +335,12 @@ class Task:
         exit_futexes(self)
         exit_thread_word(self)
         process.ended_usage.add(usage_of_thread(self))
+        if self.semaphore_undo is not None:
+            self.semaphore_undo.leave(self)
         self.files.leave()
         del process.tasks[self.tid], self.kernel.tasks[self.tid]
+        if self.kernel.used_ipc is not None:
+            self.kernel.used_ipc.memory.leave(self)
         if self.is_leader:
             process.uid = self.credentials.uid
         else:
