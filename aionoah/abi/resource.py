@@ -70,3 +70,16 @@ class IOPRIO_WHO(Choice):  # noqa: N801 - the name of the header (linux/ioprio.h
     PROCESS = 1
     PGRP = 2
     USER = 3
+
+
+class IOPRIO_CLASS(Choice):  # noqa: N801
+    """The upper bits of a priority of input and output; levels below are from 0, the best, to 7."""
+
+    NONE = 0
+    RT = 1
+    BE = 2
+    IDLE = 3
+
+
+IOPRIO_CLASS_SHIFT = 13
+IOPRIO_LEVEL_MASK = 7

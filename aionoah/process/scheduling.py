@@ -35,7 +35,7 @@ def priority_range(policy: int) -> tuple[int, int]:
 class Scheduling:
     """Policy, priorities and affinity of one thread. CPUs are numbered from 0 to `cpu_count` - 1."""
 
-    __slots__ = ("affinity", "cpu_count", "nice", "policy", "priority", "resets_on_fork")
+    __slots__ = ("affinity", "cpu_count", "io_priority", "nice", "policy", "priority", "resets_on_fork")
 
     def __init__(self, cpu_count: int) -> None:
         self.cpu_count = cpu_count
@@ -44,11 +44,13 @@ class Scheduling:
         self.policy: int = SCHED.NORMAL
         self.priority = 0  # 1 to 99 with a real-time policy
         self.resets_on_fork = False
+        self.io_priority = 0  # class and level, as ioprio_set(2) has them
 
     def copy(self) -> "Scheduling":
         """The values of a child: nothing real-time or better than normal if it is to reset."""
         copy = Scheduling(self.cpu_count)
         copy.affinity = self.affinity
+        copy.io_priority = self.io_priority
         if not self.resets_on_fork:
             copy.policy, copy.priority, copy.nice = self.policy, self.priority, self.nice
         elif not is_realtime(self.policy):

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import TYPE_CHECKING, Final
 
-from aionoah.abi.errno import LinuxError
 from aionoah.abi.socket import AF, SO, SOCK, SOL
 from aionoah.fs.proc.subject import Subject, process_of
 from aionoah.fs.synthetic import Directory, Node, Text
 from aionoah.host import facts
+from aionoah.net import census
+from aionoah.net.census import open_sockets
 from aionoah.net.links import IFF_LOOPBACK, Link
 from aionoah.net.socket import Socket
 from aionoah.net.unix.socket import UnixSocket
@@ -21,7 +22,6 @@ from aionoah.net.unix.socket import UnixSocket
 if TYPE_CHECKING:
     from aionoah.process.kernel import Kernel
 
-_ESTABLISHED, _CLOSE, _LISTEN = 1, 7, 10  # include/net/tcp_states.h
 _ROUTE_WIDTH: Final = 127
 _DEV_HEAD: Final = (
     b"Inter-|   Receive                                                |  Transmit\n"
@@ -48,18 +48,6 @@ def kernel_of(subject: Subject) -> "Kernel":
 # -- sockets ------------------------------------------------------------------------------------------------
 
 
-def open_sockets(kernel: "Kernel") -> list[tuple[Socket, int]]:
-    """Every socket that some program has open, once, with the user of one that has."""
-    found: dict[Socket, int] = {}
-    tables = {id(task.files): task for task in kernel.tasks.values()}
-    for task in tables.values():
-        for fd in task.files:
-            file = task.files.get(fd, allow_path=True)
-            if isinstance(file, Socket):
-                found.setdefault(file, task.credentials.fsuid)
-    return sorted(found.items(), key=lambda entry: entry[0].inode.attributes().ino)
-
-
 def _hexadecimal(address: bytes) -> bytes:
     """Words as a little-endian machine has them in memory, then the port."""
     port = int.from_bytes(address[2:4], "big")
@@ -68,22 +56,9 @@ def _hexadecimal(address: bytes) -> bytes:
     return b"".join(b"%08X" % word for word in words) + b":%04X" % port
 
 
-def _state(socket: Socket, *, is_connected: bool) -> int:
-    if is_connected:
-        return _ESTABLISHED
-    if socket.kind == SOCK.STREAM and any(socket.get_option(SOL.SOCKET, SO.ACCEPTCONN, 4)):
-        return _LISTEN
-    return _CLOSE
-
-
-def _row(number: int, socket: Socket, uid: int, family: int) -> bytes:
-    nowhere = struct.pack("<H", family) + bytes(26)
-    try:
-        peer, is_connected = socket.peer_name(), True
-    except LinuxError:
-        peer, is_connected = nowhere, False
-    state = _state(socket, is_connected=is_connected)
-    ends = _hexadecimal(socket.name()), _hexadecimal(peer)
+def _row(number: int, socket: Socket, uid: int) -> bytes:
+    local, remote, state = census.ends(socket)
+    ends = _hexadecimal(local), _hexadecimal(remote)
     counts = b"%02X 00000000:00000000 00:00000000 00000000 %5d %8d %d" % (state, uid, 0, _number(socket))
     return b"%4d: %s %s %s" % (number, *ends, counts)
 
@@ -100,7 +75,7 @@ def _inet(family: int, kind: int) -> Callable[[Subject], bytes]:
     def read(subject: Subject) -> bytes:
         rows = [head if is_stream else head + _DATAGRAM_TAIL]
         chosen = [entry for entry in open_sockets(kernel_of(subject)) if _is_of(entry[0], family, kind)]
-        rows += [_row(number, *entry, family) + tail for number, entry in enumerate(chosen)]
+        rows += [_row(number, *entry) + tail for number, entry in enumerate(chosen)]
         width = 149 if family == AF.INET and is_stream else 0
         return b"".join(row.ljust(width) + b"\n" for row in rows)
 
@@ -109,12 +84,7 @@ def _inet(family: int, kind: int) -> Callable[[Subject], bytes]:
 
 def _is_of(socket: Socket, family: int, kind: int) -> bool:
     """Named ones: a socket that was never bound nor connected is in no table of the kernel's."""
-    if socket.family != family or socket.kind != kind:
-        return False
-    try:
-        return any(socket.name()[2:4])
-    except LinuxError:
-        return False
+    return socket.family == family and socket.kind == kind and census.has_name(socket)
 
 
 _UNIX_UNCONNECTED, _UNIX_CONNECTED, _ACCEPTING = 1, 3, 0x10000

@@ -50,7 +50,7 @@ def _family(address: Interface) -> int:
     return AF.INET if address.version == 4 else AF.INET6
 
 
-def _attributes(*attributes: tuple[int, bytes]) -> bytes:
+def pack_attributes(*attributes: tuple[int, bytes]) -> bytes:
     return b"".join(
         struct.pack("<HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
         for kind, value in attributes
@@ -64,7 +64,7 @@ def _u32(value: int) -> bytes:
 def link_description(link: Link) -> bytes:
     """Struct ifinfomsg and attributes."""
     up = _IF_OPER_UNKNOWN if link.addresses and link.addresses[0].is_loopback else _IF_OPER_UP
-    return struct.pack("<BxHiII", AF.UNSPEC, link.kind, link.number, link.flags, 0) + _attributes(
+    return struct.pack("<BxHiII", AF.UNSPEC, link.kind, link.number, link.flags, 0) + pack_attributes(
         (_NAME, link.name + b"\0"),
         (_QLEN, _u32(1000)),
         (_STATE, bytes([up if link.is_up else _IF_OPER_DOWN])),
@@ -88,9 +88,9 @@ def _address_description(link: Link, address: Interface) -> bytes:
         (_IFA_CACHEINFO, struct.pack("<IIII", _FOREVER, _FOREVER, 0, 0)),
     )
     if address.version == 6:
-        return head + _attributes((_IFA_ADDRESS, packed), *lifetime)
+        return head + pack_attributes((_IFA_ADDRESS, packed), *lifetime)
     broadcast = () if address.is_loopback else ((_IFA_BROADCAST, address.network.broadcast_address.packed),)
-    return head + _attributes(
+    return head + pack_attributes(
         (_IFA_ADDRESS, packed), (_IFA_LOCAL, packed), *broadcast, (_IFA_LABEL, link.name + b"\0"), *lifetime
     )
 
@@ -109,4 +109,6 @@ def _route(link: Link, address: Interface, length: int, protocol: int, to: tuple
         "<BBBBBBBBI", _family(address), length, 0, 0, _RT_TABLE_MAIN, protocol, scope, _RTN_UNICAST, 0
     )
     source = ((_RTA_PREFSRC, address.ip.packed),) if length else ()
-    return head + _attributes((_RTA_TABLE, _u32(_RT_TABLE_MAIN)), to, *source, (_RTA_OIF, _u32(link.number)))
+    return head + pack_attributes(
+        (_RTA_TABLE, _u32(_RT_TABLE_MAIN)), to, *source, (_RTA_OIF, _u32(link.number))
+    )

@@ -64,14 +64,14 @@ def refusal(head: Nlmsghdr, message: bytes) -> Errno | None:
 def error_message(head: Nlmsghdr, message: bytes, error: int, port: int) -> bytes:
     """NLMSG_ERROR; with 0 for an error it is an acknowledgement."""
     body = struct.pack("<i", -error) + (message if error else message[: Nlmsghdr.SIZE])
-    return _message(NLMSG.ERROR, 0, head.nlmsg_seq, port, body)
+    return pack_message(NLMSG.ERROR, 0, head.nlmsg_seq, port, body)
 
 
-def _message(kind: int, flags: int, sequence: int, port: int, body: bytes) -> bytes:
+def pack_message(kind: int, flags: int, sequence: int, port: int, body: bytes) -> bytes:
     return Nlmsghdr(Nlmsghdr.SIZE + len(body), kind, flags, sequence, port).pack() + body
 
 
-def _is_request(head: Nlmsghdr) -> bool:
+def is_request(head: Nlmsghdr) -> bool:
     return bool(head.nlmsg_flags & NLM_F.REQUEST) and head.nlmsg_type >= NLMSG.MIN_TYPE
 
 
@@ -84,7 +84,7 @@ class HostAnswerer:
     def answer(self, request: bytes, port: int) -> list[bytes]:
         answers: list[bytes] = []
         for head, message in messages(request):
-            if not _is_request(head):
+            if not is_request(head):
                 if head.nlmsg_flags & NLM_F.ACK:
                     answers.append(error_message(head, message, 0, port))
                 continue
@@ -126,7 +126,7 @@ class LinkAnswerer:
     def answer(self, request: bytes, port: int) -> list[bytes]:
         answers: list[bytes] = []
         for head, message in messages(request):
-            if _is_request(head):
+            if is_request(head):
                 answers += self._answer(head, message, port)
             elif head.nlmsg_flags & NLM_F.ACK:
                 answers.append(error_message(head, message, 0, port))
@@ -140,8 +140,8 @@ class LinkAnswerer:
         if is_dump:
             family = message[Nlmsghdr.SIZE]
             found = descriptions(self._links, head.nlmsg_type, family)
-            parts = [_message(kind, NLM_F.MULTI, head.nlmsg_seq, port, body) for kind, body in found]
-            return [*parts, _message(NLMSG.DONE, NLM_F.MULTI, head.nlmsg_seq, port, bytes(4))]
+            parts = [pack_message(kind, NLM_F.MULTI, head.nlmsg_seq, port, body) for kind, body in found]
+            return [*parts, pack_message(NLMSG.DONE, NLM_F.MULTI, head.nlmsg_seq, port, bytes(4))]
         if head.nlmsg_type == RTM_GETLINK:
             return [self._one_link(head, message, port)]
         return [error_message(head, message, Errno.EOPNOTSUPP, port)]
@@ -150,7 +150,7 @@ class LinkAnswerer:
         index = int.from_bytes(message[20:24], "little")
         for link in self._links:
             if index == link.number or link.name + b"\0" in message[32:]:
-                return _message(RTM_NEWLINK, 0, head.nlmsg_seq, port, link_description(link))
+                return pack_message(RTM_NEWLINK, 0, head.nlmsg_seq, port, link_description(link))
         return error_message(head, message, Errno.ENODEV, port)
 
     def set_option(self, option: int, value: int) -> None:

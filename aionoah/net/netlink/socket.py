@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from aionoah.net.network import Network
 
 _KERNEL: Final = SockaddrNl(AF.NETLINK, 0, 0).pack()
+_ANSWERED: Final = (NETLINK.ROUTE, NETLINK.SOCK_DIAG)
 _SILENT: Final = (NETLINK.USERSOCK, NETLINK.KOBJECT_UEVENT, NETLINK.AUDIT)
 _BOOLEANS: Final = (
     *(NETLINK_OPTION.PKTINFO, NETLINK_OPTION.BROADCAST_ERROR, NETLINK_OPTION.NO_ENOBUFS),
@@ -49,9 +50,15 @@ def new_netlink_socket(network: "Network", kind: int, protocol: int, flags: int)
     """ESOCKTNOSUPPORT, EPROTONOSUPPORT for what we cannot answer, as of a kernel built without it."""
     if kind not in (SOCK.RAW, SOCK.DGRAM):
         raise LinuxError(Errno.ESOCKTNOSUPPORT)
-    if protocol != NETLINK.ROUTE and protocol not in _SILENT:
+    if protocol not in _ANSWERED and protocol not in _SILENT:
         raise LinuxError(Errno.EPROTONOSUPPORT)
     return NetlinkSocket(network, AF.NETLINK, kind, protocol, flags)
+
+
+def _new_diag_answerer() -> Answerer:
+    from aionoah.net.netlink.diag import DiagAnswerer  # noqa: PLC0415 - it knows every family, and few ask
+
+    return DiagAnswerer()
 
 
 class NetlinkSocket(Socket):
@@ -142,16 +149,17 @@ class NetlinkSocket(Socket):
             self._take_port()
         if length > self._options.send_buffer - 32:
             raise LinuxError(Errno.EMSGSIZE)
-        if self.protocol != NETLINK.ROUTE:
+        if self.protocol not in _ANSWERED:
             raise LinuxError(Errno.ECONNREFUSED if self.protocol == NETLINK.AUDIT else Errno.EPERM)
         request = message.src.take()
-        self._packets += self._route().answer(request, self.port)
+        self._packets += self._kernel_side().answer(request, self.port)
         self._readable.wake()
         return length
 
-    def _route(self) -> Answerer:
+    def _kernel_side(self) -> Answerer:
         if self._answerer is None:
-            self._answerer = new_answerer(self.network)
+            is_route = self.protocol == NETLINK.ROUTE
+            self._answerer = new_answerer(self.network) if is_route else _new_diag_answerer()
             for option, value in self._netlink_options.items():
                 self._answerer.set_option(option, value)
         return self._answerer

@@ -88,7 +88,7 @@ class UnixSocket(Socket):
         self.readable = WaitQueue()
         self.writable = WaitQueue()
         self._dentry: Dentry | None = None  # keeps the inode of a path
-        self._place: Place | None = None
+        self.place: Place | None = None
 
     # -- lifetime ---------------------------------------------------------------------------------------
 
@@ -154,8 +154,8 @@ class UnixSocket(Socket):
             self._require_unbound()
             dentry = addresses.make(fs, path)
             self._dentry, self.path = dentry, path
-            self._place = dentry.inode.filesystem, dentry.inode.attributes().ino
-            self.network.places[self._place] = self
+            self.place = dentry.inode.filesystem, dentry.inode.attributes().ino
+            self.network.places[self.place] = self
 
     def bind_automatically(self) -> None:
         """Take an abstract name that nobody has, unless there is a name already."""
@@ -171,10 +171,10 @@ class UnixSocket(Socket):
         self.network.abstract[self.kind, path] = self
 
     def _forget_name(self) -> None:
-        if self._place is not None:
-            if self.network.places.get(self._place) is self:  # the number may be another's by now
-                del self.network.places[self._place]
-            self._dentry = self._place = None
+        if self.place is not None:
+            if self.network.places.get(self.place) is self:  # the number may be another's by now
+                del self.network.places[self.place]
+            self._dentry = self.place = None
         elif self.network.abstract.get((self.kind, self.path)) is self:
             del self.network.abstract[self.kind, self.path]
 
