@@ -11,6 +11,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.limits import NGROUPS_MAX
 from aionoah.abi.utsname import NEW_UTS_LEN
 from aionoah.fs.pipe import MAX_CAPACITY
+from aionoah.fs.proc import ipc
 from aionoah.fs.proc.parameters import PARAMETERS, Table
 from aionoah.fs.synthetic import Directory, Node, Text
 from aionoah.memory.mm import MMAP_MIN_ADDRESS
@@ -86,6 +87,7 @@ _RANDOM: dict[bytes, Node["Kernel"]] = {
 }
 
 _KERNEL: dict[bytes, Node["Kernel"]] = {
+    **ipc.LIMITS,
     b"arch": _read_only(lambda kernel: kernel.machine.architecture.encode()),
     b"cap_last_cap": _read_only(CAP_LAST_CAP),
     b"core_pattern": _read_only(b"core"),

@@ -8,7 +8,19 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.stat import S
 from aionoah.fs.file import File
-from aionoah.fs.proc import descriptors, details, hardware, locks, maps, mounts, smaps, status, sysctl, system
+from aionoah.fs.proc import (
+    descriptors,
+    details,
+    hardware,
+    ipc,
+    locks,
+    maps,
+    mounts,
+    smaps,
+    status,
+    sysctl,
+    system,
+)
 from aionoah.fs.proc.descriptors import parse_number
 from aionoah.fs.proc.namespaces import NS
 from aionoah.fs.proc.subject import Subject, find_task, ids_of, process_of, require_inspectable, task_of
@@ -227,6 +239,7 @@ _ROOT: Final[dict[bytes, Node["Kernel"]]] = {
     b"locks": Text(locks.locks),
     b"swaps": Text(system.swaps),
     b"sys": sysctl.SYS,
+    b"sysvipc": ipc.SYSVIPC,
     b"thread-self": Link(_thread_self),
     b"uptime": Text(system.uptime),
     b"version": Text(system.version),
