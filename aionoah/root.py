@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from aionoah.fs.hostfs import HostFileSystem
 from aionoah.fs.hostfs_owners import Owners
+from aionoah.host import platform
 from aionoah.process.elf import show_path
 
 if TYPE_CHECKING:
@@ -104,7 +105,16 @@ def _host_directory(path: bytes, *, is_written: bool) -> HostFileSystem:
 
 
 def shown_writable(path: bytes) -> HostFileSystem:
-    """With beliefs about owners unless we are root, who can give files to anybody."""
+    """With beliefs about owners unless we are root, who can give files to anybody.
+
+    OSError for a directory in which `Makefile` and `makefile` are one file: programs would lose one of them.
+    """
+    if os.path.isdir(path) and platform.folds_case(path):  # noqa: PTH112 - bytes
+        raise OSError(
+            errno.EINVAL,
+            f"{show_path(path)} cannot be shown to programs: its file system does not tell upper from lower case; "
+            "use a directory on one that does",
+        )
     return shown(path, owners=Owners() if os.geteuid() else None)
 
 

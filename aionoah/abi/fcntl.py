@@ -42,13 +42,12 @@ VALID_OPEN_FLAGS = 0o37777703
 
 
 class AT(Flags):
-    """Flags of the *at calls (linux/fcntl.h). EACCESS, HANDLE_FID and REMOVEDIR share a bit, as do others per call."""
+    """Flags of the *at calls (linux/fcntl.h). EACCESS and REMOVEDIR share a bit, as do others per call."""
 
     FDCWD = -100  # not a flag: the directory descriptor that means the working directory
     SYMLINK_NOFOLLOW = 0x100
     REMOVEDIR = 0x200
     EACCESS = 0x200
-    HANDLE_FID = 0x200
     SYMLINK_FOLLOW = 0x400
     NO_AUTOMOUNT = 0x800
     EMPTY_PATH = 0x1000

@@ -29,6 +29,7 @@ __all__ = [
     "copy_range",
     "disconnect",
     "fallocate",
+    "folds_case",
     "host_open_flags",
     "host_whence",
     "interface_configuration",
@@ -46,6 +47,7 @@ __all__ = [
     "total_memory",
 ]
 
+_PC_CASE_SENSITIVE: Final = 11  # sys/unistd.h
 _O_SYMLINK: Final = getattr(os, "O_SYMLINK", 0x200000)  # sys/fcntl.h
 _O_EVTONLY: Final = getattr(os, "O_EVTONLY", 0x8000)
 _F_PREALLOCATE: Final = 42
@@ -57,6 +59,7 @@ _RENAME_SWAP: Final = 0x2  # sys/stdio.h
 _RENAME_EXCL: Final = 0x4
 _COPY_CHUNK: Final = 1 << 20
 
+_PC_CASE_SENSITIVE: Final = 11  # sys/unistd.h
 _WHENCE: Final = {
     int(SEEK.SET): os.SEEK_SET,
     int(SEEK.CUR): os.SEEK_CUR,
@@ -98,6 +101,10 @@ def total_memory() -> int:
 def birth_time_ns(status: os.stat_result) -> int | None:
     seconds: float | None = getattr(status, "st_birthtime", None)
     return None if seconds is None else int(seconds * 1_000_000_000)
+
+
+def folds_case(path: bytes) -> bool:
+    return os.pathconf(path, _PC_CASE_SENSITIVE) == 0
 
 
 def host_whence(whence: int) -> int:

@@ -29,6 +29,7 @@ __all__ = [
     "copy_range",
     "disconnect",
     "fallocate",
+    "folds_case",
     "host_open_flags",
     "host_whence",
     "interface_configuration",
@@ -46,6 +47,8 @@ __all__ = [
     "total_memory",
 ]
 
+_FS_IOC_GETFLAGS: Final = 0x80086601  # linux/fs.h
+_FS_CASEFOLD_FL: Final = 0x40000000
 _PTMX: Final = os.makedev(5, 2)  # opening it makes a new pty (pts(4))
 
 
@@ -96,6 +99,18 @@ def total_memory() -> int:
 def birth_time_ns(status: os.stat_result) -> int | None:  # noqa: ARG001 - Darwin's stat has it
     """When a file was made, if the host's stat tells. Linux's does not, and Python has no statx."""
     return None
+
+
+def folds_case(path: bytes) -> bool:
+    """Whether names of a directory that differ in case are the same to the host."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        flags = fcntl.ioctl(fd, _FS_IOC_GETFLAGS, bytes(8))
+    except OSError:  # a file system that knows no such flags
+        return False
+    finally:
+        os.close(fd)
+    return bool(int.from_bytes(flags[:4], "little") & _FS_CASEFOLD_FL)
 
 
 def host_whence(whence: int) -> int:

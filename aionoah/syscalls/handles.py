@@ -16,7 +16,8 @@ from aionoah.syscalls.registry import syscall
 if TYPE_CHECKING:
     from aionoah.process.task import Task
 
-_VALID_FLAGS: Final = AT.SYMLINK_FOLLOW | AT.EMPTY_PATH | AT.HANDLE_FID
+_HANDLE_FID: Final = AT.REMOVEDIR  # have one bit
+_VALID_FLAGS: Final = AT.SYMLINK_FOLLOW | AT.EMPTY_PATH | _HANDLE_FID
 _MAX_HANDLE: Final = 128  # MAX_HANDLE_SZ
 _NONE: Final = "No file system has handles (EOPNOTSUPP), and so none is valid (ESTALE)."
 

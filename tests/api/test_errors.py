@@ -260,3 +260,12 @@ async def test_the_host_s_root_cannot_be_changed(writes: str) -> None:
     assert (done.returncode == 0) == (writes == "private")
     assert Path("/etc/passwd").exists()
     assert not Path("/etc/aionoah-test").exists()
+
+
+async def test_a_directory_that_folds_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aionoah.host.platform.folds_case", lambda _path: True)
+    with pytest.raises(
+        OSError, match="does not tell upper from lower case; use a directory on one that does"
+    ):
+        async with aionoah.Linux(mounts={"/data": tmp_path}):
+            pass

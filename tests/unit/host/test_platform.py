@@ -282,3 +282,12 @@ def test_birth_times() -> None:
     assert darwin.birth_time_ns(Status()) == 12_500_000_000
     assert linux.birth_time_ns(Path("/").stat()) is None
     assert darwin.birth_time_ns(object()) is None
+
+
+def test_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "name").touch()
+    is_same = (tmp_path / "NAME").exists()
+    assert platform.folds_case(os.fsencode(tmp_path)) == is_same
+    assert not linux.folds_case(b"/proc"), "which knows no flags"
+    monkeypatch.setattr(os, "pathconf", lambda _path, _number: 0)
+    assert darwin.folds_case(b"/")
