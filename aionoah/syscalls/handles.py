@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import AT, O
-from aionoah.syscalls.arguments import Addr, DirFd, Fd, Path
+from aionoah.syscalls.arguments import Addr, DirFd, Path
 from aionoah.syscalls.cells import Cell32
 from aionoah.syscalls.paths import WORKING_DIRECTORY, locate
 from aionoah.syscalls.registry import syscall
@@ -39,7 +39,7 @@ def name_to_handle_at(
 
 
 @syscall(partial=_NONE)
-def open_by_handle_at(task: "Task", mount_fd: Fd, handle: Addr, flags: O) -> None:  # noqa: ARG001
+def open_by_handle_at(task: "Task", mount_fd: DirFd, handle: Addr, flags: O) -> None:  # noqa: ARG001
     size = task.memory.get(Cell32, handle).value & 0xFFFF_FFFF
     if not size or size > _MAX_HANDLE:
         raise LinuxError(Errno.EINVAL)
