@@ -27,9 +27,9 @@ def name_to_handle_at(
     task: "Task",
     dirfd: DirFd,
     pathname: Path,
-    handle: Addr,
-    mount_id: Addr,
-    flags: AT,  # noqa: ARG001
+    handle: Addr,  # noqa: ARG001 - never filled
+    mount_id: Addr,  # noqa: ARG001
+    flags: AT,
 ) -> None:
     if flags.outside(_VALID_FLAGS):
         raise LinuxError(Errno.EINVAL)
