@@ -101,7 +101,9 @@ def _host_directory(path: bytes, *, is_written: bool) -> HostFileSystem:
         reason = errno.ENOTDIR if os.path.lexists(path) else errno.ENOENT
         raise OSError(reason, f"{show_path(path)} cannot be the root: {os.strerror(reason)}")
     is_own = os.path.realpath(path) == b"/"
-    return shown(path) if is_own and not is_written else shown_writable(path)
+    if is_written:
+        return shown_writable(path)
+    return shown(path, owners=None if is_own else Owners())
 
 
 def shown_writable(path: bytes) -> HostFileSystem:

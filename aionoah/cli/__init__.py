@@ -1,6 +1,7 @@
 """The command line. Each command is a file, loaded when it is asked for: the quick ones stay quick."""
 
 from importlib import import_module
+from keyword import iskeyword
 from typing import Final
 
 import click
@@ -11,6 +12,10 @@ _HOMES: Final = {
     "shell": "shell",
     "doctor": "host",
     "syscalls": "host",
+    "pull": "images",
+    "images": "images",
+    "rmi": "images",
+    "import": "images",
 }
 
 
@@ -21,7 +26,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _HOMES:
             return None
-        command = getattr(import_module(f"aionoah.cli.{_HOMES[cmd_name]}"), cmd_name.replace("-", "_"))
+        name = cmd_name.replace("-", "_") + "_" * iskeyword(cmd_name)
+        command = getattr(import_module(f"aionoah.cli.{_HOMES[cmd_name]}"), name)
         assert isinstance(command, click.Command)  # noqa: S101 - by construction
         return command
 

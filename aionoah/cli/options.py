@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 
 import click
@@ -125,7 +125,7 @@ def with_options(*options: Callable[[F], F]) -> Callable[[F], F]:
 @contextlib.contextmanager
 def new_linux(
     *,
-    root: str,
+    root: str | Sequence[str | os.PathLike[str]],
     upper: str | None,
     write_through: bool,
     read_only: bool,

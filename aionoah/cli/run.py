@@ -6,7 +6,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
@@ -42,7 +42,11 @@ _FORWARDED: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUS
     help="Give the program a terminal of its own; by default if standard input and output are one.",
 )
 @click.option("-i", "--interactive", is_flag=True, help="Keep standard input open, as it always is.")
-@click.argument("command", metavar="[--] PROGRAM [ARG]...", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.option("--image", metavar="NAME", help="Run in an image, as it wants to be run; see `aionoah pull`.")
+@click.option(
+    "--entrypoint", metavar="PROGRAM", help="With --image: run this in place of what the image does."
+)
+@click.argument("command", metavar="[--] PROGRAM [ARG]...", nargs=-1, type=click.UNPROCESSED)
 def run(
     *,
     env: tuple[str, ...],
@@ -50,13 +54,36 @@ def run(
     user: str | None,
     has_terminal: bool | None,
     interactive: bool,  # noqa: ARG001 - for those who are used to it
+    image: str | None,
+    entrypoint: str | None,
     command: tuple[str, ...],
     **instance: Any,  # noqa: ANN401 - INSTANCE_OPTIONS
 ) -> None:
     """Run PROGRAM with the caller's stdin, stdout and stderr, and exit with its status (128+N after signal N)."""
+    if image is not None:
+        _run_image(
+            image, command, instance, has_terminal, entrypoint=entrypoint, env=env, workdir=workdir, user=user
+        )
+    if entrypoint is not None or not command:
+        raise click.UsageError("Name a PROGRAM to run." if not command else "--entrypoint needs --image.")
     uid, gid = parse_user(user)
     options = {"env": environment(env), "cwd": workdir, "user": uid, "group": gid}
     run_program(command, options, instance, has_terminal=has_terminal)
+
+
+def _run_image(
+    name: str,
+    command: tuple[str, ...],
+    instance: dict[str, Any],
+    has_terminal: bool | None,  # noqa: FBT001 - three-valued
+    **wishes: Any,  # noqa: ANN401 - of open_image
+) -> NoReturn:
+    from aionoah.cli.image_run import open_image  # noqa: PLC0415 - loaded by those who have one
+
+    if instance["root"] != "/" or instance["write_through"]:
+        raise click.UsageError("--image excludes --root and --rw.")
+    with open_image(name, command, instance, **wishes) as opened:
+        run_program(opened.command, {}, opened.instance, has_terminal=has_terminal, prepare=opened.prepare)
 
 
 def run_program(
@@ -65,8 +92,10 @@ def run_program(
     instance: dict[str, Any],
     *,
     has_terminal: bool | None,
+    prepare: "Callable[[Linux], Awaitable[dict[str, Any]]] | None" = None,
 ) -> NoReturn:
-    """Run a program in an instance of its own, and exit as it does. `options`: of create_subprocess_exec.
+    """Run a program in an instance of its own, and exit as it does. `options`: of create_subprocess_exec; `prepare`
+    finds more of them in the instance.
     `has_terminal`: whether the program gets one; None if it shall have one where the caller has.
     """
     import uvloop  # noqa: PLC0415 - `--help` need not pay for it
@@ -80,17 +109,24 @@ def run_program(
     with new_linux(**instance) as linux:
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                status = runner.run(_run(linux, command, options))
+                status = runner.run(_run(linux, command, options, prepare))
         except KeyboardInterrupt:  # before there was a program to forward it to
             status = _SIGNALLED + signal.SIGINT
     sys.exit(status)
 
 
-async def _run(linux: "Linux", command: tuple[str, ...], options: dict[str, Any]) -> int:
+async def _run(
+    linux: "Linux",
+    command: tuple[str, ...],
+    options: dict[str, Any],
+    prepare: "Callable[[Linux], Awaitable[dict[str, Any]]] | None",
+) -> int:
     from aionoah.hypervisor.errors import HypervisorError  # noqa: PLC0415
 
     try:
         async with linux:
+            if prepare is not None:
+                options = options | await prepare(linux)
             try:
                 process = await linux.create_subprocess_exec(*command, **options)
             except OSError as error:
