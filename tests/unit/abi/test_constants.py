@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pytest
 
 from aionoah.abi import (
+    acl,
     aio,
     auxv,
     capability,
@@ -21,6 +22,7 @@ from aionoah.abi import (
     ioctl,
     kcmp,
     mman,
+    mount,
     netlink,
     personality,
     poll,
@@ -68,7 +70,11 @@ class Case(NamedTuple):
 
 
 def constants(kind: type[int]) -> dict[str, int]:
-    return {name: value for name, value in vars(kind).items() if name.isupper() and isinstance(value, int)}
+    return {
+        name: value
+        for name, value in vars(kind).items()
+        if name.isupper() and isinstance(value, int) and name != "WIDTH"
+    }
 
 
 NET = "sys/socket.h netinet/in.h netinet/tcp.h netinet/udp.h"
@@ -86,6 +92,9 @@ CASES = [
     Case(errno.Errno, "linux/errno.h", "{}", {"ENOTSUP": "EOPNOTSUPP"}, newer="ERESTARTSYS ERESTARTNOINTR "
          "ERESTARTNOHAND ERESTART_RESTARTBLOCK ENOTSUP"),
     Case(fcntl.AT, "linux/fcntl.h", "AT_{}"),
+    Case(acl.ACL, "linux/posix_acl.h", "ACL_{}"),
+    Case(mount.MS, "linux/mount.h", "MS_{}"),
+    Case(mount.MNT, "sys/mount.h", "MNT_{}", {"UMOUNT_NOFOLLOW": "UMOUNT_NOFOLLOW"}),
     Case(fcntl.F, "linux/fcntl.h", "F_{}", newer="DUPFD_QUERY CREATED_QUERY"),
     Case(fcntl.FD, "linux/fcntl.h", "FD_{}"),
     Case(fcntl.SEEK, "linux/fs.h", "SEEK_{}"),
