@@ -61,7 +61,7 @@ def main():
     except subprocess.TimeoutExpired: print("timeout")
     p = subprocess.Popen(["sleep", "9"]); p.terminate(); print(p.wait())
     own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    print(own.ru_utime > 0, own.ru_stime > 0, children.ru_utime > 0, 5000 < own.ru_maxrss < 200_000)
+    print(own.ru_utime > 0, own.ru_stime > 0, children.ru_utime > 0, own.ru_maxrss > 5000)
     print(children.ru_maxrss > 5000, own.ru_minflt > 0, own.ru_nvcsw > 0)
 if __name__ == "__main__": main()
 """
