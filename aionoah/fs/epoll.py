@@ -252,7 +252,7 @@ def _with_errors(interest: Interest) -> Interest:
 
 def can_wait_for(file: File) -> bool:
     """Whether a file has a poll of its own: others are always ready, and epoll refuses them (EPERM)."""
-    return type(file).poll is not File.poll and not file.is_seekable
+    return type(file).poll is not File.poll and (not file.is_seekable or file.is_waited_for)
 
 
 def _links_below(epoll: EpollFile, forbidden: EpollFile, known: dict[EpollFile, int]) -> int:

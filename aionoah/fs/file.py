@@ -82,8 +82,10 @@ class File:
     """One open file description; descriptors, dup and fork share it by reference."""
 
     is_seekable = False
+    is_waited_for = False  # though it is seekable: epoll takes it
     waits_for_disk = False  # whether sync may take long, so that it must not be called under the kernel lock
     on_release: "Callable[[File], None] | None" = None  # called once before `release`: gives locks back
+    when_left: "Callable[[object], None] | None" = None  # called when a table has closed a descriptor of it
     dependents: "dict[Dependent, None] | None" = None  # entries of epoll files
     reads_itself = False  # whether a blocking read is not just a wait for `read_nowait`, but `read`
     signal_owner: SignalOwner | None = None

@@ -86,6 +86,10 @@ def _dev(_kernel: "Kernel", _data: bytes) -> Made:
     return Made(new_devfs())
 
 
+def _mqueue(kernel: "Kernel", _data: bytes) -> Made:
+    return Made(kernel.message_queues)
+
+
 def _as_mounted(type_name: bytes) -> Callable[["Kernel", bytes], Made]:
     """There is one of the type, which every mount of it shows."""
 
@@ -104,5 +108,6 @@ _TYPES: Final[dict[bytes, Callable[["Kernel", bytes], Made]]] = {
     b"proc": _proc,
     b"devtmpfs": _dev,
     b"devpts": _as_mounted(b"devpts"),
+    b"mqueue": _mqueue,
     b"sysfs": _as_mounted(b"sysfs"),
 }

@@ -165,6 +165,8 @@ class DescriptorTable:
     def _drop(self, file: File) -> None:
         if self.on_close is not None:
             self.on_close(self, file)
+        if file.when_left is not None:
+            file.when_left(self)
         file.drop()
 
     def _remove(self, fd: int) -> File | None:

@@ -19,6 +19,7 @@ from aionoah.terminal.pty import Pty, Ptys
 
 if TYPE_CHECKING:
     from aionoah.fs.mount import Namespace
+    from aionoah.fs.mqueue import QueueFileSystem
     from aionoah.hypervisor.protocols import Machine
     from aionoah.process.ipc.tables import Ipc
     from aionoah.process.task import Task
@@ -84,6 +85,13 @@ class Kernel:
         from aionoah.process.ipc.tables import Ipc  # noqa: PLC0415 - most do not
 
         return Ipc()
+
+    @cached_property
+    def message_queues(self) -> "QueueFileSystem":
+        """POSIX message queues."""
+        from aionoah.fs.mqueue import QueueFileSystem  # noqa: PLC0415 - it is told of tasks, as this is
+
+        return QueueFileSystem()
 
     @property
     def used_ipc(self) -> "Ipc | None":

@@ -86,13 +86,6 @@ _FS: Final[Table] = {
     "lease-break-time": 45,
     "leases-enable": 1,
     "mount-max": 100000,
-    "mqueue": {
-        "msg_default": 10,
-        "msg_max": 10,
-        "msgsize_default": 8192,
-        "msgsize_max": 8192,
-        "queues_max": 256,
-    },
     "pipe-user-pages-hard": 0,
     "pipe-user-pages-soft": 16384,
     "protected_fifos": 0,

@@ -137,10 +137,16 @@ _INOTIFY: dict[bytes, Node["Kernel"]] = {
     b"max_user_watches": _settable(lambda kernel: kernel.inotify_limits, "watches"),
 }
 
+_MQUEUE: dict[bytes, Node["Kernel"]] = {
+    name.encode(): _settable(lambda kernel: kernel.message_queues.limits, name)
+    for name in ("msg_default", "msg_max", "msgsize_default", "msgsize_max", "queues_max")
+}
+
 _FS: dict[bytes, Node["Kernel"]] = {
     b"aio-max-nr": _settable(lambda kernel: kernel.aio_limits, "most"),
     b"aio-nr": _read_only(lambda kernel: kernel.aio_limits.taken),
     b"inotify": Directory(_INOTIFY),
+    b"mqueue": Directory(_MQUEUE),
     b"file-max": _read_only((1 << 63) - 1),
     b"file-nr": _read_only(_open_files),
     b"nr_open": _read_only(OPEN_FILES_MAX),

@@ -164,6 +164,11 @@ class NetlinkSocket(Socket):
                 self._answerer.set_option(option, value)
         return self._answerer
 
+    def deliver(self, packet: bytes) -> None:
+        """A message of the kernel's own: mq_notify sends them through any netlink socket."""
+        self._packets.append(packet)
+        self._readable.wake()
+
     def receive_nowait(self, dst: "Buffer", flags: MSG) -> Received:
         if MSG.OOB in flags:
             raise LinuxError(Errno.EOPNOTSUPP)
