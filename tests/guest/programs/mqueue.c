@@ -350,10 +350,11 @@ static void notification(void) {
         event.sigev_value.sival_int = i;
         CALL(mq_notify(q, &event));
         show_status(q);
-        CALL(mq_send(q, "d", 1, 0));
+        int sent = mq_send(q, "d", 1, 0); /* the thread may print before this is over */
         while (__atomic_load_n(&rounds, __ATOMIC_ACQUIRE) != i + 1) {
             sched_yield();
         }
+        printf("sent %d\n", sent);
         CALL(receives(q, 20));
     }
     CALL(mq_notify(q, &event));
