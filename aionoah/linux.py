@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from aionoah.process.task import Process as GuestProcess
     from aionoah.process.task import Task
     from aionoah.terminals import Terminal
+    from aionoah.x11 import Display
 
 _DEFAULT_STREAM_LIMIT: Final = 1 << 16
 _NETWORKS: Final = (*POLICIES, "loopback")
@@ -67,6 +68,8 @@ class Linux:
     strace: a text file that every system call is written to.
     network: "host" (what the application itself reaches), "none", "loopback" (guests reach one another, and what
         `connect` gives the application) or a Network.
+    x11: the X server that guests reach: its name as in $DISPLAY, such as ":0", or an aionoah.x11.Display. Programs then
+        have its DISPLAY and XAUTHORITY in their environment.
 
     Entering raises hypervisor.errors.HypervisorError or OSError, each with a sentence for the user.
     """
@@ -85,6 +88,7 @@ class Linux:
         hostname: str = "aionoah",
         strace: TextIO | None = None,
         network: "str | Network" = "host",
+        x11: "str | Display | None" = None,
     ) -> None:
         if isinstance(network, str) and network not in _NETWORKS:
             raise ValueError(f"network must be one of {', '.join(_NETWORKS)}, or a Network")
@@ -105,6 +109,7 @@ class Linux:
         self._hostname = hostname.encode()
         self._strace = strace
         self._network = _new_network() if network == "loopback" else network
+        self._display = _display_of(x11)
         self._is_open = False
         self._launches: set[asyncio.Future[Process]] = set()  # about to become processes
         self._processes: dict[GuestProcess, Process] = {}  # that run, and that the application has started
@@ -124,6 +129,8 @@ class Linux:
             )
             try:
                 await self._open_network()
+                if self._display is not None:
+                    self._display.show(self.kernel)
             except BaseException:
                 self.kernel.mounts.release()
                 raise
@@ -150,6 +157,10 @@ class Linux:
         await self._network.open(self.kernel.network)
         for path, text in self._network.files().items():
             give_file(self.kernel, path, text)
+
+    def _environment(self, env: Mapping[str, str] | None) -> Mapping[str, str]:
+        given = os.environ if env is None else env
+        return given if self._display is None else {**given, **self._display.environment()}
 
     def _new_table(self) -> SyscallTable:
         architecture = architecture_named(self._architecture_name)
@@ -228,7 +239,7 @@ class Linux:
         """
         command = Command(
             argv=[os.fsencode(word) for word in (program, *args)],
-            environment=[os.fsencode(f"{k}={v}") for k, v in (os.environ if env is None else env).items()],
+            environment=[os.fsencode(f"{k}={v}") for k, v in self._environment(env).items()],
             cwd=None if cwd is None else os.fsencode(cwd),
             uid=os.getuid() if user is None else user,
             gid=os.getgid() if group is None else group,
@@ -397,6 +408,15 @@ class Linux:
             was_cancelled |= await finished(process.close_streams())
         if was_cancelled:
             raise asyncio.CancelledError
+
+
+def _display_of(x11: "str | Display | None") -> "Display | None":
+    """ValueError for what is no name of a server of this machine."""
+    if not isinstance(x11, str):
+        return x11
+    from aionoah.x11 import parse_display  # noqa: PLC0415 - most instances have none
+
+    return parse_display(x11, os.environ)
 
 
 def _new_network() -> "Network":

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from aionoah.linux import Linux, Mount
     from aionoah.network import Network
     from aionoah.root import Writes
+    from aionoah.x11 import Display
 
 _MAX_PORT: Final = 65535
 _UNITS: Final = {"": 0, "K": 10, "M": 20, "G": 30}  # powers of two
@@ -86,6 +87,11 @@ INSTANCE_OPTIONS: Final = (
     click.option("--deny", metavar="RULE", multiple=True, help="With --net private: not to let through."),
     click.option("--add-host", metavar="NAME:ADDRESS", multiple=True, help="With --net private: a name."),
     click.option(
+        "--x11",
+        is_flag=True,
+        help="Let the programs use the X server that DISPLAY names, one of this machine.",
+    ),
+    click.option(
         "--memory",
         metavar="SIZE",
         callback=lambda _context, _option, value: parse_size(value),
@@ -137,6 +143,7 @@ def new_linux(
     allow: tuple[str, ...],
     deny: tuple[str, ...],
     add_host: tuple[str, ...],
+    x11: bool,
     memory: int | None,
     pids: int | None,
     strace: str | None,
@@ -153,10 +160,20 @@ def new_linux(
             hypervisor=hypervisor,
             architecture=arch,
             network=parse_network(network, publish, allow, deny, add_host),
+            x11=_display() if x11 else None,
             memory=memory,
             pids=pids,
             strace=log,
         )
+
+
+def _display() -> "Display":
+    from aionoah.x11 import parse_display  # noqa: PLC0415 - most instances have none
+
+    try:
+        return parse_display(os.environ.get("DISPLAY", ""), os.environ)
+    except ValueError as error:
+        raise click.UsageError(f"--x11: DISPLAY {error}.") from None
 
 
 def _writes(upper: str | None, *, write_through: bool, read_only: bool) -> "Writes":

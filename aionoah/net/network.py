@@ -8,6 +8,7 @@ from aionoah.net.policy import HostNetwork, Policy
 if TYPE_CHECKING:
     from aionoah.fs.inode import FileSystem, Inode
     from aionoah.net.private.network import PrivateNetwork
+    from aionoah.net.unix.host import HostSocket
     from aionoah.net.unix.socket import UnixSocket
 
 Place = tuple["FileSystem", int]
@@ -22,6 +23,7 @@ class Network:
         self.private: PrivateNetwork | None = None  # in place of the host's
         self.abstract: dict[tuple[int, bytes], UnixSocket] = {}  # by type and name
         self.places: dict[Place, UnixSocket] = {}  # UNIX sockets that are bound to a path
+        self.host_sockets: dict[Place, HostSocket] = {}  # servers of the host that the application has given
         self.netlink_ports: dict[tuple[int, int], object] = {}  # by protocol and port
         self._last_automatic_name = 0
 

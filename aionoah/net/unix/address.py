@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from aionoah.fs.context import FsContext
     from aionoah.fs.path import Dentry
     from aionoah.net.network import Network
+    from aionoah.net.unix.host import HostSocket
     from aionoah.net.unix.socket import UnixSocket
 
 UNNAMED: Final = unspecified(AF.UNIX)
@@ -63,6 +64,18 @@ def require_free(fs: "FsContext", path: bytes) -> None:
             raise
     else:
         raise LinuxError(Errno.EADDRINUSE)
+
+
+def find_host(network: "Network", path: bytes, fs: "FsContext") -> "HostSocket | None":
+    """The server of the host behind a name, if the application has given one there. Errors of the path, EACCES."""
+    if not network.host_sockets or path.startswith(b"\0"):
+        return None
+    inode = walk(fs, fs.cwd, path).inode
+    attributes = inode.attributes()
+    found = network.host_sockets.get((inode.filesystem, attributes.ino))
+    if found is not None:
+        require(attributes, fs.identity, ACCESS.W)
+    return found
 
 
 def find(network: "Network", path: bytes, kind: int, fs: "FsContext | None") -> "UnixSocket":

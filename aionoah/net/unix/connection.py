@@ -6,7 +6,7 @@ unix_release_sock).
 
 from collections import deque
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.poll import Poll
@@ -16,6 +16,7 @@ from aionoah.host.waiting import Source, sleep_on
 from aionoah.net.socket import SHUT_BOTH, SHUT_RECEIVE, SHUT_SEND, Outgoing, Received, caller_credentials
 from aionoah.net.unix import address as addresses
 from aionoah.net.unix.accounting import packet_cost, segment_cost, segment_limit
+from aionoah.net.unix.host import HostEnd
 from aionoah.net.unix.socket import Packet, UnixSocket
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from aionoah.fs.file import File
     from aionoah.memory.buffer import Buffer
     from aionoah.net.network import Network
+    from aionoah.net.unix.host import HostSocket
 
 _MAX_BACKLOG = 4096  # net.core.somaxconn
 
@@ -40,12 +42,16 @@ class State(Enum):
 class ConnectionSocket(UnixSocket):
     """What both types do alike: connect, listen, accept, and end."""
 
+    host_servers: ClassVar = False  # whether there are servers of the host for this type
+
     def __init__(self, network: "Network", family: int, kind: int, protocol: int, flags: int = 0) -> None:
         super().__init__(network, family, kind, protocol, flags)
         self.state = State.CLOSED
         self.backlog = 0
         self.embryos: deque[ConnectionSocket] = deque()  # connections that nobody has accepted yet
         self.accepted = self.writable  # woken when there is room for another one
+        self.host_end: HostEnd | None = None  # in place of a peer
+        self.host_path = b""  # where it was found
 
     # -- making connections -----------------------------------------------------------------------------
 
@@ -65,6 +71,9 @@ class ConnectionSocket(UnixSocket):
         path = addresses.parse_target(address)
         if self.passes_credentials:
             self.bind_automatically()
+        if self.host_servers and (server := addresses.find_host(self.network, path, fs)) is not None:
+            self._join_host(server, path)
+            return
         deadline_ns = deadline_after(self.write_timeout_ns)
         while True:
             listener = addresses.find(self.network, path, self.kind, fs)
@@ -79,9 +88,24 @@ class ConnectionSocket(UnixSocket):
             if self.is_nonblocking or has_passed(deadline_ns):
                 raise LinuxError(Errno.EAGAIN)
             await self._wait_for(listener, deadline_ns)
+        self._require_closed()
+        self._join(listener)
+
+    def _join_host(self, server: "HostSocket", path: bytes) -> None:
+        """From now on, what waits for this socket waits for the host's."""
+        self._require_closed()
+        end = HostEnd(server)
+        for dependent in list(self.dependents or ()):
+            dependent.source_will_change()
+        self.host_end, self.host_path = end, path
+        self.state = State.CONNECTED
+        for dependent in list(self.dependents or ()):
+            dependent.source_has_changed()
+        self.wake_all()
+
+    def _require_closed(self) -> None:
         if self.state is not State.CLOSED:
             raise LinuxError(Errno.EISCONN if self.state is State.CONNECTED else Errno.EINVAL)
-        self._join(listener)
 
     async def _wait_for(self, listener: "ConnectionSocket", deadline_ns: int | None) -> None:
         self.hold()
@@ -138,12 +162,29 @@ class ConnectionSocket(UnixSocket):
 
     def disconnect(self) -> None:
         """The peer reads what is there, then the end; an error if something sent to us is lost."""
+        if self.host_end is not None:
+            self.host_end.close()
         peer = self.peer
         if peer is None or peer.is_dead:
             return
         if self.packets:
             peer.error = Errno.ECONNRESET
         peer.shut_down(SHUT_BOTH)
+
+    def shutdown(self, how: int) -> None:
+        if self.host_end is not None:
+            self.host_end.shut_down(how)
+        else:
+            super().shutdown(how)
+
+    def peer_name(self) -> bytes:
+        return super().peer_name() if self.host_end is None else addresses.unparse(self.host_path)
+
+    def available(self) -> int:
+        return super().available() if self.host_end is None else self.host_end.waiting_bytes()
+
+    def source(self, events: Poll) -> Source:
+        return super().source(events) if self.host_end is None else self.host_end.source(events)
 
     def shut_down(self, bits: int) -> None:
         super().shut_down(bits)
@@ -153,6 +194,8 @@ class ConnectionSocket(UnixSocket):
             self.peer.wake_all()
 
     def poll(self) -> Poll:
+        if self.host_end is not None:
+            return self.host_end.poll()
         mask = self.poll_queue()
         if self.embryos:
             mask |= Poll.IN | Poll.RDNORM
@@ -172,7 +215,11 @@ class ConnectionSocket(UnixSocket):
 class StreamSocket(ConnectionSocket):
     """Bytes in order. Packets are segments here: they keep apart what came with different files."""
 
+    host_servers = True
+
     def send_nowait(self, message: Outgoing) -> int:
+        if self.host_end is not None:
+            return self.host_end.send(message)
         if MSG.OOB in message.flags:
             raise LinuxError(Errno.EOPNOTSUPP)
         if message.address:
@@ -200,6 +247,8 @@ class StreamSocket(ConnectionSocket):
             raise BrokenPipe
 
     def receive_nowait(self, dst: "Buffer", flags: MSG) -> Received:
+        if self.host_end is not None:
+            return self.host_end.receive(dst, flags)
         if self.state is not State.CONNECTED:
             raise LinuxError(Errno.EINVAL)
         if MSG.OOB in flags:

@@ -1,0 +1,118 @@
+"""UNIX sockets of the host that the application has given to guests: a guest's stream that connects to such a
+name goes to the host's server.
+
+Files do not pass there: a descriptor of ours means nothing to a program of the host.
+"""
+
+import socket as host_socket
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.ioctl import IOCTL
+from aionoah.abi.poll import Poll
+from aionoah.abi.socket import MSG, SHUT
+from aionoah.fs.file import BrokenPipe, WouldBlock
+from aionoah.host import sockets, terminal
+from aionoah.host.errors import errno_of, host_errors
+from aionoah.host.waiting import Source
+from aionoah.net.socket import Outgoing, Received
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aionoah.memory.buffer import Buffer
+
+_MOST_AT_ONCE: Final = 1 << 16  # bytes that are looked through in one go
+_MAX_SEGMENTS: Final = 1024  # IOV_MAX of both hosts
+
+
+class Filter(Protocol):
+    """Changes what a client says, byte for byte."""
+
+    def changed(self, data: bytes) -> bytes:
+        """What to send in place of `data`; as long as that."""
+        ...
+
+    def went(self, data: bytes) -> None:
+        """So much of it has been sent."""
+        ...
+
+
+class HostSocket(NamedTuple):
+    """A server of the host, and what keeps its clients within bounds."""
+
+    path: bytes
+    new_filter: "Callable[[], Filter] | None" = None
+
+
+class HostEnd:
+    """The host's socket of one connection."""
+
+    def __init__(self, server: HostSocket) -> None:
+        """What connect(2) of the host says."""
+        self._host = host_socket.socket(host_socket.AF_UNIX, host_socket.SOCK_STREAM)
+        self._host.setblocking(False)
+        try:
+            with host_errors():
+                self._host.connect(server.path)
+        except BaseException:
+            self._host.close()
+            raise
+        self._fd = self._host.fileno()
+        self._readiness = sockets.Readiness(self._fd)
+        self._filter = server.new_filter() if server.new_filter is not None else None
+
+    def close(self) -> None:
+        self._host.close()
+
+    def shut_down(self, how: int) -> None:
+        with host_errors():
+            sockets.shut_down(self._host, SHUT(how))
+
+    def send(self, message: Outgoing) -> int:
+        """EOPNOTSUPP for files. WouldBlock, BrokenPipe."""
+        if message.files or MSG.OOB in message.flags:
+            raise LinuxError(Errno.EOPNOTSUPP)
+        if not message.src.length:
+            return 0
+        try:
+            if self._filter is None:
+                segments = message.src.segments()[:_MAX_SEGMENTS]
+                return sockets.send(self._host, segments, message.flags, None)
+            data = message.src.take(_MOST_AT_ONCE)
+            changed = self._filter.changed(data)
+            sent = sockets.send(self._host, [memoryview(changed)], message.flags, None)
+            self._filter.went(data[:sent])
+        except BlockingIOError:
+            raise WouldBlock from None
+        except BrokenPipeError:
+            raise BrokenPipe from None
+        except OSError as error:
+            raise LinuxError(errno_of(error)) from None
+        return sent
+
+    def receive(self, dst: "Buffer", flags: MSG) -> Received:
+        if MSG.OOB in flags:
+            raise LinuxError(Errno.EOPNOTSUPP)
+        segments = dst.segments()[:_MAX_SEGMENTS] if dst.length else []
+        try:
+            count, _, reported, _ = sockets.receive(self._host, segments, flags, 0)
+        except BlockingIOError:
+            raise WouldBlock from None
+        except OSError as error:
+            raise LinuxError(errno_of(error)) from None
+        return Received(count, b"", (), (), reported)
+
+    def waiting_bytes(self, request: int = IOCTL.FIONREAD) -> int:
+        with host_errors():
+            return int.from_bytes(terminal.exchange(self._fd, request, bytes(4)), "little")
+
+    def poll(self) -> Poll:
+        return Poll(self._readiness.now())
+
+    def source(self, events: Poll) -> Source:
+        reads = events & (Poll.IN | Poll.RDNORM | Poll.PRI | Poll.RDHUP)
+        return Source(
+            readable=(self._fd,) if reads else (),
+            writable=(self._fd,) if events & (Poll.OUT | Poll.WRNORM) else (),
+        )
