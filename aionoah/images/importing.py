@@ -114,8 +114,8 @@ def _import_docker(store: Store, parts: _Parts, name: str | None, limits: Limits
         found = [(each["Config"], each.get("RepoTags") or [], list(each["Layers"])) for each in images]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ImageError("the archive's 'manifest.json' makes no sense") from None
-    if name is not None and len(found) != 1:
-        raise ImageError(f"the archive has {len(found)} images: they cannot all be {name}")
+    if not found or (name is not None and len(found) != 1):
+        raise ImageError(f"the archive has {len(found)} images, not one")
     records = []
     for where, tags, layers in found:
         raw_config = parts.document(where)

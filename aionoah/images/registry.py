@@ -15,13 +15,14 @@ from typing import Any, BinaryIO, Final
 import oras.auth
 import oras.container
 import requests
+import urllib3
 
 from aionoah.images import ImageError
 from aionoah.images.manifest import INDEX_TYPES, MANIFEST_TYPES, Descriptor
 from aionoah.images.reference import Reference, digest_of
 
 _CONNECT_TIMEOUT: Final = 10.0  # seconds
-_PATIENCE: Final = 30.0  # seconds that a registry may say nothing
+PATIENCE: Final = 30.0  # seconds that a registry may say nothing
 _PIECE: Final = 1 << 18  # bytes of a read
 _LARGEST_DOCUMENT: Final = 4 << 20  # bytes: what registries accept (distribution-spec, "Pushing Manifests")
 _TRIES: Final = 5  # of a download that stops in the middle, as long as each brings something
@@ -34,6 +35,12 @@ _SENTENCES: Final = {
     429: "has been asked too often: try {what} again later",
 }
 
+_FAILURES: Final = (
+    requests.exceptions.RequestException,
+    urllib3.exceptions.HTTPError,
+    oras.auth.AuthenticationException,
+)
+
 Report = Callable[[int], None]
 """Told of bytes that have come."""
 
@@ -41,12 +48,10 @@ Report = Callable[[int], None]
 class Registry:
     """What a name leads to. Several threads may download at once; methods raise ImageError."""
 
-    def __init__(
-        self, reference: Reference, *, plain_http: bool = False, patience: float = _PATIENCE
-    ) -> None:
+    def __init__(self, reference: Reference, *, plain_http: bool = False) -> None:
         self._reference = reference
         self._is_plain = plain_http or reference.is_local
-        self._timeout = (min(_CONNECT_TIMEOUT, patience), patience)
+        self._timeout = min(_CONNECT_TIMEOUT, PATIENCE), PATIENCE
         self._session = requests.Session()
         self._session.max_redirects = _REDIRECTS
         self._session.request = self._patient(self._session.request)  # type: ignore[method-assign] # oras's too
@@ -129,7 +134,7 @@ class Registry:
                 file.truncate(0)
                 digest, start = hashlib.sha256(), 0
             with self._sentences(_InterruptedError):
-                for piece in response.iter_content(_PIECE):
+                while piece := response.raw.read1(_PIECE):  # what has come, even if no more does
                     if self.stop.is_set():
                         raise ImageError("stopped")
                     start += len(piece)
@@ -199,13 +204,13 @@ class Registry:
         """What can happen to a request, as `kind` with a sentence."""
         try:
             yield
-        except requests.exceptions.Timeout:
+        except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError):
             raise kind(f"{self._host} does not answer") from None
         except requests.exceptions.TooManyRedirects:
             raise kind(f"{self._host} leads from one place to the next without end") from None
         except requests.exceptions.SSLError as error:
             raise kind(f"{self._host} cannot be trusted: {_reason(error)}") from None
-        except (requests.exceptions.RequestException, oras.auth.AuthenticationException) as error:
+        except _FAILURES as error:
             raise kind(f"{self._host} cannot be used: {_reason(error)}") from None
 
 
