@@ -90,6 +90,9 @@ static void opening(void) {
     CALL(mq_send(1, "x", 1, 0));
     CALL(mq_send(99, "x", 1, 0));
     CALL(mq_getattr(1, (struct mq_attr *)text));
+    CALL(syscall(SYS_mq_getsetattr, q, WILD, NULL));
+    CALL(syscall(SYS_mq_getsetattr, q, NULL, WILD));
+    CALL(syscall(SYS_mq_getsetattr, q, NULL, NULL));
     show(reader);
     CALL(mq_setattr(reader, &(struct mq_attr){.mq_flags = 1}, NULL));
     CALL(mq_setattr(reader, &(struct mq_attr){.mq_flags = 0}, NULL));
