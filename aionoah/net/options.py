@@ -93,6 +93,9 @@ class LocalOptions:
     def send_buffer(self) -> int:
         return self._numbers[SO.SNDBUF]
 
+    def is_set(self, option: int) -> bool:
+        return bool(self._numbers.get(option))
+
     def get(self, option: int) -> bytes:
         """ENOPROTOOPT."""
         if option == SO.LINGER:

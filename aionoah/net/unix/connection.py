@@ -1,4 +1,4 @@
-"""UNIX sockets that connect: streams of bytes and sequences of packets.
+"""UNIX sockets that connect: what they have in common, and sequences of packets; streams are in stream.py.
 
 Sources: unix(7); Linux net/unix/af_unix.c (unix_stream_connect, unix_stream_sendmsg, unix_stream_read_generic,
 unix_release_sock).
@@ -11,19 +11,18 @@ from typing import TYPE_CHECKING, ClassVar
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.poll import Poll
 from aionoah.abi.socket import MSG
-from aionoah.fs.file import BrokenPipe, WouldBlock, deadline_after, has_passed
+from aionoah.fs.file import WouldBlock, deadline_after, has_passed
 from aionoah.host.waiting import Source, sleep_on
 from aionoah.net.socket import SHUT_BOTH, SHUT_RECEIVE, SHUT_SEND, Outgoing, Received, caller_credentials
 from aionoah.net.unix import address as addresses
-from aionoah.net.unix.accounting import packet_cost, segment_cost, segment_limit
+from aionoah.net.unix.accounting import packet_cost
 from aionoah.net.unix.host import HostEnd
-from aionoah.net.unix.socket import Packet, UnixSocket
+from aionoah.net.unix.socket import UnixSocket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from aionoah.fs.context import FsContext
-    from aionoah.fs.file import File
     from aionoah.memory.buffer import Buffer
     from aionoah.net.network import Network
     from aionoah.net.unix.host import HostSocket
@@ -210,98 +209,6 @@ class ConnectionSocket(UnixSocket):
         if self.peer is None:
             raise LinuxError(Errno.ENOTCONN)
         return self.peer
-
-
-class StreamSocket(ConnectionSocket):
-    """Bytes in order. Packets are segments here: they keep apart what came with different files."""
-
-    host_servers = True
-
-    def send_nowait(self, message: Outgoing) -> int:
-        if self.host_end is not None:
-            return self.host_end.send(message)
-        if MSG.OOB in message.flags:
-            raise LinuxError(Errno.EOPNOTSUPP)
-        if message.address:
-            raise LinuxError(Errno.EISCONN if self.state is State.CONNECTED else Errno.EOPNOTSUPP)
-        peer = self.require_peer()
-        self._require_reader(peer)
-        if not message.src.length:
-            return 0
-        if not self.has_room:
-            raise WouldBlock
-        limit = segment_limit(self.options.send_buffer)
-        data = message.src.take(self.options.send_buffer - self.used + limit)  # no more can fit
-        sent, files = 0, message.files
-        while sent < len(data) and self.has_room:
-            part = data[sent : sent + limit] if len(data) > limit else data
-            peer.deliver(self.packet(message, part, segment_cost(len(part)), peer))
-            message.files = ()
-            sent += len(part)
-        message.files = files
-        return sent
-
-    def _require_reader(self, peer: UnixSocket) -> None:
-        """EPIPE, with SIGPIPE."""
-        if self.shut & SHUT_SEND or peer.is_dead or peer.shut & SHUT_RECEIVE:
-            raise BrokenPipe
-
-    def receive_nowait(self, dst: "Buffer", flags: MSG) -> Received:
-        if self.host_end is not None:
-            return self.host_end.receive(dst, flags)
-        if self.state is not State.CONNECTED:
-            raise LinuxError(Errno.EINVAL)
-        if MSG.OOB in flags:
-            raise LinuxError(Errno.EOPNOTSUPP)
-        if not self.packets:
-            self.take_error()
-            if self.shut & SHUT_RECEIVE:
-                return Received(0)
-            raise WouldBlock
-        first = self.packets[0]
-        parts = self._parts(dst.length)
-        count = dst.fill(_joined(parts)) if dst.length else 0
-        files = self._consume(count, peek=MSG.PEEK in flags)
-        return Received(count, first.address, self.control_of(first), files)
-
-    def _parts(self, limit: int) -> "list[tuple[Packet, int]]":
-        """What one call reads: up to the end of the first packet with files, or before one of another sender."""
-        parts: list[tuple[Packet, int]] = []
-        for packet in self.packets:
-            if not limit or (
-                parts and self.passes_credentials and packet.credentials != parts[0][0].credentials
-            ):
-                break
-            length = min(packet.length, limit)
-            parts.append((packet, length))
-            limit -= length
-            if packet.files:
-                break
-        return parts
-
-    def _consume(self, count: int, *, peek: bool) -> "tuple[File, ...]":
-        """Take bytes from the front; the files that come with them."""
-        files: tuple[File, ...] = ()
-        for packet in list(self.packets):
-            if not count or files:
-                break
-            length = min(packet.length, count)
-            count -= length
-            files = self.take_files(packet, peek=peek)
-            if peek:
-                continue
-            packet.start += length
-            if not packet.length:
-                self.packets.popleft()
-                packet.free()
-        return files
-
-
-def _joined(parts: "list[tuple[Packet, int]]") -> bytes | memoryview:
-    if len(parts) == 1:
-        packet, length = parts[0]
-        return memoryview(packet.data)[packet.start : packet.start + length]
-    return b"".join(packet.data[packet.start : packet.start + length] for packet, length in parts)
 
 
 class SequencedPacketSocket(ConnectionSocket):

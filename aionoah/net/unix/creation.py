@@ -6,8 +6,9 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.socket import AF, SOCK
 from aionoah.net.network import Network
 from aionoah.net.socket import caller_credentials
-from aionoah.net.unix.connection import SequencedPacketSocket, StreamSocket
+from aionoah.net.unix.connection import SequencedPacketSocket
 from aionoah.net.unix.datagram import DatagramSocket
+from aionoah.net.unix.stream import StreamSocket
 
 UnixKind = StreamSocket | SequencedPacketSocket | DatagramSocket
 
