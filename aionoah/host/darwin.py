@@ -59,7 +59,6 @@ _RENAME_SWAP: Final = 0x2  # sys/stdio.h
 _RENAME_EXCL: Final = 0x4
 _COPY_CHUNK: Final = 1 << 20
 
-_PC_CASE_SENSITIVE: Final = 11  # sys/unistd.h
 _WHENCE: Final = {
     int(SEEK.SET): os.SEEK_SET,
     int(SEEK.CUR): os.SEEK_CUR,

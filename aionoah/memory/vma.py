@@ -223,7 +223,9 @@ class VmaMap:
             new = [*new, self._vmas[last]]
             last += 1
         new, old = _merged(new), self._vmas[first:last]
-        if new and old and new[0] is old[0]:  # a neighbour that stays: whoever counts its areas is not to hear of it
+        if (
+            new and old and new[0] is old[0]
+        ):  # a neighbour that stays: whoever counts its areas is not to hear of it
             del new[0], old[0]
             first += 1
         if new and old and new[-1] is old[-1]:
