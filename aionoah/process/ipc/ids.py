@@ -126,7 +126,7 @@ class IpcTable(Generic[T]):
         make: Callable[[], T],
         check: Callable[[T], None],
     ) -> T:
-        """Shmget and its kin: the object with the key, or a new one. ENOENT, EEXIST, EACCES.
+        """The object with the key, or a new one, as shmget and its kin want it. ENOENT, EEXIST, EACCES.
 
         `check` raises for an object that is not as the caller wants it, before its mode is looked at.
         """

@@ -256,3 +256,28 @@ def test_the_start_of_time_is_the_hosts(linux: "Linux") -> None:
     boot = linux.kernel.boot_time_ns
     assert abs(boot + facts.uptime_ns() - time.time_ns()) < 3_600_000_000_000
     assert system.uptime(linux.kernel)
+
+
+def test_ipc(linux: "Linux", task: Task) -> None:
+    """The columns as ipcs finds them; sizes and counts in their places."""
+    ipc = linux.kernel.ipc
+    assert linux.read(b"/proc/sysvipc/shm").count(b"\n") == 1
+    ipc.memory.get(-2, 5000, 0o1640, task)
+    ipc.semaphores.get(0x11, 3, 0o1600, task)
+    ipc.messages.get(0x12, 0o1604, task)
+    shm, sem, msg = (
+        linux.read(b"/proc/sysvipc/" + kind).splitlines()[1].split() for kind in (b"shm", b"sem", b"msg")
+    )
+    assert shm[:7] == [b"-2", b"0", b"640", b"5000", b"%d" % task.process.pid, b"0", b"0"]
+    assert (len(shm), len(sem), len(msg)) == (16, 10, 14)
+    assert sem[:4] == [b"17", b"0", b"600", b"3"]
+    assert msg[:5] == [b"18", b"0", b"604", b"0", b"0"]
+    assert linux.read(b"/proc/sys/kernel/sem") == b"32000\t1024000000\t500\t32000\n"
+    assert linux.write(b"/proc/sys/kernel/sem", b"5 6 7 8\n") == 8
+    assert (ipc.limits.semmsl, ipc.limits.semmni) == (5, 8)
+    for bad in (b"x", b"-1", b""):
+        with fails(Errno.EINVAL):
+            linux.write(b"/proc/sys/kernel/shmmni", bad + b"\n")
+    linux.write(b"/proc/sys/kernel/shmmni", b"1\n")
+    with fails(Errno.ENOSPC):
+        ipc.memory.get(0, 1, 0o600, task)

@@ -196,3 +196,10 @@ def test_options() -> None:
     send(made, request(GETADDR, DUMP))
     assert len(receive(made)[1].control) == 1
     assert made.get_option(SOL.SOCKET, SO.TYPE, 4) == b"\3\0\0\0"
+
+
+def test_the_kernel_can_deliver_by_itself() -> None:
+    made = new()
+    made.deliver(b"cookie")
+    assert made.poll() & Poll.IN
+    assert data(made) == b"cookie"

@@ -92,7 +92,9 @@ def test_contents_are_one(world: World, main: Task, table: SharedMemory) -> None
     assert segment.resident_pages >= 1
     keys = [task.memory.futex_key(at, is_private=False) for task, at in ((main, here), (other, there))]
     assert keys[0] == keys[1]
-    assert [line.name for line in main.memory.maps() if line.inode == segment.id and line.device == 1] == [b""]
+    assert [line.name for line in main.memory.maps() if line.inode == segment.id and line.device == 1] == [
+        b""
+    ]
     main.memory.munmap(here, 2 * PAGE)
     other.memory.munmap(there, 2 * PAGE)
 
