@@ -194,6 +194,19 @@ class UDP(Choice):
     GRO = 104
 
 
+class ICMP6(Choice):
+    """Options of SOL_ICMPV6."""
+
+    FILTER = 1
+
+
+class RAW(Choice):
+    """Options of SOL_RAW: of raw(7) sockets, and the one of their IPv6 kind."""
+
+    ICMP_FILTER = 1
+    IPV6_CHECKSUM = 7
+
+
 class IpMreq(Struct):
     imr_multiaddr: Annotated[bytes, "4s"]
     imr_interface: Annotated[bytes, "4s"]

@@ -33,6 +33,7 @@ __all__ = [
     "host_open_flags",
     "host_whence",
     "interface_configuration",
+    "interface_details",
     "interface_request",
     "is_pollable",
     "lock_range",
@@ -241,6 +242,10 @@ def interface_request(fd: int, request: int, data: bytes) -> bytes:  # noqa: ARG
 def interface_configuration(fd: int, room: int) -> bytes:  # noqa: ARG001
     """Nothing, for the same reason."""
     return b""
+
+
+def interface_details(fd: int, name: bytes, question: bytes) -> bytes:  # noqa: ARG001
+    raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
 
 
 HAS_NETLINK: Final = False

@@ -33,6 +33,7 @@ __all__ = [
     "host_open_flags",
     "host_whence",
     "interface_configuration",
+    "interface_details",
     "interface_request",
     "is_pollable",
     "lock_range",
@@ -229,6 +230,15 @@ def interface_configuration(fd: int, room: int) -> bytes:
     return space.tobytes()[: struct.unpack("iP", answer)[0]]
 
 
+def interface_details(fd: int, name: bytes, question: bytes) -> bytes:
+    """SIOCETHTOOL: the structure of an ETHTOOL command there and back."""
+    space = array.array("B", question)
+    address, _ = space.buffer_info()
+    fcntl.ioctl(fd, _SIOCETHTOOL, struct.pack("16sP16x", name[:15], address))
+    return space.tobytes()
+
+
+_SIOCETHTOOL: Final = 0x8946
 _SIOCGIFCONF: Final = 0x8912
 HAS_NETLINK: Final = True
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.flags import Choice
-from aionoah.abi.inet import IP, IPPROTO, IPV6, TCP, UDP
+from aionoah.abi.inet import ICMP6, IP, IPPROTO, IPV6, RAW, TCP, UDP
 from aionoah.abi.poll import Poll
 from aionoah.abi.socket import AF, MSG, SHUT, SO, SOCK, SOL
 from aionoah.host import platform
@@ -190,6 +190,8 @@ _LEVELS: Final[dict[int, tuple[int, type[Choice], str]]] = {
     SOL.TCP: (socket.IPPROTO_TCP, TCP, "TCP_"),
     SOL.UDP: (socket.IPPROTO_UDP, UDP, "UDP_"),
     SOL.IPV6: (socket.IPPROTO_IPV6, IPV6, "IPV6_"),
+    SOL.ICMPV6: (socket.IPPROTO_ICMPV6, ICMP6, "ICMP6_"),
+    SOL.RAW: (socket.IPPROTO_RAW, RAW, ""),
 }
 
 # What guests may do to the host's sockets. The rest would give them pointers into our memory (filters), other
@@ -310,6 +312,8 @@ _ALLOWED: Final[dict[int, frozenset[str]]] = {
             "TX_DELAY",
         ]
     ),
+    SOL.ICMPV6: frozenset(["FILTER"]),
+    SOL.RAW: frozenset(["ICMP_FILTER", "IPV6_CHECKSUM"]),
     SOL.UDP: frozenset(["CORK", "SEGMENT", "GRO", "NO_CHECK6_TX", "NO_CHECK6_RX"]),
     SOL.IPV6: frozenset(
         [

@@ -19,13 +19,14 @@ from aionoah.syscalls.ioctl_tty import terminal_ioctl
 from aionoah.syscalls.owners import control_owner
 from aionoah.syscalls.registry import syscall
 from aionoah.syscalls.sigio import can_signal, set_asynchronous
-from aionoah.syscalls.socket_interfaces import tell_interfaces
+from aionoah.syscalls.socket_interfaces import ask_ethtool, tell_interfaces
 from aionoah.terminal.files import TerminalFile
 
 if TYPE_CHECKING:
     from aionoah.process.task import Task
 
 
+_INTERFACE_REQUESTS: Final = {IOCTL.SIOCGIFCONF: tell_interfaces, IOCTL.SIOCETHTOOL: ask_ethtool}
 _OWNER_COMMANDS: Final = {
     IOCTL.FIOSETOWN: F.SETOWN,
     IOCTL.SIOCSPGRP: F.SETOWN,
@@ -63,8 +64,8 @@ def ioctl(task: "Task", fd: Fd, request: IOCTL, argument: ULong) -> int:
         file.flags = O(file.flags | O.NONBLOCK if is_on else file.flags & ~O.NONBLOCK)
     elif request == IOCTL.FIOASYNC:
         _set_asynchronous(task, fd, file, is_on=task.memory.get(Cell32, argument).value != 0)
-    elif request == IOCTL.SIOCGIFCONF and isinstance(file, Socket):
-        tell_interfaces(task, file, argument)
+    elif request in _INTERFACE_REQUESTS and isinstance(file, Socket):
+        _INTERFACE_REQUESTS[request](task, file, argument)
     elif request in _OWNER_COMMANDS and isinstance(file, Socket):
         _control_owner(task, fd, file, request, argument)
     elif isinstance(file, TerminalFile) and request != IOCTL.FIGETBSZ:

@@ -5,6 +5,7 @@ from ipaddress import IPv4Interface
 from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.ethtool import ETHTOOL
 from aionoah.abi.ioctl import IOCTL
 from aionoah.abi.socket import AF
 from aionoah.fs.stdio import Exchange
@@ -52,6 +53,18 @@ def configuration(network: "Network", room: int) -> bytes:
         return entries[: room // IFREQ_SIZE * IFREQ_SIZE]
     with host_errors(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         return platform.interface_configuration(asking.fileno(), room)
+
+
+def ethtool(network: "Network", name: bytes, question: bytes) -> bytes:
+    """The structure of one of the ETHTOOL commands, filled in. EOPNOTSUPP for what an interface does not tell, ENODEV."""
+    links = network.links
+    if links is None:
+        with host_errors(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+            return platform.interface_details(asking.fileno(), name, question)
+    link = _first(link for link in links if link.name == name.partition(b"\0")[0])
+    if question[:4] != ETHTOOL.GLINK.to_bytes(4, "little"):
+        raise LinuxError(Errno.EOPNOTSUPP)
+    return question[:4] + link.is_up.to_bytes(4, "little")
 
 
 def _ask_of(links: tuple[Link, ...], number: int, data: bytes) -> bytes:

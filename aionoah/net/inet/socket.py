@@ -225,6 +225,8 @@ class InetSocket(Socket):
             return _NOBODY.pack()
         if option == SO.LINGER and self.linger is not None:
             return self.linger.pack()
+        if option == SO.BINDTODEVICE:
+            return b""  # to none
         return None
 
     def set_option(self, level: int, option: int, value: bytes) -> None:
