@@ -22,12 +22,14 @@ def digest_of(data: bytes) -> str:
 
 
 def tarball(*members: tuple[str, Any], **headers: Any) -> bytes:
-    """Files of bytes; other members as functions that change a TarInfo. A name with a slash at its end: a directory."""
+    """Files of bytes, executable ones in bin/; other members as functions that change a TarInfo. A name with a slash
+    at its end: a directory.
+    """
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT, **headers) as archive:
         for name, what in members:
             member = tarfile.TarInfo(name)
-            member.mode = 0o644
+            member.mode = 0o755 if name.startswith("bin/") else 0o644
             if name.endswith("/"):
                 member.type, member.mode = tarfile.DIRTYPE, 0o755
             contents = what if isinstance(what, bytes) else b""
