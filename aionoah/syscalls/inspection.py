@@ -102,7 +102,7 @@ def kcmp(task: Task, pid1: Pid, pid2: Pid, kind: KCMP, index1: ULong, index2: UL
     first, second = _find_task(task, pid1), _find_task(task, pid2)
     require_tracing(task, first)
     require_tracing(task, second)
-    if kind in (KCMP.IO, KCMP.SYSVSEM):
+    if kind == KCMP.IO:
         return 0  # nobody has any
     if kind == KCMP.EPOLL_TFD:
         raise LinuxError(Errno.EOPNOTSUPP)
@@ -123,4 +123,6 @@ def _resource(task: Task, kind: int, index: int) -> object:
         return task.fs.shared
     if kind == KCMP.SIGHAND:
         return task.process.signals.dispositions
+    if kind == KCMP.SYSVSEM:
+        return task.semaphore_undo
     raise LinuxError(Errno.EINVAL)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _MODE: Final = S.IRWXUGO
 _LONG_MAX: Final = (1 << 63) - 1
+_INT_MAX: Final = (1 << 31) - 1
 # What the INFO commands say of limits that there are no more (linux/msg.h).
 _MAP: Final = 16384
 _SEGMENT_SIZE: Final = 16
@@ -266,7 +267,7 @@ class MessageQueues:
         if of_used:
             pool = len(queues)
             headers = sum(len(queue.messages) for queue in queues)
-            size = sum(queue.size for queue in queues)
+            size = min(sum(queue.size for queue in queues), _INT_MAX)
         return Msginfo(
             msgpool=pool,
             msgmap=headers,

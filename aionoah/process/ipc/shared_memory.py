@@ -34,6 +34,12 @@ _LARGEST: Final = (1 << 63) - 1  # a file: MAX_LFS_FILESIZE
 
 
 @cache
+def _all_memory() -> int:
+    """Bytes of the machine, which do not change; asking the host takes longer than all else here."""
+    return facts.memory().total
+
+
+@cache
 def _filesystem() -> TmpFileSystem:
     """Where segments have their inodes; mounted nowhere."""
     return TmpFileSystem()
@@ -180,7 +186,7 @@ class SharedMemory:
             raise LinuxError(Errno.EINVAL)
         if flags & SHM.HUGETLB:  # none are set aside
             raise LinuxError(Errno.ENOMEM)
-        if not flags & SHM.NORESERVE and size > facts.memory().total:
+        if not flags & SHM.NORESERVE and size > _all_memory():
             raise LinuxError(Errno.ENOMEM)
         made = Segment(self, key, flags, size, task.credentials, task.process.pid)
         self.objects.add(made, limits.shmmni)
