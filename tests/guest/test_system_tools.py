@@ -29,6 +29,12 @@ LOOKING = {
     "lsmem -b | tail -1": ("/usr/bin/lsmem", r"^Total offline memory: +0$"),
     "lsns -n -o TYPE | sort -u | tr '\\n' ' '": ("/usr/bin/lsns", r"^cgroup ipc mnt net pid time user uts $"),
     "netstat -an | head -1": ("/usr/bin/netstat", r"^Active Internet connections"),
+    "ipcmk -M 5000 -p 640 >/dev/null; ipcs -m | grep -w 5000": (
+        "/usr/bin/ipcmk",
+        r"^0x[0-9a-f]{8} \d+ +\w+ +640 +5000 +0",
+    ),
+    "ipcmk -S 3 >/dev/null; ipcs -s | grep -w 3": ("/usr/bin/ipcs", r"^0x[0-9a-f]{8} \d+ +\w+ +644 +3 *$"),
+    "ipcmk -Q >/dev/null; ipcrm -a; ipcs -u | grep ' = '": ("/usr/bin/ipcrm", r"^allocated queues = 0\n"),
     "uptime": ("/usr/bin/uptime", r"load average: \d"),
     "cat /proc/self/fdinfo/9": ("/bin/cat", r"^pos:\t0\nflags:\t0\d+\nmnt_id:\t\d+\nino:\t\d+$"),
 }
