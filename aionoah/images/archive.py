@@ -4,6 +4,7 @@ import hashlib
 import tarfile
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import BinaryIO, Final, NamedTuple, Protocol, Self, cast
 
 from aionoah.images import ImageError
@@ -26,7 +27,7 @@ class Limits(NamedTuple):
     entries: int = 2_000_000
 
 
-class _Reader(Protocol):
+class Reader(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
@@ -37,10 +38,12 @@ class Contents:
         start = file.read(len(_ZSTD))
         file.seek(-len(start), 1)
         is_gzip, is_zstd = start.startswith(_GZIP), start == _ZSTD
-        self._source: _Reader = _Gunzipped(file) if is_gzip else _Unzstd(file) if is_zstd else file
+        self._source: Reader = _Gunzipped(file) if is_gzip else _Unzstd(file) if is_zstd else file
         self.is_compressed = is_gzip or is_zstd
         self._limit = limits.size
         self._hash = hashlib.sha256()
+        self._hasher = ThreadPoolExecutor(1, thread_name_prefix="hash")  # beside us, while we write
+        self._hashing: Future[None] | None = None
         self.size = 0
 
     def read(self, size: int) -> bytes:
@@ -48,13 +51,16 @@ class Contents:
         self.size += len(data)
         if self.size > self._limit:
             raise ImageError(f"a layer is larger than {self._limit} bytes when unpacked")
-        self._hash.update(data)
+        if self._hashing is not None:
+            self._hashing.result()
+        self._hashing = self._hasher.submit(self._hash.update, data)
         return data
 
     def digest(self) -> str:
         """Of all there is, to its end."""
         while self.read(_PIECE):
             pass
+        self._hasher.shutdown()
         return "sha256:" + self._hash.hexdigest()
 
 

@@ -10,11 +10,12 @@ import math
 import os
 import stat
 import tarfile
-from typing import IO, Final
+from typing import Final
 
 from aionoah.abi.stat import S, makedev
 from aionoah.fs.hostfs_owners import OVERRIDE, Belief
 from aionoah.images import ImageError
+from aionoah.images.archive import Reader
 
 _MAX_ID: Final = (1 << 32) - 2
 _MAX_MAJOR: Final = (1 << 12) - 1
@@ -221,7 +222,8 @@ class Tree:
         fd = os.open(name, _NEW, 0o600, dir_fd=above)
         try:
             if member.isreg() and member.size:
-                contents = archive.extractfile(member)
+                # The archive's own stream stands at the file; extractfile's costs further copies, and fills holes.
+                contents = archive.extractfile(member) if member.issparse() else archive.fileobj
                 assert contents is not None  # noqa: S101 - it is regular
                 _copy(contents, fd, member)
             kind = S.IFCHR if member.ischr() else S.IFBLK if member.isblk() else S.IFREG
@@ -293,7 +295,7 @@ def _time_ns(member: tarfile.TarInfo) -> int:
     return int(min(max(time, -_MAX_TIME), _MAX_TIME) * 1e9) if math.isfinite(time) else 0
 
 
-def _copy(contents: IO[bytes], fd: int, member: tarfile.TarInfo) -> None:
+def _copy(contents: Reader, fd: int, member: tarfile.TarInfo) -> None:
     left = member.size
     while left:
         data = contents.read(min(left, _PIECE))
