@@ -25,7 +25,7 @@ from aionoah.fs.hostwatch import as_own
 from aionoah.fs.inode import NOW, Attributes, Change, Inode, MustWait
 from aionoah.fs.path import Dentry
 from aionoah.fs.pipe import open_fifo
-from aionoah.host import platform
+from aionoah.host import platform, reserve
 from aionoah.host.errors import errno_of, host_errors, raise_linux_error
 
 if TYPE_CHECKING:
@@ -367,7 +367,7 @@ class HostNode(HostInode):
         if (fd := self._reopened(host_flags)) >= 0:
             return fd
         try:
-            fd = os.open(self.name, host_flags, dir_fd=self.directory.descriptor())
+            fd = reserve.require_more(os.open(self.name, host_flags, dir_fd=self.directory.descriptor()))
         except OSError as error:
             if errno_of(error) in (Errno.ELOOP, Errno.ENXIO, Errno.EISDIR):
                 raise stale() from None
@@ -385,7 +385,7 @@ class HostNode(HostInode):
         if held < 0 or os.fstat(held).st_nlink:
             return -1
         with host_errors():
-            return os.open(f"/proc/self/fd/{held}", host_flags & ~os.O_NOFOLLOW)
+            return reserve.require_more(os.open(f"/proc/self/fd/{held}", host_flags & ~os.O_NOFOLLOW))
 
     def _require_checked(self, status: os.stat_result) -> None:
         """What has been opened must be what permissions were checked for. A file that took over the

@@ -6,6 +6,7 @@ Everything else raises OSError; callers stand inside `host_errors()`.
 
 import contextlib
 import errno
+import os
 import select
 import socket
 import struct
@@ -18,7 +19,7 @@ from aionoah.abi.flags import Choice
 from aionoah.abi.inet import ICMP6, IP, IPPROTO, IPV6, RAW, TCP, UDP
 from aionoah.abi.poll import Poll
 from aionoah.abi.socket import AF, MSG, SHUT, SO, SOCK, SOL
-from aionoah.host import platform
+from aionoah.host import platform, reserve
 
 _IN: Final = struct.Struct(">H4s")
 _IN6: Final = struct.Struct(">HI16s")
@@ -49,8 +50,19 @@ def new_socket(family: int, kind: int, protocol: int) -> socket.socket:
     if protocol and protocol not in _PROTOCOLS:
         raise LinuxError(Errno.EPROTONOSUPPORT)
     made = socket.socket(_FAMILIES[AF(family)], _KINDS[SOCK(kind)], _PROTOCOLS.get(protocol, 0))
+    if reserve.is_kept(made.fileno()):
+        made.close()
+        raise OSError(errno.ENFILE, os.strerror(errno.ENFILE))
     made.setblocking(False)
     return made
+
+
+def accept(listener: socket.socket) -> tuple[socket.socket, Address]:
+    """The next connection, not blocking. It stays in the queue if there is no descriptor for it."""
+    reserve.require_another(listener.fileno())
+    made, address = listener.accept()
+    made.setblocking(False)
+    return made, address
 
 
 def is_internet(made: socket.socket) -> bool:

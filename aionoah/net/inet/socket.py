@@ -138,10 +138,9 @@ class InetSocket(Socket):
     def accept_nowait(self) -> "tuple[InetSocket, bytes]":
         with host_errors():
             try:
-                made, address = self.host.accept()
+                made, address = sockets.accept(self.host)
             except BlockingIOError:
                 raise WouldBlock from None
-            made.setblocking(False)
         accepted = InetSocket(self.network, self.family, self.kind, self.protocol, host=made)
         accepted.linger = self.linger
         return accepted, self.unparse(address)
