@@ -3,6 +3,7 @@
 import gzip
 import io
 import os
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -117,3 +118,13 @@ def test_garbage_is_an_error_or_an_archive(garbage: bytes, where: int, is_pax: b
                 file.read(10_000)
     except (ImageError, *BROKEN):
         pass
+
+
+@pytest.mark.parametrize("form", ["gnu", "posix"])
+def test_files_with_holes(store: Store, tmp_path: Path, form: str) -> None:
+    with (tmp_path / "sparse").open("wb") as file:
+        file.seek(1 << 20)
+        file.write(b"tail")
+    subprocess.run(["tar", "-S", f"--format={form}", "-cf", "x.tar", "sparse"], cwd=tmp_path, check=True)
+    digest = unpack_layer(store, tmp_path / "x.tar", None, Limits())
+    assert (store.layer_path(digest) / "sparse").read_bytes() == bytes(1 << 20) + b"tail"
