@@ -42,8 +42,11 @@ def one_sentence() -> Iterator[None]:
     """What is wrong with an image ends the command."""
     try:
         yield
-    except ImageError as error:
-        click.echo(f"aionoah: {str(error).rstrip('.')}.", err=True)
+    except (ImageError, OSError) as error:
+        sentence = str(error)
+        if isinstance(error, OSError):  # of the store itself
+            sentence = f"{error.filename or 'the store of images'} cannot be used: {error.strerror}"
+        click.echo(f"aionoah: {sentence.rstrip('.')}.", err=True)
         sys.exit(_FAILED)
 
 
