@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from aionoah.host.application import Application
     from aionoah.hypervisor.protocols import Machine
     from aionoah.linux import Mount
-    from aionoah.net.unix.host import HostSocket
     from aionoah.subprocess import Streams
     from aionoah.terminal.pty import Pty
 
@@ -129,14 +128,6 @@ def give_file(kernel: "Kernel", path: bytes, text: bytes) -> None:
     assert isinstance(inode, TmpRegular)  # noqa: S101 - just made
     inode.contents.write(KernelBuffer(text), 0)
     kernel.mounts.mount(filesystem, path, root=inode)
-
-
-def give_host_socket(kernel: "Kernel", path: bytes, server: "HostSocket") -> None:
-    """A name in the tree at which guests reach a UNIX socket of the host."""
-    filesystem = TmpFileSystem(mode=0o755)
-    inode = filesystem.root.mknod(os.path.basename(path), S.IFSOCK | S.IRWXUGO, 0, 0, 0)  # noqa: PTH119 - bytes
-    kernel.mounts.mount(filesystem, path, root=inode)
-    kernel.network.host_sockets[filesystem, inode.attributes().ino] = server
 
 
 def boot_process(
