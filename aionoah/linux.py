@@ -132,7 +132,7 @@ class Linux:
                 if self._display is not None:
                     self._display.show(self.kernel)
             except BaseException:
-                self.kernel.mounts.release()
+                self.kernel.close()
                 raise
         except BaseException:
             self._machine.close()
@@ -193,7 +193,7 @@ class Linux:
         if not isinstance(self._network, str):
             await self._network.close()
         with kernel_lock:
-            self.kernel.mounts.release()
+            self.kernel.close()
             self._machine.close()
         return was_cancelled
 

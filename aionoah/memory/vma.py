@@ -223,9 +223,7 @@ class VmaMap:
             new = [*new, self._vmas[last]]
             last += 1
         new, old = _merged(new), self._vmas[first:last]
-        if (
-            new and old and new[0] is old[0]
-        ):  # a neighbour that stays: whoever counts its areas is not to hear of it
+        if new and old and new[0] is old[0]:  # a neighbour that stays: who counts areas is not to hear of it
             del new[0], old[0]
             first += 1
         if new and old and new[-1] is old[-1]:
@@ -270,10 +268,11 @@ class VmaMap:
             if address >= max(bottom, low):
                 self._note_crowd(length, top, alignment)
                 return address
-            if position >= 0:
-                top = min(top, guarded_start(vmas[position]))
-            if top - low < length:
+            if position < 0 or vmas[position].start - low < length:
                 break
+            top = guarded_start(
+                vmas[position]
+            )  # of the next area alone, even where it reaches below another one
         return None
 
     def _uncrowded(self, length: int, high: int) -> int:

@@ -98,6 +98,12 @@ class Kernel:
         """The same, if any program has asked for it."""
         return self.__dict__.get("ipc")
 
+    def close(self) -> None:
+        """The end of the instance: whatever outlives processes goes."""
+        if self.used_ipc is not None:
+            self.used_ipc.memory.release()
+        self.mounts.release()
+
     @staticmethod
     def uptime_ns() -> int:
         """CLOCK_BOOTTIME."""

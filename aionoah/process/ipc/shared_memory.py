@@ -39,12 +39,6 @@ def _all_memory() -> int:
     return facts.memory().total
 
 
-@cache
-def _filesystem() -> TmpFileSystem:
-    """Where segments have their inodes; mounted nowhere."""
-    return TmpFileSystem()
-
-
 class Segment(IpcObject):
     """One segment. It lives until it is marked to be removed and no memory shows it."""
 
@@ -60,7 +54,7 @@ class Segment(IpcObject):
         self.attachments = 0
         self._table = table
         self._name = b"/SYSV%08x (deleted)" % (key & 0xFFFF_FFFF)
-        self._inode = TmpRegular(_filesystem(), mode & _MODE, credentials.euid, credentials.egid)
+        self._inode = TmpRegular(table.filesystem, mode & _MODE, credentials.euid, credentials.egid)
         self._inode.nlink = 0
         self._inode.truncate(size)
 
@@ -163,7 +157,13 @@ class SharedMemory:
     def __init__(self, limits: "IpcLimits") -> None:
         self.objects: IpcTable[Segment] = IpcTable()
         self.pages = 0
+        self.filesystem = TmpFileSystem(limit=_all_memory())  # has the inodes; mounted nowhere
         self._limits = limits
+
+    def release(self) -> None:
+        """The end of the instance, when nobody shows any."""
+        for segment in list(self.objects):
+            segment.remove()
 
     def get(self, key: int, size: int, flags: int, task: "Task") -> Segment:
         """shmget(2). ENOENT, EEXIST, EACCES, EINVAL, ENOSPC, ENOMEM."""
