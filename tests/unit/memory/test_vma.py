@@ -230,6 +230,11 @@ class TestGaps:
             arguments = length * PAGE_SIZE, 0, 400 * PAGE_SIZE
             assert vmas.highest_gap(*arguments) == self.make(*vmas).highest_gap(*arguments)
 
+    def test_a_guard_gap_does_not_reach_beyond_the_next_area(self) -> None:
+        """As mm/mmap.c has it: wherever a search begins, it finds the same."""
+        vmas = self.make(area(380, 1, RW | VM.GROWSDOWN), area(300, 1))
+        assert vmas.highest_gap(5 * PAGE_SIZE, 0, 381 * PAGE_SIZE) == 295 * PAGE_SIZE
+
     def test_searches_from_elsewhere_begin_anew(self) -> None:
         vmas = self.make(area(95, 1))
         assert vmas.highest_gap(6 * PAGE_SIZE, 0, 100 * PAGE_SIZE) == 89 * PAGE_SIZE
