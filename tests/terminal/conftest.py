@@ -20,7 +20,7 @@ class Screen:
     def __init__(self, name: str, command: list[str], directory: Path) -> None:
         self._tmux = ["tmux", "-S", str(directory / f"{name}.socket"), "-f", "/dev/null"]
         # A shell that stays: the screen is still there when the command has ended.
-        line = f"{shlex.join(command)}; echo status $?; exec sleep 1000"
+        line = f"trap : INT; {shlex.join(command)}; echo status $?; exec sleep 1000"
         self._call("new-session", "-d", "-x", "80", "-y", "24", "-c", str(directory), "sh", "-c", line)
 
     def _call(self, *words: str) -> str:
