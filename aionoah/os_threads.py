@@ -43,6 +43,7 @@ class OsThreads:
     def __init__(self) -> None:
         self._workers: set[_Worker] = set()
         self._idle: list[_Worker] = []
+        self._ending: list[_Worker] = []  # have no more to do; `close` waits for their last steps
         self._is_closing = False
 
     def run(self, work: Callable[[], None]) -> None:
@@ -58,6 +59,8 @@ class OsThreads:
         """A worker has done its work; whether it is to wait for more. Under the kernel lock."""
         if self._is_closing or len(self._idle) >= _MOST_IDLE:
             self._workers.discard(worker)
+            self._ending = [other for other in self._ending if other.thread.is_alive()]
+            self._ending.append(worker)
             return False
         self._idle.append(worker)
         return True
@@ -66,7 +69,7 @@ class OsThreads:
         """Wait for the end of all threads, none of which has more to do than to end. Without the kernel lock."""
         with kernel_lock:
             self._is_closing = True
-            workers = list(self._workers)
+            workers = [*self._workers, *self._ending]
             while self._idle:
                 self._idle.pop().give(None)
         for worker in workers:
@@ -74,3 +77,4 @@ class OsThreads:
         with kernel_lock:
             self._is_closing = False
             self._workers.clear()
+            self._ending.clear()

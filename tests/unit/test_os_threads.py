@@ -58,6 +58,14 @@ def test_closing_waits_for_what_is_about_to_end() -> None:
     assert threading.active_count() == before
 
 
+def test_closing_waits_for_those_that_were_too_many() -> None:
+    threads, before = OsThreads(), threading.active_count()
+    for _ in range(20):
+        run(threads, _MOST_IDLE + 20)
+        threads.close()
+        assert threading.active_count() == before
+
+
 def test_signals_are_for_the_application() -> None:
     threads, blocked = OsThreads(), []
     with kernel_lock:
