@@ -17,6 +17,7 @@ from harness.resources import resources, warmed_up
 
 import aionoah
 from aionoah import DEVNULL, PIPE
+from aionoah.host.waiting import kernel_lock
 
 MEMORY = 2 << 30
 POOL = "aionoah-host"  # threads for the host's slow calls, which stay for the next one
@@ -200,6 +201,14 @@ async def test_programs_that_are_none(
 # -- the application --------------------------------------------------------------------------------------------
 
 
+def end(linux: aionoah.Linux, names: set[bytes]) -> None:
+    """Orphans of processes that were killed."""
+    with kernel_lock:
+        for guest in list(linux.kernel.processes.values()):
+            if guest.tasks and guest.name in names:
+                guest.exit_group(signal.SIGKILL)
+
+
 async def test_killed_at_any_time(linux: aionoah.Linux, neighbour: aionoah.Process) -> None:
     """While it starts, executes, forks, writes and ends."""
     chance = random.Random(5)
@@ -218,9 +227,7 @@ async def test_killed_at_any_time(linux: aionoah.Linux, neighbour: aionoah.Proce
 
     for _ in range(25):
         await asyncio.gather(*[one() for _ in range(4)])
-    for guest in list(linux.kernel.processes.values()):  # orphans of those that were killed end by themselves
-        if guest.tasks and guest.name in {b"true", b"echo", b"cat", b"sh"}:
-            guest.exit_group(signal.SIGKILL)
+    end(linux, {b"true", b"echo", b"cat", b"sh"})
 
 
 async def test_two_hundred_at_once(linux: aionoah.Linux, neighbour: aionoah.Process) -> None:
@@ -257,6 +264,4 @@ async def test_cancelled_at_any_time(linux: aionoah.Linux, neighbour: aionoah.Pr
 
     for _ in range(25):
         await asyncio.gather(*[one() for _ in range(4)])
-    for guest in list(linux.kernel.processes.values()):
-        if guest.name in {b"sleep", b"cat"}:
-            guest.exit_group(signal.SIGKILL)
+    end(linux, {b"sleep", b"cat"})
