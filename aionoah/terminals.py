@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _HIGH_WATER: Final = 65536  # bytes that wait for the guest before the application is asked to pause
 _MAX_SIZE: Final = 65535  # of a window, in characters
 _PIECE: Final = 65536
+_MUCH: Final = 32  # bytes at once: more than the echo of a key
+_PAUSE: Final = 0.001  # seconds until the next look after much
 
 
 class Terminal(NamedTuple):
@@ -94,9 +96,11 @@ class TerminalStreams(Streams):
 
 
 class _Flag:
-    """Tells the loop that a queue has been woken, once until it has looked."""
+    """Tells the loop that a queue has been woken, once until it has looked. Where `look` says that there was much,
+    more is coming: the next look is a little later, so that a program that writes line by line is not held up by us.
+    """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, look: "Callable[[], None]") -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, look: "Callable[[], bool]") -> None:
         self._loop = loop
         self._look = look
         self._is_set = False
@@ -110,7 +114,10 @@ class _Flag:
     def _run(self) -> None:
         with kernel_lock:
             self._is_set = False
-        self._look()
+        if self._look():
+            with kernel_lock:
+                self._is_set = True
+            self._loop.call_later(_PAUSE, self._run)
 
 
 class MasterTransport(asyncio.Transport):
@@ -138,13 +145,16 @@ class MasterTransport(asyncio.Transport):
 
     # -- reading ------------------------------------------------------------------------------------------
 
-    def _read(self) -> None:
-        """Pass on what is there."""
+    def _read(self) -> bool:
+        """Pass on what is there; whether it was much."""
+        size = 0
         while not self._is_paused and not self._is_closing and not self._has_eof:
             data = self._take()
             if not data:
-                return
+                break
+            size += len(data)
             self._protocol.data_received(data)
+        return size > _MUCH
 
     def _take(self) -> bytes:
         """What the guest has written, nothing if there is nothing yet, or if nobody has it open (EIO).
@@ -198,7 +208,7 @@ class MasterTransport(asyncio.Transport):
             self._has_paused_protocol = True
             self._protocol.pause_writing()
 
-    def _flush(self) -> None:
+    def _flush(self) -> bool:
         if self._waiting and not self._is_closing:
             with kernel_lock, contextlib.suppress(WouldBlock):
                 while self._waiting:
@@ -206,6 +216,7 @@ class MasterTransport(asyncio.Transport):
         if self._has_paused_protocol and len(self._waiting) <= _HIGH_WATER // 4:
             self._has_paused_protocol = False
             self._protocol.resume_writing()
+        return False
 
     def can_write_eof(self) -> bool:
         return True

@@ -25,6 +25,7 @@ _BENCHMARKS: Final = (
     "processes",
     "threads",
     "messages",
+    "terminal",
     "files",
     "servers",
 )
