@@ -72,8 +72,8 @@ class TerminalFile(File):
             try:
                 await self._sleep_until(deadline_ns)
             except LinuxError as error:
-                if error.errno is not Errno.ERESTARTSYS or not self.side.discipline.available:
-                    raise
+                if error.errno is not Errno.ERESTARTSYS or wanted == 1 or not self.side.discipline.available:
+                    raise  # what has come meanwhile is not for a program that a signal may end
                 break
         try:
             return self.read_nowait(dst)
