@@ -315,7 +315,7 @@ class Streams:
         reading, writing = os.pipe()
         self._own(reading)
         protocol = PipeProtocol(asyncio.StreamReader(loop=self._loop), self._loop)
-        pipe = os.fdopen(writing, "wb", 0)
+        pipe = _PipeEnd(writing, self._loop)
         transport = await self._connect(self._loop.connect_write_pipe(lambda: protocol, pipe))
         return asyncio.StreamWriter(transport, protocol, None, self._loop)
 
@@ -324,7 +324,7 @@ class Streams:
         self._own(writing)
         reader = asyncio.StreamReader(limit=self._limit, loop=self._loop)
         protocol = PipeProtocol(reader, self._loop)
-        pipe = os.fdopen(reading, "rb", 0)
+        pipe = _PipeEnd(reading, self._loop)
         await self._connect(self._loop.connect_read_pipe(lambda: protocol, pipe))
         return reader
 
@@ -340,6 +340,24 @@ class Streams:
     def _own(self, fd: int) -> None:
         self._owned.add(fd)
         self.guest_fds.append(fd)
+
+
+class _PipeEnd:
+    """A descriptor for a transport. asyncio's close it by this object; libuv's close it themselves, and uvloop calls
+    `close` too, when the number may already be another thread's.
+    """
+
+    def __init__(self, fd: int, loop: asyncio.AbstractEventLoop) -> None:
+        self._fd = fd
+        self._is_ours = isinstance(loop, asyncio.BaseEventLoop)
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def close(self) -> None:
+        if self._is_ours:
+            self._is_ours = False
+            os.close(self._fd)
 
 
 def open_useless(fd: int) -> int:
