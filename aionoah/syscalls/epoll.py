@@ -1,7 +1,5 @@
 """epoll: epoll_create(2), epoll_ctl(2), epoll_wait(2). The order of the checks is the kernel's."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from time import monotonic_ns
 from typing import Any, Final
 
@@ -15,9 +13,9 @@ from aionoah.process.task import Task
 from aionoah.syscalls.arguments import Addr, Fd, In, Int, Size, UInt
 from aionoah.syscalls.registry import syscall
 from aionoah.syscalls.results import wants_restart
+from aionoah.syscalls.signal_mask import signal_mask
 
 _NSEC_PER_MSEC: Final = 1_000_000
-_SIGSET_SIZE: Final = 8
 _INT_MAX: Final = (1 << 31) - 1
 
 
@@ -72,7 +70,7 @@ async def epoll_wait(task: Task, epfd: Fd, events: Addr, maxevents: Int, timeout
 async def epoll_pwait(
     task: Task, epfd: Fd, events: Addr, maxevents: Int, timeout_ms: Int, sigmask: Addr, size: Size
 ) -> int:
-    with _signal_mask(task, sigmask, size):
+    with signal_mask(task, sigmask, size, Errno.EINTR):
         return await _wait(task, epfd, events, maxevents, _deadline_ns(timeout_ms))
 
 
@@ -83,7 +81,7 @@ async def epoll_pwait2(
     deadline_ns = None
     if tmo:
         deadline_ns = monotonic_ns() + nanoseconds(task.memory.get(Timespec, tmo))
-    with _signal_mask(task, sigmask, size):
+    with signal_mask(task, sigmask, size, Errno.EINTR):
         return await _wait(task, epfd, events, maxevents, deadline_ns)
 
 
@@ -125,19 +123,3 @@ async def _sleep(epoll: EpollFile, deadline_ns: int | None) -> None:
         if wants_restart(error):
             raise LinuxError(Errno.EINTR) from None
         raise
-
-
-@contextmanager
-def _signal_mask(task: Task, sigmask: int, size: int) -> Iterator[None]:
-    """Block other signals while we wait. If one interrupts, its delivery puts the old mask back."""
-    if sigmask:
-        if size != _SIGSET_SIZE:
-            raise LinuxError(Errno.EINVAL)
-        task.signals.replace_mask(task.memory.read_word(sigmask))
-    try:
-        yield
-    except LinuxError as error:
-        if error.errno is not Errno.EINTR:
-            task.signals.restore_mask()
-        raise
-    task.signals.restore_mask()

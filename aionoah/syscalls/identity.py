@@ -16,11 +16,11 @@ from aionoah.abi.capability import (
 )
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.limits import NGROUPS_MAX
-from aionoah.process.credentials import Credentials
 from aionoah.process.population import user_changed
 from aionoah.process.task import Task
 from aionoah.syscalls.arguments import Addr, Gid, In, Int, Ptr, Uid
 from aionoah.syscalls.registry import syscall
+from aionoah.syscalls.targets import find_thread
 
 _NO_FILE_CAPABILITIES: Final = "Capabilities of files are not looked at."
 _WORDS: Final = {CAPABILITY_VERSION_1: 1, CAPABILITY_VERSION_2: 2, CAPABILITY_VERSION_3: 2}
@@ -151,7 +151,7 @@ def capget(task: Task, header: Ptr[CapabilityHeader], data: Ptr[CapabilityData])
             return  # a program asks which version there is
         raise
     if data:
-        who = _find_credentials(task, task.memory.get(CapabilityHeader, header).pid)
+        who = find_thread(task, task.memory.get(CapabilityHeader, header).pid).credentials
         sets = (who.effective, who.permitted, who.inheritable)
         for index in range(words):
             value = CapabilityData(*(bits >> 32 * index & 0xFFFF_FFFF for bits in sets))
@@ -180,12 +180,3 @@ def _check_version(task: Task, header: int) -> int:
         task.memory.write_word(header, CAPABILITY_VERSION_3, 4)
         raise LinuxError(Errno.EINVAL)
     return words
-
-
-def _find_credentials(task: Task, pid: int) -> Credentials:
-    if pid < 0:
-        raise LinuxError(Errno.EINVAL)
-    found = task.kernel.tasks.get(pid) if pid else task
-    if found is None:
-        raise LinuxError(Errno.ESRCH)
-    return found.credentials

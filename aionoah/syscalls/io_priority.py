@@ -13,6 +13,7 @@ from aionoah.process.scheduling import Scheduling, is_realtime
 from aionoah.process.task import Task
 from aionoah.syscalls.arguments import Int
 from aionoah.syscalls.registry import syscall
+from aionoah.syscalls.targets import find_threads
 
 _NICE_STEP: Final = 5  # values of nice for each level
 
@@ -20,7 +21,7 @@ _NICE_STEP: Final = 5  # values of nice for each level
 @syscall(partial="Kept and reported; the host's scheduler does not know of it.")
 def ioprio_set(task: Task, which: IOPRIO_WHO, who: Int, ioprio: Int) -> None:
     _check(task, ioprio)
-    for target in _chosen(task, which, who):
+    for target in find_threads(task, which - IOPRIO_WHO.PROCESS, who):
         mine, theirs = task.credentials, target.credentials
         if theirs.uid not in (mine.euid, mine.uid):
             mine.require(CAP.SYS_NICE)
@@ -43,7 +44,7 @@ def _check(task: Task, priority: int) -> None:
 @syscall
 def ioprio_get(task: Task, which: IOPRIO_WHO, who: Int) -> int:
     """Of one thread what was set; of several the best that is effective."""
-    chosen = _chosen(task, which, who)
+    chosen = find_threads(task, which - IOPRIO_WHO.PROCESS, who)
     if which == IOPRIO_WHO.PROCESS:
         return chosen[0].scheduling.io_priority
     return min(_effective(target.scheduling) for target in chosen)
@@ -59,21 +60,3 @@ def _effective(scheduling: Scheduling) -> int:
     elif is_realtime(scheduling.policy):
         kind = IOPRIO_CLASS.RT
     return kind << IOPRIO_CLASS_SHIFT | (scheduling.nice + 20) // _NICE_STEP
-
-
-def _chosen(task: Task, which: int, who: int) -> list[Task]:
-    """EINVAL; ESRCH if there are none."""
-    tasks = list(task.kernel.tasks.values())
-    if which == IOPRIO_WHO.PROCESS:
-        found = [target for target in tasks if target.tid == (who or task.tid)]
-    elif which == IOPRIO_WHO.PGRP:
-        group = who or task.process.process_group
-        found = [target for target in tasks if target.process.process_group == group]
-    elif which == IOPRIO_WHO.USER:
-        uid = who or task.credentials.uid
-        found = [target for target in tasks if target.credentials.uid == uid]
-    else:
-        raise LinuxError(Errno.EINVAL)
-    if not found:
-        raise LinuxError(Errno.ESRCH)
-    return found

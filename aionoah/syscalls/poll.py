@@ -22,13 +22,13 @@ from aionoah.fs.file import File
 from aionoah.host.waiting import Source, sleep_on
 from aionoah.syscalls.arguments import Addr, In, Int, Ptr, Size, UInt
 from aionoah.syscalls.registry import syscall
+from aionoah.syscalls.signal_mask import signal_mask
 
 if TYPE_CHECKING:
     from aionoah.process.task import Task
 
 _ALWAYS: Final = Poll.ERR | Poll.HUP
 _NSEC_PER_MSEC: Final = 1_000_000
-_SIGSET_SIZE: Final = 8
 
 # What makes a descriptor show up in each set of select, and what is asked for it (fs/select.c).
 _IN_SET: Final = Poll.IN | Poll.RDNORM | Poll.RDBAND | Poll.HUP | Poll.ERR | Poll.NVAL
@@ -65,7 +65,10 @@ async def ppoll(
     task: "Task", fds: Ptr[PollFd], nfds: UInt, tmo: Ptr[Timespec], sigmask: Addr, sigsetsize: Size
 ) -> int:
     deadline_ns = _timespec_deadline(task, tmo)
-    with _signal_mask(task, sigmask, sigsetsize), _time_left(task, tmo, Timespec, deadline_ns):
+    with (
+        signal_mask(task, sigmask, sigsetsize, Errno.ERESTARTNOHAND),
+        _time_left(task, tmo, Timespec, deadline_ns),
+    ):
         return await _poll(task, fds, nfds, deadline_ns)
 
 
@@ -118,7 +121,10 @@ async def pselect6(
 ) -> int:
     mask = task.memory.get(SigsetArgument, sig) if sig else SigsetArgument(0, 0)
     deadline_ns = _timespec_deadline(task, tsp)
-    with _signal_mask(task, mask.ss, mask.ss_len), _time_left(task, tsp, Timespec, deadline_ns):
+    with (
+        signal_mask(task, mask.ss, mask.ss_len, Errno.ERESTARTNOHAND),
+        _time_left(task, tsp, Timespec, deadline_ns),
+    ):
         return await _select(task, nfds, (readfds, writefds, exceptfds), deadline_ns)
 
 
@@ -206,22 +212,6 @@ async def _sleep(watches: Sequence[Watch], deadline_ns: int | None) -> None:
         if error.errno is Errno.ERESTARTSYS:
             raise LinuxError(Errno.ERESTARTNOHAND) from None
         raise
-
-
-@contextmanager
-def _signal_mask(task: "Task", sigmask: int, size: int) -> Iterator[None]:
-    """Block other signals while we wait. If one interrupts, its delivery puts the old mask back."""
-    if sigmask:
-        if size != _SIGSET_SIZE:
-            raise LinuxError(Errno.EINVAL)
-        task.signals.replace_mask(task.memory.read_word(sigmask))
-    try:
-        yield
-    except LinuxError as error:
-        if error.errno is not Errno.ERESTARTNOHAND:
-            task.signals.restore_mask()
-        raise
-    task.signals.restore_mask()
 
 
 def _timespec_deadline(task: "Task", address: int) -> int | None:

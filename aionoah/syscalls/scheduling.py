@@ -4,7 +4,6 @@ sched_setattr(2), sched_get_priority_max(2), sched_rr_get_interval(2), getpriori
 What is set is checked, kept and reported; which thread runs when is the host's decision.
 """
 
-from collections.abc import Iterable
 from typing import Final
 
 from aionoah.abi.capability import CAP
@@ -18,6 +17,7 @@ from aionoah.process.scheduling import Scheduling, is_realtime, priority_range
 from aionoah.process.task import Task
 from aionoah.syscalls.arguments import Addr, In, Int, Pid, Ptr, UInt
 from aionoah.syscalls.registry import syscall
+from aionoah.syscalls.targets import find_thread, find_threads
 
 _KEPT: Final = "Kept and reported; the host's scheduler does not know of it."
 _ROUND_ROBIN_NS: Final = 100_000_000  # RR_TIMESLICE
@@ -81,7 +81,7 @@ def sched_get_priority_min(task: Task, policy: SCHED) -> int:  # noqa: ARG001
 
 @syscall
 def sched_getscheduler(task: Task, pid: Pid) -> int:
-    scheduling = _find_task(task, pid).scheduling
+    scheduling = find_thread(task, pid).scheduling
     return scheduling.policy | (SCHED.RESET_ON_FORK if scheduling.resets_on_fork else 0)
 
 
@@ -90,14 +90,14 @@ def sched_setscheduler(task: Task, pid: Pid, policy: SCHED, param: In[SchedParam
     if policy >> 31 or not param or pid < 0:
         raise LinuxError(Errno.EINVAL)
     priority = task.memory.get(SchedParam, param).sched_priority
-    _set_policy(task, _find_task(task, pid), policy, priority)
+    _set_policy(task, find_thread(task, pid), policy, priority)
 
 
 @syscall
 def sched_getparam(task: Task, pid: Pid, param: Ptr[SchedParam]) -> None:
     if not param:
         raise LinuxError(Errno.EINVAL)
-    task.memory.put(param, SchedParam(_find_task(task, pid).scheduling.priority))
+    task.memory.put(param, SchedParam(find_thread(task, pid).scheduling.priority))
 
 
 @syscall(partial=_KEPT)
@@ -105,7 +105,7 @@ def sched_setparam(task: Task, pid: Pid, param: In[SchedParam]) -> None:
     if not param or pid < 0:
         raise LinuxError(Errno.EINVAL)
     priority = task.memory.get(SchedParam, param).sched_priority
-    target = _find_task(task, pid)
+    target = find_thread(task, pid)
     resets = SCHED.RESET_ON_FORK if target.scheduling.resets_on_fork else 0
     _set_policy(task, target, target.scheduling.policy | resets, priority)
 
@@ -114,7 +114,7 @@ def sched_setparam(task: Task, pid: Pid, param: In[SchedParam]) -> None:
 def sched_getattr(task: Task, pid: Pid, attr: Ptr[SchedAttr], size: UInt, flags: UInt) -> None:
     if not attr or flags or not SCHED_ATTR_SIZE_VER0 <= size <= _PAGE_SIZE:
         raise LinuxError(Errno.EINVAL)
-    scheduling = _find_task(task, pid).scheduling
+    scheduling = find_thread(task, pid).scheduling
     length = min(size, SchedAttr.SIZE)
     value = SchedAttr(
         size=length,
@@ -138,7 +138,7 @@ def sched_setattr(task: Task, pid: Pid, attr: In[SchedAttr], flags: UInt) -> Non
     value = _get_attr(task, attr)
     if value.sched_flags & ~SCHED_FLAG.RESET_ON_FORK:
         raise LinuxError(Errno.EINVAL)
-    target = _find_task(task, pid)
+    target = find_thread(task, pid)
     resets = SCHED.RESET_ON_FORK if value.sched_flags & SCHED_FLAG.RESET_ON_FORK else 0
     _set_policy(task, target, value.sched_policy | resets, value.sched_priority)
     if not is_realtime(value.sched_policy):
@@ -163,7 +163,7 @@ def _set_policy(task: Task, target: Task, policy: int, priority: int) -> None:
 
 @syscall
 def sched_rr_get_interval(task: Task, pid: Pid, interval: Ptr[Timespec]) -> None:
-    policy = _find_task(task, pid).scheduling.policy
+    policy = find_thread(task, pid).scheduling.policy
     slices = {SCHED.RR: _ROUND_ROBIN_NS, SCHED.FIFO: 0}
     task.memory.put(interval, timespec(slices.get(policy, _FAIR_SLICE_NS)))
 
@@ -173,13 +173,13 @@ def sched_rr_get_interval(task: Task, pid: Pid, interval: Ptr[Timespec]) -> None
 
 @syscall
 def getpriority(task: Task, which: PRIO, who: Int) -> int:
-    return max(20 - target.scheduling.nice for target in _chosen(task, which, who))
+    return max(20 - target.scheduling.nice for target in find_threads(task, which, who))
 
 
 @syscall(partial=_KEPT)
 def setpriority(task: Task, which: PRIO, who: Int, nice: Int) -> None:
     failure: LinuxError | None = None
-    for target in _chosen(task, which, who):
+    for target in find_threads(task, which, who):
         try:
             _require_owner(task, target)
             target.scheduling.set_nice(nice, target.process.limits, task.credentials)
@@ -189,42 +189,14 @@ def setpriority(task: Task, which: PRIO, who: Int, nice: Int) -> None:
         raise failure
 
 
-def _chosen(task: Task, which: int, who: int) -> list[Task]:
-    """The threads that a priority call means; EINVAL, ESRCH if there are none."""
-    tasks: Iterable[Task] = list(task.kernel.tasks.values())
-    if which == PRIO.PROCESS:
-        found = [target for target in tasks if target.tid == (who or task.tid)]
-    elif which == PRIO.PGRP:
-        group = who or task.process.process_group
-        found = [target for target in tasks if target.process.process_group == group]
-    elif which == PRIO.USER:
-        uid = who or task.credentials.uid
-        found = [target for target in tasks if target.credentials.uid == uid]
-    else:
-        raise LinuxError(Errno.EINVAL)
-    if not found:
-        raise LinuxError(Errno.ESRCH)
-    return found
-
-
 # -- targets --------------------------------------------------------------------------------------------
 
 
-def _find_task(task: Task, pid: int) -> Task:
-    """The thread with a number, the caller for 0. EINVAL for a negative one, ESRCH."""
-    if pid < 0:
-        raise LinuxError(Errno.EINVAL)
-    found = task.kernel.tasks.get(pid) if pid else task
-    if found is None:
-        raise LinuxError(Errno.ESRCH)
-    return found
-
-
 def _find_affine(task: Task, pid: int) -> Task:
-    """As `_find_task`, for the calls that do not look at the number first: ESRCH for a negative one."""
+    """As `find_thread`, for the calls that do not look at the number first: ESRCH for a negative one."""
     if pid < 0:
         raise LinuxError(Errno.ESRCH)
-    return _find_task(task, pid)
+    return find_thread(task, pid)
 
 
 def _require_owner(task: Task, target: Task) -> None:
