@@ -190,13 +190,9 @@ def _off_t(value: int) -> "ctypes.c_int64":
 
 
 def _call(name: str, *arguments: Any) -> None:  # noqa: ANN401 - as ctypes has it
-    """Call a function of the C library that Python's os module lacks."""
-    import ctypes  # noqa: PLC0415 - slow to import and rarely needed
+    from aionoah.host.libc import call  # noqa: PLC0415 - slow to import and rarely needed
 
-    library = ctypes.CDLL(None, use_errno=True)
-    if getattr(library, name)(*arguments) == -1:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
+    call(name, *arguments)
 
 
 def thread_cpu_time_ns(ident: int) -> int:

@@ -8,8 +8,9 @@ import ctypes
 import os
 import select
 import time
-from functools import cache
 from typing import Final
+
+from aionoah.host.libc import call
 
 _NSEC_PER_SEC: Final = 1_000_000_000
 _ABSOLUTE: Final = 1  # TFD_TIMER_ABSTIME
@@ -28,29 +29,16 @@ class _Itimerspec(ctypes.Structure):
     )
 
 
-@cache
-def _library() -> ctypes.CDLL:
-    """Python has these calls from 3.13 on."""
-    return ctypes.CDLL(None, use_errno=True)
-
-
-def _checked(result: int) -> int:
-    if result == -1:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return result
-
-
 class _Timerfd:
     def __init__(self, clock: int) -> None:
-        self._fd = _checked(_library().timerfd_create(clock, _FLAGS))
+        self._fd = call("timerfd_create", clock, _FLAGS)
 
     def fileno(self) -> int:
         return self._fd
 
     def _settime(self, flags: int, seconds: int, nanoseconds: int) -> None:
         wanted = _Itimerspec(0, 0, seconds, nanoseconds)
-        _checked(_library().timerfd_settime(self._fd, flags, ctypes.byref(wanted), None))
+        call("timerfd_settime", self._fd, flags, ctypes.byref(wanted), None)
 
     def close(self) -> None:
         os.close(self._fd)

@@ -3,8 +3,9 @@
 import ctypes
 import os
 import struct
-from functools import cache
 from typing import Final, NamedTuple
+
+from aionoah.host.libc import call
 
 _FLAGS: Final = os.O_NONBLOCK | os.O_CLOEXEC  # IN_NONBLOCK | IN_CLOEXEC
 _HEADER: Final = struct.Struct("iIII")
@@ -20,18 +21,6 @@ class HostEvent(NamedTuple):
     name: bytes
 
 
-@cache
-def _library() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
-
-
-def _checked(result: int) -> int:
-    if result == -1:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return result
-
-
 class HostNotifier:
     """Watches on files of the host, and a queue of what has happened to them.
 
@@ -40,7 +29,7 @@ class HostNotifier:
     """
 
     def __init__(self) -> None:
-        self._fd = _checked(_library().inotify_init1(_FLAGS))
+        self._fd = call("inotify_init1", _FLAGS)
 
     def fileno(self) -> int:
         return self._fd
@@ -50,11 +39,11 @@ class HostNotifier:
         has the same number, and the latest mask.
         """
         path = b"/proc/self/fd/%d" % fd
-        return _checked(_library().inotify_add_watch(self._fd, path, ctypes.c_uint32(mask)))
+        return call("inotify_add_watch", self._fd, path, ctypes.c_uint32(mask))
 
     def forget(self, wd: int) -> None:
         """End a watch; what it has seen may still come, and IN_IGNORED."""
-        _checked(_library().inotify_rm_watch(self._fd, wd))
+        call("inotify_rm_watch", self._fd, wd)
 
     def read(self) -> list[HostEvent]:
         """What has happened since the last time."""
