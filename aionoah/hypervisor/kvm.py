@@ -14,20 +14,9 @@ from aionoah.hypervisor.frames import HostFrames
 from aionoah.hypervisor.protocols import ExceptionKind, ExitKind, Fault, GuestException, Prot
 from aionoah.hypervisor.registers import X86_64_REGISTERS
 from aionoah.hypervisor.space import NativeSpace
+from aionoah.hypervisor.vectors import X86_VECTORS
 
 _EXIT_KINDS: Final = {int(kind): kind for kind in ExitKind}
-_EXCEPTIONS: Final = {
-    0: ExceptionKind.DIVIDE,
-    1: ExceptionKind.SINGLE_STEP,
-    3: ExceptionKind.BREAKPOINT,
-    4: ExceptionKind.OVERFLOW,
-    6: ExceptionKind.ILLEGAL_INSTRUCTION,
-    12: ExceptionKind.PROTECTION,
-    13: ExceptionKind.PROTECTION,
-    16: ExceptionKind.FLOATING_POINT,
-    17: ExceptionKind.ALIGNMENT,
-    19: ExceptionKind.FLOATING_POINT,
-}
 _SPARES: Final = 2  # what a fork and the execve after it take
 _EXHAUSTED: Final = {errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 _log: Final = logging.getLogger("aionoah")
@@ -157,7 +146,7 @@ class KvmVcpu:
             self.fault = self._page_fault()
         elif kind is ExitKind.EXCEPTION:
             vector = lib.kvm_vcpu_vector(self.native)
-            what = _EXCEPTIONS.get(vector, ExceptionKind.OTHER)
+            what = X86_VECTORS.get(vector, ExceptionKind.OTHER)
             self.exception = GuestException(what, vector, lib.kvm_vcpu_error_code(self.native))
         return kind
 
