@@ -209,3 +209,23 @@ async def test_waiting_for_what_has_no_news(
     finally:
         os.close(fd)
     assert done.stdout == natively.stdout == b"0 0, 1 5\n"
+
+
+async def test_the_descriptors_of_pipes_are_closed_once(
+    linux: aionoah.Linux, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closed again, the number may be another thread's. While nobody else opens any, it is EBADF."""
+    missing: list[int] = []
+    real = os.close
+
+    def close(fd: int) -> None:
+        try:
+            real(fd)
+        except OSError:
+            missing.append(fd)
+            raise
+
+    monkeypatch.setattr(os, "close", close)
+    process = await linux.create_subprocess_exec("cat", stdin=PIPE, stdout=PIPE, stderr=PIPE)
+    assert await process.communicate(b"once") == (b"once", b"")
+    assert missing == []
