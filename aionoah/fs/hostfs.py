@@ -36,6 +36,7 @@ class HostFileSystem(FileSystem):
     """What is below a directory of the host, or a single file of it."""
 
     type_name = b"hostfs"
+    has_fine_times = True
     has_lists = False  # guests have set access control lists
     is_volatile = False  # it will not outlive us: nothing has to reach the disk
 

@@ -22,7 +22,7 @@ from aionoah.fs.host_io import on_descriptor
 from aionoah.fs.hostfs_file import HostFile
 from aionoah.fs.hostfs_owners import OVERRIDE, Belief
 from aionoah.fs.hostwatch import as_own
-from aionoah.fs.inode import NOW, Attributes, Change, Inode, MustWait
+from aionoah.fs.inode import NOW, Attributes, Change, Details, Inode, MustWait
 from aionoah.fs.path import Dentry
 from aionoah.fs.pipe import open_fifo
 from aionoah.host import platform, reserve
@@ -56,7 +56,6 @@ def attributes_of(status: os.stat_result) -> Attributes:
         status.st_atime_ns,
         status.st_mtime_ns,
         status.st_ctime_ns,
-        platform.birth_time_ns(status),
     )
 
 
@@ -118,6 +117,12 @@ class HostInode(Inode):
         if belief is None:
             return found
         return found._replace(mode=belief.mode, uid=belief.uid, gid=belief.gid, rdev=belief.rdev)
+
+    def details(self) -> Details:
+        from aionoah.host.file_details import details  # noqa: PLC0415 - slow to import, and few ask
+
+        with self.pinned() as fd, host_errors():
+            return Details(*details(fd))
 
     def status(self) -> os.stat_result:
         raise NotImplementedError

@@ -34,6 +34,15 @@ class Attributes(NamedTuple):
     btime_ns: int | None = None
 
 
+class Details(NamedTuple):
+    """What only statx(2) tells of an inode."""
+
+    birth_ns: int | None  # when it was made
+    attributes: int = 0  # bits of STATX_ATTR
+    known_attributes: int = 0  # those that the file system knows at all
+    direct_alignment: tuple[int, int] | None = None  # of memory and of offsets, for O_DIRECT; 0 is never
+
+
 class FileSystemStatus(NamedTuple):
     """What statfs tells; counts are in blocks of `block_size` bytes."""
 
@@ -56,6 +65,9 @@ class DirectoryEntry(NamedTuple):
     kind: int  # DT_*
     name: bytes
 
+
+Row = tuple[int, int, bytes]
+"""An entry of a whole listing: inode number, DT_*, name."""
 
 NOW: Final = -(1 << 63)
 """In a time of Change: the present, whenever the file system gets to it."""
@@ -85,6 +97,7 @@ class FileSystem:
 
     type_name = b"none"  # as in /proc/filesystems
     is_read_only = False
+    has_fine_times = False  # statx leaves out the times of changes unless they are asked for (FS_MGTIME)
     is_ephemeral = False  # nothing in it outlives the guests: mountpoints may be made in it
     root: "Inode"
     device: int  # st_dev of its inodes
@@ -128,6 +141,9 @@ class Inode:
         """
         return self.attributes()
 
+    def details(self) -> Details:
+        return Details(self.attributes().btime_ns)
+
     @property
     def kind(self) -> int:
         """The S_IFMT bits."""
@@ -138,6 +154,19 @@ class Inode:
     def lookup(self, name: bytes) -> "Inode":
         """The inode of an entry; ENOENT."""
         raise LinuxError(Errno.ENOTDIR)
+
+    def find(self, name: bytes) -> "Inode | None":
+        """As lookup, with None instead of ENOENT."""
+        try:
+            return self.lookup(name)
+        except LinuxError as error:
+            if error.errno is not Errno.ENOENT:
+                raise
+            return None
+
+    def peek(self, name: bytes) -> Attributes:
+        """The attributes of an entry, for who wants no more: a file system may save making an inode. ENOENT."""
+        return self.lookup(name).looked_up_attributes()
 
     def create(self, name: bytes, mode: int, uid: int, gid: int) -> "Inode":
         """Make a regular file; EEXIST."""
@@ -173,6 +202,10 @@ class Inode:
     def entries(self, cookie: int) -> Iterator[DirectoryEntry]:
         """The entries behind a cookie (0: all), "." and ".." among them."""
         raise LinuxError(Errno.ENOTDIR)
+
+    def listing(self) -> list[Row]:
+        """All entries, "." and ".." among them, without the price of an object for each."""
+        return [(ino, kind, name) for ino, _, kind, name in self.entries(0)]
 
     # -- symbolic links -----------------------------------------------------------------------------
 

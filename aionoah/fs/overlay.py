@@ -30,6 +30,7 @@ class OverlayFileSystem(FileSystem):
     """`lowers`, the topmost first, under an upper file system. Takes all of them over."""
 
     type_name = b"overlay"
+    has_fine_times = True
     WORK: Final = b".wh..wh.aionoah"
     """The directory in the root of the upper layer where things are made before they get their names: it is on the
     same file system. Names with this beginning are no files to tools that read layers."""

@@ -7,7 +7,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.stat import S
 from aionoah.fs.file import File
-from aionoah.fs.inode import Attributes, Change, Inode
+from aionoah.fs.inode import Attributes, Change, Details, Inode
 from aionoah.fs.overlay_marks import is_private
 
 if TYPE_CHECKING:
@@ -71,6 +71,9 @@ class OverlayInode(Inode):
 
     def looked_up_attributes(self) -> Attributes:
         return self._shown(self.real.looked_up_attributes())
+
+    def details(self) -> Details:
+        return self.real.details()
 
     def _shown(self, found: Attributes) -> Attributes:
         ino, device = self.number

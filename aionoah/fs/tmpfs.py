@@ -29,6 +29,7 @@ class TmpFileSystem(FileSystem):
     """A tree in memory of at most `limit` bytes and `inode_limit` files."""
 
     type_name = b"tmpfs"
+    has_fine_times = True
     is_ephemeral = True
 
     def __init__(

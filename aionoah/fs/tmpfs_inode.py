@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Final
 from aionoah.abi.acl import XATTR_POSIX_ACL_ACCESS
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import SEEK, O
-from aionoah.abi.stat import S
+from aionoah.abi.stat import STATX_ATTR, S
 from aionoah.abi.xattr import XATTR
 from aionoah.fs.acl import Entry, parse
 from aionoah.fs.file import File, HostMapping
-from aionoah.fs.inode import NOW, Attributes, Change, Inode, MustWait
+from aionoah.fs.inode import NOW, Attributes, Change, Details, Inode, MustWait
 from aionoah.fs.path import Dentry
 from aionoah.fs.pipe import open_fifo
 from aionoah.fs.regular import MAX_OFFSET, RegularFile
@@ -72,6 +72,9 @@ class TmpInode(Inode):
             self.ctime_ns,
             self.btime_ns,
         )
+
+    def details(self) -> Details:
+        return Details(self.btime_ns, 0, int(STATX_ATTR.IMMUTABLE | STATX_ATTR.APPEND | STATX_ATTR.NODUMP))
 
     def modified(self) -> None:
         self.mtime_ns = self.ctime_ns = time_ns()

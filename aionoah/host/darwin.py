@@ -25,7 +25,6 @@ __all__ = [
     "RouteSocket",
     "advise",
     "anonymous_file",
-    "birth_time_ns",
     "copy_range",
     "disconnect",
     "fallocate",
@@ -96,11 +95,6 @@ def pipe() -> tuple[int, int]:
 
 def total_memory() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-
-
-def birth_time_ns(status: os.stat_result) -> int | None:
-    seconds: float | None = getattr(status, "st_birthtime", None)
-    return None if seconds is None else int(seconds * 1_000_000_000)
 
 
 def folds_case(path: bytes) -> bool:

@@ -25,7 +25,6 @@ __all__ = [
     "RouteSocket",
     "advise",
     "anonymous_file",
-    "birth_time_ns",
     "copy_range",
     "disconnect",
     "fallocate",
@@ -95,11 +94,6 @@ def pipe() -> tuple[int, int]:
 def total_memory() -> int:
     """Bytes of memory that the host has."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-
-
-def birth_time_ns(status: os.stat_result) -> int | None:  # noqa: ARG001 - Darwin's stat has it
-    """When a file was made, if the host's stat tells. Linux's does not, and Python has no statx."""
-    return None
 
 
 def folds_case(path: bytes) -> bool:

@@ -9,7 +9,7 @@ from aionoah.abi.stat import STATX, STATX_ATTR, Statx, StatxTimestamp, major, mi
 from aionoah.abi.statfs import Statfs
 from aionoah.abi.time import NSEC_PER_SEC
 from aionoah.abi.x86_64 import Stat
-from aionoah.fs.inode import Attributes, FileSystemStatus
+from aionoah.fs.inode import Attributes, Details, FileSystemStatus
 from aionoah.fs.operations import filesystem_status
 from aionoah.fs.path import Dentry
 from aionoah.syscalls.arguments import DirFd, Fd, Path, Ptr
@@ -19,6 +19,10 @@ from aionoah.syscalls.registry import syscall
 if TYPE_CHECKING:
     from aionoah.process.task import Task
 
+_CHANGES: Final = int(STATX.CTIME | STATX.MTIME)
+_DETAILS: Final = STATX.BTIME | STATX.DIOALIGN
+_OF_MOUNTS: Final = STATX_ATTR.MOUNT_ROOT | STATX_ATTR.AUTOMOUNT | STATX_ATTR.DAX
+_FIRST_UNIQUE: Final = 1 << 31
 _VALID_AT: Final = AT.SYMLINK_NOFOLLOW | AT.NO_AUTOMOUNT | AT.EMPTY_PATH | AT.STATX_SYNC_TYPE
 
 
@@ -103,15 +107,16 @@ def pack_stat(kind: type[Struct], attributes: Attributes) -> Struct:
 
 
 def _extended(place: Dentry, attributes: Attributes, wanted: STATX) -> Statx:
-    present = STATX.BASIC_STATS | (wanted & STATX.MNT_ID)
-    birth = _timestamp(0)
-    if attributes.btime_ns is not None and STATX.BTIME in wanted:
-        present |= STATX.BTIME
-        birth = _timestamp(attributes.btime_ns)
+    """A program that asks for more than stat would tell is worth a further question to the host."""
+    details = place.inode.details() if wanted & _DETAILS else Details(None)
+    present = _present(place, details, wanted)
+    alignment = details.direct_alignment if present & STATX.DIOALIGN else None
+    memory_alignment, offset_alignment = alignment or (0, 0)
+    is_top = place is place.mount.root
     return Statx(
-        stx_mask=present,
+        stx_mask=present | _mount_field(wanted),
         stx_blksize=attributes.blksize,
-        stx_attributes=STATX_ATTR.MOUNT_ROOT if place is place.mount.root else 0,
+        stx_attributes=details.attributes | (STATX_ATTR.MOUNT_ROOT if is_top else 0),
         stx_nlink=attributes.nlink,
         stx_uid=attributes.uid,
         stx_gid=attributes.gid,
@@ -119,23 +124,44 @@ def _extended(place: Dentry, attributes: Attributes, wanted: STATX) -> Statx:
         stx_ino=attributes.ino,
         stx_size=attributes.size,
         stx_blocks=attributes.blocks,
-        stx_attributes_mask=STATX_ATTR.MOUNT_ROOT,
+        stx_attributes_mask=details.known_attributes | _OF_MOUNTS,
         stx_atime=_timestamp(attributes.atime_ns),
-        stx_btime=birth,
-        stx_ctime=_timestamp(attributes.ctime_ns),
-        stx_mtime=_timestamp(attributes.mtime_ns),
+        stx_btime=_timestamp(details.birth_ns or 0 if present & STATX.BTIME else 0),
+        stx_ctime=_timestamp(attributes.ctime_ns if present & STATX.CTIME else 0),
+        stx_mtime=_timestamp(attributes.mtime_ns if present & STATX.MTIME else 0),
         stx_rdev_major=major(attributes.rdev),
         stx_rdev_minor=minor(attributes.rdev),
         stx_dev_major=major(attributes.dev),
         stx_dev_minor=minor(attributes.dev),
-        stx_mnt_id=place.mount.identifier if STATX.MNT_ID in wanted else 0,
-        stx_dio_mem_align=0,
-        stx_dio_offset_align=0,
+        stx_mnt_id=_mount_id(place.mount.identifier, wanted),
+        stx_dio_mem_align=memory_alignment,
+        stx_dio_offset_align=offset_alignment,
         stx_subvol=0,
         stx_atomic_write_unit_min=0,
         stx_atomic_write_unit_max=0,
         stx_atomic_write_segments_max=0,
     )
+
+
+def _present(place: Dentry, details: Details, wanted: STATX) -> int:
+    """Which fields are told, the mount's aside: those of stat mostly unasked."""
+    present = int(STATX.BASIC_STATS)
+    if place.inode.filesystem.has_fine_times and not wanted & _CHANGES:
+        present &= ~_CHANGES
+    if details.birth_ns is not None:
+        present |= wanted & STATX.BTIME
+    if details.direct_alignment is not None:
+        present |= wanted & STATX.DIOALIGN
+    return present
+
+
+def _mount_field(wanted: STATX) -> int:
+    return int(STATX.MNT_ID_UNIQUE if STATX.MNT_ID_UNIQUE in wanted else STATX.MNT_ID)
+
+
+def _mount_id(identifier: int, wanted: STATX) -> int:
+    """Those that are never used again begin where no others are (fs/namespace.c)."""
+    return identifier + (_FIRST_UNIQUE if STATX.MNT_ID_UNIQUE in wanted else 0)
 
 
 def _timestamp(time_ns: int) -> StatxTimestamp:

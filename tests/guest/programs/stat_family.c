@@ -88,6 +88,13 @@ static void extended(void) {
     CALL(statx(AT_FDCWD, "file", AT_STATX_FORCE_SYNC | AT_NO_AUTOMOUNT, STATX_ALL, &stx));
     CALL(statx(99, "file", 0, STATX_TYPE, &stx));
     CALL(statx(99, "", AT_EMPTY_PATH, STATX_TYPE, &stx));
+    for (int link = 0; link < 2; link++) {
+        CALL(statx(AT_FDCWD, "link", link ? AT_SYMLINK_NOFOLLOW : 0, STATX_BASIC_STATS | STATX_BTIME, &stx));
+        printf("mask %x, born before its change: %d\n", stx.stx_mask & 0x1fff,
+               stx.stx_btime.tv_sec > 0 && stx.stx_btime.tv_sec <= stx.stx_ctime.tv_sec);
+    }
+    CALL(statx(AT_FDCWD, "/proc/self/status", 0, STATX_BASIC_STATS | STATX_BTIME, &stx));
+    printf("mask %x, attributes %llx\n", stx.stx_mask & 0x1fff, (unsigned long long)stx.stx_attributes);
     CALL(statx(AT_FDCWD, "", 0, STATX_TYPE, &stx));
     CALL(statx(AT_FDCWD, "missing", 0, STATX_TYPE, &stx));
 }

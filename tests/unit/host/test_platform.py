@@ -275,15 +275,6 @@ def test_total_memory(module: ModuleType) -> None:
     assert module.total_memory() % 4096 == 0
 
 
-def test_birth_times() -> None:
-    class Status:
-        st_birthtime = 12.5
-
-    assert darwin.birth_time_ns(Status()) == 12_500_000_000
-    assert linux.birth_time_ns(Path("/").stat()) is None
-    assert darwin.birth_time_ns(object()) is None
-
-
 def test_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "name").touch()
     is_same = (tmp_path / "NAME").exists()

@@ -1,0 +1,79 @@
+"""What Linux tells of a file beyond stat. darwin_details.py has the same functions.
+
+All take a descriptor, which need not be good for anything but naming the file, and raise OSError.
+"""
+
+import ctypes
+import fcntl
+from typing import Final, NamedTuple
+
+from aionoah.abi.fcntl import AT
+from aionoah.abi.stat import STATX, STATX_ATTR, Statx
+from aionoah.abi.time import NSEC_PER_SEC
+from aionoah.host.libc import call
+
+_FS_IOC_GETFSUUID: Final = 0x80111500  # linux/fs.h, since Linux 6.9
+_FICLONE: Final = 0x40049409
+_WANTED: Final = int(STATX.BTIME | STATX.DIOALIGN)
+_MAX_HANDLE: Final = 128
+_ATTRIBUTES: Final = int(
+    STATX_ATTR.COMPRESSED
+    | STATX_ATTR.IMMUTABLE
+    | STATX_ATTR.APPEND
+    | STATX_ATTR.NODUMP
+    | STATX_ATTR.ENCRYPTED
+    | STATX_ATTR.VERITY
+)  # what a file system says of the file itself; the others are its mount's
+
+
+class HostDetails(NamedTuple):
+    """As fs.inode.Details."""
+
+    birth_ns: int | None
+    attributes: int
+    known_attributes: int
+    direct_alignment: tuple[int, int] | None = None
+
+
+def details(fd: int) -> HostDetails:
+    """What only statx(2) tells."""
+    buffer = ctypes.create_string_buffer(Statx.SIZE)
+    call("statx", fd, b"", int(AT.EMPTY_PATH), _WANTED, buffer)
+    found = Statx.unpack(buffer.raw)
+    present = STATX(found.stx_mask)
+    birth = found.stx_btime.tv_sec * NSEC_PER_SEC + found.stx_btime.tv_nsec
+    return HostDetails(
+        birth if STATX.BTIME in present else None,
+        found.stx_attributes & _ATTRIBUTES,
+        found.stx_attributes_mask & _ATTRIBUTES,
+        (found.stx_dio_mem_align, found.stx_dio_offset_align) if STATX.DIOALIGN in present else None,
+    )
+
+
+def file_handle(fd: int) -> tuple[int, bytes]:
+    """A type and some bytes that stand for this file and no other, as long as its file system lives
+    (name_to_handle_at(2)). EOPNOTSUPP.
+    """
+    buffer = ctypes.create_string_buffer(8 + _MAX_HANDLE)
+    size, kind = ctypes.c_uint32.from_buffer(buffer), ctypes.c_int32.from_buffer(buffer, 4)
+    mount = ctypes.c_int()
+    size.value = _MAX_HANDLE
+    call("name_to_handle_at", fd, b"", buffer, ctypes.byref(mount), int(AT.EMPTY_PATH))
+    return kind.value, buffer.raw[8 : 8 + size.value]
+
+
+def filesystem_uuid(fd: int) -> bytes:
+    """The 16 bytes by which the kernel knows the file system of a file. OSError where it has none, ENOTTY on an older kernel.
+
+    The descriptor must be open for reading.
+    """
+    answer = fcntl.ioctl(fd, _FS_IOC_GETFSUUID, bytes(17))
+    return answer[1:17]
+
+
+def share_blocks(source: int, target: int) -> None:
+    """Make a new file show the blocks of another one, which both keep until one of them changes.
+
+    EOPNOTSUPP, EXDEV, EINVAL where the file system cannot.
+    """
+    fcntl.ioctl(target, _FICLONE, source)
