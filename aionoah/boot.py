@@ -5,8 +5,10 @@ Later processes come from clone and execve; this is for those that the applicati
 
 import errno
 import os
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from aionoah.abi.architecture import architecture_named
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.resource import RLIMIT
@@ -32,6 +34,7 @@ from aionoah.process.descriptors import DescriptorTable
 from aionoah.process.elf import ExecError, show_path
 from aionoah.process.exec import Loaded, Program, load_program
 from aionoah.process.executable import Executable, find_executable
+from aionoah.process.init import show_init
 from aionoah.process.kernel import Kernel
 from aionoah.process.limits import Limits
 from aionoah.process.processor import Processor
@@ -41,7 +44,7 @@ from aionoah.root import Root, open_root, shown_writable
 from aionoah.terminal import job_control
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from aionoah.abi.architecture import Architecture
     from aionoah.fs.file import File
@@ -64,6 +67,7 @@ class Command(NamedTuple):
     cwd: bytes | None
     uid: int
     gid: int
+    groups: tuple[int, ...] | None = None  # supplementary ones
 
 
 def host_errno(error: LinuxError) -> int:
@@ -85,6 +89,7 @@ def new_kernel(
     tree = Namespace(open_root(root), read_only=root.writes == "refused", source=root.source)
     try:
         kernel = Kernel(machine, tree, hostname=hostname)
+        show_init(kernel, architecture_named(machine.architecture))
         kernel.processor = Processor(machine.hwcap, map_vdso=Vdso(machine).map)
         tree.mount(new_procfs(kernel), b"/proc")
         tree.mount(new_sysfs(kernel), b"/sys", read_only=True, options=_KERNEL_OPTIONS)
@@ -179,8 +184,10 @@ def _load(
         )
 
 
-def _groups(command: Command) -> list[int]:
-    """The application's own groups, if the guest is to be the same user."""
+def _groups(command: Command) -> "Collection[int]":
+    """Those asked for, else the application's own if the guest is to be the same user."""
+    if command.groups is not None:
+        return command.groups
     return os.getgroups() if command.uid == os.getuid() and command.uid != 0 else []
 
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import subprocess
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TextIO, TypeVar
 
@@ -182,7 +182,8 @@ class Linux:
         was_cancelled = await finished(self._launches)
         with kernel_lock:
             for guest in list(self.kernel.processes.values()):
-                guest.exit_group(SIG.KILL)
+                if not guest.is_init:
+                    guest.exit_group(SIG.KILL)
         was_cancelled |= await finished([self._idle()])
         self._threads.close()
         was_cancelled |= await finished(closed for streams in self._streams for closed in streams.close())
@@ -222,14 +223,15 @@ class Linux:
         cwd: StrPath | None = None,
         user: int | None = None,
         group: int | None = None,
+        extra_groups: Collection[int] | None = None,
         limit: int = _DEFAULT_STREAM_LIMIT,
         terminal: "bool | Terminal" = False,
     ) -> Process:
         """Start a program, as asyncio.create_subprocess_exec does.
 
         A program without a slash is looked for in the PATH of `env` (None: the application's own
-        environment). `user` and `group` are numbers, by default the application's. `cwd` is a guest path, by
-        default the application's if the guest has it, else "/".
+        environment). `user` and `group` are numbers, by default the application's; `extra_groups` are further ones.
+        `cwd` is a guest path, by default the application's if the guest has it, else "/".
 
         With a `terminal` (True: of 80 columns and 24 rows) the program runs on one of its own, as a session's leader:
         `stdin` types on it, `stdout` is its screen, `resize` changes it. Closing `stdin` hangs up.
@@ -243,8 +245,9 @@ class Linux:
             cwd=None if cwd is None else os.fsencode(cwd),
             uid=os.getuid() if user is None else user,
             gid=os.getgid() if group is None else group,
+            groups=None if extra_groups is None else tuple(extra_groups),
         )
-        if not 0 <= command.uid <= MAX_ID or not 0 <= command.gid <= MAX_ID:
+        if not all(0 <= number <= MAX_ID for number in (command.uid, command.gid, *(command.groups or ()))):
             raise ValueError(f"users and groups are numbers from 0 to {MAX_ID}")
         if any(b"\0" in word for word in (*command.argv, *command.environment, command.cwd or b"")):
             raise ValueError("embedded null byte")

@@ -84,4 +84,5 @@ async def _options(linux: "Linux", config: Config, env: tuple[str, ...]) -> dict
         "cwd": config.workdir or "/",
         "user": user.uid,
         "group": user.gid,
+        "extra_groups": user.groups,
     }

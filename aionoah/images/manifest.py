@@ -23,6 +23,8 @@ _LAYER_TYPES: Final = (
     "application/vnd.docker.image.rootfs.diff.tar.zstd",
 )
 _MAX_LAYERS: Final = 500
+_SHELL: Final = ("/bin/sh", "-c")
+_SECOND: Final = 1_000_000_000  # nanoseconds, in which times are given
 _MACHINES: Final = {"amd64": "x86_64", "arm64": "aarch64"}  # as Go calls them → as Linux does
 
 
@@ -39,6 +41,16 @@ class Manifest(NamedTuple):
     layers: tuple[Descriptor, ...]
 
 
+class Healthcheck(NamedTuple):
+    """How to find out whether a program that runs is well (Docker's image specification 1.2). Times in seconds."""
+
+    words: tuple[str, ...]  # a program and its arguments: status 0 is well
+    interval: float = 30.0
+    timeout: float = 30.0
+    start_period: float = 0.0  # from the start: failures do not count yet
+    retries: int = 3  # failures in a row that are needed
+
+
 class Config(NamedTuple):
     """How an image wants to be run (image-spec, config.md)."""
 
@@ -50,6 +62,8 @@ class Config(NamedTuple):
     user: str = ""
     workdir: str = ""
     volumes: tuple[str, ...] = ()
+    stop_signal: str = ""  # a name with or without SIG, or a number
+    healthcheck: Healthcheck | None = None
 
 
 def parse_json(data: bytes, what: str) -> dict[str, Any]:
@@ -122,7 +136,39 @@ def parse_config(found: dict[str, Any]) -> Config:
         user=_word(run.get("User") or ""),
         workdir=_word(run.get("WorkingDir") or ""),
         volumes=_words(list(volumes)),
+        stop_signal=_word(run.get("StopSignal") or ""),
+        healthcheck=_healthcheck(run.get("Healthcheck"), _words(run.get("Shell")) or _SHELL),
     )
+
+
+def _healthcheck(found: object, shell: tuple[str, ...]) -> Healthcheck | None:
+    """None if the image has none, or says that it wants none."""
+    if not found:
+        return None
+    if not isinstance(found, dict):
+        raise ImageError("the image's health check makes no sense")
+    kind, *words = _words(found.get("Test")) or ("NONE",)
+    if kind == "NONE":
+        return None
+    if kind not in ("CMD", "CMD-SHELL") or not words:
+        raise ImageError("the image's health check makes no sense")
+    usual = Healthcheck(())
+    return Healthcheck(
+        (*shell, *words) if kind == "CMD-SHELL" else tuple(words),
+        _number(found.get("Interval")) / _SECOND or usual.interval,
+        _number(found.get("Timeout")) / _SECOND or usual.timeout,
+        _number(found.get("StartPeriod")) / _SECOND,
+        _number(found.get("Retries")) or usual.retries,
+    )
+
+
+def _number(found: object) -> int:
+    """0 if there is none."""
+    if found is None:
+        return 0
+    if not isinstance(found, int) or isinstance(found, bool) or not 0 <= found < 1 << 63:
+        raise ImageError("the image's health check makes no sense")
+    return found
 
 
 def _descriptor(found: object) -> Descriptor:

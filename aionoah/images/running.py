@@ -16,6 +16,7 @@ class User(NamedTuple):
     uid: int
     gid: int
     home: str
+    groups: tuple[int, ...] = ()  # supplementary ones
 
 
 def words(config: "Config", given: tuple[str, ...], entrypoint: str | None) -> tuple[str, ...]:
@@ -36,22 +37,35 @@ def variables(config: "Config") -> dict[str, str]:
 
 
 async def find_user(files: "Files", text: str) -> User:
-    """`USER[:GROUP]` by name or number in the image's passwd(5) and group(5); "" is root. ImageError."""
+    """`USER[:GROUP]` by name or number in the image's passwd(5) and group(5); "" is root. ImageError.
+
+    Whoever has an account and is given no group has all those that name him, as after a login (initgroups(3)).
+    """
     name, colon, group = text.partition(":")
     accounts = await _table(files, "/etc/passwd", 7)
     wanted = name or "0"
     found = next((each for each in accounts if wanted in (each[0], each[2])), None)
     if found is not None and found[2].isdecimal() and found[3].isdecimal():
-        user = User(int(found[2]), int(found[3]), found[5] or "/")
+        gid = int(found[3])
+        further = () if group else await _groups_of(files, found[0], gid)
+        user = User(int(found[2]), gid, found[5] or "/", further)
     elif wanted.isdecimal():
         user = User(int(wanted), 0, "/root" if wanted == "0" else "/")
     else:
         raise ImageError(f"the image has no user {wanted}")
     if colon and group:
         user = user._replace(gid=await _find_group(files, group))
-    if max(user.uid, user.gid) > _LARGEST_ID:
+    if max(user.uid, user.gid, *user.groups) > _LARGEST_ID:
         raise ImageError(f"{text} is no user: the largest number is {_LARGEST_ID}")
     return user
+
+
+async def _groups_of(files: "Files", name: str, gid: int) -> tuple[int, ...]:
+    found = {gid}
+    for _, _, number, members in await _table(files, "/etc/group", 4):
+        if number.isdecimal() and name in members.split(","):
+            found.add(int(number))
+    return tuple(sorted(found))
 
 
 async def _find_group(files: "Files", wanted: str) -> int:

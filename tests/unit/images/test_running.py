@@ -61,22 +61,23 @@ class Files:
 
 FILES = Files(
     passwd="root:x:0:0:root:/root:/bin/sh\n\nnonsense\nalice:x:1000:100:A:/home/a:/bin/sh\nbad:x:y:z:::\n7:x:8:9::/:\n",
-    group="root:x:0:\nstaff:x:50:\n",
+    group="root:x:0:\nstaff:x:50:bob,alice\ndialout:x:20:alice\nbroken:x:y:alice\nalices:x:9:alicea\n",
 )
 
 
 @pytest.mark.parametrize(
     ("text", "user"),
     [
-        ("", User(0, 0, "/root")),
-        ("alice", User(1000, 100, "/home/a")),
-        ("1000", User(1000, 100, "/home/a")),
+        ("", User(0, 0, "/root", (0,))),
+        ("alice", User(1000, 100, "/home/a", (20, 50, 100))),
+        ("1000", User(1000, 100, "/home/a", (20, 50, 100))),
+        ("alice:", User(1000, 100, "/home/a", (20, 50, 100))),
         ("alice:staff", User(1000, 50, "/home/a")),
         ("1000:77", User(1000, 77, "/home/a")),
         (":staff", User(0, 50, "/root")),
         ("4000", User(4000, 0, "/")),
         ("4000:4001", User(4000, 4001, "/")),
-        ("7", User(8, 9, "/")),
+        ("7", User(8, 9, "/", (9,))),
     ],
 )
 async def test_users(text: str, user: User) -> None:
