@@ -8,7 +8,7 @@ from aionoah.abi.fcntl import O
 from aionoah.abi.stat import S, makedev
 from aionoah.abi.statfs import MAGIC
 from aionoah.fs.file import File
-from aionoah.fs.inode import Attributes, FileSystem, FileSystemStatus, Inode
+from aionoah.fs.inode import Attributes, Change, FileSystem, FileSystemStatus, Inode
 
 if TYPE_CHECKING:
     from aionoah.fs.path import Dentry
@@ -33,6 +33,10 @@ class _AnonymousInode(Inode):
     def attributes(self) -> Attributes:
         """It has permission bits and no type."""
         return self._attributes
+
+    def change(self, change: Change) -> None:  # noqa: ARG002
+        """It belongs to everybody (anon_inode_setattr)."""
+        raise LinuxError(Errno.EOPNOTSUPP)
 
     def open(self, flags: O, dentry: "Dentry") -> File:  # noqa: ARG002
         raise LinuxError(Errno.ENXIO)

@@ -3,6 +3,7 @@
 
 from collections.abc import Callable, Coroutine, Hashable, Iterator
 from contextlib import AbstractContextManager
+from time import time_ns
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aionoah.abi.errno import Errno, LinuxError
@@ -82,6 +83,18 @@ class Change(NamedTuple):
     size: int | None = None
     atime_ns: int | None = None
     mtime_ns: int | None = None
+
+
+def changed(attributes: Attributes, change: Change) -> Attributes:
+    """What setattr makes of attributes that are kept in memory (simple_setattr)."""
+    now = time_ns()
+    new = {name: value for name, value in change._asdict().items() if value is not None}
+    for name in ("atime_ns", "mtime_ns"):
+        if new.get(name) == NOW:
+            new[name] = now
+    if change.mode is not None:
+        new["mode"] = attributes.mode & S.IFMT | change.mode
+    return attributes._replace(ctime_ns=now, **new)
 
 
 class MustWait(Exception):  # noqa: N818 - a condition, as WouldBlock is

@@ -16,7 +16,7 @@ from aionoah.abi.poll import Poll
 from aionoah.abi.stat import S, makedev
 from aionoah.abi.statfs import MAGIC
 from aionoah.fs.file import BrokenPipe, File, WouldBlock
-from aionoah.fs.inode import Attributes, FileSystem, FileSystemStatus, Inode
+from aionoah.fs.inode import Attributes, Change, FileSystem, FileSystemStatus, Inode, changed
 from aionoah.host.waiting import Source, WaitQueue, sleep_on
 from aionoah.memory.buffer import Buffer
 
@@ -312,6 +312,9 @@ class PipeInode(Inode):
 
     def attributes(self) -> Attributes:
         return self._attributes
+
+    def change(self, change: Change) -> None:
+        self._attributes = changed(self._attributes, change)
 
     def open(self, flags: O, dentry: "Dentry") -> File:  # noqa: ARG002
         """A further end, which has no more place in the tree than the others. It never waits for a peer

@@ -18,7 +18,7 @@ from aionoah.abi.socket import AF, MSG, SHUT, SOCK, Ucred
 from aionoah.abi.stat import S, makedev
 from aionoah.abi.statfs import MAGIC
 from aionoah.fs.file import File, WouldBlock, deadline_after, has_passed
-from aionoah.fs.inode import Attributes, FileSystem, FileSystemStatus, Inode
+from aionoah.fs.inode import Attributes, Change, FileSystem, FileSystemStatus, Inode, changed
 from aionoah.fs.stdio import Exchange
 from aionoah.host.waiting import Source, sleep_on
 from aionoah.memory.buffer import Buffer
@@ -332,6 +332,9 @@ class SocketInode(Inode):
 
     def attributes(self) -> Attributes:
         return self._attributes
+
+    def change(self, change: Change) -> None:
+        self._attributes = changed(self._attributes, change)
 
 
 def family_of(address: bytes) -> int:
