@@ -5,7 +5,6 @@ Later processes come from clone and execve; this is for those that the applicati
 
 import errno
 import os
-from collections.abc import Collection
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aionoah.abi.architecture import architecture_named
