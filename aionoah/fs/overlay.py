@@ -16,12 +16,14 @@ from weakref import WeakValueDictionary
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.stat import S
 from aionoah.abi.statfs import MAGIC
+from aionoah.fs.hostfs import HostFileSystem
 from aionoah.fs.inode import Attributes, FileSystem, FileSystemStatus, Inode
-from aionoah.fs.overlay_directory import OverlayDirectory
+from aionoah.fs.overlay_directory import OverlayDirectory, find
 from aionoah.fs.overlay_inode import OverlayInode
 
 if TYPE_CHECKING:
     from aionoah.fs.overlay_inode import Place
+    from aionoah.fs.overlay_origin import Origins
 
 _LAYER_SHIFT: Final = 48  # inode numbers of other devices get their layer above this bit
 
@@ -31,6 +33,7 @@ class OverlayFileSystem(FileSystem):
 
     type_name = b"overlay"
     has_fine_times = True
+    directories_kept = 128
     WORK: Final = b".wh..wh.aionoah"
     """The directory in the root of the upper layer where things are made before they get their names: it is on the
     same file system. Names with this beginning are no files to tools that read layers."""
@@ -48,13 +51,16 @@ class OverlayFileSystem(FileSystem):
         for layer in self.lowers:
             self._layer_of.setdefault(layer.device, len(self._layer_of))
         self._known: WeakValueDictionary[Inode, OverlayInode] = WeakValueDictionary()
-        self.origins: dict[tuple[int, int], tuple[int, int]] = {}
+        self.origins: dict[tuple[int, int], tuple[int, int] | None] = {}
         """What number a file had before it was copied up: number and device, by those of its copy."""
+        self.notes: Origins | None = None  # the same for those who mount the layers again
+        self._has_history = False  # the upper layer has copies that somebody else made
         self.linked: set[OverlayInode] = set()  # files of several names below, of which one has changed
         self._work: Inode | None = None
         self._serial = itertools.count()
         if upper is not None and not callable(upper):
             self._use(upper)
+            self._has_history = self.notes is not None
         root_upper = self._upper.root if self._upper is not None else None
         self.root: OverlayDirectory = OverlayDirectory(
             self, None, b"", root_upper, [layer.root for layer in self.lowers]
@@ -65,6 +71,10 @@ class OverlayFileSystem(FileSystem):
     def _use(self, upper: FileSystem) -> None:
         self._upper = upper
         self._layer_of.setdefault(upper.device, len(self._layer_of))
+        if isinstance(upper, HostFileSystem) and not upper.is_volatile:
+            from aionoah.fs.overlay_origin import Origins  # noqa: PLC0415 - for layers that are kept
+
+            self.notes = Origins()
         self._remove_work()
 
     @property
@@ -119,12 +129,21 @@ class OverlayFileSystem(FileSystem):
             return ino, device  # another file system of the host that is mounted within a layer
         return ino + (layer << _LAYER_SHIFT), self.device
 
+    def seen_below(self, found: Attributes) -> Attributes:
+        """The attributes of a file in a lower layer as guests see them, unless it has been changed."""
+        ino, device = self.number(found.ino, found.dev)
+        if ino == found.ino and device == found.dev:
+            return found
+        return found._replace(ino=ino, dev=device)
+
     def node(self, place: "Place", upper: Inode | None, lower: Inode | None) -> OverlayInode:
         """The inode of anything but a directory; while somebody holds it, always the same object."""
         real = upper or lower
         assert real is not None  # noqa: S101 - one of them is there
         known = self._known.get(real)
         if known is None or isinstance(known, OverlayDirectory):
+            if upper is not None and self._has_history:
+                self.recall(place, upper)
             known = OverlayInode(self, *place, upper, [] if lower is None else [lower])
             self._known[real] = known
         else:
@@ -145,6 +164,25 @@ class OverlayFileSystem(FileSystem):
         """Its copy is the same file from now on."""
         self._known[upper] = inode
         self.origins[attributes.ino, attributes.dev] = inode.number
+
+    def is_made(self, made: Inode) -> None:
+        """A new file of the upper layer is no copy: there is no need to look."""
+        if self._has_history:
+            seen = made.looked_up_attributes()
+            self.origins.setdefault((seen.ino, seen.dev))
+
+    def recall(self, place: "Place", upper: Inode) -> None:
+        """Look at what number a file of the upper layer had before somebody else copied it up."""
+        seen = upper.looked_up_attributes()
+        if (seen.ino, seen.dev) in self.origins or self.notes is None:
+            return
+        below = (find(layer, place.name) for layer in place.parent.lowers)
+        found = self.notes.find(upper, below, (layer.root for layer in self.lowers))
+        self.origins[seen.ino, seen.dev] = None if found is None else self.number(*found)
+
+    def may_have_copies(self, directory: Inode) -> bool:
+        """Whether somebody else has copied files to a directory of the upper layer."""
+        return self._has_history and self.notes is not None and self.notes.has_copies(directory)
 
     def forget_origin(self, attributes: Attributes) -> None:
         """A copy is removed, and its number may come to be another file's."""

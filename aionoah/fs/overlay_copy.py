@@ -41,6 +41,8 @@ def copy_up(inode: "OverlayInode", *, with_data: bool) -> Inode:
         if attributes.mode & S.IFMT == S.IFREG and with_data:
             _copy_data(lower, made, attributes.size)
         _settle(made, lower, attributes)
+        if filesystem.notes is not None:
+            filesystem.notes.note(made, lower, attributes)
         if directory is None:
             _keep_nameless(work, temporary, made)
         else:
@@ -100,6 +102,8 @@ def _give_name(
     if attributes.nlink > 1 and attributes.mode & S.IFMT != S.IFDIR:
         _index(inode, work, made, attributes)
     before = directory.attributes()
+    if inode.filesystem.notes is not None:
+        inode.filesystem.notes.note_directory(directory)
     work.rename(temporary, directory, inode.name, 0)
     directory.change(Change(atime_ns=before.atime_ns, mtime_ns=before.mtime_ns))
 

@@ -1,14 +1,14 @@
 """A directory of an overlay: the names of all its layers, and how names are made and removed above them."""
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import RENAME, O
 from aionoah.abi.stat import DT, S
 from aionoah.fs.directory import DirectoryFile
 from aionoah.fs.file import File
-from aionoah.fs.inode import Attributes, DirectoryEntry, Inode
+from aionoah.fs.inode import Attributes, DirectoryEntry, Inode, Row, numbered
 from aionoah.fs.overlay_inode import OverlayInode, Place
 from aionoah.fs.overlay_marks import (
     expect_file_whiteouts,
@@ -23,15 +23,15 @@ from aionoah.fs.overlay_marks import (
 if TYPE_CHECKING:
     from aionoah.fs.path import Dentry
 
+# Plain numbers: a listing has many.
+_DEVICE: Final = int(DT.CHR)
+_DIRECTORY: Final = int(DT.DIR)
+_DOTS: Final = (b".", b"..")
+
 
 def find(directory: Inode, name: bytes) -> Inode | None:
     """An entry of a layer, a whiteout too; None if there is none."""
-    try:
-        return directory.lookup(name)
-    except LinuxError as error:
-        if error.errno is not Errno.ENOENT:
-            raise
-        return None
+    return directory.find(name)
 
 
 class OverlayDirectoryFile(DirectoryFile):
@@ -66,6 +66,8 @@ class OverlayDirectory(OverlayInode):
     # -- looking ------------------------------------------------------------------------------------------
 
     def lookup(self, name: bytes) -> Inode:
+        if self.upper is None and len(self.lowers) == 1:
+            return self._lookup_alone(self.lowers[0], name)
         upper = self._lookup_upper(name)
         place = Place(self, name)
         if upper is not None and upper.kind != S.IFDIR:
@@ -83,6 +85,25 @@ class OverlayDirectory(OverlayInode):
             raise LinuxError(Errno.ENOENT)
         return self.filesystem.directory(place, upper, lowers)
 
+    def _lookup_alone(self, layer: Inode, name: bytes) -> Inode:
+        """An entry of a directory that only one layer has."""
+        found = layer.lookup(name)
+        if found.kind == S.IFDIR:
+            return self.filesystem.directory(Place(self, name), None, [found])
+        if self.is_whiteout(found, layer):
+            raise LinuxError(Errno.ENOENT)
+        return self.filesystem.node(Place(self, name), None, found)
+
+    def peek(self, name: bytes) -> Attributes:
+        if self.upper is None and len(self.lowers) == 1 and not self._is_marked(self.lowers[0]):
+            found = self.lowers[0].peek(name)
+            kind = found.mode & S.IFMT
+            if kind == S.IFCHR and found.rdev == 0:
+                raise LinuxError(Errno.ENOENT)
+            if found.nlink == 1 or kind == S.IFDIR:  # else it may have been changed under another name
+                return self.filesystem.seen_below(found)
+        return self.lookup(name).looked_up_attributes()
+
     def _lookup_upper(self, name: bytes) -> Inode | None:
         """ENOENT if the upper layer hides the name."""
         if self.upper is None:
@@ -99,6 +120,8 @@ class OverlayDirectory(OverlayInode):
         return found.kind == S.IFREG and self._is_marked(layer) and is_file_whiteout(found)
 
     def _is_marked(self, layer: Inode) -> bool:
+        if layer.filesystem is self.filesystem.lowers[-1]:
+            return False  # it can hide nothing (as on Linux)
         if self._marked is None:
             self._marked = {}
         marked = self._marked.get(layer)
@@ -134,37 +157,58 @@ class OverlayDirectory(OverlayInode):
         return next(self._below(name), None) is not None
 
     def entries(self, cookie: int) -> Iterator[DirectoryEntry]:
-        parent = self.parent or self
-        listing = [(self.number[0], int(DT.DIR), b"."), (parent.number[0], int(DT.DIR), b"..")]
-        listing += self._merged()
-        for position, (ino, kind, name) in enumerate(listing[cookie:], cookie + 1):
-            yield DirectoryEntry(ino, position, kind, name)
+        return numbered(self.listing(), cookie)
 
-    def _merged(self) -> list[tuple[int, int, bytes]]:
+    def listing(self) -> list[Row]:
+        parent = self.parent or self
+        dots = [(self.number[0], _DIRECTORY, b"."), (parent.number[0], _DIRECTORY, b"..")]
+        return dots + self._merged()
+
+    def _merged(self) -> list[Row]:
         """Number, type and name of all entries that are not hidden; each layer is read once."""
+        if self.upper is None and len(self.lowers) == 1:
+            rows = self._unchanged(self.lowers[0])
+            if rows is not None:
+                return rows
+        if self.upper is not None and self.filesystem.may_have_copies(self.upper):
+            self._recall_copies(self.upper)
         layers = self.lowers if self.upper is None else [self.upper, *self.lowers]
-        found: dict[bytes, tuple[int, int, bytes]] = {}
+        found: dict[bytes, Row] = {}
         done = {b".", b".."}  # and whatever has been found or hidden, so that lower layers add nothing to it
         for layer in layers:
             device = layer.looked_up_attributes().dev
             marked = self._is_marked(layer)
-            for entry in layer.entries(0):
-                name, kind = entry.name, entry.kind
+            for ino, kind, name in layer.listing():
                 if name not in done:
                     done.add(name)
-                    may_hide = kind == DT.CHR or (marked and kind == DT.REG)
+                    may_hide = kind == _DEVICE or (marked and kind == DT.REG)
                     if not (may_hide and self._is_hiding(layer, name)):
-                        found[name] = (self._number_of(layer, entry, device), kind, name)
-                elif kind == DT.DIR and (known := found.get(name)) and known[1] == DT.DIR:
-                    found[name] = (self.filesystem.number(entry.ino, device)[0], kind, name)
+                        found[name] = (self._number_of(layer, ino, device), kind, name)
+                elif kind == _DIRECTORY and (known := found.get(name)) and known[1] == _DIRECTORY:
+                    found[name] = (self.filesystem.number(ino, device)[0], kind, name)
         if self.parent is None:
             found.pop(self.filesystem.WORK, None)
         return list(found.values())
 
-    def _number_of(self, layer: Inode, entry: DirectoryEntry, device: int) -> int:
-        if layer is self.upper and (origin := self.filesystem.origins.get((entry.ino, device))):
+    def _unchanged(self, layer: Inode) -> list[Row] | None:
+        """The listing of the only layer, if that has nothing in it that hides and its numbers are the overlay's."""
+        device = layer.looked_up_attributes().dev
+        if self._is_marked(layer) or self.filesystem.number(0, device) != (0, self.filesystem.device):
+            return None
+        rows = [row for row in layer.listing() if row[2] not in _DOTS]
+        return None if any(kind == _DEVICE for _, kind, _ in rows) else rows
+
+    def _number_of(self, layer: Inode, ino: int, device: int) -> int:
+        if layer is self.upper and (origin := self.filesystem.origins.get((ino, device))):
             return origin[0]
-        return self.filesystem.number(entry.ino, device)[0]
+        return self.filesystem.number(ino, device)[0]
+
+    def _recall_copies(self, upper: Inode) -> None:
+        """Let the entries have the numbers that lookups will show (Linux: ovl_cache_update)."""
+        for _, kind, name in upper.listing():
+            found = find(upper, name) if kind != _DIRECTORY else None
+            if found is not None:
+                self.filesystem.recall(Place(self, name), found)
 
     def _is_hiding(self, layer: Inode, name: bytes) -> bool:
         found = find(layer, name)
@@ -214,6 +258,7 @@ class OverlayDirectory(OverlayInode):
             raise LinuxError(Errno.EEXIST)
         else:
             made = self._make_over_whiteout(directory, name, make)
+        self.filesystem.is_made(made)
         if made.kind == S.IFDIR:
             return self.filesystem.directory(place, made, [])
         return self.filesystem.node(place, made, None)

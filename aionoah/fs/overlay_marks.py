@@ -16,6 +16,8 @@ from aionoah.fs.inode import Inode
 PREFIXES: Final = (b"trusted.overlay.", b"user.overlay.")  # guests neither see nor set them
 _OPAQUE: Final = b"opaque"
 _WHITEOUT: Final = b"whiteout"
+_ORIGIN: Final = b"origin"
+_IMPURE: Final = b"impure"
 _HIDES_ALL: Final = b"y"
 _HAS_WHITEOUTS: Final = b"x"  # among its files are whiteouts in the form of attributes
 
@@ -53,6 +55,34 @@ def is_opaque(directory: Inode) -> bool:
 
 def make_opaque(directory: Inode) -> None:
     _set_mark(directory, _OPAQUE, _HIDES_ALL)
+
+
+def origin_of(inode: Inode) -> bytes | None:
+    """What a copy was made from (overlay_origin)."""
+    return _mark_of(inode, _ORIGIN)
+
+
+def set_origin(inode: Inode, value: bytes) -> None:
+    """Where attributes can be had."""
+    _note(inode, _ORIGIN, value)
+
+
+def is_impure(directory: Inode) -> bool:
+    """Whether copies are in a directory of the upper layer, which have the numbers of other files."""
+    return _mark_of(directory, _IMPURE) is not None
+
+
+def make_impure(directory: Inode) -> None:
+    _note(directory, _IMPURE, _HIDES_ALL)
+
+
+def _note(inode: Inode, kind: bytes, value: bytes) -> None:
+    """As _set_mark, for what can be done without: links carry no attributes for users."""
+    try:
+        _set_mark(inode, kind, value)
+    except LinuxError as error:
+        if error.errno not in (Errno.EPERM, Errno.EOPNOTSUPP, Errno.EACCES):
+            raise
 
 
 def has_file_whiteouts(directory: Inode) -> bool:

@@ -38,6 +38,10 @@ def file_handle(fd: int) -> tuple[int, bytes]:  # noqa: ARG001
     _refuse()
 
 
+def open_handle(place: int, kind: int, handle: bytes) -> int:  # noqa: ARG001
+    _refuse()
+
+
 def filesystem_uuid(fd: int) -> bytes:  # noqa: ARG001
     _refuse()
 

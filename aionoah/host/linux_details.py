@@ -5,6 +5,8 @@ All take a descriptor, which need not be good for anything but naming the file, 
 
 import ctypes
 import fcntl
+import os
+import struct
 from typing import Final, NamedTuple
 
 from aionoah.abi.fcntl import AT
@@ -60,6 +62,14 @@ def file_handle(fd: int) -> tuple[int, bytes]:
     size.value = _MAX_HANDLE
     call("name_to_handle_at", fd, b"", buffer, ctypes.byref(mount), int(AT.EMPTY_PATH))
     return kind.value, buffer.raw[8 : 8 + size.value]
+
+
+def open_handle(place: int, kind: int, handle: bytes) -> int:
+    """A descriptor that names the file of a handle, wherever it is; `place` is any directory of its file system
+    that is open for reading (open_by_handle_at(2)). EPERM for all but root, ESTALE.
+    """
+    buffer = ctypes.create_string_buffer(struct.pack("Ii", len(handle), kind) + handle, 8 + _MAX_HANDLE)
+    return call("open_by_handle_at", place, buffer, os.O_PATH | os.O_CLOEXEC)
 
 
 def filesystem_uuid(fd: int) -> bytes:
