@@ -99,6 +99,11 @@ class Struct:
         return self._CODEC.pack(*self._VALUES(self))
 
     @classmethod
+    def pack_values(cls, *values: Any) -> bytes:  # noqa: ANN401
+        """The bytes of a structure with these fields, none of them a structure, without making one."""
+        return cls._CODEC.pack(*values)
+
+    @classmethod
     def unpack(cls, data: bytes | bytearray | memoryview, offset: int = 0) -> Self:
         """Read one structure at `offset`; raises struct.error if fewer than SIZE bytes are there."""
         values = list(cls._CODEC.unpack_from(data, offset))

@@ -7,7 +7,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import SEEK, O
 from aionoah.abi.stat import directory_type
 from aionoah.fs.file import File
-from aionoah.fs.inode import DirectoryEntry
+from aionoah.fs.inode import DirectoryEntry, Row, numbered
 
 if TYPE_CHECKING:
     from aionoah.fs.path import Dentry
@@ -23,31 +23,32 @@ class DirectoryFile(File):
 
     def __init__(self, flags: O, dentry: "Dentry") -> None:
         super().__init__(flags, dentry)
-        self._listing: list[DirectoryEntry] | None = None
+        self._listing: list[Row] | None = None
 
     def entries(self) -> Iterator[DirectoryEntry]:
         """The entries from the position on. The position passes an entry when the next one is asked
         for: whoever has no room for one just stops, and finds it again.
         """
+        for entry in numbered(self.listing(), self.offset):
+            yield entry
+            self.offset = entry.cookie
+
+    def listing(self) -> list[Row]:
         if self.dentry.is_deleted:
             raise LinuxError(Errno.ENOENT)
         if self._listing is None or self.offset == 0:
             self._listing = self._list()
-        listing = self._listing
-        while self.offset < len(listing):
-            entry = listing[self.offset]
-            yield entry
-            self.offset = entry.cookie
+        return self._listing
 
-    def _list(self) -> list[DirectoryEntry]:
-        found = list(self.dentry.inode.entries(0))
-        covers = self.dentry.covers or {}
-        names = {entry.name for entry in found}
-        for name, cover in covers.items():
-            if name not in names:
-                attributes = cover.inode.attributes()
-                found.append(DirectoryEntry(attributes.ino, 0, directory_type(attributes.mode), name))
-        return [entry._replace(cookie=index) for index, entry in enumerate(found, 1)]
+    def _list(self) -> list[Row]:
+        found = self.dentry.inode.listing()
+        if self.dentry.covers:
+            names = {name for _, _, name in found}
+            for name, cover in self.dentry.covers.items():
+                if name not in names:
+                    attributes = cover.inode.attributes()
+                    found.append((attributes.ino, directory_type(attributes.mode), name))
+        return found
 
     def read_nowait(self, dst: object) -> int:  # noqa: ARG002
         raise LinuxError(Errno.EISDIR)

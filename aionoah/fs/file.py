@@ -19,7 +19,8 @@ from aionoah.memory.buffer import Buffer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from aionoah.fs.inode import Attributes, DirectoryEntry, FileSystemStatus, Inode
+    from aionoah.fs.epoll_crowd import Crowd
+    from aionoah.fs.inode import Attributes, DirectoryEntry, FileSystemStatus, Inode, Row
     from aionoah.fs.path import Dentry
 
 
@@ -87,6 +88,7 @@ class File:
     on_release: "Callable[[File], None] | None" = None  # called once before `release`: gives locks back
     when_left: "Callable[[object], None] | None" = None  # called when a table has closed a descriptor of it
     dependents: "dict[Dependent, None] | None" = None  # entries of epoll files
+    crowd: "Crowd | None" = None  # those of them that are exclusive
     reads_itself = False  # whether a blocking read is not just a wait for `read_nowait`, but `read`
     signal_owner: SignalOwner | None = None
     space_watcher: SpaceWatcher | None = None
@@ -184,6 +186,10 @@ class File:
 
     def entries(self) -> "Iterator[DirectoryEntry]":
         """The entries of a directory from the present position on; consuming one moves the position."""
+        raise LinuxError(Errno.ENOTDIR)
+
+    def listing(self) -> "list[Row]":
+        """All entries of a directory, of which those before the present position have been read."""
         raise LinuxError(Errno.ENOTDIR)
 
     # -- the rest -------------------------------------------------------------------------------------

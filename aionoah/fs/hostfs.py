@@ -5,7 +5,6 @@ the host's other programs do to names can lead outside. Users and groups are the
 """
 
 import os
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -18,10 +17,18 @@ from aionoah.abi.statfs import MAGIC
 from aionoah.fs.directory import DirectoryFile
 from aionoah.fs.file import File
 from aionoah.fs.host_io import on_descriptor
-from aionoah.fs.hostfs_inode import HostInode, HostNode, device_number, stale
+from aionoah.fs.hostfs_inode import HostInode, HostNode, attributes_of, device_number, stale
 from aionoah.fs.hostfs_owners import Belief, Owners
 from aionoah.fs.hostwatch import HELD, as_own
-from aionoah.fs.inode import DirectoryEntry, FileSystem, FileSystemStatus, Inode
+from aionoah.fs.inode import (
+    Attributes,
+    DirectoryEntry,
+    FileSystem,
+    FileSystemStatus,
+    Inode,
+    Row,
+    numbered,
+)
 from aionoah.fs.path import Dentry
 from aionoah.host import platform
 from aionoah.host.errors import errno_of, host_errors, raise_linux_error
@@ -29,7 +36,10 @@ from aionoah.host.errors import errno_of, host_errors, raise_linux_error
 HIDDEN: Final[set[tuple[int, int]]] = set()
 """Device and inode numbers of directories that no guest is shown: where the private layers of instances are."""
 
-_RECENT_DIRECTORIES: Final = 128  # kept open although nobody holds them
+# Plain numbers: a listing has many.
+_FILE: Final = int(DT.REG)
+_DIRECTORY: Final = int(DT.DIR)
+_LINK: Final = int(DT.LNK)
 
 
 class HostFileSystem(FileSystem):
@@ -37,6 +47,7 @@ class HostFileSystem(FileSystem):
 
     type_name = b"hostfs"
     has_fine_times = True
+    directories_kept = 128
     has_lists = False  # guests have set access control lists
     is_volatile = False  # it will not outlive us: nothing has to reach the disk
 
@@ -49,7 +60,6 @@ class HostFileSystem(FileSystem):
         self.owners = owners
         self._is_guests = is_guests
         self._inodes: WeakValueDictionary[tuple[int, int], HostInode] = WeakValueDictionary()
-        self._recent: OrderedDict[HostDirectory, None] = OrderedDict()
         self.guest_fifos: set[tuple[int, int]] = set()  # made through us: guests may open them
         self.closed_devices = _process_devices()
         real = os.path.realpath(os.fsencode(path), strict=True)
@@ -70,20 +80,11 @@ class HostFileSystem(FileSystem):
             self._inodes[known.identity] = known
         elif known is not self._top:
             known.found_at(directory, name, status)
-        if isinstance(known, HostDirectory):
-            self._used(known)
         return known
 
     def know(self, inode: HostInode) -> None:
         """Remember an inode that no lookup has made."""
         self._inodes[inode.identity] = inode
-
-    def _used(self, directory: "HostDirectory") -> None:
-        recent = self._recent
-        recent[directory] = None
-        recent.move_to_end(directory)
-        if len(recent) > _RECENT_DIRECTORIES:
-            recent.popitem(last=False)
 
     def is_guests_fifo(self, identity: tuple[int, int]) -> bool:
         return self._is_guests or identity in self.guest_fifos
@@ -105,7 +106,6 @@ class HostFileSystem(FileSystem):
 
     def release(self) -> None:
         """Close every directory. Files that are open stay so until they are closed."""
-        self._recent.clear()
         for inode in list(self._inodes.values()):
             if isinstance(inode, HostDirectory):
                 inode.close()
@@ -197,13 +197,36 @@ class HostDirectory(HostInode):
         yield self.descriptor()
 
     def lookup(self, name: bytes) -> HostInode:
+        status = self._status_of(name)
+        if status is None:
+            raise LinuxError(Errno.ENOENT)
+        return self.filesystem.inode_for(self, name, status)
+
+    def find(self, name: bytes) -> HostInode | None:
+        status = self._status_of(name)
+        return None if status is None else self.filesystem.inode_for(self, name, status)
+
+    def peek(self, name: bytes) -> Attributes:
+        status = self._status_of(name)
+        if status is None:
+            raise LinuxError(Errno.ENOENT)
+        filesystem = self.filesystem
+        if filesystem.owners is None or filesystem.owners.is_true(status):
+            return attributes_of(status)
+        return filesystem.inode_for(self, name, status).looked_up_attributes()
+
+    def _status_of(self, name: bytes) -> os.stat_result | None:
+        """What the host says of an entry; None for what is not there."""
+        fd = self._fd
         try:
-            status = os.stat(name, dir_fd=self.descriptor(), follow_symlinks=False)
+            status = os.stat(name, dir_fd=fd if fd >= 0 else self.descriptor(), follow_symlinks=False)
+        except FileNotFoundError:
+            return None
         except OSError as error:
             raise_linux_error(error)
         if HIDDEN and (status.st_dev, status.st_ino) in HIDDEN:
-            raise LinuxError(Errno.ENOENT)
-        return self.filesystem.inode_for(self, name, status)
+            return None
+        return status
 
     def open(self, flags: O, dentry: Dentry) -> File:
         return HostDirectoryFile(flags, dentry, self)
@@ -224,17 +247,15 @@ class HostDirectory(HostInode):
         return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.descriptor())
 
     def entries(self, cookie: int) -> Iterator[DirectoryEntry]:
+        return numbered(self.listing(), cookie)
+
+    def listing(self) -> list[Row]:
         parent = self.directory or self
-        listing = [
-            (self.identity[1], int(DT.DIR), b"."),
-            (parent.identity[1], int(DT.DIR), b".."),
-            *self._scan(),
-        ]
-        for position, (ino, kind, name) in enumerate(listing[cookie:], cookie + 1):
-            yield DirectoryEntry(ino, position, kind, name)
+        dots = [(self.identity[1], _DIRECTORY, b"."), (parent.identity[1], _DIRECTORY, b"..")]
+        return dots + self._scan()
 
     @as_own
-    def _scan(self) -> list[tuple[int, int, bytes]]:
+    def _scan(self) -> list[Row]:
         with host_errors():
             fd = self._open_readable()
             try:
@@ -384,12 +405,12 @@ def _settle(fd: int, wanted: Belief) -> None:
 
 def _kind_of(entry: os.DirEntry[str]) -> int:
     """DT_*. What readdir says of FIFOs and the like, Python does not tell: ask the entry itself."""
-    if entry.is_symlink():
-        return DT.LNK
-    if entry.is_dir(follow_symlinks=False):
-        return DT.DIR
     if entry.is_file(follow_symlinks=False):
-        return DT.REG
+        return _FILE
+    if entry.is_dir(follow_symlinks=False):
+        return _DIRECTORY
+    if entry.is_symlink():
+        return _LINK
     try:
         return directory_type(entry.stat(follow_symlinks=False).st_mode)
     except OSError:

@@ -31,6 +31,7 @@ _TYPES: Final = {
 }
 _DEVICES: Final = {"char": S.IFCHR, "block": S.IFBLK}
 _CAN_CARRY: Final = (S.IFREG, S.IFDIR)
+_TRUE_MAX: Final = 1 << 14
 
 
 class Belief(NamedTuple):
@@ -70,6 +71,7 @@ class Owners:
         self._uid, self._gid = os.geteuid(), os.getegid()
         self._groups = {self._gid, *os.getgroups()}
         self._remembered: dict[tuple[int, int], Belief] = {}
+        self._true: dict[tuple[int, int], int] = {}  # files without a belief, and the st_ctime_ns of that
 
     # -- reading ------------------------------------------------------------------------------------------
 
@@ -87,7 +89,18 @@ class Owners:
         elif self._uid:
             found = self._heir(inode, status)
         inode.belief = stamp, found
+        if found is None:
+            self._note_true(status)
         return found
+
+    def is_true(self, status: os.stat_result) -> bool:
+        """Whether it is known already that guests are to believe what the host says of a file."""
+        return self._true.get((status.st_dev, status.st_ino)) == status.st_ctime_ns
+
+    def _note_true(self, status: os.stat_result) -> None:
+        if len(self._true) >= _TRUE_MAX:
+            self._true.clear()
+        self._true[status.st_dev, status.st_ino] = status.st_ctime_ns
 
     @staticmethod
     def _read(inode: "HostInode", kind: int) -> Belief | None:
@@ -124,6 +137,7 @@ class Owners:
         if kind != S.IFLNK and os.fstat(fd).st_mode & S.IALLUGO != mode:
             on_descriptor(fd, lambda file: os.chmod(file, mode))  # noqa: PTH101 - takes descriptors
         self._remembered.pop(inode.identity, None)
+        self._true.pop(inode.identity, None)
         if not is_true:
             self._record(inode, fd, kind, wanted)
         inode.seen = os.fstat(fd)

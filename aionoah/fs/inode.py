@@ -105,12 +105,19 @@ class MustWait(Exception):  # noqa: N818 - a condition, as WouldBlock is
         self.opening = opening
 
 
+def numbered(listing: list[Row], cookie: int) -> Iterator[DirectoryEntry]:
+    """The entries of a listing behind a cookie."""
+    for position, (ino, kind, name) in enumerate(listing[cookie:], cookie + 1):
+        yield DirectoryEntry(ino, position, kind, name)
+
+
 class FileSystem:
     """One mounted instance of a file system type."""
 
     type_name = b"none"  # as in /proc/filesystems
     is_read_only = False
     has_fine_times = False  # statx leaves out the times of changes unless they are asked for (FS_MGTIME)
+    directories_kept = 0  # how many a mount holds on to between walks
     is_ephemeral = False  # nothing in it outlives the guests: mountpoints may be made in it
     root: "Inode"
     device: int  # st_dev of its inodes
@@ -256,6 +263,10 @@ class Inode:
     def access_list(self) -> "list[Entry] | None":
         """The access control list, if there is one that says more than the mode."""
         return None
+
+    def lets_in(self) -> bool:
+        """Whether the calling task has all rights, whatever the mode says (/proc/self/fd)."""
+        return False
 
     def keeps_lists(self) -> bool:
         """Whether its access control lists are the guests': others are left to the host."""

@@ -6,6 +6,7 @@ up. Source: mount(2), mount_namespaces(7), proc_pid_mounts(5).
 """
 
 import itertools
+from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
@@ -56,6 +57,8 @@ class Mount:
         flags of the mount, and what the file system says of itself.
         """
         self.filesystem = filesystem
+        self.recent: deque[Dentry] = deque(maxlen=filesystem.directories_kept)
+        """Directories that are held for the next walk, each with a descriptor if it is the host's."""
         self.root = Dentry(self, parent, name, root or filesystem.root)
         self.is_read_only = read_only or filesystem.is_read_only
         self.is_ceiling_read_only = filesystem.is_read_only  # no remount makes it writable

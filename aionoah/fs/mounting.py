@@ -191,6 +191,7 @@ def unmount(namespace: Namespace, target: Dentry, flags: int, roots_in_use: Call
 
 def _is_busy(mount: Mount, roots_in_use: Callable[[Dentry], bool]) -> bool:
     """Whoever uses something below the root holds a position there."""
+    mount.recent.clear()
     return any(child() is not None for child in mount.root.children.values()) or roots_in_use(mount.root)
 
 

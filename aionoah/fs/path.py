@@ -10,7 +10,6 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple, ParamSpec, TypeVar
 
-from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import ACCESS, RESOLVE
 from aionoah.abi.mount import MS
@@ -26,6 +25,7 @@ NAME_MAX: Final = 255
 PATH_MAX: Final = 4096  # with the terminating NUL
 MAX_LINKS: Final = 40
 _RETRIES: Final = 16
+_DOTS: Final = (b".", b"..")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -35,8 +35,9 @@ class Dentry:
     """A position in the tree: a name in a parent directory, and the inode found there.
 
     While anybody holds the Dentry of a name, walks find the same object again; so a rename that
-    changes it in place is seen by every working directory and open file below. It is not a cache:
-    the file system is asked at every step. The root of a mount has the parent and the name of its
+    changes it in place is seen by every working directory and open file below. The mount holds those of
+    directories that were made lately, so that walks need not make them each time; nothing is believed of
+    them, the file system is asked at every step. The root of a mount has the parent and the name of its
     mountpoint, so `..` and path_of cross mounts without a special case.
     """
 
@@ -63,8 +64,9 @@ class Dentry:
 
     def child(self, name: bytes) -> "Dentry":
         """What an entry leads to, without following it: ENOENT, ENOTDIR."""
-        if self.covers is not None and name in self.covers:
-            return self.covers[name]
+        covers = self.covers
+        if covers is not None and name in covers:
+            return covers[name]
         return self.attach(name, self.inode.lookup(name))
 
     def attach(self, name: bytes, inode: Inode) -> "Dentry":
@@ -75,6 +77,8 @@ class Dentry:
             return known
         made = Dentry(self.mount, self, name, inode)
         self.children[name] = weakref.ref(made)
+        if inode.kind == S.IFDIR:
+            self.mount.recent.append(made)
         return made
 
     def is_covered(self, name: bytes) -> bool:
@@ -169,7 +173,7 @@ class Walk:
         if len(path) >= PATH_MAX:
             raise LinuxError(Errno.ENAMETOOLONG)
         self._identity = context.identity
-        self._searches_all = self._identity.has(CAP.DAC_OVERRIDE) or self._identity.has(CAP.DAC_READ_SEARCH)
+        self._searches_all = self._identity.searches_all
         self._is_fresh = False  # whether the present position has just been looked up
         self._links = 0
         self._resolve = resolve
@@ -206,7 +210,8 @@ class Walk:
         """
         pending = self._pending
         while pending:
-            self._require_search()
+            if not self._searches_all:
+                self._require_search()
             name = pending.pop()
             if not pending:
                 return name
@@ -222,7 +227,7 @@ class Walk:
 
     def arrive(self, name: bytes, target: Dentry) -> None:
         """Make what a step has led to the present position."""
-        self._is_fresh = name not in (b".", b"..") and target.mount is self.position.mount
+        self._is_fresh = name not in _DOTS and target.mount is self.position.mount
         self.position = target
 
     def attributes(self) -> Attributes:
@@ -231,8 +236,7 @@ class Walk:
         return inode.looked_up_attributes() if self._is_fresh else inode.attributes()
 
     def _require_search(self) -> None:
-        if not self._searches_all:
-            require(self.attributes(), self._identity, ACCESS.X, self.position.inode)
+        require(self.attributes(), self._identity, ACCESS.X, self.position.inode)
 
     def step(self, name: bytes) -> Dentry:
         """What a name in the present directory leads to; a symbolic link is not followed."""
@@ -292,14 +296,36 @@ class Walk:
     def finish(self, *, follow: bool) -> Dentry:
         """Walk to the end; the last component is followed if `follow` or a slash stands behind it."""
         while (name := self.to_last()) is not None:
-            target = self.step(name)
-            if (follow or self.wants_directory) and target.inode.kind == S.IFLNK:
-                self.enter_link(target)
-            else:
-                self.arrive(name, target)
+            self._take_last(name, follow=follow)
         if self.wants_directory and self.position.inode.kind != S.IFDIR:
             raise LinuxError(Errno.ENOTDIR)
         return self.position
+
+    def _take_last(self, name: bytes, *, follow: bool) -> None:
+        target = self.step(name)
+        if (follow or self.wants_directory) and target.inode.kind == S.IFLNK:
+            self.enter_link(target)
+        else:
+            self.arrive(name, target)
+
+    def finish_looking(self, *, follow: bool) -> Attributes:
+        """As finish, for who wants nothing but the attributes: what is at the end is not made an inode of ours,
+        where the file system can do without. `position` may be its directory then.
+        """
+        while (name := self.to_last()) is not None:
+            if self._may_peek(name):
+                found = self.position.inode.peek(name)
+                kind = found.mode & S.IFMT
+                if kind != S.IFLNK or not (follow or self.wants_directory):
+                    if self.wants_directory and kind != S.IFDIR:
+                        raise LinuxError(Errno.ENOTDIR)
+                    return found
+            self._take_last(name, follow=follow)
+        return self.attributes()
+
+    def _may_peek(self, name: bytes) -> bool:
+        covers = self.position.covers
+        return name not in _DOTS and len(name) <= NAME_MAX and (covers is None or name not in covers)
 
 
 def retried(attempt: Callable[P, T]) -> Callable[P, T]:
@@ -340,6 +366,12 @@ def stat(
     """
     state = Walk(context, start, path, resolve)
     return state.finish(follow=follow), state.attributes()
+
+
+@retried
+def attributes(context: FsContext, start: Dentry, path: bytes, *, follow: bool = True) -> Attributes:
+    """What stat(2) tells of what a path leads to, in as few steps as the file systems need for that."""
+    return Walk(context, start, path).finish_looking(follow=follow)
 
 
 @retried

@@ -50,6 +50,8 @@ class Credentials(Protocol):
         ...
 
 
+_SEARCHES_ALL: Final = 1 << CAP.DAC_OVERRIDE | 1 << CAP.DAC_READ_SEARCH
+
 BY_USER: Final = -1
 """Instead of a set of capabilities: user 0 has all of them, nobody else any."""
 
@@ -67,6 +69,13 @@ class Identity(NamedTuple):
         if self.capabilities == BY_USER:
             return self.uid == 0
         return bool(self.capabilities >> capability & 1)
+
+    @property
+    def searches_all(self) -> bool:
+        """Whether no directory is closed to it."""
+        if self.capabilities == BY_USER:
+            return self.uid == 0
+        return bool(self.capabilities & _SEARCHES_ALL)
 
     def is_member(self, gid: int) -> bool:
         return gid == self.gid or gid in self.groups
@@ -97,7 +106,9 @@ def allows(attributes: Attributes, identity: Identity, wanted: int, inode: Inode
     if identity.has(CAP.DAC_OVERRIDE) and (not wanted & ACCESS.X or may_execute):
         return True
     harmless = ACCESS.R | ACCESS.X if is_directory(mode) else ACCESS.R
-    return not wanted & ~harmless and identity.has(CAP.DAC_READ_SEARCH)
+    if not wanted & ~harmless and identity.has(CAP.DAC_READ_SEARCH):
+        return True
+    return inode is not None and inode.lets_in()
 
 
 def _is_granted(attributes: Attributes, identity: Identity, wanted: int, inode: Inode | None) -> bool:

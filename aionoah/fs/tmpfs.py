@@ -30,6 +30,7 @@ class TmpFileSystem(FileSystem):
 
     type_name = b"tmpfs"
     has_fine_times = True
+    directories_kept = 128
     is_ephemeral = True
 
     def __init__(

@@ -4,7 +4,7 @@ Sources: mkdir(2), mknod(2), getdents(2), getcwd(2), chdir(2), chroot(2), umask(
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.capability import CAP
 from aionoah.abi.dirent import pack_dirent, pack_dirent64
@@ -19,6 +19,8 @@ from aionoah.syscalls.registry import syscall
 if TYPE_CHECKING:
     from aionoah.process.task import Task
 
+
+_SMALLEST: Final = 24  # bytes of an entry
 
 # -- making -------------------------------------------------------------------------------------------
 
@@ -67,21 +69,21 @@ def getdents64(task: "Task", fd: Fd, dirp: Addr, count: UInt) -> int:
 
 def _list(task: "Task", file: File, address: int, room: int, pack: Callable[..., bytes]) -> int:
     """As many whole entries as there is room for. EINVAL if there is none for the first."""
+    listing, first = file.listing(), file.offset
     packed: list[bytes] = []
-    before, used = file.offset, 0
-    for entry in file.entries():
-        record = pack(entry.ino, entry.cookie, entry.kind, entry.name)
-        if used + len(record) > room:
-            if not packed:
-                raise LinuxError(Errno.EINVAL)
+    used = 0
+    for cookie, (ino, kind, name) in enumerate(listing[first : first + room // _SMALLEST], first + 1):
+        record = pack(ino, cookie, kind, name)
+        used += len(record)
+        if used > room:
+            used -= len(record)
             break
         packed.append(record)
-        used += len(record)
+    if not packed and first < len(listing):
+        raise LinuxError(Errno.EINVAL)
     try:
         task.memory.write(address, b"".join(packed))
-    except LinuxError:
-        file.offset = before
-        raise
+        file.offset = first + len(packed)
     finally:
         if notify.WATCHES:
             notify.accessed(file)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import AT, AT_FDCWD
+from aionoah.fs.inode import Attributes
 from aionoah.fs.mount import Mount
-from aionoah.fs.path import Dentry, walk
+from aionoah.fs.path import Dentry, attributes, walk
 from aionoah.syscalls.arguments import DirFd
 
 if TYPE_CHECKING:
@@ -35,6 +36,13 @@ def locate(task: "Task", dirfd: int, path: bytes, flags: int = 0) -> Dentry:
     if not path and flags & AT.EMPTY_PATH:
         return own_place(task, dirfd)
     return walk(task.fs, base(task, dirfd, path), path, follow=not flags & AT.SYMLINK_NOFOLLOW)
+
+
+def attributes_at(task: "Task", dirfd: int, path: bytes, flags: int = 0) -> Attributes:
+    """What `locate(…).inode.attributes()` would say, at less cost."""
+    if not path and flags & AT.EMPTY_PATH:
+        return own_place(task, dirfd).inode.attributes()
+    return attributes(task.fs, base(task, dirfd, path), path, follow=not flags & AT.SYMLINK_NOFOLLOW)
 
 
 def own_place(task: "Task", dirfd: int) -> Dentry:

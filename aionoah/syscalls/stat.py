@@ -13,7 +13,7 @@ from aionoah.fs.inode import Attributes, Details, FileSystemStatus
 from aionoah.fs.operations import filesystem_status
 from aionoah.fs.path import Dentry
 from aionoah.syscalls.arguments import DirFd, Fd, Path, Ptr
-from aionoah.syscalls.paths import WORKING_DIRECTORY, locate, place_of
+from aionoah.syscalls.paths import WORKING_DIRECTORY, attributes_at, locate, place_of
 from aionoah.syscalls.registry import syscall
 
 if TYPE_CHECKING:
@@ -28,14 +28,12 @@ _VALID_AT: Final = AT.SYMLINK_NOFOLLOW | AT.NO_AUTOMOUNT | AT.EMPTY_PATH | AT.ST
 
 @syscall
 def stat(task: "Task", pathname: Path, statbuf: Ptr[Stat]) -> None:
-    _put_stat(task, statbuf, locate(task, WORKING_DIRECTORY, pathname).inode.attributes())
+    _put_stat(task, statbuf, attributes_at(task, WORKING_DIRECTORY, pathname))
 
 
 @syscall
 def lstat(task: "Task", pathname: Path, statbuf: Ptr[Stat]) -> None:
-    _put_stat(
-        task, statbuf, locate(task, WORKING_DIRECTORY, pathname, AT.SYMLINK_NOFOLLOW).inode.attributes()
-    )
+    _put_stat(task, statbuf, attributes_at(task, WORKING_DIRECTORY, pathname, AT.SYMLINK_NOFOLLOW))
 
 
 @syscall
@@ -45,7 +43,7 @@ def fstat(task: "Task", fd: Fd, statbuf: Ptr[Stat]) -> None:
 
 @syscall
 def newfstatat(task: "Task", dirfd: DirFd, pathname: Path | None, statbuf: Ptr[Stat], flags: AT) -> None:
-    _put_stat(task, statbuf, _place(task, dirfd, pathname, flags).inode.attributes())
+    _put_stat(task, statbuf, attributes_at(task, dirfd, _checked(pathname, flags), flags))
 
 
 @syscall
@@ -54,7 +52,7 @@ def statx(
 ) -> None:
     if STATX.RESERVED in mask or AT.STATX_SYNC_TYPE in flags:
         raise LinuxError(Errno.EINVAL)
-    place = _place(task, dirfd, pathname, flags)
+    place = locate(task, dirfd, _checked(pathname, flags), flags)
     task.memory.put(statxbuf, _extended(place, place.inode.attributes(), mask))
 
 
@@ -68,42 +66,26 @@ def fstatfs(task: "Task", fd: Fd, buf: Ptr[Statfs]) -> None:
     _put_statfs(task, buf, place_of(task.files.get(fd, allow_path=True)))
 
 
-def _place(task: "Task", dirfd: int, path: bytes | None, flags: AT) -> Dentry:
+def _checked(path: bytes | None, flags: AT) -> bytes:
     """EINVAL before anything else. A null path is as good as an empty one since Linux 6.11."""
     if flags.outside(_VALID_AT):
         raise LinuxError(Errno.EINVAL)
     if path is None and AT.EMPTY_PATH not in flags:
         raise LinuxError(Errno.EFAULT)
-    return locate(task, dirfd, path or b"", flags)
+    return path or b""
 
 
 def _put_stat(task: "Task", address: int, attributes: Attributes) -> None:
-    task.memory.put(address, pack_stat(task.architecture.stat_struct, attributes))
+    task.memory.write(address, pack_stat(task.architecture.stat_struct, attributes))
 
 
-def pack_stat(kind: type[Struct], attributes: Attributes) -> Struct:
-    """An architecture's struct stat."""
-    atime, atime_nsec = divmod(attributes.atime_ns, NSEC_PER_SEC)
-    mtime, mtime_nsec = divmod(attributes.mtime_ns, NSEC_PER_SEC)
-    ctime, ctime_nsec = divmod(attributes.ctime_ns, NSEC_PER_SEC)
-    return kind(
-        st_dev=attributes.dev,
-        st_ino=attributes.ino,
-        st_nlink=attributes.nlink,
-        st_mode=attributes.mode,
-        st_uid=attributes.uid,
-        st_gid=attributes.gid,
-        st_rdev=attributes.rdev,
-        st_size=attributes.size,
-        st_blksize=attributes.blksize,
-        st_blocks=attributes.blocks,
-        st_atime=atime,
-        st_atime_nsec=atime_nsec,
-        st_mtime=mtime,
-        st_mtime_nsec=mtime_nsec,
-        st_ctime=ctime,
-        st_ctime_nsec=ctime_nsec,
-    )
+def pack_stat(kind: type[Struct], attributes: Attributes) -> bytes:
+    """An architecture's struct stat. Programs that walk trees ask for little else, so no Struct is made for it."""
+    mode, ino, dev, nlink, uid, gid, rdev, size, blksize, blocks, *times, _ = attributes
+    atime, mtime, ctime = [divmod(time, NSEC_PER_SEC) for time in times]
+    owned = uid, gid, rdev, size, blksize, blocks, *atime, *mtime, *ctime
+    first = (nlink, mode) if kind.FIELDS[2] == "st_nlink" else (mode, nlink)  # all else is in the same order
+    return kind.pack_values(dev, ino, *first, *owned)
 
 
 def _extended(place: Dentry, attributes: Attributes, wanted: STATX) -> Statx:
