@@ -230,6 +230,15 @@ def interface_details(fd: int, name: bytes, question: bytes) -> bytes:
 
 _SIOCETHTOOL: Final = 0x8946
 _SIOCGIFCONF: Final = 0x8912
+
+
+def write_out(fd: int) -> None:
+    """Have all that has been written to a descriptor's file system on the disk (syncfs(2)). OSError."""
+    from aionoah.host.libc import call  # noqa: PLC0415 - slow to import
+
+    call("syncfs", fd)
+
+
 HAS_NETLINK: Final = True
 
 

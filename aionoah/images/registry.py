@@ -1,12 +1,15 @@
 """A registry of images: the distribution API over HTTP. Nothing it says is believed: digests and sizes are checked.
 
-Credentials and tokens are the business of oras, which knows docker's configuration and its helpers. Its requests are
+Certificates are checked against the system's authorities, and those that are kept for the registry where docker and
+podman keep them. Credentials and tokens are the business of oras, which knows docker's configuration and its helpers. Its requests are
 not used: they wait without end, and try again for minutes.
 """
 
 import contextlib
 import hashlib
 import re
+import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +18,7 @@ from typing import Any, BinaryIO, Final
 import oras.auth
 import oras.container
 import requests
+import requests.adapters
 import urllib3
 
 from aionoah.images import ImageError
@@ -27,7 +31,14 @@ _PIECE: Final = 1 << 18  # bytes of a read
 _LARGEST_DOCUMENT: Final = 4 << 20  # bytes: what registries accept (distribution-spec, "Pushing Manifests")
 _TRIES: Final = 5  # of a download that stops in the middle, as long as each brings something
 _REDIRECTS: Final = 5
+_HTTPS: Final = 443
 _REALM: Final = re.compile(r'realm="(https?://[^"]+)"')
+_AUTHORITIES: Final = (  # where docker and podman look for *.crt, below the registry's name
+    "/etc/docker/certs.d",
+    "~/.docker/certs.d",
+    "/etc/containers/certs.d",
+    "~/.config/containers/certs.d",
+)
 _SENTENCES: Final = {
     401: "refuses {what}: it needs a login (`docker login` or its like), or there is no such image",
     403: "refuses {what}: it needs a login (`docker login` or its like), or there is no such image",
@@ -50,9 +61,11 @@ class Registry:
 
     def __init__(self, reference: Reference, *, plain_http: bool = False) -> None:
         self._reference = reference
-        self._is_plain = plain_http or reference.is_local
+        self._is_plain = plain_http or (reference.is_local and not _encrypts(reference.host))
         self._timeout = min(_CONNECT_TIMEOUT, PATIENCE), PATIENCE
         self._session = requests.Session()
+        if not self._is_plain:
+            self._session.mount("https://", _Adapter(_trusted(reference.host)))
         self._session.max_redirects = _REDIRECTS
         self._session.request = self._patient(self._session.request)  # type: ignore[method-assign] # oras's too
         self._auth = oras.auth.get_auth_backend("token", self._session, insecure=self._is_plain)
@@ -209,9 +222,57 @@ class Registry:
         except requests.exceptions.TooManyRedirects:
             raise kind(f"{self._host} leads from one place to the next without end") from None
         except requests.exceptions.SSLError as error:
-            raise kind(f"{self._host} cannot be trusted: {_reason(error)}") from None
+            raise kind(self._distrust(error)) from None
         except _FAILURES as error:
             raise kind(f"{self._host} cannot be used: {_reason(error)}") from None
+
+    def _distrust(self, error: BaseException) -> str:
+        reason = _innermost(error)
+        if not isinstance(reason, ssl.SSLCertVerificationError):
+            return f"{self._host} does not speak TLS as it should: {_reason(error)}"
+        said = reason.verify_message.rstrip(".")
+        place = f"{_AUTHORITIES[1]}/{self._host}/ca.crt"
+        return f"{self._host} cannot be trusted ({said}): put the certificate of its authority into {place}"
+
+
+class _Adapter(requests.adapters.HTTPAdapter):
+    """Has authorities of its own beside those that requests brings along."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        super().__init__()
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - requests' own
+        super().init_poolmanager(*arguments, ssl_context=self._context, **options)
+
+
+def _trusted(host: str) -> ssl.SSLContext:
+    """The system's authorities (SSL_CERT_FILE and SSL_CERT_DIR may name others) and this registry's. ImageError."""
+    context = ssl.create_default_context()
+    for place in _AUTHORITIES:
+        for path in sorted((Path(place).expanduser() / host).glob("*.crt")):
+            try:
+                context.load_verify_locations(path)
+            except OSError as error:
+                raise ImageError(f"{path} is no certificate that can be used: {error.strerror}") from None
+    return context
+
+
+def _encrypts(host: str) -> bool:
+    """Whether a registry on this machine speaks TLS."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # nothing is said to it yet
+    address = urllib3.util.parse_url(f"https://{host}")
+    try:
+        with (
+            socket.create_connection(
+                ((address.host or "").strip("[]"), address.port or _HTTPS), min(_CONNECT_TIMEOUT, PATIENCE)
+            ) as connection,
+            context.wrap_socket(connection),
+        ):
+            return True
+    except OSError:
+        return False
 
 
 class _InterruptedError(ImageError):
@@ -226,8 +287,13 @@ def _continues(response: requests.Response, start: int) -> bool:
 
 def _reason(error: BaseException) -> str:
     """The innermost one, without the names of Python objects that the libraries put around it."""
-    while (inner := error.__cause__ or error.__context__) is not None:
-        error = inner
+    error = _innermost(error)
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+
+
+def _innermost(error: BaseException) -> BaseException:
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return error

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from aionoah.host import platform
 from aionoah.images import ImageError
 from aionoah.images.reference import checked_digest, digest_of
 
@@ -222,13 +223,19 @@ class NewLayer(NamedTuple):
     path: Path
 
     def become(self, diff_id: str) -> None:
-        """The layer of that digest, unless another process was faster. OSError."""
+        """The layer of that digest, unless another process was faster. It is on the disk before it is there: a
+        layer that has lost files with the power would never be unpacked again. OSError.
+        """
+        with _opened(self.path) as fd:
+            platform.write_out(fd)
         target = self.store.layer_path(diff_id).parent
         try:
             self.path.rename(target)
         except OSError:
             if not target.is_dir():
                 raise
+        with _opened(target.parent) as fd:
+            os.fsync(fd)
 
 
 def _record(found: dict[str, Any]) -> Record:
@@ -243,6 +250,15 @@ def _discard(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _opened(directory: Path) -> Iterator[int]:
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 @contextlib.contextmanager

@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import socket
-import subprocess
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +9,10 @@ from tempfile import mkdtemp
 
 import pytest
 from cli.conftest import Command, complaint
+from harness.docker_registry import docker_registry, tool
 from harness.registry import FakeRegistry, Image, serving, tarball
 
+GROUP = b"staff:x:50:\nwheel:x:10:bob,alice\n"
 PASSWD = b"root:x:0:0::/root:/bin/sh\nalice:x:1234:5678::/home/alice:/bin/sh\n"
 TOOLS = ("sh", "cat", "id", "env", "pwd", "ls", "stat", "sleep", "rm", "touch")
 
@@ -26,7 +26,7 @@ def lower() -> bytes:
     def owned(member: tarfile.TarInfo) -> None:
         member.type, member.uid, member.gid, member.mode = tarfile.DIRTYPE, 1234, 5678, 0o700
 
-    files = [("etc/passwd", PASSWD), ("etc/group", b"staff:x:50:\n"), ("old/file", b"old\n")]
+    files = [("etc/passwd", PASSWD), ("etc/group", GROUP), ("old/file", b"old\n")]
     links = [(f"bin/{name}", link) for name in TOOLS]
     return tarball(*files, *links, ("data/", owned), ("bin/busybox", Path("/bin/busybox").read_bytes()))
 
@@ -85,6 +85,8 @@ def test_what_is_given_comes_first(aionoah: Command, pulled: str) -> None:
         "run", "--image", pulled, *given, "--", "-c", "pwd; id -u; id -g; echo $COLOUR $MORE; cat motd"
     )
     assert done.stdout == "/etc\n0\n7\nred 1\nhello\n"
+    done = aionoah("run", "--image", pulled, "-u", "alice")
+    assert done.stdout == "uid=1234(alice) gid=5678 groups=10(wheel),5678\n"
 
 
 def test_changes_are_private_or_kept(aionoah: Command, pulled: str, home: Path) -> None:
@@ -129,37 +131,28 @@ def test_complaints(aionoah: Command, pulled: str, registry: FakeRegistry, home:
 def test_debians_registry(aionoah: Command, tmp_path: Path) -> None:
     """Umoci makes an image, skopeo pushes it to docker-registry, and we pull it."""
 
-    def tool(*words: str | Path) -> None:
-        subprocess.run(words, cwd=tmp_path, check=True, capture_output=True)
+    def call(*words: str | Path) -> None:
+        tool(*words, directory=tmp_path)
 
     rootfs = tmp_path / "bundle" / "rootfs"
-    tool("umoci", "init", "--layout", "oci")
-    tool("umoci", "new", "--image", "oci:one")
+    call("umoci", "init", "--layout", "oci")
+    call("umoci", "new", "--image", "oci:one")
     rootless = ["--rootless"] if os.geteuid() else []
-    tool("umoci", "unpack", *rootless, "--image", "oci:one", "bundle")
+    call("umoci", "unpack", *rootless, "--image", "oci:one", "bundle")
     (rootfs / "bin").mkdir(parents=True)
     shutil.copy("/bin/busybox", rootfs / "bin")
     (rootfs / "file").write_text("first\n")
-    tool("umoci", "repack", "--image", "oci:one", "bundle")
+    call("umoci", "repack", "--image", "oci:one", "bundle")
     shutil.rmtree(tmp_path / "bundle")
-    tool("umoci", "unpack", *rootless, "--image", "oci:one", "bundle")
+    call("umoci", "unpack", *rootless, "--image", "oci:one", "bundle")
     (rootfs / "file").unlink()
     (rootfs / "second").write_text("second\n")
-    tool("umoci", "repack", "--image", "oci:one", "bundle")
-    tool("umoci", "config", "--image", "oci:one", "--config.entrypoint", "/bin/busybox")
+    call("umoci", "repack", "--image", "oci:one", "bundle")
+    call("umoci", "config", "--image", "oci:one", "--config.entrypoint", "/bin/busybox")
 
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    settings = f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {tmp_path}/registry}}}}\nhttp: {{addr: {address}}}\n"
-    (tmp_path / "registry.yml").write_text(settings)
-    command = ["docker-registry", "serve", "registry.yml"]
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as server:
-        try:
-            assert any("listening on" in line for line in iter(server.stderr.readline, ""))
-            name = f"{address}/team/image:one"
-            tool("skopeo", "copy", "--dest-tls-verify=false", "oci:oci:one", f"docker://{name}")
-            assert aionoah("pull", name).returncode == 0
-        finally:
-            server.terminate()
+    with docker_registry(tmp_path) as address:
+        name = f"{address}/team/image:one"
+        call("skopeo", "copy", "--dest-tls-verify=false", "oci:oci:one", f"docker://{name}")
+        assert aionoah("pull", name).returncode == 0
     done = aionoah("run", "--image", name, "--", "sh", "-c", "busybox ls /; busybox cat /second")
     assert done.stdout.split() == ["bin", "dev", "etc", "proc", "run", "second", "sys", "tmp", "second"]

@@ -154,6 +154,31 @@ def test_credentials_of_docker(
     assert fetch(store, registry)[0].manifest == digest_of(IMAGE.manifest)
 
 
+def test_tokens_for_credentials(
+    store: Store, registry: FakeRegistry, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever gives tokens gets the user's name and password, the registry the token alone."""
+    place = tmp_path / ".docker"
+    place.mkdir()
+    (place / "config.json").write_text(json.dumps({"auths": {registry.address: {"auth": "dXNlcjpwYXNz"}}}))
+    registry.put("one", IMAGE)
+    registry.token = "secret"
+    said: list[tuple[str, str]] = []
+
+    def look(handler: Any) -> bool:
+        word = handler.headers.get("Authorization", "")
+        said.append((handler.path.partition("?")[0], word))
+        if handler.path.startswith("/token") and word != "Basic dXNlcjpwYXNz":
+            handler.reply(401)
+            return True
+        return False
+
+    registry.hook = look
+    assert fetch(store, registry)[0].manifest == digest_of(IMAGE.manifest)
+    assert {word for path, word in said if path == "/token"} == {"Basic dXNlcjpwYXNz"}
+    assert {word for path, word in said if path != "/token"} == {"", "Bearer secret"}
+
+
 # -- registries that misbehave --------------------------------------------------------------------------
 
 
@@ -197,6 +222,27 @@ def test_blobs_may_be_elsewhere(store: Store, registry: FakeRegistry) -> None:
 
     registry.hook = elsewhere
     fetch(store, registry)
+
+
+def test_a_token_is_not_for_others(store: Store, registry: FakeRegistry) -> None:
+    """Blobs are at another server, which must not learn the token."""
+    registry.put("one", IMAGE)
+    registry.token = "secret"
+    seen: list[str | None] = []
+
+    def lead_away(handler: Any) -> bool:
+        if "/blobs/" in handler.path and handler.headers.get("Authorization"):
+            elsewhere = registry.address.replace("127.0.0.1", "localhost")
+            handler.reply(307, Location=f"http://{elsewhere}{handler.path}")
+            return True
+        if "/blobs/" in handler.path:
+            seen.append(handler.headers.get("Authorization"))
+            registry.token = None
+        return False
+
+    registry.hook = lead_away
+    fetch(store, registry)
+    assert set(seen) == {None}
 
 
 def test_encryption_is_not_given_up(registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
