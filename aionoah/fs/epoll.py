@@ -13,10 +13,11 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.poll import Poll
 from aionoah.fs.anonymous import AnonymousFile
+from aionoah.fs.epoll_crowd import Crowd
 from aionoah.fs.file import File
 from aionoah.host.edges import HostEdges
 from aionoah.host.errors import host_errors
-from aionoah.host.waiting import Source, WaitQueue
+from aionoah.host.waiting import Source, Waiter, WaitQueue
 
 _MODES: Final = Epoll.ET | Epoll.ONESHOT | Epoll.EXCLUSIVE | Epoll.WAKEUP  # how to report, not what
 _ALWAYS: Final = Poll.ERR | Poll.HUP
@@ -54,8 +55,21 @@ class Entry:
 
     # -- listening ----------------------------------------------------------------------------------------
 
+    @property
+    def wanted(self) -> int:
+        return self.interest.events & ~_MODES
+
+    @property
+    def is_exclusive(self) -> bool:
+        return bool(self.interest.events & Epoll.EXCLUSIVE)
+
     def listen(self) -> None:
         """EPERM for a descriptor of the host that cannot be waited for."""
+        if self.is_exclusive:
+            if self.file.crowd is None:
+                self.file.crowd = Crowd(self.file, self.container.edges)
+            self.file.crowd.add(self)
+            return
         source = self.file.source(Poll(self.interest.events & ~_MODES))
         for fd in {*source.readable, *source.writable}:
             with host_errors():
@@ -67,6 +81,10 @@ class Entry:
         self._source = source
 
     def stop_listening(self) -> None:
+        if self.is_exclusive:
+            if self.file.crowd is not None:
+                self.file.crowd.remove(self)
+            return
         for queue in self._source.queues:
             queue.remove(self)
         for fd in {*self._source.readable, *self._source.writable}:
@@ -77,6 +95,14 @@ class Entry:
         """Something has happened to the file."""
         if not self.is_disabled:
             self.container.is_ready(self)
+
+    def take_news(self) -> bool:
+        """As `notify`, of an exclusive entry: whether a call that slept has been woken."""
+        return not self.is_disabled and self.container.is_ready(self)
+
+    def has_been_looked_at(self) -> None:
+        if self.is_exclusive and self.file.crowd is not None:
+            self.file.crowd.has_looked(self)
 
     def file_released(self) -> None:
         self.container.discard(self)
@@ -173,11 +199,11 @@ class EpollFile(AnonymousFile):
 
     # -- readiness ----------------------------------------------------------------------------------------
 
-    def is_ready(self, entry: Entry) -> None:
-        """An entry says that something has happened."""
+    def is_ready(self, entry: Entry) -> bool:
+        """An entry says that something has happened. Whether that has woken a call."""
         self._ready[entry] = None
-        self.wake_next()
         self._polled.wake()
+        return self.wake_next()
 
     def _look_at(self, entry: Entry) -> None:
         if entry.events():
@@ -193,6 +219,7 @@ class EpollFile(AnonymousFile):
         stale: list[Entry] = []
         for entry in self._ready:
             events = entry.events()
+            entry.has_been_looked_at()
             if not events:
                 stale.append(entry)
                 continue
@@ -213,12 +240,16 @@ class EpollFile(AnonymousFile):
             elif Epoll.ET not in events:
                 self._ready[entry] = None
 
-    def wake_next(self) -> None:
-        """Wake one call that waits, if there may be something for it. Whoever ends waiting, for whatever
-        reason, calls this: it may have been woken for something that it has left.
+    def wake_next(self) -> bool:
+        """Wake one more call that waits, if there may be something for it; whether there was one. Whoever ends
+        waiting, for whatever reason, calls this: it may have been woken for something that it has left.
         """
         if self._ready:
-            self.waiting.wake(1)
+            for waiter in self.waiting:
+                if not (isinstance(waiter, Waiter) and waiter.is_woken):
+                    waiter.notify()
+                    return True
+        return False
 
     def fdinfo(self) -> bytes:
         lines = []

@@ -9,7 +9,7 @@ Everything here is called under `kernel_lock`, which is released exactly while a
 """
 
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Final, Protocol
 
 kernel_lock: Final = threading.Lock()
@@ -50,6 +50,9 @@ class WaitQueue:
 
     def __len__(self) -> int:
         return len(self._listeners)
+
+    def __iter__(self) -> Iterator[Listener]:
+        return iter(self._listeners)
 
 
 class Source:

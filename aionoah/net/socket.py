@@ -212,9 +212,13 @@ async def accept(socket: Socket) -> tuple[Socket, bytes]:
     deadline_ns = deadline_after(socket.read_timeout_ns)
     while True:
         try:
-            return socket.accept_nowait()
+            accepted = socket.accept_nowait()
         except WouldBlock:
             await _pause(socket, socket.source(Poll(Poll.IN)), deadline_ns, MSG(0))
+            continue
+        if socket.crowd is not None:
+            socket.crowd.pass_on()
+        return accepted
 
 
 async def send(socket: Socket, message: Outgoing) -> int:

@@ -33,10 +33,7 @@ def epoll_create1(task: Task, flags: UInt) -> int:
     return task.files.add(EpollFile(task.kernel.host_edges), cloexec=bool(flags))
 
 
-_ONE_WAKES_ALL: Final = "With EPOLLEXCLUSIVE all epoll files are told."
-
-
-@syscall(partial=_ONE_WAKES_ALL)
+@syscall
 def epoll_ctl(task: Task, epfd: Fd, op: EPOLL_CTL, fd: Fd, event: Addr) -> None:
     interest = Interest(Epoll(0), 0)
     if op != EPOLL_CTL.DEL:

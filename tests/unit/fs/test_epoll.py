@@ -18,6 +18,7 @@ from aionoah.fs.file import File
 from aionoah.fs.pipe import open_pipe
 from aionoah.fs.stdio import HostStreamFile
 from aionoah.host.edges import HostEdges
+from aionoah.host.waiting import Source, Waiter
 from aionoah.memory.buffer import KernelBuffer
 
 
@@ -338,3 +339,80 @@ def test_a_host_descriptor_that_is_always_ready(epoll: EpollFile) -> None:
     assert not epoll._entries
     file.drop()
     os.close(fd)
+
+
+# -- exclusive entries ----------------------------------------------------------------------------------------
+
+
+def exclusive(edges: HostEdges, file: File, events: int = Poll.IN) -> EpollFile:
+    epoll = EpollFile(edges)
+    add(epoll, file, events | Epoll.EXCLUSIVE)
+    return epoll
+
+
+def asleep(epoll: EpollFile) -> Waiter:
+    waiter = Waiter(Source(), None)
+    epoll.waiting.add(waiter)
+    return waiter
+
+
+def test_of_exclusive_entries_one_sleeper_is_woken_for_each_thing(edges: HostEdges) -> None:
+    file = EventFile(O(O.RDWR))
+    epolls = [exclusive(edges, file) for _ in range(4)]
+    sleepers = [asleep(epoll) for epoll in epolls[1:]]
+    put(file)
+    assert [sleeper.is_woken for sleeper in sleepers] == [True, False, False]
+    put(file)
+    assert [sleeper.is_woken for sleeper in sleepers] == [True, True, False]
+    assert look(epolls[0]) == [(3, Poll.IN)]  # it was busy, and learns of it when it looks
+    assert look(epolls[3]) == []
+
+
+def test_other_entries_are_told_beside_an_exclusive_one(edges: HostEdges, epoll: EpollFile) -> None:
+    file = EventFile(O(O.RDWR))
+    sleepers = [asleep(exclusive(edges, file)) for _ in range(2)]
+    add(epoll, file)
+    sleepers.append(asleep(epoll))
+    put(file)
+    assert [sleeper.is_woken for sleeper in sleepers] == [True, False, True]
+
+
+def test_who_ends_before_it_has_looked_leaves_its_news_to_the_next(edges: HostEdges) -> None:
+    file = EventFile(O(O.RDWR))
+    epolls = [exclusive(edges, file) for _ in range(2)]
+    sleepers = [asleep(epoll) for epoll in epolls]
+    put(file)
+    assert [sleeper.is_woken for sleeper in sleepers] == [True, False]
+    epolls[0].drop()
+    assert sleepers[1].is_woken
+
+
+def test_what_one_edge_has_brought_is_passed_on(edges: HostEdges) -> None:
+    reading, writing = os.pipe()
+    file = HostStreamFile(reading)
+    epolls = [exclusive(edges, file) for _ in range(3)]
+    os.write(writing, b"two things")
+    sleepers = [asleep(epoll) for epoll in epolls]
+    edges.dispatch()
+    assert [sleeper.is_woken for sleeper in sleepers] == [True, False, False]
+    assert file.crowd is not None
+    file.crowd.pass_on()
+    assert not sleepers[1].is_woken  # somebody is on the way
+    assert look(epolls[0]) == [(3, Poll.IN)]
+    file.crowd.pass_on()
+    assert [sleeper.is_woken for sleeper in sleepers] == [True, True, False]
+    os.read(reading, 100)
+    assert look(epolls[1]) == []
+    file.crowd.pass_on()
+    assert not sleepers[2].is_woken
+    os.close(writing)
+    file.drop()
+
+
+def test_an_exclusive_entry_that_wants_something_else_is_passed_over(edges: HostEdges) -> None:
+    file = EventFile(O(O.RDWR))
+    writes, reads = exclusive(edges, file, Poll.OUT), exclusive(edges, file)
+    look(writes)
+    sleepers = [asleep(writes), asleep(reads)]
+    put(file)
+    assert sleepers[1].is_woken
