@@ -70,3 +70,17 @@ class CapabilityData(Struct):
     effective: U32
     permitted: U32
     inheritable: U32
+
+
+# Capabilities of files: the value of the extended attribute, in words of 32 bits, little-endian. The first
+# holds the revision and whether what is permitted becomes effective; then come permitted and inheritable,
+# once in revision 1, twice (low, high) in the others; then, in revision 3, the user who is root where they count.
+XATTR_NAME_CAPS = b"security.capability"
+VFS_CAP_REVISION_MASK = 0xFF000000
+VFS_CAP_REVISION_1 = 0x01000000
+VFS_CAP_REVISION_2 = 0x02000000
+VFS_CAP_REVISION_3 = 0x03000000
+VFS_CAP_FLAGS_EFFECTIVE = 0x000001
+XATTR_CAPS_SZ_1 = 12
+XATTR_CAPS_SZ_2 = 20
+XATTR_CAPS_SZ_3 = 24

@@ -13,6 +13,7 @@ from aionoah.abi.statfs import ST
 from aionoah.fs import notify
 from aionoah.fs.context import FsContext
 from aionoah.fs.creation import may_keep_setgid, without_privilege
+from aionoah.fs.file_capabilities import remove_capabilities
 from aionoah.fs.inode import NOW, Attributes, Change, FileSystemStatus
 from aionoah.fs.lists import follow_mode
 from aionoah.fs.path import Dentry
@@ -79,7 +80,7 @@ def _require_owner(context: FsContext, attributes: Attributes) -> None:
 def chown(context: FsContext, dentry: Dentry, uid: int | None, gid: int | None) -> None:
     """fchownat(2) and fchown(2); None leaves an owner as it is. EROFS, EPERM.
 
-    Set-user-ID and set-group-ID of anything but a directory are lost, root's too.
+    Set-user-ID, set-group-ID and capabilities of anything but a directory are lost, root's too.
     """
     dentry.mount.require_writable()
     attributes = dentry.inode.attributes()
@@ -93,6 +94,8 @@ def chown(context: FsContext, dentry: Dentry, uid: int | None, gid: int | None) 
     mode = None if attributes.mode & S.IFMT == S.IFDIR else without_privilege(context, attributes)
     if mode is not None:
         _require_owner(context, attributes)
+    if attributes.mode & S.IFMT == S.IFREG:
+        remove_capabilities(dentry.inode)
     _change(dentry, Change(mode=mode, uid=uid, gid=gid))
 
 
@@ -124,6 +127,7 @@ def truncate(context: FsContext, dentry: Dentry, length: int) -> None:
     dentry.mount.require_writable()
     require(attributes, context.identity, ACCESS.W, dentry.inode)
     mode = None if context.identity.has(CAP.FSETID) else without_privilege(context, attributes)
+    remove_capabilities(dentry.inode)
     _change(dentry, Change(mode=mode, size=length))
 
 

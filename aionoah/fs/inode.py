@@ -13,6 +13,7 @@ from aionoah.abi.stat import S
 if TYPE_CHECKING:
     from aionoah.fs.acl import Entry
     from aionoah.fs.file import File
+    from aionoah.fs.handles import Handle
     from aionoah.fs.path import Dentry
 
 
@@ -125,6 +126,14 @@ class FileSystem:
     def status(self) -> FileSystemStatus:
         raise LinuxError(Errno.ENOSYS)
 
+    def handle_of(self, inode: "Inode") -> "Handle":
+        """The handle of an inode of this file system. EOPNOTSUPP."""
+        raise LinuxError(Errno.EOPNOTSUPP)
+
+    def names_of(self, handle: "Handle") -> list[bytes]:
+        """The path from the root to the file of a handle. ESTALE."""
+        raise LinuxError(Errno.ESTALE)
+
     def release(self) -> None:
         """Free what the file system holds. Called once, at unmount."""
 
@@ -168,6 +177,10 @@ class Inode:
     def kind(self) -> int:
         """The S_IFMT bits."""
         return self.attributes().mode & S.IFMT
+
+    def where(self) -> "tuple[Inode, bytes] | None":
+        """The directory that it is in and its name there, as far as it is known; None for the root."""
+        return None
 
     # -- directories: ENOTDIR unless overridden ------------------------------------------------------
 

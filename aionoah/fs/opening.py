@@ -12,7 +12,8 @@ from aionoah.fs.context import FsContext
 from aionoah.fs.creation import masked, new_owner, require_may_create, without_privilege
 from aionoah.fs.directory import PathFile
 from aionoah.fs.file import File
-from aionoah.fs.inode import Attributes, Change
+from aionoah.fs.file_capabilities import remove_capabilities
+from aionoah.fs.inode import Attributes, Change, Inode
 from aionoah.fs.path import NAME_MAX, Dentry, Walk, retried
 from aionoah.fs.permissions import require
 from aionoah.fs.regular import RegularFile
@@ -51,7 +52,7 @@ def open_file(
     state = Walk(context, start, path, resolve)
     target, is_new = _look_up_or_create(context, state, flags, mode)
     if is_new:
-        return _opened(context, target, target.inode.attributes(), flags)
+        return _opened(context, target, target.inode.attributes(), flags, is_new=True)
     if O.EXCL in flags:
         raise LinuxError(Errno.EEXIST)
     if target.inode.kind == S.IFDIR:
@@ -118,7 +119,7 @@ def _open_nameless(context: FsContext, directory: Dentry, flags: O, mode: int) -
     attributes = made.attributes()
     target = Dentry(directory.mount, directory, b"#%d" % attributes.ino, made)
     target.is_deleted = True
-    return _opened(context, target, attributes, flags)
+    return _opened(context, target, attributes, flags, is_new=True)
 
 
 def open_dentry(context: FsContext, target: Dentry, flags: O, attributes: Attributes | None = None) -> File:
@@ -151,17 +152,26 @@ def open_dentry(context: FsContext, target: Dentry, flags: O, attributes: Attrib
     return file
 
 
-def _opened(context: FsContext, target: Dentry, attributes: Attributes, flags: O) -> File:
+def _opened(
+    context: FsContext, target: Dentry, attributes: Attributes, flags: O, *, is_new: bool = False
+) -> File:
     file = target.inode.open(_status(flags), target)
     target.mount.has_expired = False
     if isinstance(file, RegularFile):
         mode = None if context.identity.has(CAP.FSETID) else without_privilege(context, attributes)
-        if mode is not None:
-            file.before_write = lambda: target.inode.change(Change(mode=mode))
+        if mode is not None or not is_new:
+            file.before_write = lambda: _remove_privileges(target.inode, mode)
     file.opened(flags)
     if notify.WATCHES:
         notify.opened(file)
     return file
+
+
+def _remove_privileges(inode: Inode, mode: int | None) -> None:
+    """Other contents are another program, which nobody has given the rights of this one; `mode` if it changes."""
+    if mode is not None:
+        inode.change(Change(mode=mode))
+    remove_capabilities(inode)
 
 
 def _status(flags: O) -> O:

@@ -32,7 +32,7 @@ Ids = tuple[int, int]
 MAX_WRITE = 4096  # bytes that one write to a computed file passes on
 
 
-def _root_ids() -> Ids:
+def _root_ids(_mode: int) -> Ids:
     return 0, 0
 
 
@@ -53,7 +53,7 @@ class SyntheticFileSystem(FileSystem):
     def status(self) -> FileSystemStatus:
         return FileSystemStatus(self._magic)
 
-    def inode_at(self, path: bytes, bound: "Bound", ids: Callable[[], Ids]) -> "SyntheticInode[Any]":
+    def inode_at(self, path: bytes, bound: "Bound", ids: Callable[[int], Ids]) -> "SyntheticInode[Any]":
         """The inode of a node; while somebody holds it, it is the same object for the same owner."""
         known = self._inodes.get(path)
         if known is not None and known.node is bound.node and known.owner is bound.owner:
@@ -64,11 +64,11 @@ class SyntheticFileSystem(FileSystem):
 
 
 class Bound(NamedTuple):
-    """A node with its owner, and whose its files are (those of the directory above, if None)."""
+    """A node with its owner, and whose its files are, by their mode (those of the directory above, if None)."""
 
     node: "Node[Any]"
     owner: object
-    ids: Callable[[], Ids] | None = None
+    ids: Callable[[int], Ids] | None = None
 
 
 class Place(NamedTuple):
@@ -77,7 +77,7 @@ class Place(NamedTuple):
     filesystem: SyntheticFileSystem
     path: bytes
     owner: Any
-    ids: Callable[[], Ids]
+    ids: Callable[[int], Ids]
 
 
 class SyntheticInode(Inode, Generic[N]):
@@ -101,9 +101,10 @@ class SyntheticInode(Inode, Generic[N]):
 
     def attributes(self) -> Attributes:
         node, owner, made = self.node, self.owner, self.filesystem.made_ns
-        uid, gid = self.ids()
+        mode = node.kind | node.mode_for(owner)
+        uid, gid = self.ids(mode)
         return Attributes(
-            node.kind | node.mode_for(owner),
+            mode,
             self.ino,
             self.filesystem.device,
             nlink=node.links(owner),
@@ -168,13 +169,18 @@ class Directory(Node[T]):
         find: Callable[[T, bytes], Bound | None] = lambda _owner, _name: None,
         mode: int = 0o555,
         size: Callable[[T], int] = lambda _owner: 0,
+        is_own: Callable[[T], bool] = lambda _owner: False,
     ) -> None:
-        """`names` lists the computed entries and `find` looks one up: they get the directory's owner."""
+        """`names` lists the computed entries and `find` looks one up: they get the directory's owner.
+
+        `is_own`: whether the calling task is let in, whatever the mode says.
+        """
         super().__init__(mode)
         self.table = table or {}
         self.names = names
         self.find = find
         self._size = size
+        self.is_own = is_own
 
     def links(self, owner: T) -> int:  # noqa: ARG002
         return 2 + sum(node.kind == S.IFDIR for node in self.table.values())
@@ -224,6 +230,9 @@ class LazyDirectory(Directory[T]):
 
 
 class _DirectoryInode(SyntheticInode[Directory[Any]]):
+    def lets_in(self) -> bool:
+        return self.node.is_own(self.owner)
+
     def lookup(self, name: bytes) -> Inode:
         bound = self.node.child(self.owner, name)
         if bound is None:

@@ -2,7 +2,7 @@
 
 from typing import Final, Protocol
 
-from aionoah.abi.capability import CAP
+from aionoah.abi.capability import CAP, XATTR_NAME_CAPS
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import ACCESS
 from aionoah.abi.stat import S, is_directory, is_regular
@@ -12,7 +12,7 @@ from aionoah.abi.xattr import (
     XATTR_TRUSTED_PREFIX,
     XATTR_USER_PREFIX,
 )
-from aionoah.fs import lists
+from aionoah.fs import file_capabilities, lists
 from aionoah.fs.context import FsContext
 from aionoah.fs.path import Dentry
 from aionoah.fs.permissions import require
@@ -24,6 +24,8 @@ class Capable(Protocol):
     """What is asked of credentials."""
 
     def has_capability(self, capability: int) -> bool: ...
+
+    def require(self, capability: int) -> None: ...
 
 
 def require_xattr(context: FsContext, who: Capable, place: Dentry, name: bytes, *, write: bool) -> None:
@@ -40,6 +42,8 @@ def require_xattr(context: FsContext, who: Capable, place: Dentry, name: bytes, 
 def _require_permission(context: FsContext, who: Capable, place: Dentry, name: bytes, *, write: bool) -> None:
     if write:
         place.mount.require_writable()
+    if name.startswith(XATTR_SECURITY_PREFIX) and write:
+        who.require(CAP.SETFCAP if name == XATTR_NAME_CAPS else CAP.SYS_ADMIN)
     if name.startswith((XATTR_SECURITY_PREFIX, XATTR_SYSTEM_PREFIX)):
         return
     refusal = Errno.EPERM if write else Errno.ENODATA
@@ -57,12 +61,24 @@ def _require_permission(context: FsContext, who: Capable, place: Dentry, name: b
     require(attributes, context.identity, ACCESS.W if write else ACCESS.R)
 
 
+def require_value(name: bytes, value: bytes) -> None:
+    """EINVAL for malformed capabilities, before permissions are looked at."""
+    if name == XATTR_NAME_CAPS:
+        file_capabilities.require_settable(value)
+
+
 def set_xattr(context: FsContext, place: Dentry, name: bytes, value: bytes, flags: int) -> None:
     """After require_xattr. An access control list changes the mode too."""
     if name in lists.NAMES:
         lists.set_list(context, place.inode, name, value)
-    else:
-        place.inode.set_xattr(name, value, flags)
+        return
+    place.inode.set_xattr(name, value, flags)
+
+
+def get_xattr(place: Dentry, name: bytes) -> bytes:
+    """After require_xattr. ENODATA, EOPNOTSUPP."""
+    value = place.inode.get_xattr(name)
+    return file_capabilities.shown(value) if name == XATTR_NAME_CAPS else value
 
 
 def remove_xattr(context: FsContext, place: Dentry, name: bytes) -> None:

@@ -4,7 +4,7 @@ Sources: credentials(7), capabilities(7); Linux kernel/sys.c (the set*id calls),
 Every rule raises EPERM where Linux does, before anything has changed. An id is an unsigned 32-bit
 number; -1 as a word (ID_UNCHANGED) leaves an id as it is where a call allows that.
 
-Not here: file capabilities and user namespaces.
+What execve does to them is in elevation.py. There are no user namespaces.
 """
 
 from collections.abc import Collection
@@ -13,7 +13,6 @@ from typing import Final
 from aionoah.abi.capability import CAP, CAP_FULL_SET
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.securebits import SECBIT
-from aionoah.abi.stat import S
 
 ID_UNCHANGED: Final = 0xFFFF_FFFF
 _FILE_CAPABILITIES: Final = sum(
@@ -190,40 +189,6 @@ class Credentials:
             self.effective &= ~_FILE_CAPABILITIES
         elif old_fsuid != 0 and self.fsuid == 0:
             self.effective |= _FILE_CAPABILITIES & self.permitted
-
-    # -- execve ---------------------------------------------------------------------------------------
-
-    def for_program(self, mode: int, uid: int, gid: int, *, honour_set_id: bool = True) -> bool:
-        """Become what execve of a file makes: set-user-ID and set-group-ID bits, capabilities of root.
-
-        `mode`, `uid` and `gid` are the file's; `honour_set_id` is false on a nosuid mount. Returns
-        whether the program must be careful (AT_SECURE): it may do more than who started it.
-        """
-        if honour_set_id and not self.no_new_privileges:
-            if mode & S.ISUID:
-                self.euid = uid
-            if mode & (S.ISGID | S.IXGRP) == S.ISGID | S.IXGRP:
-                self.egid = gid
-        is_set_id = self.euid != self.uid or self.egid != self.gid
-        if is_set_id:
-            self.ambient = 0
-        has_effective = self._gain_capabilities()
-        self.suid = self.fsuid = self.euid
-        self.sgid = self.fsgid = self.egid
-        self.securebits = SECBIT(self.securebits.outside(SECBIT.KEEP_CAPS))
-        has_gained = bool(self.permitted & ~self.ambient)
-        return is_set_id or (self.uid != 0 and (has_effective or has_gained))
-
-    def _gain_capabilities(self) -> bool:
-        """The sets of the new program (capabilities(7)); whether all that is permitted is effective."""
-        is_special_root = SECBIT.NOROOT not in self.securebits
-        gained, has_effective = 0, False
-        if is_special_root and 0 in (self.uid, self.euid):
-            gained = self.bounding | self.inheritable
-            has_effective = self.euid == 0
-        self.permitted = gained | self.ambient
-        self.effective = self.permitted if has_effective else self.ambient
-        return has_effective
 
 
 def _chosen(wanted: int, old: int) -> int:

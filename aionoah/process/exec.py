@@ -5,7 +5,7 @@ fail happens in a new address space, so unlike Linux an execve of ours never kil
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -13,9 +13,11 @@ from aionoah.abi.architecture import PAGE_SIZE, Architecture
 from aionoah.abi.auxv import AUX
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
-from aionoah.abi.personality import PER
+from aionoah.abi.personality import PER, PER_CLEAR_ON_SETID
 from aionoah.abi.resource import RLIM_INFINITY, RLIMIT
+from aionoah.fs.file_capabilities import capabilities_of
 from aionoah.memory.memory import Memory
+from aionoah.process.elevation import Elevation, FileRights, elevate
 from aionoah.process.elf import ExecError, Image, parse_elf, show_path
 from aionoah.process.executable import Executable, find_executable
 from aionoah.process.image import load_image, page_down
@@ -51,6 +53,9 @@ class Program(NamedTuple):
     limits: Limits  # of the process; the new memory goes on asking them
     processor: Processor = Processor()
     personality: int = 0
+    is_shared: Callable[[], bool] = lambda: (
+        False
+    )  # another process could change the working directory (CLONE_FS)
 
     @property
     def stack_limit(self) -> int:
@@ -77,6 +82,7 @@ class Loaded(NamedTuple):
     environment: bytes
     stack: StackLayout
     is_secure: bool  # AT_SECURE
+    is_readable: bool  # by who has started it: nobody may learn from memory what the file does not tell
     personality: int
 
 
@@ -111,14 +117,19 @@ def load_program(program: Program) -> Loaded:
     with ExitStack() as opened:
         files = _find_interpreter(program, _resolve(program, argv, opened), opened)
         check_arguments(program.execfn, files.argv, program.envp, program.stack_limit)
-        is_secure = _take_credentials(program, files.executable)
+        is_readable = all(
+            file.may_be_read(program.fs) for file in (files.executable, files.interpreter) if file
+        )
+        is_secure, resets_personality = _take_credentials(program, files.executable)
         stack_limit = min(program.stack_limit, _SECURE_STACK_LIMIT) if is_secure else program.stack_limit
+        if resets_personality:
+            program = program._replace(personality=program.personality & ~PER_CLEAR_ON_SETID)
         is_random = not program.personality & PER.ADDR_NO_RANDOMIZE
         layout = Layout(program.architecture, stack_limit, is_random=is_random)
-        return _load(program, files, layout, is_secure=is_secure)
+        return _load(program, files, layout, is_secure=is_secure, is_readable=is_readable)
 
 
-def _load(program: Program, files: _Files, layout: Layout, *, is_secure: bool) -> Loaded:
+def _load(program: Program, files: _Files, layout: Layout, *, is_secure: bool, is_readable: bool) -> Loaded:
     try:
         memory = Memory(program.machine, mmap_base=layout.mmap_base(), limit=program.memory_limit)
     except MemoryError:
@@ -139,6 +150,7 @@ def _load(program: Program, files: _Files, layout: Layout, *, is_secure: bool) -
         environment=_joined(program.envp),
         stack=stack,
         is_secure=is_secure,
+        is_readable=is_readable,
         personality=program.personality,
     )
 
@@ -198,13 +210,13 @@ def _open_named(program: Program, path: bytes, interpreter: bytes) -> Executable
         raise ExecError(error.errno, f"{needs} {what}{where}") from None
 
 
-def _take_credentials(program: Program, executable: Executable) -> bool:
-    """Set-user-ID and all that, by the file that is really run; whether the program must be careful."""
-    attributes = executable.attributes
-    options = executable.dentry.mount.options.split(b",")
-    return program.credentials.for_program(
-        attributes.mode, attributes.uid, attributes.gid, honour_set_id=b"nosuid" not in options
-    )
+def _take_credentials(program: Program, executable: Executable) -> Elevation:
+    """Set-user-ID and all that, by the file that is really run: bits of a script mean nothing."""
+    rights = FileRights()
+    if b"nosuid" not in executable.dentry.mount.options.split(b","):
+        found = executable.attributes
+        rights = FileRights(found.mode, found.uid, found.gid, capabilities_of(executable.dentry.inode))
+    return elevate(program.credentials, rights, program.is_shared)
 
 
 # -- memory -------------------------------------------------------------------------------------------

@@ -44,6 +44,10 @@ class Executable:
         """The last component: comm of the program."""
         return self.path.rsplit(b"/", 1)[-1]
 
+    def may_be_read(self, context: "FsContext") -> bool:
+        """Execute permission alone lets nobody see what is in the file."""
+        return allows(self.attributes, context.identity, ACCESS.R, self.dentry.inode)
+
     def read(self, offset: int, length: int) -> bytes:
         """What the file has there, shorter or empty at its end."""
         buffer = bytearray(length)

@@ -32,6 +32,7 @@ async def replace_program(
         limits=task.process.limits,
         processor=task.kernel.processor,
         personality=task.personality,
+        is_shared=lambda: _is_shared(task),
     )
     loaded = load_program(program)
     old = task.memory
@@ -44,3 +45,9 @@ async def replace_program(
     task.control.start_program(loaded)
     old.drop()
     task.process.vfork_done.wake()
+
+
+def _is_shared(task: "Task") -> bool:
+    """Whether another process has the same root, working directory and umask."""
+    others = (other for other in task.kernel.tasks.values() if other.process is not task.process)
+    return any(other.fs.shared is task.fs.shared for other in others)

@@ -8,6 +8,7 @@ from aionoah.clocks.process_timers import ProcessTimers
 from aionoah.host.waiting import Source, WaitQueue, sleep_on
 from aionoah.process.control import NoControl, TaskControl
 from aionoah.process.cpu_numbers import NO_CPU, CpuNumbers
+from aionoah.process.elevation import has_become_another
 from aionoah.process.family import process_ended, thread_ended
 from aionoah.process.limits import Limits
 from aionoah.process.robust import exit_futexes, exit_thread_word
@@ -47,7 +48,6 @@ class Process:
         *("terminal", "old_foreground"),
     )
 
-    executable: "Dentry"  # set by the first program
     name: bytes  # comm of the main thread, at most 15 bytes
 
     def __init__(
@@ -77,6 +77,7 @@ class Process:
         self.session: int = parent.session if parent is not None else pid
         self.terminal: Pty | None = None  # the controlling one
         self.old_foreground = 0  # of a leader: the group in the foreground of a terminal that has gone
+        self.executable: Dentry | None = None  # init has none
         self.command_line = b""  # as /proc/self/cmdline shows it: arguments, each with its NUL
         self.environment = b""  # as /proc/self/environ
         self.auxiliary_vector = b""  # as /proc/self/auxv
@@ -258,6 +259,12 @@ class Task:
         """Whether this is the main thread."""
         return self.tid == self.process.pid
 
+    def credentials_changed(self, old: "Credentials") -> None:
+        """They have been `old`: what the memory holds may be none of the former user's business (commit_creds)."""
+        if has_become_another(old, self.credentials):
+            self.process.is_dumpable = False
+            self.parent_death_signal = 0
+
     def rename(self, name: bytes) -> None:
         """A new comm: cut to 15 bytes."""
         self.name = name[:COMM_LENGTH]
@@ -298,7 +305,10 @@ class Task:
         if self.files.is_shared:
             self.files, shared = self.files.fork(), self.files
             shared.leave()
+        mine = self.credentials
+        process.is_dumpable = program.is_readable and (mine.euid, mine.egid) == (mine.uid, mine.gid)
         self.credentials = self.fs.credentials = program.credentials
+        self.credentials_changed(mine)
         self.files.close_on_exec()
         self.rseq = None
         self.signals.reset_for_exec()
@@ -308,7 +318,6 @@ class Task:
         process.command_line = program.command_line
         process.environment = program.environment
         process.auxiliary_vector = program.stack.auxiliary_vector
-        process.is_dumpable = not program.is_secure
         process.has_executed = True
         process.exec_count += 1
         process.exit_signal = SIG.CHLD

@@ -3,6 +3,8 @@ group counterparts, getgroups(2), capget(2). The rules are in process/credential
 """
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from aionoah.abi.capability import (
@@ -16,13 +18,13 @@ from aionoah.abi.capability import (
 )
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.limits import NGROUPS_MAX
+from aionoah.process.credentials import Credentials
 from aionoah.process.population import user_changed
 from aionoah.process.task import Task
 from aionoah.syscalls.arguments import Addr, Gid, In, Int, Ptr, Uid
 from aionoah.syscalls.registry import syscall
 from aionoah.syscalls.targets import find_thread
 
-_NO_FILE_CAPABILITIES: Final = "Capabilities of files are not looked at."
 _WORDS: Final = {CAPABILITY_VERSION_1: 1, CAPABILITY_VERSION_2: 2, CAPABILITY_VERSION_3: 2}
 
 
@@ -69,50 +71,61 @@ def _put_ids(task: Task, addresses: tuple[Addr, ...], ids: tuple[int, ...]) -> N
 # -- changing -------------------------------------------------------------------------------------------
 
 
+@contextmanager
+def _changing(task: Task) -> Iterator[Credentials]:
+    """The credentials, with what else a change of them does to the process."""
+    old = task.credentials.copy()
+    yield task.credentials
+    task.credentials_changed(old)
+    user_changed(task, old.uid)
+
+
 @syscall
 def setuid(task: Task, uid: Uid) -> None:
-    old_uid = task.credentials.uid
-    task.credentials.set_uid(uid)
-    user_changed(task, old_uid)
+    with _changing(task) as who:
+        who.set_uid(uid)
 
 
 @syscall
 def setgid(task: Task, gid: Gid) -> None:
-    task.credentials.set_gid(gid)
+    with _changing(task) as who:
+        who.set_gid(gid)
 
 
 @syscall
 def setreuid(task: Task, ruid: Uid, euid: Uid) -> None:
-    old_uid = task.credentials.uid
-    task.credentials.set_reuid(ruid, euid)
-    user_changed(task, old_uid)
+    with _changing(task) as who:
+        who.set_reuid(ruid, euid)
 
 
 @syscall
 def setregid(task: Task, rgid: Gid, egid: Gid) -> None:
-    task.credentials.set_regid(rgid, egid)
+    with _changing(task) as who:
+        who.set_regid(rgid, egid)
 
 
 @syscall
 def setresuid(task: Task, ruid: Uid, euid: Uid, suid: Uid) -> None:
-    old_uid = task.credentials.uid
-    task.credentials.set_resuid(ruid, euid, suid)
-    user_changed(task, old_uid)
+    with _changing(task) as who:
+        who.set_resuid(ruid, euid, suid)
 
 
 @syscall
 def setresgid(task: Task, rgid: Gid, egid: Gid, sgid: Gid) -> None:
-    task.credentials.set_resgid(rgid, egid, sgid)
+    with _changing(task) as who:
+        who.set_resgid(rgid, egid, sgid)
 
 
 @syscall
 def setfsuid(task: Task, uid: Uid) -> int:
-    return task.credentials.set_fsuid(uid)
+    with _changing(task) as who:
+        return who.set_fsuid(uid)
 
 
 @syscall
 def setfsgid(task: Task, gid: Gid) -> int:
-    return task.credentials.set_fsgid(gid)
+    with _changing(task) as who:
+        return who.set_fsgid(gid)
 
 
 # -- supplementary groups -------------------------------------------------------------------------------
@@ -158,7 +171,7 @@ def capget(task: Task, header: Ptr[CapabilityHeader], data: Ptr[CapabilityData])
             task.memory.put(data + index * CapabilityData.SIZE, value)
 
 
-@syscall(partial=_NO_FILE_CAPABILITIES)
+@syscall
 def capset(task: Task, header: In[CapabilityHeader], data: In[CapabilityData]) -> None:
     words = _check_version(task, header)
     if task.memory.get(CapabilityHeader, header).pid not in (0, task.tid):

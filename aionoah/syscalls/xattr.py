@@ -10,7 +10,7 @@ from aionoah.abi.fcntl import AT
 from aionoah.abi.xattr import XATTR, XATTR_LIST_MAX, XATTR_SIZE_MAX
 from aionoah.fs import notify
 from aionoah.fs.path import Dentry
-from aionoah.fs.xattrs import remove_xattr, require_xattr, set_xattr, visible_names
+from aionoah.fs.xattrs import get_xattr, remove_xattr, require_value, require_xattr, set_xattr, visible_names
 from aionoah.syscalls.arguments import Addr, Fd, Name, Path, Size
 from aionoah.syscalls.paths import WORKING_DIRECTORY, locate, place_of
 from aionoah.syscalls.registry import syscall
@@ -44,6 +44,7 @@ def _set(task: "Task", place: Dentry, name: bytes, address: int, size: int, flag
     if size > XATTR_SIZE_MAX:
         raise LinuxError(Errno.E2BIG)
     value = task.memory.read(address, size)
+    require_value(name, value)
     require_xattr(task.fs, task.credentials, place, name, write=True)
     set_xattr(task.fs, place, name, value, flags)
     notify.attributes_changed(place)
@@ -70,7 +71,7 @@ def fgetxattr(task: "Task", fd: Fd, name: Name, value: Addr, size: Size) -> int:
 def _get(task: "Task", place: Dentry, name: bytes, address: int, size: int) -> int:
     _require_name(name)
     require_xattr(task.fs, task.credentials, place, name, write=False)
-    return _give(task, place.inode.get_xattr(name), address, size)
+    return _give(task, get_xattr(place, name), address, size)
 
 
 def _give(task: "Task", data: bytes, address: int, size: int) -> int:

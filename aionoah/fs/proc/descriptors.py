@@ -9,7 +9,7 @@ from aionoah.fs.file import File
 from aionoah.fs.mount import Mount
 from aionoah.fs.path import Dentry
 from aionoah.fs.proc.locks import lock_lines
-from aionoah.fs.proc.subject import Subject, find_task, require_inspectable, shown_path, task_of
+from aionoah.fs.proc.subject import Subject, find_task, is_own, require_inspectable, shown_path, task_of
 from aionoah.fs.synthetic import Bound, Directory, Link, Text
 
 if TYPE_CHECKING:
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 def executable(subject: Subject) -> Dentry:
-    return require_inspectable(subject).process.executable
+    found = require_inspectable(subject).process.executable
+    if found is None:
+        raise LinuxError(Errno.ENOENT)
+    return found
 
 
 def working_directory(subject: Subject) -> Dentry:
@@ -82,7 +85,9 @@ def _count(subject: Subject) -> int:
 
 
 _FD_LINK: Link[File] = Link(_link_text, _link_target, mode=_link_mode, size=64)
-FD: Directory[Subject] = Directory(names=open_numbers, find=_find_link, mode=0o500, size=_count)
+FD: Directory[Subject] = Directory(
+    names=open_numbers, find=_find_link, mode=0o500, size=_count, is_own=is_own
+)
 
 
 # -- fdinfo -----------------------------------------------------------------------------------------------

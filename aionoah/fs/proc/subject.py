@@ -4,13 +4,17 @@
 Source: proc(5), ptrace(2) ("Ptrace access mode checking").
 """
 
+from typing import Final
+
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.stat import S
 from aionoah.fs.path import Dentry, path_of
 from aionoah.process.current import find_current_task
 from aionoah.process.task import Process, Task
 
 Subject = Process | Task
+_OPEN_DIRECTORY: Final = S.IFDIR | 0o555
 
 
 def process_of(subject: Subject) -> Process:
@@ -42,10 +46,12 @@ def number_of(subject: Subject) -> int:
     return subject.pid if isinstance(subject, Process) else subject.tid
 
 
-def ids_of(subject: Subject) -> tuple[int, int]:
-    """Whose the files are: the effective user's; root's if the process is not dumpable or has ended."""
+def ids_of(subject: Subject, mode: int) -> tuple[int, int]:
+    """Whose a file of this mode is: the effective user's. Root's if the process has ended, and, but for
+    directories that anybody may enter, if it is not dumpable (task_dump_owner).
+    """
     task = find_task(subject)
-    if task is None or not process_of(subject).is_dumpable:
+    if task is None or not (mode == _OPEN_DIRECTORY or process_of(subject).is_dumpable):
         return 0, 0
     return task.credentials.euid, task.credentials.egid
 
@@ -60,6 +66,12 @@ def _top(dentry: Dentry) -> Dentry:
     while dentry.parent is not None:
         dentry = dentry.parent
     return dentry
+
+
+def is_own(subject: Subject) -> bool:
+    """Whether the reader is of the process itself."""
+    reader = find_current_task()
+    return reader is not None and reader.process is process_of(subject)
 
 
 def may_inspect(subject: Subject) -> bool:

@@ -31,7 +31,7 @@ def _names(owner: Owner) -> Iterable[bytes]:
 
 
 def _find(owner: Owner, name: bytes) -> Bound | None:
-    return Bound(_ENTRY, owner[name], lambda: (7, 8)) if name in owner else None
+    return Bound(_ENTRY, owner[name], lambda _mode: (7, 8)) if name in owner else None
 
 
 class NamedFile(File):

@@ -15,7 +15,6 @@ from aionoah.abi.capability import CAP, CAP_FULL_SET
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.prctl import PR
 from aionoah.abi.securebits import SECBIT
-from aionoah.abi.stat import S
 from aionoah.abi.x86_64 import X86_64
 from aionoah.process.credentials import ID_UNCHANGED, Credentials
 
@@ -195,68 +194,3 @@ def test_copies_are_independent() -> None:
     assert copy.groups == (7, 9)
     copy.uid = 8
     assert who.uid == 5
-
-
-# -- execve ---------------------------------------------------------------------------------------------------
-
-
-def started(who: Credentials, mode: int, uid: int = 0, gid: int = 0, *, honour: bool = True) -> bool:
-    return who.for_program(S.IFREG | mode, uid, gid, honour_set_id=honour)
-
-
-def test_ordinary_programs_change_nothing() -> None:
-    for who in (Credentials(), Credentials(1000, 1000)):
-        before = state_of(who)
-        assert not started(who, 0o755)
-        assert state_of(who) == before
-
-
-def test_set_user_id_programs() -> None:
-    who = Credentials(1000, 1000)
-    assert started(who, 0o4755, uid=0)
-    assert (who.uid, who.euid, who.suid, who.fsuid) == (1000, 0, 0, 0)
-    assert who.effective == CAP_FULL_SET
-    other = Credentials(1000, 1000)
-    assert started(other, 0o4755, uid=1001)
-    assert (other.euid, other.effective) == (1001, 0)
-
-
-def test_set_group_id_needs_the_group_to_execute() -> None:
-    who = Credentials(1000, 1000)
-    assert started(who, 0o2755, gid=50)
-    assert (who.gid, who.egid, who.sgid, who.fsgid) == (1000, 50, 50, 50)
-    locked = Credentials(1000, 1000)
-    assert not started(locked, 0o2745, gid=50)
-    assert locked.egid == 1000
-
-
-def test_set_user_id_can_be_switched_off() -> None:
-    bound = Credentials(1000, 1000)
-    bound.no_new_privileges = True
-    assert not started(bound, 0o4755)
-    assert bound.euid == 1000
-    assert not started(Credentials(1000, 1000), 0o4755, honour=False)
-
-
-def test_ambient_capabilities_survive_and_set_user_id_ends_them() -> None:
-    who = Credentials(1000, 1000)
-    who.ambient = who.inheritable = who.permitted = 1 << CAP.NET_RAW
-    assert not started(who, 0o755)
-    assert (who.permitted, who.effective) == (1 << CAP.NET_RAW, 1 << CAP.NET_RAW)
-    assert started(who, 0o4755, uid=1001)
-    assert (who.ambient, who.permitted) == (0, 0)
-
-
-def test_root_without_its_privileges() -> None:
-    who = Credentials()
-    who.securebits = SECBIT(SECBIT.NOROOT | SECBIT.KEEP_CAPS)
-    started(who, 0o755)
-    assert who.permitted == 0
-    assert who.securebits == SECBIT.NOROOT
-
-
-def test_the_bounding_set_bounds() -> None:
-    who = Credentials()
-    who.bounding = 1 << CAP.CHOWN
-    started(who, 0o755)
-    assert who.effective == 1 << CAP.CHOWN
