@@ -3,7 +3,7 @@
 Sources: uapi asm-generic/fcntl.h, linux/fcntl.h, linux/openat2.h; open(2), fcntl(2).
 """
 
-from aionoah.abi.cstruct import I16, I32, I64, U64, Struct
+from aionoah.abi.cstruct import I16, I32, I64, U32, U64, Struct
 from aionoah.abi.flags import Choice, Flags
 
 
@@ -233,6 +233,13 @@ class FOwnerEx(Struct):
 
     type: I32
     pid: I32
+
+
+class FileHandle(Struct):
+    """What stands before the bytes of a handle (name_to_handle_at)."""
+
+    handle_bytes: U32
+    handle_type: I32
 
 
 class OpenHow(Struct):

@@ -16,6 +16,7 @@ from aionoah.abi.stat import DT, S, directory_type
 from aionoah.abi.statfs import MAGIC
 from aionoah.fs.directory import DirectoryFile
 from aionoah.fs.file import File
+from aionoah.fs.handles import GivesHandles
 from aionoah.fs.host_io import on_descriptor
 from aionoah.fs.hostfs_inode import HostInode, HostNode, attributes_of, device_number, stale
 from aionoah.fs.hostfs_owners import Belief, Owners
@@ -23,7 +24,6 @@ from aionoah.fs.hostwatch import HELD, as_own
 from aionoah.fs.inode import (
     Attributes,
     DirectoryEntry,
-    FileSystem,
     FileSystemStatus,
     Inode,
     Row,
@@ -42,7 +42,7 @@ _DIRECTORY: Final = int(DT.DIR)
 _LINK: Final = int(DT.LNK)
 
 
-class HostFileSystem(FileSystem):
+class HostFileSystem(GivesHandles):
     """What is below a directory of the host, or a single file of it."""
 
     type_name = b"hostfs"

@@ -97,6 +97,9 @@ class HostInode(Inode):
     def on_host(self) -> AbstractContextManager[int]:
         return self.pinned()
 
+    def where(self) -> tuple[Inode, bytes] | None:
+        return None if self.directory is None else (self.directory, self.name)
+
     def found_at(self, directory: "HostDirectory", name: bytes, status: os.stat_result) -> None:
         """A lookup has found it, maybe at a new place."""
         self.directory = directory

@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.stat import S
 from aionoah.abi.statfs import MAGIC
+from aionoah.fs.handles import GivesHandles
 from aionoah.fs.hostfs import HostFileSystem
 from aionoah.fs.inode import Attributes, FileSystem, FileSystemStatus, Inode
 from aionoah.fs.overlay_directory import OverlayDirectory, find
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _LAYER_SHIFT: Final = 48  # inode numbers of other devices get their layer above this bit
 
 
-class OverlayFileSystem(FileSystem):
+class OverlayFileSystem(GivesHandles):
     """`lowers`, the topmost first, under an upper file system. Takes all of them over."""
 
     type_name = b"overlay"

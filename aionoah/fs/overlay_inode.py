@@ -62,6 +62,9 @@ class OverlayInode(Inode):
         """The same before and after the file is copied up, and when it is nowhere any more."""
         return self.filesystem, self.number
 
+    def where(self) -> tuple[Inode, bytes] | None:
+        return None if self.parent is None else (self.parent, self.name)
+
     def found_at(self, parent: "OverlayDirectory", name: bytes) -> None:
         self.parent = parent
         self.name = name

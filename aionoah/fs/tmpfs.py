@@ -6,7 +6,7 @@ Permissions, sticky directories and read-only mounts are the path operations' bu
 import itertools
 from collections.abc import Iterator
 from time import time_ns
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import RENAME, O
@@ -18,6 +18,9 @@ from aionoah.fs.inode import DirectoryEntry, FileSystem, FileSystemStatus, Inode
 from aionoah.fs.path import Dentry
 from aionoah.fs.tmpfs_data import PAGE, Quota
 from aionoah.fs.tmpfs_inode import TmpInode, TmpRegular, TmpSpecial, TmpSymlink
+
+if TYPE_CHECKING:
+    from aionoah.fs.handles import Handle
 
 _DEFAULT_LIMIT: Final = 1 << 30  # bytes
 _DEFAULT_INODES: Final = 1 << 20
@@ -62,6 +65,22 @@ class TmpFileSystem(FileSystem):
             files=self.inode_limit,
             files_free=max(0, self.inode_limit - self.inodes),
         )
+
+    def handle_of(self, inode: Inode) -> "Handle":
+        from aionoah.fs.handles import tmpfs_handle  # noqa: PLC0415 - few programs want handles
+
+        return tmpfs_handle(inode.attributes().ino)
+
+    def names_of(self, handle: "Handle") -> list[bytes]:
+        """Numbers are never used again, and nothing in memory is large enough for a search to matter."""
+        pending: list[tuple[list[bytes], TmpInode]] = [([], self.root)]
+        while pending:
+            names, inode = pending.pop()
+            if self.handle_of(inode) == handle:
+                return names
+            if isinstance(inode, TmpDirectory):
+                pending += [([*names, name], each) for name, each in inode.names.items()]
+        raise LinuxError(Errno.ESTALE)
 
     def release(self) -> None:
         """Forget the tree; files that are still open live as long as they are."""
