@@ -41,8 +41,9 @@ def cpu_time_of(process: "Process") -> CpuTime:
 
 
 def describe_processes(kernel: "Kernel") -> list[ProcessInfo]:
-    """Every process by its pid, zombies too. Under the kernel lock."""
-    return [_describe(kernel.processes[pid]) for pid in sorted(kernel.processes)]
+    """Every process by its pid, zombies too, but not init, which is ours. Under the kernel lock."""
+    guests = [kernel.processes[pid] for pid in sorted(kernel.processes) if pid != kernel.init.pid]
+    return [_describe(guest) for guest in guests]
 
 
 def _describe(process: "Process") -> ProcessInfo:

@@ -63,18 +63,25 @@ class Memory(GuestMemory):
     All calls are made under the kernel lock. System calls raise LinuxError as their man pages say.
     """
 
-    def __init__(self, machine: Machine, *, mmap_base: int, limit: Limit = _unlimited) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        *,
+        mmap_base: int,
+        limit: Limit = _unlimited,
+        space: AddressSpace | None = None,
+    ) -> None:
         """An empty space. MemoryError, OSError.
 
         `mmap_base`: below it mappings are placed (Architecture.mmap_base, randomized or not). `limit`
         gives the present soft limit for an RLIMIT (Limits.soft); for a process with CAP_IPC_LOCK it is
-        to give RLIM_INFINITY for RLIMIT_MEMLOCK.
+        to give RLIM_INFINITY for RLIMIT_MEMLOCK. `space` is one to be used instead of a new one.
         """
         self._machine = machine
         self._references = 1
         self.barrier_registrations = 0  # of membarrier(2): commands
         self.signal_return = 0  # where handlers return to that bring no SA_RESTORER; 0 if they cannot
-        self._mm = Mm(machine, mmap_base, limit)
+        self._mm = Mm(machine, mmap_base, limit, space)
         super().__init__(self._mm.pages)
 
     @property

@@ -10,7 +10,7 @@ from typing import Final
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.mman import MAP
 from aionoah.abi.resource import RLIM_INFINITY, RLIMIT
-from aionoah.hypervisor.protocols import Machine
+from aionoah.hypervisor.protocols import AddressSpace, Machine
 from aionoah.memory.pages import Pages
 from aionoah.memory.vma import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, VM, Vma, VmaMap, guarded_start, is_data
 
@@ -32,9 +32,11 @@ def page_align(length: int) -> int:
 class Mm:
     """The state; see the module. Addresses are bytes, `*_pages` are pages."""
 
-    def __init__(self, machine: Machine, mmap_base: int, limit: Limit) -> None:
+    def __init__(
+        self, machine: Machine, mmap_base: int, limit: Limit, space: AddressSpace | None = None
+    ) -> None:
         self.vmas = VmaMap()
-        self.pages = Pages(machine)
+        self.pages = Pages(machine, space)
         self.limit = limit
         self.mmap_base = mmap_base
         self.task_size = self.pages.space.end

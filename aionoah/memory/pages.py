@@ -41,9 +41,9 @@ NO_WINDOW: Final = Window(0, 0, memoryview(b""), 0, is_file=False)
 class Pages:
     """AddressSpace and Frames of one process, and the windows on them."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, space: AddressSpace | None = None) -> None:
         self.frames: Frames = machine.frames
-        self.space: AddressSpace = machine.new_space()
+        self.space: AddressSpace = machine.new_space() if space is None else space
         self.recent = NO_WINDOW  # the window of the last access
         self._starts: list[int] = []
         self._windows: list[Window] = []

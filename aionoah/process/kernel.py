@@ -13,6 +13,7 @@ from aionoah.host import facts
 from aionoah.host.edges import HostEdges
 from aionoah.net.network import Network
 from aionoah.process.futex import FutexTable
+from aionoah.process.init import end_init
 from aionoah.process.processor import Processor
 from aionoah.process.task import Process
 from aionoah.terminal.pty import Pty, Ptys
@@ -76,7 +77,7 @@ class Kernel:
         self.max_tasks = DEFAULT_MAX_TASKS  # threads that may exist at once
         self._pids: set[int] = set()
         self._has_wrapped = False
-        self.init = Process(self, self.allocate_pid())  # adopts orphans; nobody sees it
+        self.init = Process(self, self.allocate_pid())  # adopts orphans; to be seen after `show_init`
         del self.processes[self.init.pid]
 
     @cached_property
@@ -102,6 +103,7 @@ class Kernel:
         """The end of the instance: whatever outlives processes goes."""
         if self.used_ipc is not None:
             self.used_ipc.memory.release()
+        end_init(self)
         self.mounts.release()
 
     @staticmethod
@@ -111,7 +113,7 @@ class Kernel:
 
     @property
     def pid_count(self) -> int:
-        """Threads and zombies that there are; init, which nobody sees, is none."""
+        """Threads and zombies that there are; init, which is ours, does not count."""
         return len(self._pids) - 1
 
     def allocate_pid(self, wanted: int | None = None) -> int:

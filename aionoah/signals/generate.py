@@ -86,7 +86,8 @@ def _is_dropped(signals: "TaskSignals", signal: int) -> bool:
     """
     if (signals.mask | signals.waited) & signal_bit(signal):
         return False
-    return signals.effect(signal) is Effect.IGNORE
+    effect = signals.effect(signal)
+    return effect is Effect.IGNORE or (signals.shared.is_unkillable and effect is not Effect.HANDLE)
 
 
 def _interrupt_first(tasks: "list[Task]", signal: int) -> None:

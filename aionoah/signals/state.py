@@ -58,6 +58,7 @@ class SharedSignals:
         self.dispositions: list[Disposition] = [DEFAULT] * (LAST_SIGNAL + 1)  # by number, 0 unused
         self.pending = PendingSignals()
         self.queue = WaitQueue()  # woken whenever a signal is generated for any thread, blocked or not
+        self.is_unkillable = False  # what has no handler is ignored, SIGKILL too: init
 
     def copy_dispositions(self, other: "SharedSignals") -> None:
         """For a child by fork: the same handlers, nothing pending."""
