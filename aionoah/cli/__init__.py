@@ -10,6 +10,8 @@ import click
 _HOMES: Final = {
     "run": "run",
     "shell": "shell",
+    "exec": "exec",
+    **dict.fromkeys(("ps", "logs", "start", "stop", "restart", "kill", "rm"), "instances"),
     "doctor": "host",
     "syscalls": "host",
     "pull": "images",

@@ -27,10 +27,25 @@ class ImageRun(NamedTuple):
     command: tuple[str, ...]
     instance: dict[str, Any]
     prepare: "Callable[[Linux], Awaitable[dict[str, Any]]]"
+    config: Config
 
 
 @contextmanager
 def open_image(
+    name: str,
+    given: tuple[str, ...],
+    instance: dict[str, Any],
+    **wishes: Any,  # noqa: ANN401 - of find_image
+) -> Iterator[ImageRun]:
+    """As `find_image`, but the command exits with a sentence if it cannot be run."""
+    with ExitStack() as stack:
+        with one_sentence():
+            found = stack.enter_context(find_image(name, given, instance, **wishes))
+        yield found
+
+
+@contextmanager
+def find_image(
     name: str,
     given: tuple[str, ...],
     instance: dict[str, Any],
@@ -40,14 +55,12 @@ def open_image(
     workdir: str | None,
     user: str | None,
 ) -> Iterator[ImageRun]:
-    """The image is not removed meanwhile. The command exits with a sentence if it cannot be run."""
-    with ExitStack() as locks:
-        with one_sentence():
-            store = Store()
-            record = store.find(str(Reference.parse(name)), instance["arch"], host_architecture())
-            config = parse_config(parse_json(store.blob(record.config), "configuration"))
-            command = words(config, given, entrypoint)
-            layers = locks.enter_context(store.held(record))
+    """The image is not removed meanwhile. ImageError, OSError."""
+    store = Store()
+    record = store.find(str(Reference.parse(name)), instance["arch"], host_architecture())
+    config = parse_config(parse_json(store.blob(record.config), "configuration"))
+    command = words(config, given, entrypoint)
+    with store.held(record) as layers:
         if workdir is not None:
             config = config._replace(workdir=workdir)
         if user is not None:
@@ -58,7 +71,7 @@ def open_image(
 
         volumes = (*_host_files(instance), *instance["volume"])
         shown = {"root": layers, "arch": record.architecture, "volume": volumes}
-        yield ImageRun(command, instance | shown, prepare)
+        yield ImageRun(command, instance | shown, prepare, config)
 
 
 def _host_files(instance: dict[str, Any]) -> tuple[str, ...]:

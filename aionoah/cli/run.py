@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
+from aionoah.cli.named_options import NAMED_OPTIONS, take_named
 from aionoah.cli.options import (
     INSTANCE_OPTIONS,
     PROGRAM_OPTIONS,
@@ -33,7 +34,7 @@ _FORWARDED: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUS
 
 
 @click.command(cls=ProgramCommand, context_settings={"allow_interspersed_args": False})
-@with_options(*INSTANCE_OPTIONS, *PROGRAM_OPTIONS)
+@with_options(*INSTANCE_OPTIONS, *PROGRAM_OPTIONS, *NAMED_OPTIONS)
 @click.option(
     "-t/-T",
     "--tty/--no-tty",
@@ -57,9 +58,15 @@ def run(
     image: str | None,
     entrypoint: str | None,
     command: tuple[str, ...],
-    **instance: Any,  # noqa: ANN401 - INSTANCE_OPTIONS
+    **instance: Any,  # noqa: ANN401 - INSTANCE_OPTIONS and NAMED_OPTIONS
 ) -> None:
     """Run PROGRAM with the caller's stdin, stdout and stderr, and exit with its status (128+N after signal N)."""
+    named = take_named(instance)
+    if named is not None:
+        from aionoah.cli.named_run import run_named  # noqa: PLC0415 - loaded by those who name one
+
+        program = {"image": image, "entrypoint": entrypoint, "env": env, "workdir": workdir, "user": user}
+        run_named(named, command, instance, has_terminal=has_terminal, **program)
     if image is not None:
         _run_image(
             image, command, instance, has_terminal, entrypoint=entrypoint, env=env, workdir=workdir, user=user
@@ -100,12 +107,12 @@ def run_program(
     """
     import uvloop  # noqa: PLC0415 - `--help` need not pay for it
 
-    _reserve_standard_streams()
-    _allow_many_descriptors()
+    reserve_standard_streams()
+    allow_many_descriptors()
     if has_terminal is None:
         has_terminal = os.isatty(0) and os.isatty(1)
     if has_terminal:
-        options = options | _terminal_options()
+        options = options | terminal_options()
     with new_linux(**instance) as linux:
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -132,15 +139,15 @@ async def _run(
             except OSError as error:
                 complain(error)
                 return _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTABLE
-            with _forwarded_signals(process):
-                status = await _wait(process, has_terminal="terminal" in options)
+            with forwarded_signals(process):
+                status = await wait_for(process, has_terminal="terminal" in options)
     except (HypervisorError, MemoryError, OSError) as error:
         complain(error)
         return _FAILED
     return status if status >= 0 else _SIGNALLED - status
 
 
-def _terminal_options() -> dict[str, Any]:
+def terminal_options() -> dict[str, Any]:
     """Standard error stays what it is if it is not the terminal."""
     from aionoah.cli.terminal import host_settings, host_size  # noqa: PLC0415
     from aionoah.terminals import Terminal  # noqa: PLC0415
@@ -150,7 +157,7 @@ def _terminal_options() -> dict[str, Any]:
     return options if os.isatty(2) else options | {"stderr": 2}
 
 
-async def _wait(process: "Process", *, has_terminal: bool) -> int:
+async def wait_for(process: "Process", *, has_terminal: bool) -> int:
     if not has_terminal:
         return await process.wait()
     from aionoah.cli.terminal import attend  # noqa: PLC0415 - loaded by those who have one
@@ -164,14 +171,14 @@ def complain(error: Exception) -> None:
     click.echo(f"aionoah: {sentence.rstrip('.')}.", err=True)
 
 
-def _allow_many_descriptors() -> None:
+def allow_many_descriptors() -> None:
     """Each guest process holds several of ours; how many it may open itself is a limit of its own."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     with contextlib.suppress(ValueError, OSError):  # Darwin's hard limit is more than it allows
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _reserve_standard_streams() -> None:
+def reserve_standard_streams() -> None:
     """Fill 0, 1 and 2 where the caller has closed them: no file of ours may become the program's."""
     from aionoah.subprocess import open_useless  # noqa: PLC0415
 
@@ -182,7 +189,7 @@ def _reserve_standard_streams() -> None:
 
 
 @contextlib.contextmanager
-def _forwarded_signals(process: "Process") -> Iterator[None]:
+def forwarded_signals(process: "Process") -> Iterator[None]:
     """What is sent to us is meant for the program."""
     loop = asyncio.get_running_loop()
     numbers = [getattr(signal, name) for name in _FORWARDED]

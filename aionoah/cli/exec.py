@@ -1,0 +1,156 @@
+"""`aionoah exec`: another program in an instance that runs, with the caller's own streams or terminal."""
+
+import contextlib
+import os
+import signal
+import sys
+import termios
+import tty
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from aionoah.cli.named import fail
+from aionoah.cli.options import environment
+from aionoah.instances import InstanceError
+from aionoah.instances.client import Connection
+from aionoah.instances.place import Place
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+_SIGNALLED: Final = 128  # and the number of the signal
+_FORWARDED: Final = ("INT", "TERM", "HUP", "QUIT", "USR1", "USR2")
+
+
+@click.command("exec", context_settings={"allow_interspersed_args": False})
+@click.option(
+    "-t/-T",
+    "--tty/--no-tty",
+    "has_terminal",
+    default=None,
+    help="Give the program a terminal of its own; by default if standard input and output are one.",
+)
+@click.option("-i", "--interactive", is_flag=True, help="Keep standard input open, as it always is.")
+@click.option("-u", "--user", metavar="USER[:GROUP]", help="User and group, by name or number.")
+@click.option("-w", "--workdir", metavar="DIR", help="Working directory; the instance's if not given.")
+@click.option(
+    "-e", "--env", metavar="K=V", multiple=True, help="Set an environment variable; K alone unsets it."
+)
+@click.argument("name")
+@click.argument("command", metavar="[--] PROGRAM [ARG]...", nargs=-1, required=True, type=click.UNPROCESSED)
+def exec(  # noqa: A001 - the command's name
+    *,
+    has_terminal: bool | None,
+    interactive: bool,  # noqa: ARG001 - for those who are used to it
+    user: str | None,
+    workdir: str | None,
+    env: tuple[str, ...],
+    name: str,
+    command: tuple[str, ...],
+) -> None:
+    """Run PROGRAM in the instance NAME, and exit with its status (128+N after signal N)."""
+    if command[0] == "--":
+        command = command[1:]
+    if not command:
+        raise click.UsageError("Name a PROGRAM to run.")
+    if has_terminal is None:
+        has_terminal = os.isatty(0) and os.isatty(1)
+    fields: dict[str, Any] = {"command": list(command), "env": _changes(env, has_terminal=has_terminal)}
+    fields |= {key: value for key, value in (("user", user), ("workdir", workdir)) if value is not None}
+    try:
+        with Connection(Place(name)) as connection:
+            sys.exit(_execute(connection, fields, has_terminal=has_terminal))
+    except (InstanceError, OSError) as error:
+        fail(error)
+
+
+def _changes(env: tuple[str, ...], *, has_terminal: bool) -> dict[str, str | None]:
+    """Variables to set, and None for those to unset."""
+    environment(env)  # for what is wrong with it
+    changes: dict[str, str | None] = {"TERM": os.environ.get("TERM", "xterm")} if has_terminal else {}
+    for change in env:
+        variable, separator, value = change.partition("=")
+        changes[variable] = value if separator else None
+    return changes
+
+
+def _execute(connection: Connection, fields: dict[str, Any], *, has_terminal: bool) -> int:
+    with contextlib.ExitStack() as stack:
+        if has_terminal:
+            from aionoah.cli.terminal import host_settings, host_size, raw_terminal  # noqa: PLC0415 - if there is one
+
+            size = host_size()
+            settings = host_settings()
+            fields |= {
+                "terminal": "" if settings is None else settings.hex(),
+                "columns": size.columns,
+                "rows": size.lines,
+                "errors": not os.isatty(2),
+            }
+            stack.enter_context(raw_terminal())
+            stack.enter_context(_followed_size(connection))
+        stack.enter_context(_forwarded_signals(connection))
+        with _three_streams() as fds:
+            connection.ask("exec", fds, **fields)
+        answer = connection.answer()
+    if answer is None:
+        raise InstanceError(f"{connection.place.name} has ended meanwhile")
+    status = answer.get("exit")
+    if not isinstance(status, int):
+        raise InstanceError(f"{connection.place.name} does not say how the program ended")
+    return status if status >= 0 else _SIGNALLED - status
+
+
+@contextlib.contextmanager
+def _three_streams() -> Iterator[list[int]]:
+    """Standard streams, as they are: /dev/null for those that the caller has closed."""
+    fds = []
+    with contextlib.ExitStack() as stack:
+        for fd in (0, 1, 2):
+            try:
+                fds.append(os.dup(fd))
+            except OSError:
+                fds.append(os.open(os.devnull, os.O_RDONLY if fd == 0 else os.O_WRONLY))
+            stack.callback(os.close, fds[-1])
+        yield fds
+
+
+@contextlib.contextmanager
+def _forwarded_signals(connection: Connection) -> Iterator[None]:
+    """What is sent to us is meant for the program. Python calls the handlers while we wait for the answer."""
+
+    def forward(number: int, _frame: "FrameType | None") -> None:
+        with contextlib.suppress(InstanceError):
+            connection.send({"signal": signal.Signals(number).name})
+
+    with _handled(forward, *(getattr(signal, f"SIG{name}") for name in _FORWARDED)):
+        yield
+
+
+@contextlib.contextmanager
+def _followed_size(connection: Connection) -> Iterator[None]:
+    from aionoah.cli.terminal import host_size  # noqa: PLC0415
+
+    def follow(number: int, _frame: "FrameType | None") -> None:
+        if number == signal.SIGCONT and os.isatty(
+            0
+        ):  # somebody had stopped us, and used the terminal meanwhile
+            tty.setraw(0, termios.TCSADRAIN)
+        size = host_size()
+        with contextlib.suppress(InstanceError):
+            connection.send({"columns": size.columns, "rows": size.lines})
+
+    with _handled(follow, signal.SIGWINCH, signal.SIGCONT):
+        yield
+
+
+@contextlib.contextmanager
+def _handled(handler: Any, *numbers: signal.Signals) -> Iterator[None]:  # noqa: ANN401 - a signal handler
+    before = [signal.signal(number, handler) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, old in zip(numbers, before, strict=True):
+            signal.signal(number, old)

@@ -1,0 +1,265 @@
+"""`aionoah ps`, `start`, `stop`, `restart`, `rm`, `kill` and `logs`: the instances that have names."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from aionoah.cli.named import DAEMON, FAILED, complain, fail
+from aionoah.cli.named_options import parse_duration
+from aionoah.instances import InstanceError
+from aionoah.instances import client as clients
+from aionoah.instances.place import Place, holder, places
+from aionoah.instances.spec import read_spec
+from aionoah.instances.state import ALIVE, State
+
+if TYPE_CHECKING:
+    from aionoah.instances.logs import Record
+
+_NAMES: Final = click.argument("names", metavar="NAME...", nargs=-1, required=True)
+_TIMEOUT: Final = click.option(
+    "-t",
+    "--timeout",
+    metavar="TIME",
+    callback=lambda _context, _option, text: None if text is None else parse_duration(text),
+    help="Until the program is killed; what --stop-timeout said if not given.",
+)
+_SHORT: Final = 40  # characters of a command
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """What is wrong with an instance ends the command."""
+    try:
+        yield
+    except (InstanceError, OSError) as error:
+        fail(error)
+
+
+# -- what there is -------------------------------------------------------------------------------------------
+
+
+@click.command()
+@click.option("-a", "--all", "all_", is_flag=True, help="Also those that do not run.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON object for each.")
+def ps(*, all_: bool, as_json: bool) -> None:
+    """List the instances that run."""
+    with one_sentence():
+        found = [_describe(place) for place in places()]
+    shown = [each for each in found if all_ or each["status"] in ALIVE]
+    if as_json:
+        for each in shown:
+            click.echo(json.dumps(each))
+        return
+    rows = [("NAME", "PID", "STATUS", "SINCE", "RESTARTS", "HEALTH", "COMMAND")]
+    for each in shown:
+        command = " ".join(each["command"])
+        rows.append(
+            (
+                each["name"],
+                str(each["pid"] or ""),
+                each["status"] if each["status"] != "exited" else f"exited ({each['exit_status']})",
+                _ago(each["since"]),
+                str(each["restarts"]),
+                each["health"] or "",
+                command if len(command) <= _SHORT else command[: _SHORT - 1] + "…",
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        click.echo("  ".join(f"{word:{width}}" for word, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _describe(place: Place) -> dict[str, Any]:
+    state = clients.current_state(place)
+    try:
+        spec = read_spec(place)
+    except InstanceError as error:
+        state, command, image = State("dead", error=str(error)), [], None
+    else:
+        command, image = spec.command, spec.image
+    shown = ("status", "pid", "since", "restarts", "exit_status", "health", "error")
+    return {
+        "name": place.name,
+        **{name: value for name, value in state._asdict().items() if name in shown},
+        "command": [image, *command] if image else command,
+    }
+
+
+def _ago(since: float) -> str:
+    seconds = int(time.time() - since)
+    if not since:
+        return ""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit} ago"
+    return f"{max(seconds, 0)} s ago"
+
+
+# -- starting and ending -------------------------------------------------------------------------------------
+
+
+@click.command()
+@click.option(
+    "--foreground", is_flag=True, help="One, in this process, for systemd and launchd; output to its log."
+)
+@_NAMES
+def start(*, foreground: bool, names: tuple[str, ...]) -> None:
+    """Start instances again that `run --name` has made, in the background, with what they have changed."""
+    if not foreground:
+        _each(names, _start)
+        return
+    if len(names) > 1:
+        raise click.UsageError("--foreground is for one.")
+    from aionoah.cli.daemon import run_here  # noqa: PLC0415 - brings all of Linux with it
+    from aionoah.instances.detach import take_environment  # noqa: PLC0415
+
+    with one_sentence():
+        place = Place(names[0])
+        take_environment(read_spec(place))
+    sys.exit(run_here(place))
+
+
+@click.command()
+@_TIMEOUT
+@_NAMES
+def stop(*, timeout: float | None, names: tuple[str, ...]) -> None:
+    """Ask the programs of instances to end (SIGTERM, or --stop-signal), and kill them if they do not."""
+    _each(names, lambda place: _stop(place, timeout))
+
+
+@click.command()
+@_TIMEOUT
+@_NAMES
+def restart(*, timeout: float | None, names: tuple[str, ...]) -> None:
+    """Stop instances and start them again."""
+
+    def again(place: Place) -> None:
+        _stop(place, timeout)
+        _start(place)
+
+    _each(names, again)
+
+
+@click.command()
+@click.option("-f", "--force", is_flag=True, help="Kill those that run.")
+@_NAMES
+def rm(*, force: bool, names: tuple[str, ...]) -> None:
+    """Remove instances, with all that they have changed and their logs."""
+    from aionoah.instances.keeping import remove  # noqa: PLC0415 - for those who do
+
+    def forget(place: Place) -> None:
+        place.check_exists()
+        if force:
+            clients.stop(place, 0)
+        elif holder(place) is not None:
+            raise InstanceError(f"{place.name} runs: `aionoah stop {place.name}` first, or `rm -f`")
+        remove(place)
+
+    _each(names, forget)
+
+
+@click.command()
+@click.option("-s", "--signal", "name", metavar="SIGNAL", default="KILL", help="Which one (KILL).")
+@_NAMES
+def kill(*, name: str, names: tuple[str, ...]) -> None:
+    """Send a signal to the programs of instances; what follows from their end is the restart policy's."""
+
+    def send(place: Place) -> None:
+        with clients.Connection(place) as connection:
+            connection.ask("signal", signal=name)
+            connection.answer(_LONG)
+
+    _each(names, send)
+
+
+_LONG: Final = 30.0  # seconds
+
+
+def _each(names: tuple[str, ...], act: Callable[[Place], None]) -> None:
+    """Do it to all; those that have it done are named, and the others complained about."""
+    is_well = True
+    for name in names:
+        try:
+            act(Place(name))
+        except (InstanceError, OSError) as error:
+            complain(error)
+            is_well = False
+        else:
+            click.echo(name)
+    sys.exit(0 if is_well else FAILED)
+
+
+def _start(place: Place) -> None:
+    from aionoah.instances.detach import start_detached  # noqa: PLC0415 - for those who do
+
+    if holder(place) is not None:
+        raise InstanceError(f"{place.name} is running already")
+    start_detached(place, read_spec(place), DAEMON)
+
+
+def _stop(place: Place, timeout: float | None) -> None:
+    place.check_exists()
+    clients.stop(place, timeout)
+
+
+# -- what they say -------------------------------------------------------------------------------------------
+
+
+@click.command()
+@click.option("-f", "--follow", is_flag=True, help="Go on until the instance ends.")
+@click.option("-n", "--tail", metavar="N", default="all", help="Only the last N lines.")
+@click.option("--since", metavar="TIME", help="Only what is newer: 10m, or 2026-01-31T12:00:00.")
+@click.option("-t", "--timestamps", is_flag=True, help="With the time of each line.")
+@click.argument("name")
+def logs(*, follow: bool, tail: str, since: str | None, timestamps: bool, name: str) -> None:
+    """Print what the program of an instance has said since it was made; what it said on stderr to stderr."""
+    from aionoah.instances.logs import LogReader, parse_since, selected  # noqa: PLC0415 - for those who read
+
+    if tail != "all" and not tail.isdecimal():
+        raise click.BadParameter(f"{tail!r} is no number of lines.")
+    try:
+        oldest = None if since is None else parse_since(since, time.time_ns())
+    except (ValueError, OverflowError):
+        raise click.BadParameter(f"{since!r} is no time: write 10m, or 2026-01-31T12:00:00.") from None
+    printer = _Printer(with_times=timestamps)
+    with one_sentence():
+        place = Place(name)
+        place.check_exists()
+        with closing(LogReader(place.logs)) as reader:
+            lines = None if tail == "all" else int(tail)
+            try:
+                printer.print(selected(reader.new(), tail=lines, since=oldest))
+                if follow and holder(place) is not None:
+                    with clients.Connection(place) as connection:
+                        for _ in clients.news(connection):
+                            printer.print(selected(reader.new(), tail=None, since=oldest))
+                    printer.print(selected(reader.new(), tail=None, since=oldest))
+            except KeyboardInterrupt:
+                sys.exit(130)
+            except BrokenPipeError:  # `| head`
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter would complain at its end
+                sys.exit(0)
+
+
+class _Printer:
+    def __init__(self, *, with_times: bool) -> None:
+        self._with_times = with_times
+        self._is_begun: dict[str, bool] = {}  # a line of the stream has only partly been printed
+
+    def print(self, records: "Iterator[Record]") -> None:
+        """BrokenPipeError."""
+        for record in records:
+            out = sys.stdout.buffer if record.stream == "stdout" else sys.stderr.buffer
+            text = record.text if record.stream != "aionoah" else b"aionoah: " + record.text
+            if self._with_times and not self._is_begun.get(record.stream):
+                text = record.time + b" " + text
+            out.write(text + b"\n" * record.is_whole)
+            self._is_begun[record.stream] = not record.is_whole
+        sys.stdout.flush()
+        sys.stderr.flush()

@@ -1,0 +1,106 @@
+"""`aionoah run --name`: an instance that is kept, in the background or with the caller's own streams."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import click
+
+from aionoah.cli.daemon import hide
+from aionoah.cli.named import DAEMON, fail, new_spec, open_launch
+from aionoah.cli.run import (
+    allow_many_descriptors,
+    forwarded_signals,
+    reserve_standard_streams,
+    terminal_options,
+    wait_for,
+)
+from aionoah.instances import InstanceError
+from aionoah.instances.detach import start_detached
+from aionoah.instances.keeping import make, remove
+from aionoah.instances.place import Lock, Place
+from aionoah.instances.service import Service
+from aionoah.instances.supervisor import Outside, StartError
+
+if TYPE_CHECKING:
+    from aionoah.instances.spec import Spec
+    from aionoah.subprocess import Process
+
+_SIGNALLED: Final = 128  # and the number of the signal
+
+
+def run_named(
+    named: dict[str, Any],
+    command: tuple[str, ...],
+    instance: dict[str, Any],
+    *,
+    has_terminal: bool | None,
+    **program: Any,  # noqa: ANN401 - of new_spec
+) -> NoReturn:
+    """One that cannot be started is not kept. `has_terminal`: as in run_program; in the background, only if wanted."""
+    if program["image"] is None and (program["entrypoint"] is not None or not command):
+        raise click.UsageError("Name a PROGRAM to run." if not command else "--entrypoint needs --image.")
+    if program["image"] is not None and (instance["root"] != "/" or instance["write_through"]):
+        raise click.UsageError("--image excludes --root and --rw.")
+    if has_terminal is None:
+        has_terminal = not named["detach"] and os.isatty(0) and os.isatty(1)
+    spec = new_spec(named, command, instance, has_terminal=has_terminal, **program)
+    try:
+        place = make(spec)
+        if named["detach"]:
+            _detach(place, spec)
+        status = _attend(place, spec, is_removed=named["is_removed"])
+    except (InstanceError, OSError) as error:
+        fail(error)
+    sys.exit(status)
+
+
+def _detach(place: Place, spec: "Spec") -> NoReturn:
+    try:
+        start_detached(place, spec, DAEMON)
+    except StartError:
+        remove(place)
+        raise
+    click.echo(spec.name)
+    sys.exit(0)
+
+
+def _attend(place: Place, spec: "Spec", *, is_removed: bool) -> int:
+    import uvloop  # noqa: PLC0415 - only now is it needed
+
+    reserve_standard_streams()
+    allow_many_descriptors()
+    try:
+        with contextlib.closing(Lock(place)), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            hide(place)
+            service = Service(place, spec, lambda: open_launch(place, spec))
+            status = runner.run(service.run(_Own(has_terminal=spec.has_terminal)))
+    except StartError:
+        is_removed = True
+        raise
+    except KeyboardInterrupt:  # before there was a program to forward it to
+        status = _SIGNALLED + signal.SIGINT
+    finally:
+        if is_removed:
+            remove(place)
+    return status
+
+
+class _Own(Outside):
+    """The caller's standard streams, or his terminal."""
+
+    def __init__(self, *, has_terminal: bool) -> None:
+        self._has_terminal = has_terminal
+
+    def options(self) -> dict[str, Any]:
+        return terminal_options() if self._has_terminal else {}
+
+    async def attend(self, process: "Process") -> int:
+        with forwarded_signals(process):
+            return await wait_for(process, has_terminal=self._has_terminal)
+
+    def say(self, sentence: str) -> None:
+        click.echo(f"aionoah: {sentence}.", err=True)

@@ -1,0 +1,149 @@
+"""What a command says to the process that runs an instance. Blocking: these commands do nothing else."""
+
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, Self
+
+from aionoah.instances import InstanceError
+from aionoah.instances.place import Place, holder
+from aionoah.instances.protocol import PROTOCOL, Assembler, Message, ProtocolError, receive, send
+from aionoah.instances.state import State, parse_state, read_state, settled
+
+_PATIENCE: Final = 5.0  # seconds for an instance to open its socket
+_QUICK: Final = 2.0  # seconds for an answer that needs no work
+_PAUSE: Final = 0.01
+
+
+class Connection:
+    """To an instance that runs. InstanceError with a sentence."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._socket = _connect(place)
+        self._assembler = Assembler()
+        self._messages: deque[Message] = deque()
+
+    def ask(self, op: str, fds: Sequence[int] = (), **fields: Any) -> None:  # noqa: ANN401 - JSON
+        self.send({"protocol": PROTOCOL, "op": op, **fields}, fds)
+
+    def send(self, fields: dict[str, Any], fds: Sequence[int] = ()) -> None:
+        try:
+            send(self._socket, fields, fds)
+        except OSError as error:
+            raise InstanceError(f"{self.place.name} has gone: {error.strerror}") from None
+
+    def answer(self, timeout: float | None = None) -> dict[str, Any] | None:
+        """The next message, None if the instance has ended. InstanceError for its complaints, or if it is late."""
+        self._socket.settimeout(timeout)
+        try:
+            while not self._messages:
+                self._messages.extend(receive(self._socket, self._assembler))
+        except (EOFError, ConnectionError):
+            return None
+        except TimeoutError:
+            raise InstanceError(f"{self.place.name} does not answer") from None
+        except (ProtocolError, OSError) as error:
+            raise InstanceError(f"{self.place.name} answers nonsense: {error}") from None
+        message = self._messages.popleft()
+        message.close()
+        if "error" in message.fields:
+            raise ComplaintError(str(message.fields["error"]), message.fields.get("status"))
+        return message.fields
+
+    def close(self) -> None:
+        self._assembler.close()
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class ComplaintError(InstanceError):
+    """The instance says what is wrong."""
+
+    def __init__(self, sentence: str, status: object = None) -> None:
+        super().__init__(sentence)
+        self.status = status if isinstance(status, int) else None
+
+
+def _connect(place: Place) -> socket.socket:
+    """Whoever holds the lock opens a socket soon, and again if it has been removed."""
+    place.check_exists()
+    end = time.monotonic() + _PATIENCE
+    has_asked = False
+    while (pid := holder(place)) is not None:
+        state = read_state(place)
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            if pid and state.pid == pid:
+                connection.connect(state.socket)
+                return connection
+        except OSError:
+            connection.close()
+            if state.is_detached and not has_asked:
+                has_asked = True
+                os.kill(pid, signal.SIGUSR1)
+        else:
+            connection.close()
+        if time.monotonic() > end:
+            raise InstanceError(f"{place.name} runs as process {pid}, but cannot be reached")
+        time.sleep(_PAUSE)
+    raise InstanceError(f"{place.name} is not running")
+
+
+def current_state(place: Place) -> State:
+    """What the instance says of itself; what its record says if it does not."""
+    if holder(place) is None:
+        return settled(read_state(place), is_held=False)
+    with contextlib.suppress(InstanceError), Connection(place) as connection:
+        connection.ask("info")
+        answer = connection.answer(_QUICK)
+        if answer is not None and isinstance(answer.get("state"), dict):
+            return parse_state(answer["state"])
+    return settled(read_state(place), is_held=holder(place) is not None)
+
+
+def wait_until_free(place: Place, timeout: float) -> bool:
+    """Whether nobody runs the instance any more, or soon."""
+    end = time.monotonic() + timeout
+    while holder(place) is not None:
+        if time.monotonic() > end:
+            return False
+        time.sleep(_PAUSE)
+    return True
+
+
+def stop(place: Place, timeout: float | None) -> None:
+    """Returns when the instance has ended. InstanceError if it does not."""
+    pid = holder(place)
+    if pid is None:
+        place.check_exists()
+        return
+    try:
+        with Connection(place) as connection:
+            given: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
+            connection.ask("stop", **given)
+            while connection.answer() is not None:
+                pass
+    except InstanceError:  # another version, or it cannot be reached: any of them hears this
+        if pid and holder(place) == pid:
+            os.kill(pid, signal.SIGTERM)
+            if not wait_until_free(place, 2 * _PATIENCE + (timeout or 0)):
+                raise
+    if not wait_until_free(place, _PATIENCE):
+        raise InstanceError(f"{place.name} does not end: `kill -9 {pid}`")
+
+
+def news(connection: Connection) -> Iterator[None]:
+    """Each time the log has grown, until the instance has ended."""
+    connection.ask("follow")
+    while connection.answer() is not None:
+        yield

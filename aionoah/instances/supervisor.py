@@ -1,0 +1,221 @@
+"""The life of an instance: its program is started, watched, asked to stop, and started again as its policy says."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+from aionoah.hypervisor.errors import HypervisorError
+from aionoah.instances import InstanceError
+from aionoah.instances.health import Health
+from aionoah.instances.policy import Policy, Restarts
+from aionoah.instances.signals import parse_signal
+from aionoah.instances.spec import HealthCheck, Spec
+from aionoah.instances.state import State
+from aionoah.subprocess import DEVNULL, InternalError
+
+if TYPE_CHECKING:
+    from aionoah.linux import Linux
+    from aionoah.subprocess import Process
+
+_FAILED: Final = 125  # aionoah itself, as docker has it
+_NOT_EXECUTABLE: Final = 126
+_NOT_FOUND: Final = 127
+_SIGNALLED: Final = 128  # and the number of the signal
+_EAGER: Final = 1.0  # seconds between health checks at most, until the first success
+
+
+class StartError(InstanceError):
+    """The program cannot be started."""
+
+    def __init__(self, sentence: str, status: int) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+class Launch(NamedTuple):
+    """An instance that is about to start. `prepare` gives the options of create_subprocess_exec that all programs
+    in it share; OSError with a sentence.
+    """
+
+    linux: "Linux"  # not entered yet
+    command: Sequence[str]
+    prepare: "Callable[[Linux], Awaitable[dict[str, Any]]]"
+    stop_signal: str = "TERM"
+    health: HealthCheck | None = None
+
+
+class Outside(Protocol):
+    """What is at the other end of the program's standard streams."""
+
+    def options(self) -> dict[str, Any]:
+        """For create_subprocess_exec."""
+
+    async def attend(self, process: "Process") -> int:
+        """Be there until the program has ended; its `returncode`."""
+
+    def say(self, sentence: str) -> None:
+        """Tell the user."""
+
+
+class Running(NamedTuple):
+    linux: "Linux"
+    process: "Process"
+    options: dict[str, Any]
+    stop_signal: int
+
+
+class Supervisor:
+    """`changed` hears of each new state."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        open_launch: Callable[[], AbstractContextManager[Launch]],
+        outside: Outside,
+        changed: Callable[[State], None],
+        state: State,
+    ) -> None:
+        self.state = state
+        self.running: Running | None = None
+        self._spec = spec
+        self._open_launch = open_launch
+        self._outside = outside
+        self._changed = changed
+        self._stop_asked = asyncio.Event()
+
+    async def run(self) -> int:
+        """Until the program has ended for good: its status as shells have it. StartError if it never started."""
+        restarts = Restarts(Policy.parse(self._spec.restart))
+        while True:
+            begun = time.monotonic()
+            status, why = await self._run_once(is_first=not restarts.count)
+            delay = restarts.delay_after(status, time.monotonic() - begun)
+            if delay is None or self._stop_asked.is_set():
+                break
+            self._outside.say(f"{why}: starting it again in {delay:.3g} s")
+            self._change(status="restarting", restarts=restarts.count, exit_status=status, health=None)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay):
+                    await self._stop_asked.wait()
+            if self._stop_asked.is_set():
+                break
+        return status
+
+    def stop(self, timeout: float, *, by_user: bool) -> None:
+        """Ask the program to end, and kill it after `timeout` seconds. Again: perhaps sooner."""
+        self._stop_asked.set()
+        status = "stopping" if self.running is not None else self.state.status
+        self._change(status=status, was_stopped=by_user or self.state.was_stopped)
+        if self.running is not None:
+            self.running.process.send_signal(self.running.stop_signal)
+        asyncio.get_running_loop().call_later(timeout, self._kill)
+
+    def send_signal(self, number: int) -> None:
+        """InstanceError if nothing runs."""
+        self.checked_running().process.send_signal(number)
+
+    def checked_running(self) -> Running:
+        if self.running is None:
+            raise InstanceError(f"{self._spec.name} is {self.state.status}: nothing runs in it now")
+        return self.running
+
+    def _kill(self) -> None:
+        if self.running is not None:
+            self.running.process.kill()
+
+    # -- one run ------------------------------------------------------------------------------------------
+
+    async def _run_once(self, *, is_first: bool) -> tuple[int, str]:
+        """The program's status, and a sentence on its end."""
+        try:
+            status = await self._launch_and_attend()
+        except StartError as error:
+            if is_first:
+                raise
+            return error.status, str(error)
+        except InternalError as error:
+            return _FAILED, str(error)
+        if status < 0:
+            return _SIGNALLED - status, f"the program has been killed by signal {-status}"
+        return status, f"the program has ended with status {status}"
+
+    async def _launch_and_attend(self) -> int:
+        try:
+            with self._open_launch() as launch:
+                async with launch.linux as linux:
+                    return await self._attend(launch, linux)
+        except (HypervisorError, MemoryError, OSError) as error:
+            raise StartError(sentence_of(error), _FAILED) from None
+        except InstanceError as error:
+            raise error if isinstance(error, StartError) else StartError(str(error), _FAILED) from None
+
+    async def _attend(self, launch: Launch, linux: "Linux") -> int:
+        options = await launch.prepare(linux)
+        try:
+            process = await linux.create_subprocess_exec(
+                *launch.command, **(options | self._outside.options())
+            )
+        except OSError as error:
+            raise StartError(sentence_of(error), status_of(error)) from None
+        self.running = Running(linux, process, options, parse_signal(launch.stop_signal))
+        checking = None
+        if launch.health is not None:
+            checking = asyncio.create_task(self._watch(launch.health))
+        self._change(status="running", error="", health=None if checking is None else "starting")
+        if self._stop_asked.is_set():  # meanwhile
+            process.send_signal(self.running.stop_signal)
+        try:
+            return await self._outside.attend(process)
+        finally:
+            self.running = None
+            if checking is not None:
+                checking.cancel()
+
+    def _change(self, **fields: Any) -> None:  # noqa: ANN401 - State's
+        new = self.state._replace(**fields)
+        if new.status != self.state.status:
+            new = new._replace(since=time.time())
+        if new != self.state:
+            self.state = new
+            self._changed(new)
+
+    # -- health -------------------------------------------------------------------------------------------
+
+    async def _watch(self, check: HealthCheck) -> None:
+        """Ask until the program has ended."""
+        health = Health(check)
+        begun = time.monotonic()
+        while self.running is not None:
+            is_eager = health.status == "starting"
+            await asyncio.sleep(min(check.interval, _EAGER) if is_eager else check.interval)
+            is_well = await self._ask(check)
+            if health.answered(time.monotonic() - begun, is_well=is_well):
+                self._change(health=health.status)
+                self._outside.say(f"the program is {health.status}")
+                if health.status == "unhealthy" and check.on_failure == "kill":
+                    self._kill()
+
+    async def _ask(self, check: HealthCheck) -> bool:
+        running = self.running
+        if running is None:
+            return False
+        streams = {"stdin": DEVNULL, "stdout": DEVNULL, "stderr": DEVNULL}
+        try:
+            async with asyncio.timeout(check.timeout):
+                done = await running.linux.run(check.command, **(running.options | streams))
+        except (OSError, TimeoutError, InternalError):
+            return False
+        return done.returncode == 0
+
+
+def sentence_of(error: Exception) -> str:
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return said.rstrip(".")
+
+
+def status_of(error: OSError) -> int:
+    """Of a program that cannot be started, as shells have it."""
+    return _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTABLE
