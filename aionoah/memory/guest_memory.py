@@ -54,6 +54,9 @@ class GuestMemory:
         if length == 0:
             return b""
         self.check_range(address, length)
+        window = self.window(address, 0)
+        if end <= window.end and not window.is_file:
+            return bytes(window.memory[address - window.start : end - window.start])
         return b"".join([self.copy_in(view, window) for window, view in self.views(address, length, 0)])
 
     def write(self, address: int, data: bytes | bytearray | memoryview) -> None:
@@ -66,6 +69,10 @@ class GuestMemory:
         if end == address:
             return
         self.check_range(address, len(data))
+        window = self.window(address, _WRITE)
+        if end <= window.end and not window.is_file:
+            window.memory[address - window.start : end - window.start] = data
+            return
         rest = memoryview(data)
         for window, view in self.views(address, len(data), _WRITE):
             self.copy_out(view, rest[: len(view)], window)
@@ -133,6 +140,18 @@ class GuestMemory:
 
     def read_cstring(self, address: int, limit: int = 4096) -> bytes:
         """The bytes before the NUL; ENAMETOOLONG if there is none within `limit` bytes."""
+        window = self._pages.recent
+        if not (window.start <= address < window.end and window.may_read):
+            window = self.window(address, 0)
+        if not window.is_file:
+            offset = address - window.start
+            text = bytes(window.memory[offset : offset + _SHORT_STRING])
+            if 0 <= (end := text.find(0)) < limit:
+                return text[:end]
+        return self._read_long_cstring(address, limit)
+
+    def _read_long_cstring(self, address: int, limit: int) -> bytes:
+        """The same for a string that goes on in other pages, or is in a file."""
         parts: list[bytes] = []
         step = _SHORT_STRING
         while limit > 0:

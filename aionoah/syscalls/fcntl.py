@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 _SETTABLE: Final = O.APPEND | O.NONBLOCK | O.DIRECT | O.NOATIME
 _NOT_STATUS: Final = O.CREAT | O.EXCL | O.NOCTTY | O.TRUNC | O.CLOEXEC
-_ON_PATH_FILES: Final = (F.DUPFD, F.DUPFD_CLOEXEC, F.DUPFD_QUERY, F.GETFD, F.SETFD, F.GETFL)
+_ON_DESCRIPTORS: Final = frozenset((F.DUPFD, F.DUPFD_CLOEXEC, F.DUPFD_QUERY, F.GETFD, F.SETFD))
+_ON_PATH_FILES: Final = _ON_DESCRIPTORS | {F.GETFL}
 _LOCKING: Final = {
     F.SETLK: (set_lock, False),
     F.OFD_SETLK: (set_lock, True),
@@ -35,6 +36,8 @@ _LOCKING: Final = {
 @syscall(partial="There are no leases and no hints (EINVAL).")
 async def fcntl(task: "Task", fd: Fd, cmd: F, arg: ULong) -> int:
     file = task.files.get(fd, allow_path=cmd in _ON_PATH_FILES)
+    if cmd in _ON_DESCRIPTORS:  # the most frequent ones
+        return _descriptor(task, fd, file, cmd, arg)
     if cmd in _LOCKING:
         operation, is_of_description = _LOCKING[cmd]
         operation(task, file, arg, of_description=is_of_description)
@@ -49,8 +52,6 @@ async def fcntl(task: "Task", fd: Fd, cmd: F, arg: ULong) -> int:
 
 def _control(task: "Task", fd: int, file: File, cmd: int, arg: int) -> int:
     match cmd:
-        case F.DUPFD | F.DUPFD_CLOEXEC | F.DUPFD_QUERY | F.GETFD | F.SETFD:
-            return _descriptor(task, fd, file, cmd, arg)
         case F.GETFL:
             return task.architecture.guest_open_flags(file.flags & ~_NOT_STATUS)
         case F.SETFL:
