@@ -119,6 +119,8 @@ class FileSystem:
     is_read_only = False
     has_fine_times = False  # statx leaves out the times of changes unless they are asked for (FS_MGTIME)
     directories_kept = 0  # how many a mount holds on to between walks
+    users = 0  # overlays that it is a layer of
+    is_unmounted = False  # it lives for its users only
     is_ephemeral = False  # nothing in it outlives the guests: mountpoints may be made in it
     root: "Inode"
     device: int  # st_dev of its inodes

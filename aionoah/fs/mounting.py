@@ -199,7 +199,9 @@ def _release(namespace: Namespace, mount: Mount) -> None:
     """Free a file system that is mounted nowhere any more."""
     if all(other.filesystem is not mount.filesystem for other in namespace.mounts):
         notify.unmounted(mount.filesystem)
-        mount.filesystem.release()
+        mount.filesystem.is_unmounted = True
+        if not mount.filesystem.users:
+            mount.filesystem.release()
 
 
 def pivot_root(namespace: Namespace, new_root: Dentry, put_old: Dentry, current: Dentry) -> Dentry:

@@ -40,15 +40,24 @@ class OverlayFileSystem(GivesHandles):
     same file system. Names with this beginning are no files to tools that read layers."""
 
     def __init__(
-        self, lowers: Sequence[FileSystem], upper: FileSystem | Callable[[], FileSystem] | None = None
+        self,
+        lowers: Sequence[FileSystem],
+        upper: FileSystem | Callable[[], FileSystem] | None = None,
+        *,
+        work: Inode | None = None,
+        device: int | None = None,
     ) -> None:
-        """`upper` may be a function that makes it when the first change needs it. Without one it is read-only."""
+        """`upper` may be a function that makes it when the first change needs it. Without one it is read-only.
+
+        `work`: an empty directory of the upper file system; without one the upper layer has it. `device`: what files
+        say that they are on; if None, that of the topmost layer.
+        """
         self.lowers = tuple(lowers)
         self.is_read_only = upper is None
         self._make_upper = upper if callable(upper) else None
         self._upper: FileSystem | None = None
-        self.device = self.lowers[0].device
-        self._layer_of = {self.device: 0}
+        self.device = self.lowers[0].device if device is None else device
+        self._layer_of: dict[int, int] = {}
         for layer in self.lowers:
             self._layer_of.setdefault(layer.device, len(self._layer_of))
         self._known: WeakValueDictionary[Inode, OverlayInode] = WeakValueDictionary()
@@ -57,7 +66,9 @@ class OverlayFileSystem(GivesHandles):
         self.notes: Origins | None = None  # the same for those who mount the layers again
         self._has_history = False  # the upper layer has copies that somebody else made
         self.linked: set[OverlayInode] = set()  # files of several names below, of which one has changed
-        self._work: Inode | None = None
+        self._workshop = work
+        self._work: Inode | None = work
+        self.hidden_name = self.WORK if work is None else b""  # of an entry of the root
         self._serial = itertools.count()
         if upper is not None and not callable(upper):
             self._use(upper)
@@ -99,7 +110,7 @@ class OverlayFileSystem(GivesHandles):
 
     def discard(self, temporary: bytes) -> None:
         """Remove something from the work directory."""
-        _clear(self.work(), temporary)
+        clear(self.work(), temporary)
 
     def refreshed(self, inode: OverlayInode) -> Inode:
         """Copy a file up that has not been; if its copy has an index, that is the name it is known by from now on."""
@@ -114,9 +125,12 @@ class OverlayFileSystem(GivesHandles):
     def _remove_work(self) -> None:
         """What is in there was never finished, or is of no use to another session."""
         assert self._upper is not None  # noqa: S101 - called with a layer only
+        if self._workshop is not None:
+            clear_out(self._workshop)
+            return
         self._work = None
         try:
-            _clear(self._upper.root, self.WORK)
+            clear(self._upper.root, self.WORK)
         except LinuxError as error:
             if error.errno is not Errno.ENOENT:
                 raise
@@ -205,13 +219,18 @@ class OverlayFileSystem(GivesHandles):
             layer.release()
 
 
-def _clear(directory: Inode, name: bytes) -> None:
+def clear(directory: Inode, name: bytes) -> None:
     """Remove an entry of a layer with all that is below it. ENOENT."""
     victim = directory.lookup(name)
     if victim.kind != S.IFDIR:
         directory.unlink(name)
         return
-    for entry in list(victim.entries(0)):
-        if entry.name not in (b".", b".."):
-            _clear(victim, entry.name)
+    clear_out(victim)
     directory.rmdir(name)
+
+
+def clear_out(directory: Inode) -> None:
+    """Remove all entries of a directory of a layer."""
+    for entry in list(directory.entries(0)):
+        if entry.name not in (b".", b".."):
+            clear(directory, entry.name)

@@ -137,7 +137,7 @@ class OverlayDirectory(OverlayInode):
         return found
 
     def _is_work(self, name: bytes) -> bool:
-        return self.parent is None and name == self.filesystem.WORK
+        return self.parent is None and name == self.filesystem.hidden_name
 
     def _below(self, name: bytes) -> Iterator[Inode]:
         """What the lower layers have under a name, down to the first that hides the rest."""
@@ -187,7 +187,7 @@ class OverlayDirectory(OverlayInode):
                 elif kind == _DIRECTORY and (known := found.get(name)) and known[1] == _DIRECTORY:
                     found[name] = (self.filesystem.number(ino, device)[0], kind, name)
         if self.parent is None:
-            found.pop(self.filesystem.WORK, None)
+            found.pop(self.filesystem.hidden_name, None)
         return list(found.values())
 
     def _unchanged(self, layer: Inode) -> list[Row] | None:

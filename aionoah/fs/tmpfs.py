@@ -28,6 +28,11 @@ _ENTRY_SIZE: Final = 20  # what an entry adds to the size of its directory (BOGO
 _minor_numbers: Final = itertools.count(0x40)  # of anonymous devices, as the kernel numbers them
 
 
+def anonymous_device() -> int:
+    """For a file system that is on none."""
+    return makedev(0, next(_minor_numbers))
+
+
 class TmpFileSystem(FileSystem):
     """A tree in memory of at most `limit` bytes and `inode_limit` files."""
 
@@ -39,7 +44,7 @@ class TmpFileSystem(FileSystem):
     def __init__(
         self, *, limit: int = _DEFAULT_LIMIT, inode_limit: int = _DEFAULT_INODES, mode: int = 0o1777
     ) -> None:
-        self.device = makedev(0, next(_minor_numbers))
+        self.device = anonymous_device()
         self.quota = Quota(limit // PAGE)
         self.inode_limit = inode_limit
         self.inodes = 0

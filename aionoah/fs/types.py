@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.fs.inode import FileSystem
+from aionoah.fs.path import Dentry
 from aionoah.fs.tmpfs import TmpFileSystem
 from aionoah.host import facts
 
@@ -23,8 +24,14 @@ class Made(NamedTuple):
     details: bytes = b""
 
 
-def new_filesystem(kernel: "Kernel", type_name: bytes, data: bytes) -> Made:
-    """ENODEV for a type that there is not, EINVAL for options that it does not have."""
+def new_filesystem(
+    kernel: "Kernel", type_name: bytes, data: bytes, locate: Callable[[bytes], Dentry]
+) -> Made:
+    """ENODEV for a type that there is not, EINVAL for options that it does not have. `locate` finds the paths in them."""
+    if type_name == b"overlay":
+        from aionoah.fs.overlay_mount import new_overlay  # noqa: PLC0415 - for those who mount it
+
+        return Made(new_overlay(data, locate), data)
     make = _TYPES.get(type_name)
     if make is None:
         raise LinuxError(Errno.ENODEV)

@@ -1,6 +1,7 @@
 """Changing the tree of mounts: mount, umount2, pivot_root; Linux fs/namespace.c. The order of the checks is the kernel's."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.capability import CAP
@@ -22,7 +23,7 @@ _PROPAGATION: Final = MS.SHARED | MS.PRIVATE | MS.SLAVE | MS.UNBINDABLE
 
 
 @syscall(
-    partial="Types are tmpfs, ramfs, proc, sysfs, devtmpfs and devpts; mounts do not propagate to peers; locked mounts of "
+    partial="Types are tmpfs, ramfs, overlay, proc, sysfs, devtmpfs and devpts; mounts do not propagate to peers; locked mounts of "
     "the application stay."
 )
 def mount(
@@ -44,7 +45,7 @@ def mount(
     else:
         if filesystemtype is None:
             raise LinuxError(Errno.EINVAL)
-        made = new_filesystem(task.kernel, filesystemtype, options)
+        made = new_filesystem(task.kernel, filesystemtype, options, partial(locate, task, WORKING_DIRECTORY))
         mounting.mount_new(namespace, made.filesystem, place, flags, source or b"none", made.details)
 
 
