@@ -44,6 +44,7 @@ class Service:
         self._open_launch = open_launch
         self._ready: Callable[[], None] | None = ready
         self._followers: set[Peer] = set()
+        self._patient: set[asyncio.Task[None]] = set()  # clients that wait for our end
         self._notifier = Notifier()
         self._is_announced = False
 
@@ -82,6 +83,8 @@ class Service:
             self._end(error.status, str(error))
             raise
         finally:
+            for task in self._patient:
+                task.cancel()
             await self._server.close()
         return status
 
@@ -152,8 +155,14 @@ class Service:
 
     async def _until_gone(self, peer: Peer) -> None:
         """It waits for the end of the connection, which is that of the instance."""
-        while True:
-            (await peer.receive()).close()
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - of the server
+        self._patient.add(task)
+        try:
+            while True:
+                (await peer.receive()).close()
+        finally:
+            self._patient.discard(task)
 
     async def _follow(self, peer: Peer) -> None:
         self._followers.add(peer)

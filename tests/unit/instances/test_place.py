@@ -1,0 +1,152 @@
+"""Names, directories, and the lock that makes one name one process."""
+
+import contextlib
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aionoah.instances import InstanceError
+from aionoah.instances.keeping import make, remove
+from aionoah.instances.place import Lock, Place, checked_name, holder, places, state_home
+from aionoah.instances.spec import Spec
+
+
+@pytest.mark.parametrize("name", ["a", "web-1", "My_server.2", "0", "x" * 64])
+def test_names(name: str) -> None:
+    assert checked_name(name) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", "../x", "/etc", "a/b", "-f", ".hidden", "x" * 65, "a b", "a\n", "ä", "a\0", "\udcff"],
+)
+def test_what_is_no_name(name: str) -> None:
+    with pytest.raises(InstanceError, match="cannot be a name"):
+        checked_name(name)
+
+
+@given(st.text())
+def test_no_name_leads_out_of_the_directory(name: str) -> None:
+    with contextlib.suppress(InstanceError):
+        place = Place(name, Path("/home"))
+        assert os.path.normpath(place.directory) == f"/home/{name}"
+
+
+@given(st.text())
+def test_complaints_can_be_printed(name: str) -> None:
+    with pytest.raises(InstanceError) as caught:
+        checked_name("/" + name)
+    assert str(caught.value).isprintable()
+
+
+def test_where_instances_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIONOAH_HOME", "/one")
+    assert state_home() == Path("/one/instances")
+    monkeypatch.delenv("AIONOAH_HOME")
+    monkeypatch.setenv("XDG_STATE_HOME", "/two")
+    assert state_home() == Path("/two/aionoah/instances")
+    monkeypatch.setenv("XDG_STATE_HOME", "not/absolute")
+    monkeypatch.setenv("HOME", "/three")
+    assert state_home() == Path("/three/.local/state/aionoah/instances")
+
+
+def test_the_socket_is_this_users_alone(tmp_path: Path) -> None:
+    path = Place("web").new_socket_path()
+    assert path.parent == tmp_path / "run" / "aionoah"
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert path != Place("other").new_socket_path()
+    path.parent.chmod(0o755)
+    Place("web").new_socket_path()
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_long_paths_have_their_sockets_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = tmp_path / ("x" * 100)
+    deep.mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(deep))
+    path = Place("y" * 64).new_socket_path()
+    assert deep not in path.parents
+    assert len(os.fsencode(path)) <= 103
+
+
+def test_a_directory_for_sockets_that_somebody_else_has_made(tmp_path: Path) -> None:
+    (tmp_path / "run" / "aionoah").symlink_to(tmp_path)
+    with pytest.raises(InstanceError, match="not a directory of yours"):
+        Place("web").new_socket_path()
+
+
+def test_making_and_removing(spec: Spec, home: Path) -> None:
+    place = make(spec)
+    assert stat.S_IMODE(place.directory.stat().st_mode) == 0o700
+    assert stat.S_IMODE(place.spec.stat().st_mode) == 0o600
+    assert [each.name for each in places()] == ["web"]
+    with pytest.raises(InstanceError, match="there is an instance web already"):
+        make(spec)
+    inner = place.upper / "locked" / "inner"
+    inner.mkdir(parents=True)
+    inner.parent.chmod(0)
+    remove(place)
+    assert list(home.iterdir()) == []
+
+
+def test_no_places_at_all() -> None:
+    assert places() == []
+
+
+def test_the_lock(spec: Spec) -> None:
+    place = make(spec)
+    assert holder(place) is None
+    lock = Lock(place)
+    assert holder(place) == os.getpid()
+    with pytest.raises(InstanceError, match="web is running already"):
+        Lock(place)
+    assert holder(place) == os.getpid()  # asking takes nothing away
+    lock.close()
+    assert holder(place) is None
+    Lock(place).close()
+
+
+def test_the_lock_of_a_killed_process_is_free(spec: Spec) -> None:
+    place = make(spec)
+    text = (
+        "from aionoah.instances.place import *; import time; lock = Lock(Place('web')); print(1, flush=True)"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", f"{text}; time.sleep(1000)"], stdout=subprocess.PIPE, env=os.environ
+    )
+    assert child.stdout is not None
+    child.stdout.readline()
+    assert holder(place) == child.pid
+    child.kill()
+    child.wait()
+    child.stdout.close()
+    assert holder(place) is None
+
+
+def test_the_lock_of_an_instance_that_is_removed_meanwhile(
+    spec: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = make(spec)
+    opened = os.open
+
+    def open_and_lose(path: str, flags: int, mode: int = 0o777) -> int:
+        fd = opened(path, flags, mode)
+        if path == place.lock:
+            place.lock.unlink()
+        return fd
+
+    monkeypatch.setattr(os, "open", open_and_lose)
+    with pytest.raises(InstanceError, match="just been removed"):
+        Lock(place)
+
+
+def test_an_instance_that_is_not_there() -> None:
+    with pytest.raises(InstanceError, match="there is no instance ghost"):
+        Lock(Place("ghost"))
+    assert holder(Place("ghost")) is None
