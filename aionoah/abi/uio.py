@@ -22,3 +22,4 @@ class RWF(Flags):
     APPEND = 0x10
     NOAPPEND = 0x20
     ATOMIC = 0x40
+    DONTCACHE = 0x80

@@ -20,6 +20,7 @@ from aionoah.fs.file import File
 from aionoah.fs.inode import Attributes, DirectoryEntry, FileSystem, Inode
 from aionoah.fs.path import Dentry, walk
 from aionoah.fs.permissions import BY_USER
+from aionoah.fs.trails import Tree
 
 _OPTIONS: Final = {
     b"nosuid": MS.NOSUID,
@@ -39,7 +40,8 @@ class Mount:
     """Set by the application: guests can neither take it away nor write where they should only read."""
     is_unbindable = False
     has_expired = False  # asked to go if it is not used (MNT_EXPIRE)
-    peer_group = 0  # of a shared mount, for mountinfo
+    peer_group = 0  # of a shared mount: its number (fs/propagation.py)
+    master = 0  # the group that a slave receives from
 
     def __init__(
         self,
@@ -219,6 +221,7 @@ class Namespace:
 
     @staticmethod
     def _cover(parent: Dentry, name: bytes, mount: Mount) -> None:
+        Tree.changes += 1
         if parent.covers is None:
             parent.covers = {}
         mount.root.parent, mount.root.name = parent, name
@@ -227,6 +230,7 @@ class Namespace:
 
     def detach(self, mount: Mount) -> None:
         """Take a mount off its name: what it covered is there again. It keeps its parent, for those who are in it."""
+        Tree.changes += 1
         parent, name = mount.root.parent, mount.root.name
         assert parent is not None  # noqa: S101 - the root of all is never detached
         assert parent.covers is not None  # noqa: S101 - it covers something

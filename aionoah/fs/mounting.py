@@ -1,16 +1,17 @@
 """What programs do to the tree of mounts: mount, bind, move, remount, unmount, pivot_root.
 
-Whoever calls has seen to the capability. There is one name space; a shared mount is only marked as such.
+Whoever calls has seen to the capability. There is one name space.
 Sources: mount(2), umount(2), pivot_root(2), mount_namespaces(7); Linux fs/namespace.c.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.mount import MNT, MS
 from aionoah.abi.stat import S
-from aionoah.fs import notify
+from aionoah.fs import notify, propagation
 from aionoah.fs.inode import FileSystem
 from aionoah.fs.mount import Mount, Namespace
 from aionoah.fs.path import Dentry, path_of
@@ -55,6 +56,7 @@ def mount_new(
     mount = Mount(filesystem, parent, name, read_only=bool(flags & MS.RDONLY), source=source, options=details)
     set_flags(mount, flags)
     namespace.attach(mount, parent, name)
+    propagation.attached(namespace, [mount], target, partial(_copy_tree, namespace))
     return mount
 
 
@@ -67,14 +69,33 @@ def bind(namespace: Namespace, source: Dentry, target: Dentry, *, recursive: boo
     if origin not in namespace.mounts or origin.is_unbindable:
         raise LinuxError(Errno.EINVAL)
     require_place(target, is_directory=source.inode.kind == S.IFDIR)
-    parent, name = _spot(target)
     below = list(_mounts_below(namespace, source)) if recursive else []
-    top = _copy(namespace, origin, source, parent, name)
+    made = [copy for _, copy in _copy_all(namespace, source, target, below)]
+    propagation.attached(namespace, made, target, partial(_copy_tree, namespace))
+
+
+def _copy_tree(namespace: Namespace, mount: Mount, target: Dentry) -> list[tuple[Mount, Mount]]:
+    return _copy_all(namespace, mount.root, target, list(_mounts_below(namespace, mount.root)))
+
+
+def _copy_all(
+    namespace: Namespace, source: Dentry, target: Dentry, below: list[tuple[Mount, list[bytes]]]
+) -> list[tuple[Mount, Mount]]:
+    """Pairs of original and copy. What must not be bound is left out, with all that is in it."""
+    parent, name = _spot(target)
+    top = _copy(namespace, source.mount, source, parent, name)
+    made = [(source.mount, top)]
     for mount, names in below:
+        if mount.is_unbindable:
+            continue
         place = top.root
-        for each in names[:-1]:
-            place = place.child(each)
-        _copy(namespace, mount, mount.root, place, names[-1])
+        try:
+            for each in names[:-1]:
+                place = place.child(each)
+        except LinuxError:
+            continue  # in one that was left out
+        made.append((mount, _copy(namespace, mount, mount.root, place, names[-1])))
+    return made
 
 
 def _copy(namespace: Namespace, origin: Mount, source: Dentry, parent: Dentry, name: bytes) -> Mount:
@@ -89,6 +110,7 @@ def _copy(namespace: Namespace, origin: Mount, source: Dentry, parent: Dentry, n
     )
     copy.flags, copy.is_locked = origin.flags, False
     copy.is_ceiling_read_only = origin.is_ceiling_read_only
+    copy.peer_group, copy.master = origin.peer_group, origin.master
     inner = path_of(source, origin.root)
     copy.root_path = (origin.root_path.rstrip(b"/") + inner).rstrip(b"/") or b"/"
     namespace.attach(copy, parent, name)
@@ -130,14 +152,14 @@ def set_propagation(namespace: Namespace, target: Dentry, flags: int) -> None:
     if flags & MS.REC:
         affected += [other for other, _ in _mounts_below(namespace, mount.root)]
     for each in affected:
-        each.peer_group = each.identifier if kind == MS.SHARED else 0
-        each.is_unbindable = kind == MS.UNBINDABLE
+        propagation.change(namespace, each, kind)
 
 
 def move(namespace: Namespace, source: Dentry, target: Dentry) -> None:
     """Take a mount to another place. EINVAL unless `source` is one's root, ELOOP into itself."""
     mount = _mount_at(source)
-    if mount.is_locked or mount.root.parent is None:
+    below = propagation.under(mount)
+    if mount.is_locked or below is None or below.peer_group:
         raise LinuxError(Errno.EINVAL)
     if (source.inode.kind == S.IFDIR) != (target.inode.kind == S.IFDIR):
         raise LinuxError(Errno.EINVAL)
@@ -149,6 +171,8 @@ def move(namespace: Namespace, source: Dentry, target: Dentry) -> None:
     parent, name = _spot(target)
     namespace.detach(mount)
     namespace.attach(mount, parent, name)
+    moved = [mount, *(each for each, _ in _mounts_below(namespace, mount.root))]
+    propagation.attached(namespace, moved, target, partial(_copy_tree, namespace))
 
 
 def _mount_at(place: Dentry) -> Mount:
@@ -177,14 +201,18 @@ def unmount(namespace: Namespace, target: Dentry, flags: int, roots_in_use: Call
             return
         raise LinuxError(Errno.EINVAL)
     below = [other for other, _ in _mounts_below(namespace, mount.root)]
-    is_busy = bool(below) or _is_busy(mount, roots_in_use)
+    copies = list(propagation.copies_of(namespace, mount))
+    is_busy = bool(below) or any(_is_busy(each, roots_in_use) for each in (mount, *copies))
     if is_busy and not flags & MNT.DETACH:
         raise LinuxError(Errno.EBUSY)
     if flags & MNT.EXPIRE and not mount.has_expired:
         mount.has_expired = True
         raise LinuxError(Errno.EAGAIN)
-    for each in (*reversed(below), mount):
+    for each in (*reversed(below), *copies, mount):
+        if each is not mount and any(propagation.under(other) is each for other in namespace.mounts):
+            continue  # somebody has mounted something on it
         namespace.detach(each)
+        propagation.leave(namespace, each)
         if not _is_busy(each, roots_in_use):
             _release(namespace, each)
 
@@ -212,6 +240,9 @@ def pivot_root(namespace: Namespace, new_root: Dentry, put_old: Dentry, current:
     if new_root.mount is old or put_old.mount is old:
         raise LinuxError(Errno.EBUSY)
     mount = _mount_at(new_root)
+    below = propagation.under(mount)
+    if old.peer_group or put_old.mount.peer_group or (below is not None and below.peer_group):
+        raise LinuxError(Errno.EINVAL)
     if current is not old.root or old.root.parent is not None or not _is_below(put_old, new_root):
         raise LinuxError(Errno.EINVAL)
     if put_old is new_root:  # Linux stacks the old root on the new one, where nothing can be mounted here

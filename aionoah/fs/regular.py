@@ -57,6 +57,14 @@ class RegularFile(File):
         self.changing()
         return self._store(src, self._write_offset(offset))
 
+    def overwrite(self, src: Buffer, offset: int) -> int:
+        """Write at an offset in spite of O_APPEND (RWF_NOAPPEND)."""
+        flags, self.flags = self.flags, O(self.flags & ~O.APPEND)
+        try:
+            return self.pwrite(src, offset)
+        finally:
+            self.flags = flags
+
     def _write_offset(self, offset: int) -> int:
         return self.size() if O.APPEND in self.flags else offset
 

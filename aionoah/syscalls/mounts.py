@@ -23,8 +23,7 @@ _PROPAGATION: Final = MS.SHARED | MS.PRIVATE | MS.SLAVE | MS.UNBINDABLE
 
 
 @syscall(
-    partial="Types are tmpfs, ramfs, overlay, proc, sysfs, devtmpfs and devpts; mounts do not propagate to peers; locked mounts of "
-    "the application stay."
+    partial="Types are tmpfs, ramfs, overlay, proc, sysfs, devtmpfs, devpts and mqueue; locked mounts of the application stay."
 )
 def mount(
     task: "Task", source: Path | None, target: Path, filesystemtype: Path | None, mountflags: MS, data: Addr

@@ -11,7 +11,9 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import SEEK
 from aionoah.abi.uio import RWF, Iovec
 from aionoah.fs import file as files
+from aionoah.fs import notify
 from aionoah.fs.file import File, WouldBlock
+from aionoah.fs.regular import RegularFile
 from aionoah.memory.buffer import Buffer
 from aionoah.syscalls.arguments import Addr, Fd, In, Offset, Size, ULong
 from aionoah.syscalls.read_write import readable_file, writable_file, write_to
@@ -20,8 +22,9 @@ from aionoah.syscalls.registry import syscall
 if TYPE_CHECKING:
     from aionoah.process.task import Task
 
-_VALID_READ: Final = RWF.HIPRI | RWF.DSYNC | RWF.SYNC | RWF.NOWAIT
-_VALID_WRITE: Final = RWF.HIPRI | RWF.DSYNC | RWF.SYNC | RWF.NOWAIT | RWF.APPEND
+_VALID: Final = (
+    RWF.HIPRI | RWF.DSYNC | RWF.SYNC | RWF.NOWAIT | RWF.APPEND | RWF.NOAPPEND | RWF.DONTCACHE
+)  # for reading too, where those about writing say nothing
 _OWN_POSITION: Final = -1
 
 
@@ -64,8 +67,7 @@ async def preadv2(
     """At the file's own position if `offset` is -1."""
     file = readable_file(task, fd) if offset == _OWN_POSITION else _reader_at(task, fd, offset)
     dst = task.memory.writable_vector(iov, iovcnt)
-    if flags.outside(_VALID_READ):
-        raise LinuxError(Errno.EOPNOTSUPP)
+    _require_valid(flags, dst.length)
     if offset != _OWN_POSITION:
         return files.read_at(file, dst, offset)
     if RWF.NOWAIT in flags:
@@ -73,19 +75,28 @@ async def preadv2(
     return await files.read(file, dst)
 
 
-@syscall(partial="RWF_NOAPPEND and RWF_ATOMIC are refused with EOPNOTSUPP.")
+@syscall(partial="RWF_ATOMIC and RWF_NOSIGNAL are refused with EOPNOTSUPP.")
 async def pwritev2(
     task: "Task", fd: Fd, iov: In[Iovec], iovcnt: ULong, offset: Offset, offset_high: ULong, flags: RWF
 ) -> int:
     """At the file's own position if `offset` is -1."""
     file = writable_file(task, fd) if offset == _OWN_POSITION else _writer_at(task, fd, offset)
     src = task.memory.readable_vector(iov, iovcnt)
-    if flags.outside(_VALID_WRITE):
-        raise LinuxError(Errno.EOPNOTSUPP)
+    _require_valid(flags, src.length)
     written = await _write_with(task, file, src, offset, flags)
     if flags & (RWF.DSYNC | RWF.SYNC) and written:
         file.sync(data_only=RWF.SYNC not in flags)
     return written
+
+
+def _require_valid(flags: RWF, length: int) -> None:
+    """Nobody asks what the transfer of nothing should have been like."""
+    if not length:
+        return
+    if flags.outside(_VALID):
+        raise LinuxError(Errno.EOPNOTSUPP)
+    if RWF.APPEND in flags and RWF.NOAPPEND in flags:
+        raise LinuxError(Errno.EINVAL)
 
 
 def _reader_at(task: "Task", fd: int, offset: int) -> File:
@@ -119,6 +130,8 @@ def _read_now(file: File, dst: Buffer) -> int:
 async def _write_with(task: "Task", file: File, src: Buffer, offset: int, flags: RWF) -> int:
     if RWF.APPEND in flags and file.is_seekable:
         return _append(file, src, moves=offset == _OWN_POSITION)
+    if RWF.NOAPPEND in flags and isinstance(file, RegularFile):
+        return _write_in_place(file, src, offset)
     if offset != _OWN_POSITION:
         return files.write_at(file, src, offset)
     if RWF.NOWAIT in flags:
@@ -127,6 +140,17 @@ async def _write_with(task: "Task", file: File, src: Buffer, offset: int, flags:
         except WouldBlock:
             raise LinuxError(Errno.EAGAIN) from None
     return await write_to(task, file, src)
+
+
+def _write_in_place(file: RegularFile, src: Buffer, offset: int) -> int:
+    """Where it is asked for, or at the file's own position, though the file may be for appending (O_APPEND)."""
+    moves = offset == _OWN_POSITION
+    written = file.overwrite(src, file.offset if moves else offset)
+    if notify.WATCHES and written:
+        notify.modified(file)
+    if moves:
+        file.offset += written
+    return written
 
 
 def _append(file: File, src: Buffer, *, moves: bool) -> int:

@@ -48,12 +48,19 @@ def mountinfo(subject: Subject) -> bytes:
                 *(
                     escape(path),
                     _mount_options(mount),
-                    b" shared:%d" % mount.peer_group if mount.peer_group else b"",
+                    _propagation(mount),
                 ),
                 *(escape(mount.filesystem.type_name), escape(mount.source), access),
             )
         )
     return b"".join(lines)
+
+
+def _propagation(mount: "Mount") -> bytes:
+    """The optional fields."""
+    shared = b" shared:%d" % mount.peer_group if mount.peer_group else b""
+    slave = b" master:%d" % mount.master if mount.master else b""
+    return shared + slave + (b" unbindable" if mount.is_unbindable else b"")
 
 
 def _access(read_only: bool) -> bytes:  # noqa: FBT001 - one fact as a word

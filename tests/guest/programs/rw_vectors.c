@@ -41,6 +41,31 @@ static void whole_vectors(int fd) {
     CALL(lseek(fd, 0, SEEK_END));
 }
 
+#ifndef RWF_NOAPPEND
+#define RWF_NOAPPEND 0x20
+#endif
+
+static void appending(void) {
+    int fd = CALL(open("appended", O_RDWR | O_CREAT | O_APPEND, 0644));
+    struct iovec two[] = {{"ab", 2}};
+    char found[32] = "";
+    CALL(write(fd, "0123456789", 10));
+    CALL(pwritev2(fd, two, 1, 3, 0));
+    CALL(pwritev2(fd, two, 1, 3, RWF_NOAPPEND));
+    CALL(pwritev2(fd, two, 1, 3, RWF_NOAPPEND | RWF_APPEND));
+    CALL(lseek(fd, 6, SEEK_SET));
+    CALL(pwritev2(fd, two, 1, -1, RWF_NOAPPEND));
+    CALL(lseek(fd, 0, SEEK_CUR));
+    CALL(pwritev2(fd, two, 1, -1, 0));
+    CALL(lseek(fd, 0, SEEK_CUR));
+    CALL(preadv2(fd, two, 0, 0, RWF_NOAPPEND | RWF_APPEND));
+    CALL(preadv2(fd, two, 0, 0, RWF_APPEND));
+    CALL(pread(fd, found, 31, 0));
+    printf("%s\n", found);
+    CALL(close(fd));
+    CALL(unlink("appended"));
+}
+
 static void refused(int fd) {
     struct iovec one[] = {{first, 8}}, negative[] = {{first, 1}, {second, (size_t)-1}};
     struct iovec *many = calloc(IOV_MAX + 1, sizeof *many);
@@ -117,6 +142,7 @@ int main(int argc, char **argv) {
     int fd = CALL(open("file", O_CREAT | O_RDWR, 0644));
     whole_vectors(fd);
     refused(fd);
+    appending();
     partial(fd);
     pipes();
     CALL(close(fd));

@@ -1,0 +1,162 @@
+"""Shared mounts: what is mounted in one of a group of peers, or taken away there, is so in all of them, and in
+those that are slaves of the group.
+
+A group is a number that its members have; it ends with the last of them.
+Source: mount_namespaces(7), Documentation/filesystems/sharedsubtree.rst; Linux fs/pnode.c.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.mount import MS
+from aionoah.fs.mount import Mount, Namespace
+from aionoah.fs.path import Dentry
+
+CopyTree = Callable[[Mount, Dentry], list[tuple[Mount, Mount]]]
+"""Show a mount, and those below it, at another place: pairs of original and copy, the outermost first."""
+
+
+def change(namespace: Namespace, mount: Mount, kind: int) -> None:
+    """Make it MS_SHARED, MS_PRIVATE, MS_SLAVE or MS_UNBINDABLE."""
+    mount.is_unbindable = kind == MS.UNBINDABLE
+    if kind == MS.SHARED:
+        share(namespace, mount)
+    elif kind == MS.SLAVE:
+        _enslave(namespace, mount)
+    else:
+        leave(namespace, mount)
+
+
+def share(namespace: Namespace, mount: Mount) -> None:
+    if not mount.peer_group:
+        used = {each.peer_group for each in namespace.mounts}
+        mount.peer_group = next(number for number in itertools.count(1) if number not in used)
+
+
+def _enslave(namespace: Namespace, mount: Mount) -> None:
+    """Without peers there is nobody to be a slave of, but the master that it may have already."""
+    group, mount.peer_group = mount.peer_group, 0
+    if not group:
+        return
+    if any(each.peer_group == group for each in namespace.mounts):
+        mount.master = group
+    else:
+        _pass_slaves(namespace, group, mount.master)
+
+
+def leave(namespace: Namespace, mount: Mount) -> None:
+    """Become private, as a mount that is taken away does."""
+    group, master = mount.peer_group, mount.master
+    mount.peer_group = mount.master = 0
+    if group and all(each.peer_group != group for each in namespace.mounts):
+        _pass_slaves(namespace, group, master)
+
+
+def _pass_slaves(namespace: Namespace, group: int, master: int) -> None:
+    """A group has ended: its slaves go to its own master, if it had one."""
+    for each in namespace.mounts:
+        if each.master == group:
+            each.master = master
+
+
+def under(mount: Mount) -> Mount | None:
+    """The mount that it is mounted on; None for the root of all."""
+    if mount.beneath is not None:
+        return mount.beneath.mount
+    return None if mount.root.parent is None else mount.root.parent.mount
+
+
+# -- mounting ---------------------------------------------------------------------------------------------
+
+
+def attached(namespace: Namespace, mounts: list[Mount], target: Dentry, copy_tree: CopyTree) -> None:
+    """A mount, and those below it, have been put over a place: in a shared one they are shared, and all who receive
+    from there get copies.
+    """
+    if not target.mount.peer_group:
+        return
+    for mount in mounts:
+        share(namespace, mount)
+    _spread(namespace, mounts[0], target, copy_tree, {target.mount, *mounts})
+
+
+def _spread(namespace: Namespace, top: Mount, target: Dentry, copy_tree: CopyTree, done: set[Mount]) -> None:
+    group = target.mount.peer_group
+    for receiver in list(namespace.mounts):
+        if receiver in done or group not in (receiver.peer_group, receiver.master):
+            continue
+        done.add(receiver)
+        place = counterpart(target, receiver)
+        if place is None or place.parent is None:
+            continue
+        copies = copy_tree(top, place)
+        done.update(copy for _, copy in copies)
+        if receiver.peer_group == group:
+            continue
+        for original, copy in copies:
+            copy.peer_group, copy.master = 0, original.peer_group
+            if receiver.peer_group:
+                share(namespace, copy)
+        if receiver.peer_group:
+            _spread(namespace, copies[0][1], place, copy_tree, done)
+
+
+def counterpart(place: Dentry, mount: Mount) -> Dentry | None:
+    """The same directory in another mount of the file system; None if that mount does not show it."""
+    names: list[bytes] = []
+    here: Dentry | None = place
+    while here is not None and here is not place.mount.root:
+        names.append(here.name)
+        here = here.parent
+    above = [part for part in place.mount.root_path.split(b"/") if part]
+    wanted, shown = [*above, *reversed(names)], [part for part in mount.root_path.split(b"/") if part]
+    if wanted[: len(shown)] != shown:
+        return None
+    found = mount.root
+    try:
+        for name in wanted[len(shown) :]:
+            found = found.attach(name, found.inode.lookup(name))
+    except LinuxError as error:
+        if error.errno is not Errno.ENOENT:
+            raise
+        return None
+    return found
+
+
+# -- taking away ------------------------------------------------------------------------------------------
+
+
+def copies_of(namespace: Namespace, mount: Mount) -> Iterator[Mount]:
+    """What goes with a mount that is taken away: those at the same place of all who receive from there."""
+    below = under(mount)
+    if below is None or not below.peer_group:
+        return
+    for receiver in _receivers(namespace, below):
+        for other in namespace.mounts:
+            if under(other) is receiver and not other.is_locked and _is_counterpart(other, mount):
+                yield other
+
+
+def _is_counterpart(other: Mount, mount: Mount) -> bool:
+    """Whether two mounts cover the same place of their file system."""
+    if mount.beneath is not None or other.beneath is not None:
+        return mount.beneath is not None and other.beneath is not None
+    here, there = mount.root, other.root
+    if here.parent is None or there.parent is None or here.name != there.name:
+        return False
+    return counterpart(here.parent, there.parent.mount) is there.parent
+
+
+def _receivers(namespace: Namespace, mount: Mount) -> list[Mount]:
+    """Peers and slaves, and theirs."""
+    found: dict[Mount, None] = {mount: None}
+    pending = [mount.peer_group]
+    while pending:
+        group = pending.pop()
+        for each in namespace.mounts:
+            if each not in found and group in (each.peer_group, each.master):
+                found[each] = None
+                if each.peer_group:
+                    pending.append(each.peer_group)
+    return list(found)[1:]
