@@ -30,6 +30,7 @@ from aionoah.fs.inode import (
     numbered,
 )
 from aionoah.fs.path import Dentry
+from aionoah.fs.trails import Test
 from aionoah.host import platform
 from aionoah.host.errors import errno_of, host_errors, raise_linux_error
 
@@ -228,6 +229,11 @@ class HostDirectory(HostInode):
             return None
         return status
 
+    def confirmer(self, name: bytes, found: Inode | None) -> Test | None:
+        if found is None:
+            return lambda: self._fd >= 0 and self._status_of(name) is None
+        return _Same(self, name, found).is_there if isinstance(found, HostInode) else None
+
     def open(self, flags: O, dentry: Dentry) -> File:
         return HostDirectoryFile(flags, dentry, self)
 
@@ -390,6 +396,38 @@ class HostDirectory(HostInode):
                 parent.lookup(moved)  # so that the inode knows its new place
             except LinuxError:
                 continue
+
+
+class _Same:
+    """What a lookup has found, to be compared with what is there later."""
+
+    __slots__ = ("_directory", "_expected", "_inode", "_name")
+
+    def __init__(self, directory: HostDirectory, name: bytes, inode: HostInode) -> None:
+        self._directory = directory
+        self._name = name
+        self._inode = inode
+        self._expected = _likeness(inode.seen)
+
+    def is_there(self) -> bool:
+        fd = self._directory._fd  # noqa: SLF001 - of this module
+        if fd < 0:
+            return False
+        try:
+            status = os.stat(self._name, dir_fd=fd, follow_symlinks=False)
+        except OSError:
+            return False
+        self._inode.seen = status
+        return _likeness(status) == self._expected
+
+
+def _likeness(status: os.stat_result) -> tuple[int, ...]:
+    """What is the same as long as a name leads to the same file with the same rights. A link is changed by making
+    another one, which may get the number of the old one.
+    """
+    mode = status.st_mode
+    made = status.st_ctime_ns if mode & S.IFMT == S.IFLNK else 0
+    return status.st_ino, mode, status.st_dev, status.st_uid, status.st_gid, made
 
 
 def _settle(fd: int, wanted: Belief) -> None:

@@ -8,6 +8,7 @@ compared by device and inode number with what the walk had found, and ESTALE sta
 import os
 from collections.abc import Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from time import time_ns
 from typing import TYPE_CHECKING, Final
 
@@ -36,6 +37,7 @@ _KEPT_XATTRS: Final = b"user.aionoah."
 """Before the names of those that they may not: what a guest's root says of security is for guests only."""
 
 
+@cache  # there are few
 def device_number(device: int) -> int:
     """The host's st_dev in Linux's 64-bit form."""
     return makedev(os.major(device), os.minor(device))

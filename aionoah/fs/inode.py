@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from aionoah.fs.file import File
     from aionoah.fs.handles import Handle
     from aionoah.fs.path import Dentry
+    from aionoah.fs.trails import Test
 
 
 class Attributes(NamedTuple):
@@ -202,6 +203,13 @@ class Inode:
     def peek(self, name: bytes) -> Attributes:
         """The attributes of an entry, for who wants no more: a file system may save making an inode. ENOENT."""
         return self.lookup(name).looked_up_attributes()
+
+    def confirmer(self, name: bytes, found: "Inode | None") -> "Test | None":
+        """A quick test of what a lookup has just found, a directory or a symbolic link, or that it found nothing:
+        whether another one would say the same. None if there is no way that is quicker than that. It does for
+        `looked_up_attributes` what a lookup does.
+        """
+        return None
 
     def create(self, name: bytes, mode: int, uid: int, gid: int) -> "Inode":
         """Make a regular file; EEXIST."""

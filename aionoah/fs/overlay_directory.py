@@ -19,9 +19,11 @@ from aionoah.fs.overlay_marks import (
     make_opaque,
     make_whiteout,
 )
+from aionoah.fs.overlay_trails import confirmer
 
 if TYPE_CHECKING:
     from aionoah.fs.path import Dentry
+    from aionoah.fs.trails import Test
 
 # Plain numbers: a listing has many.
 _DEVICE: Final = int(DT.CHR)
@@ -103,6 +105,9 @@ class OverlayDirectory(OverlayInode):
             if found.nlink == 1 or kind == S.IFDIR:  # else it may have been changed under another name
                 return self.filesystem.seen_below(found)
         return self.lookup(name).looked_up_attributes()
+
+    def confirmer(self, name: bytes, found: Inode | None) -> "Test | None":
+        return confirmer(self, name, found) if isinstance(found, OverlayInode) else None
 
     def _lookup_upper(self, name: bytes) -> Inode | None:
         """ENOENT if the upper layer hides the name."""

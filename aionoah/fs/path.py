@@ -17,6 +17,7 @@ from aionoah.abi.stat import S
 from aionoah.fs.context import FsContext
 from aionoah.fs.inode import Attributes, Inode
 from aionoah.fs.permissions import require
+from aionoah.fs.trails import Trail, Trails
 
 if TYPE_CHECKING:
     from aionoah.fs.mount import Mount
@@ -41,7 +42,9 @@ class Dentry:
     mountpoint, so `..` and path_of cross mounts without a special case.
     """
 
-    __slots__ = ("__weakref__", "children", "covers", "inode", "is_deleted", "mount", "name", "parent")
+    __slots__ = (
+        *("__weakref__", "children", "covers", "inode", "is_deleted", "mount", "name", "parent", "trails"),
+    )
 
     def __init__(self, mount: "Mount", parent: "Dentry | None", name: bytes, inode: Inode) -> None:
         self.mount = mount
@@ -51,6 +54,7 @@ class Dentry:
         self.is_deleted = False  # removed by a guest; what the host removes shows as ENOENT
         self.covers: dict[bytes, Dentry] | None = None  # names that mounts put over this directory
         self.children: dict[bytes, weakref.ref[Dentry]] = {}
+        self.trails: Trails | None = None  # remembered ways that begin here
 
     def __del__(self) -> None:
         if self.parent is not None:
@@ -162,6 +166,9 @@ class Walk:
         "_resolve",
         "_root",
         "_searches_all",
+        "_start",
+        "_trail",
+        "_way",
         "position",
         "wants_directory",
     )
@@ -181,6 +188,9 @@ class Walk:
         self.position = start
         self.wants_directory = False
         self._pending: list[bytes] = []  # components still to go, the next one last
+        self._way = b"" if resolve or path.endswith(b"/") else path.rpartition(b"/")[0]  # for a trail
+        self._trail: Trail | None = None  # that is being made, from …
+        self._start = start
         self._push(path)
         if self.position.inode.kind != S.IFDIR:
             raise LinuxError(Errno.ENOTDIR)
@@ -209,13 +219,19 @@ class Walk:
         ENOENT, ENOTDIR, EACCES without search permission, ELOOP, ENAMETOOLONG, EXDEV.
         """
         pending = self._pending
+        if self._way and len(pending) > 1:
+            self._take_trail()
         while pending:
             if not self._searches_all:
                 self._require_search()
             name = pending.pop()
             if not pending:
+                if self._trail is not None:
+                    self._keep_trail(self._trail)
                 return name
             target = self.step(name)
+            if self._trail is not None:
+                self._note_step(self._trail, name, target)
             kind = target.inode.kind
             if kind == S.IFDIR:
                 self.arrive(name, target)
@@ -224,6 +240,41 @@ class Walk:
             else:
                 raise LinuxError(Errno.ENOTDIR)
         return None
+
+    # -- trails ---------------------------------------------------------------------------------------------
+
+    def _take_trail(self) -> None:
+        """Go as far as the last directory at once, by a way that is known; or begin to make one known."""
+        if not self._searches_all:
+            self._require_search()
+        self._start = start = self.position
+        known = start.trails.get(self._way) if start.trails is not None else None
+        target = known.follow(self._identity, self._root) if known is not None else None
+        if known is None or target is None:
+            self._trail = Trail(self._identity, self._root)
+            return
+        self.position, self._is_fresh = target, known.is_fresh
+        self._links += known.links
+        self._way = b""
+        del self._pending[1:]
+
+    def _note_step(self, trail: Trail, name: bytes, target: Dentry) -> None:
+        """Only of steps down into what can be tested; and what a mount puts there is known without."""
+        position = self.position
+        if position.is_covered(name):
+            return
+        may_test = name not in _DOTS and (self._searches_all or not position.inode.keeps_lists())
+        if not may_test or not trail.add(position.inode.confirmer(name, target.inode)):
+            self._trail, self._way = None, b""
+
+    def _keep_trail(self, trail: Trail) -> None:
+        trail.links = self._links
+        trail.ends_at(self.position, is_fresh=self._is_fresh)
+        start = self._start
+        if start.trails is None:
+            start.trails = Trails()
+        start.trails.keep(self._way, trail)
+        self._trail, self._way = None, b""
 
     def arrive(self, name: bytes, target: Dentry) -> None:
         """Make what a step has led to the present position."""

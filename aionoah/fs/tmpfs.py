@@ -18,6 +18,7 @@ from aionoah.fs.inode import DirectoryEntry, FileSystem, FileSystemStatus, Inode
 from aionoah.fs.path import Dentry
 from aionoah.fs.tmpfs_data import PAGE, Quota
 from aionoah.fs.tmpfs_inode import TmpInode, TmpRegular, TmpSpecial, TmpSymlink
+from aionoah.fs.trails import Test
 
 if TYPE_CHECKING:
     from aionoah.fs.handles import Handle
@@ -116,6 +117,16 @@ class TmpDirectory(TmpInode):
             return self.names[name]
         except KeyError:
             raise LinuxError(Errno.ENOENT) from None
+
+    def confirmer(self, name: bytes, found: Inode | None) -> Test | None:
+        if found is None:
+            return lambda: name not in self.names
+        if not isinstance(found, TmpInode):
+            return None
+        mode, uid, gid = found.mode, found.uid, found.gid
+        return lambda: (
+            self.names.get(name) is found and (found.mode, found.uid, found.gid) == (mode, uid, gid)
+        )
 
     def open(self, flags: O, dentry: Dentry) -> File:
         return DirectoryFile(flags, dentry)

@@ -1,0 +1,143 @@
+"""Remembered ways: whatever changes on one, a walk finds what it would have found without."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fakes.trees import ROOT, Tree, outcome, user
+
+from aionoah.fs.hostfs import HostFileSystem
+from aionoah.fs.inode import FileSystem
+from aionoah.fs.overlay import OverlayFileSystem
+from aionoah.fs.path import Dentry
+from aionoah.fs.tmpfs import TmpFileSystem
+from aionoah.fs.trails import Trails
+
+WAY = b"/one/two/three"
+FILE = WAY + b"/file"
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Path:
+    (tmp_path / "top/one/two/three").mkdir(parents=True)
+    (tmp_path / "top/one/two/three/file").write_text("old")
+    return tmp_path / "top"
+
+
+def on_host(top: Path) -> FileSystem:
+    return HostFileSystem(str(top))
+
+
+def on_overlay(top: Path) -> FileSystem:
+    upper = top.parent / "upper"
+    upper.mkdir()
+    return OverlayFileSystem([HostFileSystem(str(top))], HostFileSystem(str(upper)))
+
+
+@pytest.fixture(params=[on_host, on_overlay])
+def tree(request: pytest.FixtureRequest, host: Path) -> Tree:
+    made = Tree(request.param(host))
+    for _ in range(2):
+        assert made.read(FILE) == b"old"
+    assert has_trail(made)
+    return made
+
+
+def has_trail(tree: Tree) -> bool:
+    trails = tree.root.trails
+    return trails is not None and trails.get(WAY) is not None
+
+
+def replaced(top: Path) -> None:
+    (top / "one/two").rename(top / "one/gone")
+    (top / "one/two/three").mkdir(parents=True)
+    (top / "one/two/three/file").write_text("new")
+
+
+def linked(top: Path) -> None:
+    replaced(top)
+    (top / "one/two").rename(top / "one/new")
+    (top / "one/two").symlink_to("new")
+
+
+@pytest.mark.parametrize("change", [replaced, linked])
+def test_a_directory_on_the_way_becomes_another(
+    tree: Tree, host: Path, change: Callable[[Path], None]
+) -> None:
+    change(host)
+    assert tree.read(FILE) == b"new"
+    assert tree.read(FILE) == b"new"
+
+
+def test_a_directory_on_the_way_goes(tree: Tree, host: Path) -> None:
+    (host / "one/two").rename(host / "one/gone")
+    assert outcome(tree.read, FILE) == "ENOENT"
+    (host / "one/two").write_text("a file")
+    assert outcome(tree.read, FILE) == "ENOTDIR"
+
+
+def test_a_link_on_the_way_is_made_anew(tree: Tree, host: Path) -> None:
+    (host / "link").symlink_to("one")
+    for _ in range(2):
+        assert tree.read(b"/link/two/three/file") == b"old"
+    (host / "other/two/three").mkdir(parents=True)
+    (host / "other/two/three/file").write_text("new")
+    (host / "link").unlink()
+    (host / "link").symlink_to("other")
+    assert tree.read(b"/link/two/three/file") == b"new"
+
+
+def test_a_guest_renames_a_directory(host: Path) -> None:
+    tree = Tree(on_host(host))
+    tree.read(FILE)
+    tree.read(FILE)
+    tree.rename(b"/one/two", b"/one/new")
+    assert outcome(tree.read, FILE) == "ENOENT"
+    assert tree.read(b"/one/new/three/file") == b"old"
+    assert tree.path(tree.walk(b"/one/new/three")) == b"/one/new/three"
+
+
+def test_a_way_is_closed_to_a_user(host: Path) -> None:
+    tree = Tree(on_host(host), user(os.geteuid() + 1))
+    for _ in range(2):
+        assert tree.read(FILE) == b"old"
+    (host / "one").chmod(0o700)
+    assert outcome(tree.walk, FILE) == "EACCES"
+    with tree.acting_as(ROOT):
+        assert isinstance(tree.walk(FILE), Dentry)
+        assert isinstance(tree.walk(FILE), Dentry)
+    assert outcome(tree.walk, FILE) == "EACCES"
+
+
+def test_a_mount_covers_a_directory(tree: Tree) -> None:
+    other = Tree(TmpFileSystem())
+    tree.namespace.mount(other.root.inode.filesystem, b"/one/two")
+    assert outcome(tree.read, FILE) == "ENOENT"
+
+
+def test_a_directory_is_copied_up_and_hidden(host: Path) -> None:
+    tree = Tree(on_overlay(host))
+    tree.read(FILE)
+    tree.read(FILE)
+    tree.write(WAY + b"/new", b"x")
+    assert tree.read(WAY + b"/new") == b"x"
+    for name in (b"/new", b"/file"):
+        tree.unlink(WAY + name)
+    tree.rmdir(WAY)
+    assert outcome(tree.read, FILE) == "ENOENT"
+    tree.mkdir(WAY)
+    assert outcome(tree.read, FILE) == "ENOENT"
+
+
+def test_there_are_not_too_many(tmp_path: Path) -> None:
+    tree = Tree(on_host(tmp_path))
+    for number in range(100):
+        path = b"/directory%d" % number
+        tree.mkdir(path)
+        tree.write(path + b"/file", b"%d" % number)
+        assert tree.read(path + b"/file") == b"%d" % number
+    trails = tree.root.trails
+    assert isinstance(trails, Trails)
+    assert trails.get(b"/directory0") is None
+    assert trails.get(b"/directory99") is not None
