@@ -29,6 +29,8 @@ _MAX_SIZE: Final = 65535  # of a window, in characters
 _PIECE: Final = 65536
 _MUCH: Final = 32  # bytes at once: more than the echo of a key
 _PAUSE: Final = 0.001  # seconds until the next look after much
+_LONGEST_PAUSE: Final = 0.008  # if there is much every time: nobody sees screens that quickly
+_PRESSING: Final = 8192  # bytes that are not left waiting for the end of a pause
 
 
 class Terminal(NamedTuple):
@@ -97,27 +99,40 @@ class TerminalStreams(Streams):
 
 class _Flag:
     """Tells the loop that a queue has been woken, once until it has looked. Where `look` says that there was much,
-    more is coming: the next look is a little later, so that a program that writes line by line is not held up by us.
+    more is coming: the next look is a little later, and then later still, so that a program that writes line by line is
+    not held up by us; unless so many bytes wait (`waiting`) that it will be held up by them.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, look: "Callable[[], bool]") -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, look: "Callable[[], bool]", waiting: "Callable[[], int]"
+    ) -> None:
         self._loop = loop
         self._look = look
+        self._waiting = waiting
         self._is_set = False
+        self._is_pausing = False
+        self._pause = _PAUSE
+        self._next: asyncio.TimerHandle | None = None
 
     def notify(self) -> None:
-        if not self._is_set:
-            self._is_set = True
+        if not self._is_set or (self._is_pausing and self._waiting() >= _PRESSING):
+            self._is_set, self._is_pausing = True, False
             with contextlib.suppress(RuntimeError):  # the application has closed its loop
                 self._loop.call_soon_threadsafe(self._run)
 
     def _run(self) -> None:
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
         with kernel_lock:
-            self._is_set = False
-        if self._look():
-            with kernel_lock:
-                self._is_set = True
-            self._loop.call_later(_PAUSE, self._run)
+            self._is_set = self._is_pausing = False
+        if not self._look():
+            self._pause = _PAUSE
+            return
+        with kernel_lock:
+            self._is_set = self._is_pausing = True
+        self._next = self._loop.call_later(self._pause, self._run)
+        self._pause = min(self._pause * 2, _LONGEST_PAUSE)
 
 
 class MasterTransport(asyncio.Transport):
@@ -136,8 +151,10 @@ class MasterTransport(asyncio.Transport):
         self._is_over = False  # the program has ended
         self._has_eof = False
         self._is_closing = False
-        self._readable = _Flag(loop, self._read)
-        self._writable = _Flag(loop, self._flush)
+        self._readable = _Flag(
+            loop, self._read, lambda: master.side.discipline.available + len(master.side.incoming)
+        )
+        self._writable = _Flag(loop, self._flush, lambda: 0)
         with kernel_lock:
             master.side.readable.add(self._readable)
             master.side.writable.add(self._writable)
