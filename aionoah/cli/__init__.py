@@ -18,6 +18,7 @@ _HOMES: Final = {
     "images": "images",
     "rmi": "images",
     "import": "images",
+    "bootstrap": "bootstrap",
 }
 
 

@@ -67,7 +67,7 @@ def pull(*, arch: str | None, limit: int | None, plain_http: bool, image: str) -
         from aionoah.images.store import Store  # noqa: PLC0415
 
         reference = Reference.parse(image)
-        with _Bar(str(reference)) as bar:
+        with Bar(str(reference)) as bar:
             record = fetch(
                 Store(),
                 reference,
@@ -141,7 +141,7 @@ def _show_size(size: int) -> str:
     return f"{number:.3g} {_UNITS[unit]}"
 
 
-class _Bar:
+class Bar:
     """A bar on standard error if that is a terminal; nothing otherwise."""
 
     def __init__(self, label: str) -> None:
