@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import FADV, FALLOC, RENAME, SEEK
 from aionoah.host.open_flags import host_open_flags
 
@@ -199,6 +200,14 @@ def thread_cpu_time_ns(ident: int) -> int:
 
 
 # -- sockets ------------------------------------------------------------------------------------------------
+
+
+def attach_filter(fd: int, program: bytes) -> None:  # noqa: ARG001 - sockets have none here
+    raise LinuxError(Errno.ENOPROTOOPT)
+
+
+def detach_filter(fd: int) -> None:  # noqa: ARG001
+    raise LinuxError(Errno.ENOENT)
 
 
 def socket_option(name: str, number: int) -> int | None:  # noqa: ARG001 - the number is Linux's

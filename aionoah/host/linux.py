@@ -15,6 +15,8 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from aionoah.abi.fcntl import RENAME
+from aionoah.abi.filter import SockFilter
+from aionoah.abi.socket import SO
 from aionoah.host.open_flags import host_open_flags
 
 if TYPE_CHECKING:
@@ -205,6 +207,22 @@ def socket_option(name: str, number: int) -> int | None:  # noqa: ARG001 - Darwi
 def disconnect(fd: int) -> None:
     """Connect a socket to nothing (AF_UNSPEC), which Python has no way to say."""
     _call("connect", fd, bytes(16), 16)
+
+
+def attach_filter(fd: int, program: bytes) -> None:
+    """SO_ATTACH_FILTER, whose struct sock_fprog points to the program."""
+    from ctypes import Structure, byref, c_char_p, c_ushort, sizeof  # noqa: PLC0415 - slow to import
+
+    class Program(Structure):
+        _fields_ = (("length", c_ushort), ("code", c_char_p))
+
+    given = Program(len(program) // SockFilter.SIZE, program)
+    _call("setsockopt", fd, socket.SOL_SOCKET, SO.ATTACH_FILTER, byref(given), sizeof(given))
+
+
+def detach_filter(fd: int) -> None:
+    value = bytes(4)
+    _call("setsockopt", fd, socket.SOL_SOCKET, SO.DETACH_FILTER, value, len(value))
 
 
 def interface_request(fd: int, request: int, data: bytes) -> bytes:

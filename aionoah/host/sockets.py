@@ -393,6 +393,15 @@ def host_option(level: int, option: int) -> tuple[int, int]:
     return host_level, number
 
 
+def attach_filter(made: socket.socket, program: bytes) -> None:
+    """Classic BPF, an array of struct sock_filter. ENOPROTOOPT where the host has nothing like it."""
+    platform.attach_filter(made.fileno(), program)
+
+
+def detach_filter(made: socket.socket) -> None:
+    platform.detach_filter(made.fileno())
+
+
 _SENT_CONTROL: Final = frozenset(
     {
         *((SOL.IP, kind) for kind in (IP.PKTINFO, IP.TTL, IP.TOS, IP.RETOPTS)),

@@ -52,6 +52,8 @@ def get_common(socket: "Socket", option: int) -> bytes | None:
             return from_int(socket.family)
         case SO.PROTOCOL:
             return from_int(socket.protocol)
+        case SO.LOCK_FILTER:
+            return from_int(int(socket.is_filter_locked))
     if option in _TIMEOUTS:
         seconds, rest_ns = divmod(getattr(socket, _TIMEOUTS[option]) or 0, NSEC_PER_SEC)
         return _TIMEVAL.pack(seconds, rest_ns // NSEC_PER_USEC)
@@ -59,13 +61,28 @@ def get_common(socket: "Socket", option: int) -> bytes | None:
 
 
 def set_common(socket: "Socket", option: int, value: bytes) -> bool:
-    """Whether the option was one of those. EINVAL, EDOM, ENOPROTOOPT."""
+    """Whether the option was one of those. EINVAL, EDOM, ENOPROTOOPT, EPERM, ENOENT."""
+    if option in (SO.DETACH_FILTER, SO.LOCK_FILTER):
+        _set_filtering(socket, option, as_int(value))
+        return True
     if option in _READ_ONLY:
         raise LinuxError(Errno.ENOPROTOOPT)
     if option not in _TIMEOUTS:
         return False
     setattr(socket, _TIMEOUTS[option], _timeout_ns(value))
     return True
+
+
+def _set_filtering(socket: "Socket", option: int, number: int) -> None:
+    """What is locked stays as it is."""
+    is_locking = option == SO.LOCK_FILTER and number != 0
+    _require(is_locking or not socket.is_filter_locked)
+    if option == SO.LOCK_FILTER:
+        socket.is_filter_locked = is_locking
+    elif socket.filter_program:
+        socket.detach_filter()
+    else:
+        raise LinuxError(Errno.ENOENT)
 
 
 def _timeout_ns(value: bytes) -> int | None:

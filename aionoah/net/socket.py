@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aionoah.fs.context import FsContext
+    from aionoah.net.filters import Filter
     from aionoah.net.network import Network
 
 SHUT_RECEIVE: Final = 1
@@ -87,6 +88,9 @@ class Socket(File):
     """An open file description of a socket. Defaults refuse as Linux's sock_no_… functions do."""
 
     asks_before_sending: ClassVar = False  # whether `prepare_send` does anything
+    filter: "Filter | None" = None  # what comes in goes through it, if this is no stream
+    filter_program = b""
+    is_filter_locked = False
     _numbers: ClassVar = count(10_000)
 
     def __init__(self, network: "Network", family: int, kind: int, protocol: int, flags: int = 0) -> None:
@@ -153,6 +157,21 @@ class Socket(File):
     def set_option(self, level: int, option: int, value: bytes) -> None:
         """EINVAL for too short a value, ENOPROTOOPT."""
         raise LinuxError(Errno.EOPNOTSUPP)
+
+    def attach_filter(self, program: bytes) -> None:
+        """EINVAL; ENOPROTOOPT where there can be none. It replaces another."""
+        from aionoah.net.filters import Filter  # noqa: PLC0415 - few programs have one
+
+        self.filter = Filter(program)
+        self.filter_program = program
+
+    def detach_filter(self) -> None:
+        self.filter = None
+        self.filter_program = b""
+
+    def filtered(self, packet: bytes) -> bytes | None:
+        """What is left of a packet that has come; None for nothing."""
+        return packet if self.filter is None else self.filter.passed(packet)
 
     # -- as a file --------------------------------------------------------------------------------------
 

@@ -3,13 +3,15 @@
 from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import Errno, LinuxError
-from aionoah.abi.socket import SOL
+from aionoah.abi.filter import BPF_MAXINSNS, SockFilter, SockFprog
+from aionoah.abi.socket import SO, SOL
 from aionoah.syscalls.arguments import Addr, Fd, Int, Ptr
 from aionoah.syscalls.cells import Cell32
 from aionoah.syscalls.registry import syscall
 from aionoah.syscalls.socket_addresses import socket_of
 
 if TYPE_CHECKING:
+    from aionoah.net.socket import Socket
     from aionoah.process.task import Task
 
 _LONGEST: Final = 4096  # bytes of a value; none that we know is longer
@@ -20,6 +22,9 @@ def setsockopt(task: "Task", fd: Fd, level: SOL, optname: Int, optval: Addr, opt
     if optlen < 0:
         raise LinuxError(Errno.EINVAL)
     socket = socket_of(task, fd)
+    if level == SOL.SOCKET and optname == SO.ATTACH_FILTER:
+        _attach_filter(task, socket, optval, optlen)
+        return
     socket.set_option(level, optname, task.memory.read(optval, min(optlen, _LONGEST)))
 
 
@@ -29,6 +34,31 @@ def getsockopt(task: "Task", fd: Fd, level: SOL, optname: Int, optval: Addr, opt
     room = task.memory.get(Cell32, optlen).value
     if room < 0:
         raise LinuxError(Errno.EINVAL)
+    if level == SOL.SOCKET and optname == SO.ATTACH_FILTER:  # SO_GET_FILTER is the same number
+        task.memory.put(optlen, Cell32(_get_filter(task, socket, optval, room)))
+        return
     value = socket.get_option(level, optname, min(room, _LONGEST))
     task.memory.write(optval, value)
     task.memory.put(optlen, Cell32(len(value)))
+
+
+def _attach_filter(task: "Task", socket: "Socket", optval: int, optlen: int) -> None:
+    """EINVAL, EPERM for a socket whose filter is locked, EFAULT."""
+    if optlen != SockFprog.SIZE:
+        raise LinuxError(Errno.EINVAL)
+    given = task.memory.get(SockFprog, optval)
+    if socket.is_filter_locked:
+        raise LinuxError(Errno.EPERM)
+    if not given.filter or not 0 < given.len <= BPF_MAXINSNS:
+        raise LinuxError(Errno.EINVAL)
+    socket.attach_filter(task.memory.read(given.filter, given.len * SockFilter.SIZE))
+
+
+def _get_filter(task: "Task", socket: "Socket", optval: int, room: int) -> int:
+    """How many instructions there are, put at `optval` unless `room`, in instructions too, is 0. EINVAL."""
+    count = len(socket.filter_program) // SockFilter.SIZE
+    if room and count:
+        if room < count:
+            raise LinuxError(Errno.EINVAL)
+        task.memory.write(optval, socket.filter_program)
+    return count

@@ -143,6 +143,7 @@ class InetSocket(Socket):
                 raise WouldBlock from None
         accepted = InetSocket(self.network, self.family, self.kind, self.protocol, host=made)
         accepted.linger = self.linger
+        accepted.filter_program, accepted.is_filter_locked = self.filter_program, self.is_filter_locked
         return accepted, self.unparse(address)
 
     def shutdown(self, how: int) -> None:
@@ -213,6 +214,17 @@ class InetSocket(Socket):
         is_error = level == SOL.SOCKET and option == SO.ERROR
         with host_errors():
             return (self.host if is_error else self.settings).getsockopt(*numbers, min(length, _MAX_OPTION))
+
+    def attach_filter(self, program: bytes) -> None:
+        """The host checks it and runs it."""
+        with host_errors():
+            sockets.attach_filter(self.host, program)
+        self.filter_program = program
+
+    def detach_filter(self) -> None:
+        with host_errors():
+            sockets.detach_filter(self.host)
+        super().detach_filter()
 
     @property
     def settings(self) -> host_socket.socket:

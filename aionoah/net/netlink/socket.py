@@ -152,8 +152,8 @@ class NetlinkSocket(Socket):
         if self.protocol not in _ANSWERED:
             raise LinuxError(Errno.ECONNREFUSED if self.protocol == NETLINK.AUDIT else Errno.EPERM)
         request = message.src.take()
-        self._packets += self._kernel_side().answer(request, self.port)
-        self._readable.wake()
+        for packet in self._kernel_side().answer(request, self.port):
+            self.deliver(packet)
         return length
 
     def _kernel_side(self) -> Answerer:
@@ -166,8 +166,9 @@ class NetlinkSocket(Socket):
 
     def deliver(self, packet: bytes) -> None:
         """A message of the kernel's own: mq_notify sends them through any netlink socket."""
-        self._packets.append(packet)
-        self._readable.wake()
+        if (passed := self.filtered(packet)) is not None:
+            self._packets.append(passed)
+            self._readable.wake()
 
     def receive_nowait(self, dst: "Buffer", flags: MSG) -> Received:
         if MSG.OOB in flags:

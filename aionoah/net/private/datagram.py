@@ -1,5 +1,6 @@
 """UDP in the instance's own network: datagrams between guests lie in queues of ours, others are the host's."""
 
+import struct
 from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -12,6 +13,7 @@ from aionoah.fs.file import BrokenPipe
 from aionoah.host.errors import host_errors
 from aionoah.host.sockets import Address
 from aionoah.host.waiting import Source
+from aionoah.net.filters import Filter
 from aionoah.net.inet.socket import InetSocket
 from aionoah.net.links import LOOPBACK, OUTWARD
 from aionoah.net.options import DEFAULT_BUFFER, from_int
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 _OVERHEAD: Final = 768  # bytes of a queue that a small datagram takes besides its own (skb_truesize)
 _MAX_DATAGRAM: Final = 65507
+_HEADER: Final = struct.Struct(">HHHH")  # of UDP: ports, length, checksum
 _TTL: Final = 64  # net.ipv4.ip_default_ttl
 
 
@@ -123,7 +126,13 @@ class PrivateDatagram(PrivateSocket):
         return next(connected, None) or next(anybody, None)
 
     def deliver(self, data: bytes, sender: Endpoint, to: Endpoint | None = None) -> None:
-        """Into the queue, or nowhere if it is full."""
+        """Into the queue, or nowhere if it is full or a filter has it so. Filters see the header of UDP, too."""
+        if self.filter is not None:
+            header = _HEADER.pack(sender.port, self.own.port, _HEADER.size + len(data), 0)
+            passed = self.filter.passed(header + data)
+            if passed is None:
+                return
+            data = passed[_HEADER.size :]
         cost = len(data) + _OVERHEAD
         if self._used + cost <= DEFAULT_BUFFER:
             self._used += cost
@@ -170,6 +179,12 @@ class PrivateDatagram(PrivateSocket):
             raise LinuxError(Errno.EINVAL)
         self._shut |= SHUT_BITS[SHUT(how)]
         self.changed.wake()
+
+    def attach_filter(self, program: bytes) -> None:
+        """What comes from outside goes through the host's, the rest through ours."""
+        found = Filter(program)
+        super().attach_filter(program)
+        self.filter = found
 
     # -- options and readiness --------------------------------------------------------------------------
 

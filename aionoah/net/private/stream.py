@@ -53,6 +53,10 @@ class PrivateStream(PrivateSocket):
         self._backlog = -1  # of a listener
         self._embryos: deque[PrivateStream] = deque()  # connections that nobody has accepted yet
 
+    def attach_filter(self, program: bytes) -> None:  # noqa: ARG002
+        """Bytes flow as of a stream, not in packets."""
+        raise LinuxError(Errno.ENOPROTOOPT)
+
     def release(self) -> None:
         self._stop_listening()
         if self._settings is not None and self._settings is not self.host:

@@ -231,7 +231,8 @@ class SequencedPacketSocket(ConnectionSocket):
         data = message.src.take() if length else b""
         if len(data) < length:
             raise LinuxError(Errno.EFAULT)
-        peer.deliver(self.packet(message, data, packet_cost(length), peer))
+        if (passed := peer.filtered(data)) is not None:
+            peer.deliver(self.packet(message, passed, packet_cost(length), peer))
         return length
 
     def receive_nowait(self, dst: "Buffer", flags: MSG) -> Received:

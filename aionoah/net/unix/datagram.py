@@ -78,7 +78,8 @@ class DatagramSocket(UnixSocket):
         data = message.src.take() if length else b""
         if len(data) < length:
             raise LinuxError(Errno.EFAULT)
-        other.deliver(self.packet(message, data, packet_cost(length), other))
+        if (passed := other.filtered(data)) is not None:
+            other.deliver(self.packet(message, passed, packet_cost(length), other))
         return length
 
     def _receiver(self, path: bytes | None, message: Outgoing) -> UnixSocket:

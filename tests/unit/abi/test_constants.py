@@ -17,6 +17,7 @@ from aionoah.abi import (
     ethtool,
     eventfd,
     fcntl,
+    filter,  # noqa: A004 - the header's name
     futex,
     inet,
     inotify,
@@ -222,6 +223,10 @@ CASES = [
           for name in ("PKTINFO", "HOPOPTS", "DSTOPTS", "RTHDR", "PKTOPTIONS", "HOPLIMIT")}),
     Case(inet.TCP, "linux/tcp.h", "TCP_{}"),
     Case(inet.UDP, "linux/udp.h", "UDP_{}"),
+    Case(filter.BPF, "linux/filter.h", "BPF_{}",
+         {name: f"BPF_{name.replace('_', '|BPF_')}" for name in filter.BPF.members().values()}),
+    Case(filter.BPF_ALU, "linux/filter.h", "BPF_ALU|BPF_{}"),
+    Case(filter.BPF_JMP, "linux/filter.h", "BPF_JMP|BPF_{}"),
     Case(inet.ICMP6, "linux/icmpv6.h", "ICMPV6_{}"),
     Case(inet.RAW, "linux/icmp.h linux/in6.h", "{}"),
     Case(netlink.NETLINK, "linux/netlink.h", "NETLINK_{}"),
@@ -295,6 +300,11 @@ PLAIN = {
         "_LINUX_CAPABILITY_VERSION_1": capability.CAPABILITY_VERSION_1,
         "_LINUX_CAPABILITY_VERSION_2": capability.CAPABILITY_VERSION_2,
         "_LINUX_CAPABILITY_VERSION_3": capability.CAPABILITY_VERSION_3,
+    },
+    "linux/filter.h": {
+        "BPF_MAXINSNS": filter.BPF_MAXINSNS,
+        "BPF_MEMWORDS": filter.BPF_MEMWORDS,
+        "BPF_X": filter.BPF_X,
     },
     "linux/futex.h": {
         "FUTEX_PRIVATE_FLAG": futex.FUTEX_PRIVATE_FLAG,

@@ -12,6 +12,7 @@ from aionoah.abi import (
     aio,
     capability,
     fcntl,
+    filter,  # noqa: A004 - the header's name
     futex,
     inet,
     inotify,
@@ -132,6 +133,8 @@ CASES = [
     Case(socket.SockaddrIn6, "linux/in6.h", "struct sockaddr_in6"),
     Case(socket.Msghdr, "sys/socket.h", "struct msghdr"),
     Case(socket.Mmsghdr, "sys/socket.h", "struct mmsghdr"),
+    Case(filter.SockFilter, "linux/filter.h", "struct sock_filter"),
+    Case(filter.SockFprog, "linux/filter.h", "struct sock_fprog"),
     Case(socket.Cmsghdr, "sys/socket.h", "struct cmsghdr"),
     Case(socket.Ucred, "sys/socket.h", "struct ucred"),
     Case(socket.Linger, "sys/socket.h", "struct linger"),
