@@ -181,9 +181,8 @@ class Linux:
         """Kill what runs and free everything, even if cancelled meanwhile; returns whether that was so."""
         was_cancelled = await finished(self._launches)
         with kernel_lock:
-            for guest in list(self.kernel.processes.values()):
-                if not guest.is_init:
-                    guest.exit_group(SIG.KILL)
+            for guest in self.kernel.guests:
+                guest.exit_group(SIG.KILL)
         was_cancelled |= await finished([self._idle()])
         self._threads.close()
         was_cancelled |= await finished(closed for streams in self._streams for closed in streams.close())

@@ -42,8 +42,7 @@ def cpu_time_of(process: "Process") -> CpuTime:
 
 def describe_processes(kernel: "Kernel") -> list[ProcessInfo]:
     """Every process by its pid, zombies too, but not init, which is ours. Under the kernel lock."""
-    guests = [kernel.processes[pid] for pid in sorted(kernel.processes) if pid != kernel.init.pid]
-    return [_describe(guest) for guest in guests]
+    return [_describe(guest) for guest in kernel.guests]
 
 
 def _describe(process: "Process") -> ProcessInfo:

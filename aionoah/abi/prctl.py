@@ -105,6 +105,11 @@ class PR_SET_MM(Choice):  # noqa: N801 - the name of the header
     MAP_SIZE = 15
 
 
+class PR_TSC(Choice):  # noqa: N801 - the name of the header
+    ENABLE = 1
+    SIGSEGV = 2
+
+
 class SECCOMP_MODE(Choice):  # noqa: N801 - the name of the header (linux/seccomp.h)
     DISABLED = 0
     STRICT = 1

@@ -41,6 +41,7 @@ def show_init(kernel: "Kernel", architecture: "Architecture") -> None:
 
 def end_init(kernel: "Kernel") -> None:
     """Give back what it holds, if it has ever been shown."""
-    for task in kernel.init.tasks.values():
+    for tid, task in list(kernel.init.tasks.items()):
         task.files.leave()
         task.memory.drop()
+        del kernel.init.tasks[tid], kernel.tasks[tid], kernel.processes[kernel.init.pid]

@@ -112,6 +112,11 @@ class Kernel:
         return facts.uptime_ns()
 
     @property
+    def guests(self) -> "list[Process]":
+        """The processes that are not init, by their pids."""
+        return [self.processes[pid] for pid in sorted(self.processes) if pid != self.init.pid]
+
+    @property
     def pid_count(self) -> int:
         """Threads and zombies that there are; init, which is ours, does not count."""
         return len(self._pids) - 1

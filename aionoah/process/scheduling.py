@@ -73,14 +73,22 @@ class Scheduling:
 
     def set_nice(self, nice: int, limits: Limits, credentials: Credentials) -> None:
         """Clamp and set; EACCES for a better value than now without the right to it."""
+        self._set_nice(nice, limits, credentials, refusal=Errno.EACCES)
+
+    def _set_nice(self, nice: int, limits: Limits, credentials: Credentials, *, refusal: Errno) -> None:
         nice = min(max(nice, MIN_NICE), MAX_NICE)
         best = 20 - limits.soft(RLIMIT.NICE)  # the limit is counted from 1 (nice 19) to 40 (nice -20)
         if nice < self.nice and nice < best and not credentials.has_capability(CAP.SYS_NICE):
-            raise LinuxError(Errno.EACCES)
+            raise LinuxError(refusal)
         self.nice = nice
 
-    def set_policy(self, policy: int, priority: int, limits: Limits, credentials: Credentials) -> None:
-        """EINVAL for a policy or priority that does not exist or is refused; EPERM."""
+    def set_policy(
+        self, policy: int, priority: int, limits: Limits, credentials: Credentials, nice: int | None = None
+    ) -> None:
+        """EINVAL for a policy or priority that does not exist or is refused; EPERM.
+
+        `nice`, clamped, is for the policies that go by it.
+        """
         resets_on_fork = bool(policy & SCHED.RESET_ON_FORK)
         policy &= ~SCHED.RESET_ON_FORK
         least, greatest = priority_range(policy)
@@ -88,6 +96,8 @@ class Scheduling:
             raise LinuxError(Errno.EINVAL)
         if not credentials.has_capability(CAP.SYS_NICE):
             self._require_modest(policy, priority, limits, resets_on_fork=resets_on_fork)
+        if nice is not None and policy in (SCHED.NORMAL, SCHED.BATCH):
+            self._set_nice(nice, limits, credentials, refusal=Errno.EPERM)
         self.policy, self.priority, self.resets_on_fork = policy, priority, resets_on_fork
 
     def _require_modest(self, policy: int, priority: int, limits: Limits, *, resets_on_fork: bool) -> None:

@@ -43,6 +43,7 @@ class Process:
         *("process_group", "session", "executable", "command_line", "environment", "auxiliary_vector"),
         *("name", "has_executed", "cpus", "exit_signal", "exit_status", "wait_status", "ended"),
         *("timers", "start_ns", "ended_usage", "children_usage", "is_dumpable", "is_child_subreaper"),
+        "is_thp_disabled",
         *("vfork_done", "oom_score_adj", "stop", "cpu_numbers", "left_guest", "parent_task", "exec_count"),
         *("parent_exec_count", "origin"),
         *("terminal", "old_foreground"),
@@ -99,6 +100,7 @@ class Process:
         self.vfork_done = WaitQueue()  # woken when the memory borrowed from a vfork's parent is free again
         self.is_dumpable = True
         self.is_child_subreaper = False
+        self.is_thp_disabled = False  # huge pages (prctl(2)), of which there are none anyway
         self.oom_score_adj: int = parent.oom_score_adj if parent is not None else 0
         self.timers = ProcessTimers(self)
         self.timers.limit_changed()  # it is inherited
@@ -113,7 +115,15 @@ class Process:
 
     def inherit(self, mother: "Process") -> None:
         """What a child by fork has of the process that made it."""
-        for name in ("executable", "command_line", "environment", "auxiliary_vector", "name", "is_dumpable"):
+        for name in (
+            "executable",
+            "command_line",
+            "environment",
+            "auxiliary_vector",
+            "name",
+            "is_dumpable",
+            "is_thp_disabled",
+        ):
             setattr(self, name, getattr(mother, name))
         self.process_group, self.session = mother.process_group, mother.session
         self.origin = mother.origin

@@ -7,7 +7,13 @@ from typing import Final
 
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
-from aionoah.abi.resource import IOPRIO_CLASS, IOPRIO_CLASS_SHIFT, IOPRIO_LEVEL_MASK, IOPRIO_WHO
+from aionoah.abi.resource import (
+    IOPRIO_CLASS,
+    IOPRIO_CLASS_MASK,
+    IOPRIO_CLASS_SHIFT,
+    IOPRIO_LEVEL_MASK,
+    IOPRIO_WHO,
+)
 from aionoah.abi.sched import SCHED
 from aionoah.process.scheduling import Scheduling, is_realtime
 from aionoah.process.task import Task
@@ -25,12 +31,12 @@ def ioprio_set(task: Task, which: IOPRIO_WHO, who: Int, ioprio: Int) -> None:
         mine, theirs = task.credentials, target.credentials
         if theirs.uid not in (mine.euid, mine.uid):
             mine.require(CAP.SYS_NICE)
-        target.scheduling.io_priority = ioprio
+        target.scheduling.io_priority = ioprio & 0xFFFF  # an unsigned short
 
 
 def _check(task: Task, priority: int) -> None:
     """EINVAL, EPERM (ioprio_check_cap)."""
-    kind = priority >> IOPRIO_CLASS_SHIFT
+    kind = _class_of(priority)
     if kind == IOPRIO_CLASS.RT:
         if not task.credentials.has_capability(CAP.SYS_ADMIN):
             task.credentials.require(CAP.SYS_NICE)
@@ -39,6 +45,10 @@ def _check(task: Task, priority: int) -> None:
             raise LinuxError(Errno.EINVAL)
     elif kind not in (IOPRIO_CLASS.BE, IOPRIO_CLASS.IDLE):
         raise LinuxError(Errno.EINVAL)
+
+
+def _class_of(priority: int) -> int:
+    return priority >> IOPRIO_CLASS_SHIFT & IOPRIO_CLASS_MASK
 
 
 @syscall
@@ -52,7 +62,7 @@ def ioprio_get(task: Task, which: IOPRIO_WHO, who: Int) -> int:
 
 def _effective(scheduling: Scheduling) -> int:
     """What follows from the policy and the nice value where nothing was set (__get_task_ioprio)."""
-    if scheduling.io_priority >> IOPRIO_CLASS_SHIFT != IOPRIO_CLASS.NONE:
+    if _class_of(scheduling.io_priority) != IOPRIO_CLASS.NONE:
         return scheduling.io_priority
     kind = IOPRIO_CLASS.BE
     if scheduling.policy == SCHED.IDLE:

@@ -6,7 +6,7 @@ from typing import Final
 from aionoah.abi.capability import CAP, CAP_LAST_CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.limits import TASK_COMM_LEN
-from aionoah.abi.prctl import PR, PR_CAP_AMBIENT, SUID_DUMP
+from aionoah.abi.prctl import PR, PR_CAP_AMBIENT, PR_TSC, SUID_DUMP
 from aionoah.abi.securebits import SECBIT, SECURE_ALL_BITS, SECURE_ALL_LOCKS
 from aionoah.abi.x86_64 import ARCH
 from aionoah.process.task import DEFAULT_TIMER_SLACK_NS, Task
@@ -98,9 +98,24 @@ def _get_timing(_task: Task, *_: int) -> int:
     return 0
 
 
-def _get_thp_disable(_task: Task, *arguments: int) -> int:
+def _set_thp_disable(task: Task, value: int, *rest: int) -> None:
+    """There are no huge pages, whatever is set."""
+    _require_zero(*rest)
+    task.process.is_thp_disabled = bool(value)
+
+
+def _get_thp_disable(task: Task, *arguments: int) -> int:
     _require_zero(*arguments)
-    return 0
+    return int(task.process.is_thp_disabled)
+
+
+def _set_tsc(_task: Task, value: int, *_: int) -> None:
+    """The counter cannot be taken away."""
+    _require_zero(value != PR_TSC.ENABLE)
+
+
+def _get_tsc(task: Task, address: int, *_: int) -> None:
+    task.memory.write_word(address, PR_TSC.ENABLE, 4)
 
 
 def _get_seccomp(_task: Task, *_: int) -> int:
@@ -200,7 +215,10 @@ _OPERATIONS: Final[dict[int, Operation]] = {
     PR.GET_TIMERSLACK: _get_timer_slack,
     PR.SET_TIMING: _set_timing,
     PR.GET_TIMING: _get_timing,
+    PR.SET_THP_DISABLE: _set_thp_disable,
     PR.GET_THP_DISABLE: _get_thp_disable,
+    PR.SET_TSC: _set_tsc,
+    PR.GET_TSC: _get_tsc,
     PR.GET_SECCOMP: _get_seccomp,
     PR.SET_NO_NEW_PRIVS: _set_no_new_privileges,
     PR.GET_NO_NEW_PRIVS: _get_no_new_privileges,

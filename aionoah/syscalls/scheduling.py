@@ -140,9 +140,7 @@ def sched_setattr(task: Task, pid: Pid, attr: In[SchedAttr], flags: UInt) -> Non
         raise LinuxError(Errno.EINVAL)
     target = find_thread(task, pid)
     resets = SCHED.RESET_ON_FORK if value.sched_flags & SCHED_FLAG.RESET_ON_FORK else 0
-    _set_policy(task, target, value.sched_policy | resets, value.sched_priority)
-    if not is_realtime(value.sched_policy):
-        target.scheduling.set_nice(value.sched_nice, target.process.limits, task.credentials)
+    _set_policy(task, target, value.sched_policy | resets, value.sched_priority, value.sched_nice)
 
 
 def _get_attr(task: Task, address: int) -> SchedAttr:
@@ -156,9 +154,9 @@ def _get_attr(task: Task, address: int) -> SchedAttr:
     return SchedAttr.unpack(data[: SchedAttr.SIZE].ljust(SchedAttr.SIZE, b"\0"))
 
 
-def _set_policy(task: Task, target: Task, policy: int, priority: int) -> None:
+def _set_policy(task: Task, target: Task, policy: int, priority: int, nice: int | None = None) -> None:
     _require_owner(task, target)
-    target.scheduling.set_policy(policy, priority, target.process.limits, task.credentials)
+    target.scheduling.set_policy(policy, priority, target.process.limits, task.credentials, nice)
 
 
 @syscall

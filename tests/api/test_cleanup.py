@@ -182,8 +182,8 @@ async def test_fifty_processes(
             await asyncio.sleep(0)
         assert sum(resources().threads.values()) <= sum(first.threads.values()) + SPARE_THREADS
         assert sum(resources().descriptors.values()) <= sum(first.descriptors.values()) + 2 * SPARE_MACHINES
-        assert not linux.kernel.processes
-        assert not linux.kernel.tasks
+        assert not linux.kernel.guests
+        assert all(task.process.is_init for task in linux.kernel.tasks.values())
         assert not linux._processes
 
 
@@ -195,8 +195,8 @@ async def test_processes_of_processes_end_with_the_block(before: Resources) -> N
         assert process.stdout is not None
         assert await process.stdout.readline() == b"ready\n"
         assert await process.wait() == 0
-        assert linux.kernel.processes, "the orphans live"
-    assert not linux.kernel.tasks
+        assert linux.kernel.guests, "the orphans live"
+    assert all(task.process.is_init for task in linux.kernel.tasks.values())
 
 
 async def test_an_application_that_ends_its_loop(

@@ -65,7 +65,7 @@ async def test_a_bad_file(instance: Instance, work: Path, name: str) -> None:
         assert caught.value.filename == f"/work/{name}"
         assert name in caught.value.strerror
         assert "\n" not in caught.value.strerror
-        assert not linux.kernel.processes
+        assert not linux.kernel.guests
 
 
 async def test_missing_dynamic_loader(instance: Instance, work: Path) -> None:
@@ -186,7 +186,7 @@ async def test_no_more_virtual_cpus(linux: aionoah.Linux, monkeypatch: pytest.Mo
         patched.setattr(linux._machine, "new_vcpu", refuse)
         with pytest.raises(HypervisorError, match="Too many"):
             await linux.run(["true"], capture_output=True)
-    assert not linux.kernel.processes
+    assert not linux.kernel.guests
     assert linux._machine.frames.in_use == in_use
     assert (await linux.run(["true"])).returncode == 0
 

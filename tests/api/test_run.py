@@ -44,8 +44,8 @@ async def test_timeout_kills_and_reaps(linux: aionoah.Linux, program: Programs, 
         await linux.run([program(name)], capture_output=True, timeout=0.5)
     assert caught.value.timeout == 0.5
     assert caught.value.cmd == [program(name)]
-    assert not linux.kernel.processes
-    assert not linux.kernel.tasks
+    assert not linux.kernel.guests
+    assert all(task.process.is_init for task in linux.kernel.tasks.values())
 
 
 async def test_timeout_keeps_what_was_said(linux: aionoah.Linux) -> None:
@@ -61,17 +61,17 @@ async def test_timeout_that_is_not_reached(linux: aionoah.Linux) -> None:
 async def test_no_time_at_all(linux: aionoah.Linux) -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         await linux.run(["sleep", "1000"], timeout=0)
-    assert not linux.kernel.processes
+    assert not linux.kernel.guests
 
 
 async def test_cancelling_kills_and_reaps(linux: aionoah.Linux, program: Programs) -> None:
     task = asyncio.create_task(linux.run([program("spin")], capture_output=True))
-    while not linux.kernel.processes:
+    while not linux.kernel.guests:
         await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert not linux.kernel.processes
+    assert not linux.kernel.guests
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,7 @@ async def test_an_early_end_while_the_application_is_busy(linux: aionoah.Linux, 
     launch = asyncio.create_task(linux.create_subprocess_exec(program("exit_code"), "5"))
     while not linux.kernel.last_pid:  # the loop does not turn from here on
         await asyncio.sleep(0)
-    while linux.kernel.processes:
+    while linux.kernel.guests:
         pass
     assert await (await launch).wait() == 5
 

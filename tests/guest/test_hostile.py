@@ -45,8 +45,8 @@ async def linux(compile_program: Compiler, tmp_path: Path) -> AsyncIterator[aion
         yield made
         while made._threads.running:
             await asyncio.sleep(0)
-        assert not made.kernel.tasks
-        assert not made.kernel.processes
+        assert not made.kernel.guests
+        assert [task.tid for task in made.kernel.tasks.values()] == [made.kernel.init.pid]
     left = resources().more_than(before)
     assert not left.descriptors
     assert not [name for name in left.threads if not name.startswith(POOL)]

@@ -186,6 +186,7 @@ CASES = [
          "RISCV_V_SET_CONTROL RISCV_V_GET_CONTROL RISCV_SET_ICACHE_FLUSH_CTX PPC_GET_DEXCR PPC_SET_DEXCR"),
     Case(prctl.PR_CAP_AMBIENT, "linux/prctl.h", "PR_CAP_AMBIENT_{}"),
     Case(prctl.PR_SET_MM, "linux/prctl.h", "PR_SET_MM_{}"),
+    Case(prctl.PR_TSC, "linux/prctl.h", "PR_TSC_{}"),
     Case(prctl.SECCOMP_MODE, "linux/seccomp.h", "SECCOMP_MODE_{}"),
     Case(personality.PER, "linux/personality.h", "{}"),
     Case(securebits.SECBIT, "linux/securebits.h", "SECBIT_{}"),
