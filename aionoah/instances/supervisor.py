@@ -89,10 +89,11 @@ class Supervisor:
     async def run(self) -> int:
         """Until the program has ended for good: its status as shells have it. StartError if it never started."""
         restarts = Restarts(Policy.parse(self._spec.restart))
+        clock = asyncio.get_running_loop().time
         while True:
-            begun = time.monotonic()
+            begun = clock()
             status, why = await self._run_once(is_first=not restarts.count)
-            delay = restarts.delay_after(status, time.monotonic() - begun)
+            delay = restarts.delay_after(status, clock() - begun)
             if delay is None or self._stop_asked.is_set():
                 break
             self._outside.say(f"{why}: starting it again in {delay:.3g} s")
@@ -187,12 +188,13 @@ class Supervisor:
     async def _watch(self, check: HealthCheck) -> None:
         """Ask until the program has ended."""
         health = Health(check)
-        begun = time.monotonic()
+        clock = asyncio.get_running_loop().time
+        begun = clock()
         while self.running is not None:
             is_eager = health.status == "starting"
             await asyncio.sleep(min(check.interval, _EAGER) if is_eager else check.interval)
             is_well = await self._ask(check)
-            if health.answered(time.monotonic() - begun, is_well=is_well):
+            if health.answered(clock() - begun, is_well=is_well):
                 self._change(health=health.status)
                 self._outside.say(f"the program is {health.status}")
                 if health.status == "unhealthy" and check.on_failure == "kill":
