@@ -23,6 +23,7 @@ from aionoah.fs.overlay_directory import OverlayDirectory, find
 from aionoah.fs.overlay_inode import OverlayInode
 
 if TYPE_CHECKING:
+    from aionoah.fs.overlay_copying import Copying
     from aionoah.fs.overlay_inode import Place
     from aionoah.fs.overlay_origin import Origins
 
@@ -66,6 +67,7 @@ class OverlayFileSystem(GivesHandles):
         self.notes: Origins | None = None  # the same for those who mount the layers again
         self._has_history = False  # the upper layer has copies that somebody else made
         self.linked: set[OverlayInode] = set()  # files of several names below, of which one has changed
+        self.copies: dict[OverlayInode, Copying] = {}  # of large files, that are under way
         self._workshop = work
         self._work: Inode | None = work
         self.hidden_name = self.WORK if work is None else b""  # of an entry of the root

@@ -13,13 +13,14 @@ from aionoah.fs.file import File
 from aionoah.fs.hostfs_file import HostFile
 from aionoah.fs.inode import Attributes, Change, Inode
 from aionoah.fs.overlay_marks import is_private
-from aionoah.host import platform
+from aionoah.host.copying import copy_contents, flush_later
 from aionoah.host.errors import host_errors
 from aionoah.memory.buffer import KernelBuffer
 
 if TYPE_CHECKING:
     from aionoah.fs.overlay_inode import OverlayInode
 
+LARGE: Final = 4 << 20  # bytes; what is smaller takes a few milliseconds
 _CHUNK: Final = 1 << 20
 _MISSING: Final = (Errno.ENODATA, Errno.EOPNOTSUPP, Errno.EPERM, Errno.EACCES)
 
@@ -33,13 +34,16 @@ def copy_up(inode: "OverlayInode", *, with_data: bool) -> Inode:
         _settle(made, lower, attributes)
         filesystem.was_copied_up(inode, made, made.attributes())
         return made
+    has_data = with_data and attributes.mode & S.IFMT == S.IFREG
+    aside = _copied_aside(inode, attributes) if has_data and attributes.size >= LARGE else None
     is_removed = inode.attributes().nlink == 0
     directory = None if is_removed else inode.parent.copied_up()
-    work, temporary = filesystem.work(), filesystem.temporary_name()
-    made = _make(work, temporary, lower, attributes)
+    work = filesystem.work()
+    temporary = aside[0] if aside is not None else filesystem.temporary_name()
+    made = aside[1] if aside is not None else make_empty(work, temporary, lower, attributes)
     try:
-        if attributes.mode & S.IFMT == S.IFREG and with_data:
-            _copy_data(lower, made, attributes.size)
+        if has_data and aside is None:
+            _copy_contents(lower, made, attributes.size, is_kept=filesystem.notes is not None)
         _settle(made, lower, attributes)
         if filesystem.notes is not None:
             filesystem.notes.note(made, lower, attributes)
@@ -54,7 +58,13 @@ def copy_up(inode: "OverlayInode", *, with_data: bool) -> Inode:
     return made
 
 
-def _make(work: Inode, name: bytes, lower: Inode, attributes: Attributes) -> Inode:
+def _copied_aside(inode: "OverlayInode", attributes: Attributes) -> tuple[bytes, Inode] | None:
+    from aionoah.fs.overlay_copying import copy_aside  # noqa: PLC0415 - for large files
+
+    return copy_aside(inode, attributes)
+
+
+def make_empty(work: Inode, name: bytes, lower: Inode, attributes: Attributes) -> Inode:
     """An empty file of the same kind; nobody may look at it until it is whole."""
     kind, uid, gid = attributes.mode & S.IFMT, attributes.uid, attributes.gid
     if kind == S.IFREG:
@@ -133,28 +143,38 @@ def _discard(work: Inode, name: bytes) -> None:
 # -- data -------------------------------------------------------------------------------------------------
 
 
-def _copy_data(lower: Inode, made: Inode, size: int) -> None:
-    """The contents; holes stay holes."""
-    source = _opened(lower, O.RDONLY)
+def _copy_contents(lower: Inode, made: Inode, size: int, *, is_kept: bool) -> None:
+    source = opened(lower)
     try:
-        target = _opened(made, O.RDWR)
+        target = opened(made, is_written=True)
         try:
-            offset = 0
-            while (piece := _next_data(source, offset, size)) is not None:
-                offset, end = piece
-                _copy_piece(source, target, offset, end)
-                offset = end
-            target.truncate(size)
+            if isinstance(source, HostFile) and isinstance(target, HostFile):
+                with host_errors():
+                    copy_contents(source.fd, target.fd, size, is_stopped=lambda: False)
+                    if is_kept:
+                        flush_later(target.fd)
+            else:
+                _copy_through_memory(source, target, size)
         finally:
             target.drop()
     finally:
         source.drop()
 
 
-def _opened(inode: Inode, flags: int) -> File:
+def opened(inode: Inode, *, is_written: bool = False) -> File:
     from aionoah.fs.mount import Mount  # noqa: PLC0415 - which imports what imports this
 
-    return inode.open(O(flags), Mount(inode.filesystem, root=inode).root)
+    return inode.open(O(O.RDWR if is_written else O.RDONLY), Mount(inode.filesystem, root=inode).root)
+
+
+def _copy_through_memory(source: File, target: File, size: int) -> None:
+    """Holes stay holes."""
+    offset = 0
+    while (piece := _next_data(source, offset, size)) is not None:
+        offset, end = piece
+        _copy_piece(source, target, offset, end)
+        offset = end
+    target.truncate(size)
 
 
 def _next_data(source: File, offset: int, size: int) -> tuple[int, int] | None:
@@ -171,9 +191,7 @@ def _next_data(source: File, offset: int, size: int) -> tuple[int, int] | None:
 
 
 def _copy_piece(source: File, target: File, offset: int, end: int) -> None:
-    if isinstance(source, HostFile) and isinstance(target, HostFile):
-        offset = _copy_by_host(source, target, offset, end)
-    buffer = bytearray(min(_CHUNK, end - offset)) if offset < end else bytearray()
+    buffer = bytearray(min(_CHUNK, end - offset))
     while offset < end:
         got = source.pread(KernelBuffer(memoryview(buffer)[: end - offset]), offset)
         if not got:
@@ -182,19 +200,3 @@ def _copy_piece(source: File, target: File, offset: int, end: int) -> None:
         while done < got:
             done += target.pwrite(KernelBuffer(memoryview(buffer)[done:got]), offset + done)
         offset += got
-
-
-def _copy_by_host(source: HostFile, target: HostFile, offset: int, end: int) -> int:
-    """Let the host copy, or share blocks, as far as it can; returns how far it got."""
-    while offset < end:
-        try:
-            with host_errors():
-                done = platform.copy_range(source.fd, offset, target.fd, offset, end - offset)
-        except LinuxError as error:
-            if error.errno in (Errno.ENOSPC, Errno.EDQUOT, Errno.EIO, Errno.EFBIG):
-                raise
-            return offset
-        if not done:
-            return offset
-        offset += done
-    return offset

@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Hashable
 from queue import SimpleQueue
 from typing import Any, Final, Generic, TypeVar, cast
 
+from aionoah.abi.errno import LinuxError
 from aionoah.host.waiting import Source, Waiter, WaitQueue, kernel_lock, sleep_on
 
 T = TypeVar("T")
@@ -29,11 +30,12 @@ _THREADS: Final = 16
 class Answer:
     """One question that has been asked. All of it is used under the kernel lock."""
 
-    __slots__ = ("error", "is_cancelled", "is_there", "queue", "stop", "value")
+    __slots__ = ("error", "is_cancelled", "is_there", "is_uninterruptible", "queue", "stop", "value")
 
     def __init__(self) -> None:
         self.is_there = False
         self.is_cancelled = False
+        self.is_uninterruptible = False  # no signal but the end of the task ends the sleep
         self.value: Any = None
         self.error: BaseException | None = None
         self.queue = WaitQueue()
@@ -289,11 +291,19 @@ async def _answer(question: NotYet, replay: Replay) -> None:
     answer = question.begin()
     try:
         while not answer.is_there:
-            await sleep_on(Source(answer.queue))
+            await _sleep(answer)
     finally:
         if not answer.is_there:
             answer.cancel()
     replay.add(question.key, answer)
+
+
+async def _sleep(answer: Answer) -> None:
+    try:
+        await sleep_on(Source(answer.queue))
+    except LinuxError:
+        if not answer.is_uninterruptible:
+            raise
 
 
 def answered_here(attempt: Callable[[], T]) -> T:

@@ -46,10 +46,5 @@ def filesystem_uuid(fd: int) -> bytes:  # noqa: ARG001
     _refuse()
 
 
-def share_blocks(source: int, target: int) -> None:  # noqa: ARG001
-    """clonefile(2) makes a new name, and has nothing for a file that is open already."""
-    _refuse()
-
-
 def _refuse() -> NoReturn:
     raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))

@@ -3,8 +3,8 @@
 import sys
 
 if sys.platform == "darwin":
-    from aionoah.host.darwin_details import details, file_handle, filesystem_uuid, open_handle, share_blocks
+    from aionoah.host.darwin_details import details, file_handle, filesystem_uuid, open_handle
 else:
-    from aionoah.host.linux_details import details, file_handle, filesystem_uuid, open_handle, share_blocks
+    from aionoah.host.linux_details import details, file_handle, filesystem_uuid, open_handle
 
-__all__ = ["details", "file_handle", "filesystem_uuid", "open_handle", "share_blocks"]
+__all__ = ["details", "file_handle", "filesystem_uuid", "open_handle"]

@@ -15,7 +15,6 @@ from aionoah.abi.time import NSEC_PER_SEC
 from aionoah.host.libc import call
 
 _FS_IOC_GETFSUUID: Final = 0x80111500  # linux/fs.h, since Linux 6.9
-_FICLONE: Final = 0x40049409
 _WANTED: Final = int(STATX.BTIME | STATX.DIOALIGN)
 _MAX_HANDLE: Final = 128
 _ATTRIBUTES: Final = int(
@@ -79,11 +78,3 @@ def filesystem_uuid(fd: int) -> bytes:
     """
     answer = fcntl.ioctl(fd, _FS_IOC_GETFSUUID, bytes(17))
     return answer[1:17]
-
-
-def share_blocks(source: int, target: int) -> None:
-    """Make a new file show the blocks of another one, which both keep until one of them changes.
-
-    EOPNOTSUPP, EXDEV, EINVAL where the file system cannot.
-    """
-    fcntl.ioctl(target, _FICLONE, source)
