@@ -4,6 +4,7 @@ The copy is made under another name and appears all at once, so that a crash lea
 a whole one. Source: Linux fs/overlayfs/copy_up.c.
 """
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import Errno, LinuxError
@@ -144,21 +145,18 @@ def _discard(work: Inode, name: bytes) -> None:
 
 
 def _copy_contents(lower: Inode, made: Inode, size: int, *, is_kept: bool) -> None:
-    source = opened(lower)
-    try:
+    with ExitStack() as files:
+        source = opened(lower)
+        files.callback(source.drop)
         target = opened(made, is_written=True)
-        try:
-            if isinstance(source, HostFile) and isinstance(target, HostFile):
-                with host_errors():
-                    copy_contents(source.fd, target.fd, size, is_stopped=lambda: False)
-                    if is_kept:
-                        flush_later(target.fd)
-            else:
-                _copy_through_memory(source, target, size)
-        finally:
-            target.drop()
-    finally:
-        source.drop()
+        files.callback(target.drop)
+        if not isinstance(source, HostFile) or not isinstance(target, HostFile):
+            _copy_through_memory(source, target, size)
+            return
+        with host_errors():
+            copy_contents(source.fd, target.fd, size, is_stopped=lambda: False)
+            if is_kept:
+                flush_later(target.fd)
 
 
 def opened(inode: Inode, *, is_written: bool = False) -> File:
