@@ -19,6 +19,7 @@ from aionoah.fs.file import File
 from aionoah.fs.handles import GivesHandles
 from aionoah.fs.host_io import on_descriptor
 from aionoah.fs.hostfs_inode import HostInode, HostNode, attributes_of, device_number, stale
+from aionoah.fs.hostfs_names import Finding, Names
 from aionoah.fs.hostfs_owners import Belief, Owners
 from aionoah.fs.hostwatch import HELD, as_own
 from aionoah.fs.inode import (
@@ -50,6 +51,7 @@ class HostFileSystem(GivesHandles):
     has_fine_times = True
     directories_kept = 128
     has_lists = False  # guests have set access control lists
+    is_ours_alone = False  # nobody else changes anything in it
     is_volatile = False  # it will not outlive us: nothing has to reach the disk
 
     def __init__(self, path: str | bytes, *, owners: Owners | None = None, is_guests: bool = False) -> None:
@@ -145,6 +147,7 @@ class HostDirectory(HostInode):
         super().__init__(filesystem, directory, name, status)
         self._fd = -1
         self.is_watched = False
+        self.names = Names()
 
     @classmethod
     def at(cls, filesystem: HostFileSystem, path: bytes) -> "HostDirectory":
@@ -161,6 +164,7 @@ class HostDirectory(HostInode):
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
+            self.names.forget()
 
     def let_go(self) -> None:
         """The descriptor is opened anew when it is needed. The top of the file system could not be."""
@@ -218,10 +222,14 @@ class HostDirectory(HostInode):
 
     def _status_of(self, name: bytes) -> os.stat_result | None:
         """What the host says of an entry; None for what is not there."""
+        if self.names.lacks(name):
+            return None
         fd = self._fd
         try:
             status = os.stat(name, dir_fd=fd if fd >= 0 else self.descriptor(), follow_symlinks=False)
         except FileNotFoundError:
+            if self.filesystem.is_ours_alone and not self.names.are_found:
+                self.names.found({each for _, _, each in self._scan()})
             return None
         except OSError as error:
             raise_linux_error(error)
@@ -232,7 +240,15 @@ class HostDirectory(HostInode):
     def confirmer(self, name: bytes, found: Inode | None) -> Test | None:
         if found is None:
             return lambda: self._fd >= 0 and self._status_of(name) is None
-        return _Same(self, name, found).is_there if isinstance(found, HostInode) else None
+        if not isinstance(found, HostInode):
+            return None
+        finding = Finding(self, name, found)
+        return finding.is_unchanged if self.filesystem.is_ours_alone else finding.is_there
+
+    @property
+    def open_descriptor(self) -> int:
+        """The descriptor if there is one at present, else -1."""
+        return self._fd
 
     def open(self, flags: O, dentry: Dentry) -> File:
         return HostDirectoryFile(flags, dentry, self)
@@ -282,6 +298,7 @@ class HostDirectory(HostInode):
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with host_errors():
             fd = os.open(name, flags, wanted.mode & 0o777, dir_fd=self.descriptor())
+        self.names.made(name)
         try:
             with host_errors():
                 made = self.filesystem.inode_for(self, name, os.fstat(fd))
@@ -338,6 +355,7 @@ class HostDirectory(HostInode):
         return self._new_entry(name, Belief(uid, gid, S.IFLNK | S.IRWXUGO))
 
     def _new_entry(self, name: bytes, wanted: Belief) -> HostInode:
+        self.names.made(name)
         made = self.lookup(name)
         with made.pinned() as fd, host_errors():
             self._settle(made, fd, wanted)
@@ -366,6 +384,7 @@ class HostDirectory(HostInode):
                 dst_dir_fd=self.descriptor(),
                 follow_symlinks=False,
             )
+        self.names.made(name)
 
     def _link_nameless(self, name: bytes, inode: HostNode) -> None:
         if not inode.is_linkable:
@@ -373,17 +392,20 @@ class HostDirectory(HostInode):
         with inode.pinned() as fd, host_errors():
             os.link(f"/proc/self/fd/{fd}", name, dst_dir_fd=self.descriptor(), follow_symlinks=True)
         inode.is_linkable = False
+        self.names.made(name)
         self.lookup(name)  # so that the inode knows its name
 
     @as_own
     def unlink(self, name: bytes) -> None:
         with host_errors():
             os.unlink(name, dir_fd=self.descriptor())
+        self.names.gone(name)
 
     @as_own
     def rmdir(self, name: bytes) -> None:
         with host_errors():
             os.rmdir(name, dir_fd=self.descriptor())
+        self.names.gone(name)
 
     @as_own
     def rename(self, name: bytes, directory: Inode, new_name: bytes, flags: int) -> None:
@@ -391,43 +413,12 @@ class HostDirectory(HostInode):
             raise LinuxError(Errno.EXDEV)
         with host_errors():
             platform.rename(self.descriptor(), name, directory.descriptor(), new_name, flags)
+        self.names.moved(name, directory.names, new_name, flags)
         for parent, moved in ((directory, new_name), (self, name)):
             try:
                 parent.lookup(moved)  # so that the inode knows its new place
             except LinuxError:
                 continue
-
-
-class _Same:
-    """What a lookup has found, to be compared with what is there later."""
-
-    __slots__ = ("_directory", "_expected", "_inode", "_name")
-
-    def __init__(self, directory: HostDirectory, name: bytes, inode: HostInode) -> None:
-        self._directory = directory
-        self._name = name
-        self._inode = inode
-        self._expected = _likeness(inode.seen)
-
-    def is_there(self) -> bool:
-        fd = self._directory._fd  # noqa: SLF001 - of this module
-        if fd < 0:
-            return False
-        try:
-            status = os.stat(self._name, dir_fd=fd, follow_symlinks=False)
-        except OSError:
-            return False
-        self._inode.seen = status
-        return _likeness(status) == self._expected
-
-
-def _likeness(status: os.stat_result) -> tuple[int, ...]:
-    """What is the same as long as a name leads to the same file with the same rights. A link is changed by making
-    another one, which may get the number of the old one.
-    """
-    mode = status.st_mode
-    made = status.st_ctime_ns if mode & S.IFMT == S.IFLNK else 0
-    return status.st_ino, mode, status.st_dev, status.st_uid, status.st_gid, made
 
 
 def _settle(fd: int, wanted: Belief) -> None:

@@ -84,8 +84,10 @@ class HostInode(Inode):
         self.name = name
         self.seen = status  # by the latest lookup
         self._kind = status.st_mode & S.IFMT  # on the host
-        self._list: tuple[int, list[Entry] | None] | None = None  # likewise
-        self.belief: tuple[int, Belief | None] | None = None  # with the st_ctime_ns it is good for
+        # With the st_ctime_ns that it is good for:
+        self.belief: tuple[int, Belief | None] | None = None
+        self._list: tuple[int, list[Entry] | None] | None = None
+        self._marks: tuple[int, dict[bytes, bytes | None]] | None = None
 
     @property
     def kind(self) -> int:
@@ -215,6 +217,19 @@ class HostInode(Inode):
             raise LinuxError(Errno.EOPNOTSUPP)
         with self.pinned() as fd, host_errors():
             on_descriptor(fd, lambda file: os.setxattr(file, name, value))
+        self._marks = None
+
+    def marked(self, name: bytes) -> bytes | None:
+        stamp = self.seen.st_ctime_ns
+        if self._marks is None or self._marks[0] != stamp:
+            self._marks = stamp, {}
+        known = self._marks[1]
+        if name not in known:
+            try:
+                known[name] = self.read_mark(name)
+            except (OSError, AttributeError, LinuxError):
+                known[name] = None
+        return known[name]
 
     def list_xattrs(self) -> list[bytes]:
         if not hasattr(os, "listxattr"):

@@ -301,6 +301,13 @@ class Inode:
         """Set an extended attribute that guests have no say in."""
         self.set_xattr(name, value, 0)
 
+    def marked(self, name: bytes) -> bytes | None:
+        """What has been set by `mark`; None if nothing has."""
+        try:
+            return self.get_xattr(name)
+        except LinuxError:
+            return None
+
     def sync_entries(self) -> None:
         """Make the entries of a directory stable."""
 

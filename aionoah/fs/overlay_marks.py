@@ -28,11 +28,11 @@ def is_private(name: bytes) -> bool:
 
 
 def _mark_of(inode: Inode, kind: bytes) -> bytes | None:
+    """What cannot be read, because it is not allowed or not supported, marks nothing."""
     for prefix in PREFIXES:
-        try:
-            return inode.get_xattr(prefix + kind)
-        except LinuxError:
-            continue  # not there, not allowed or not supported: it marks nothing
+        found = inode.marked(prefix + kind)
+        if found is not None:
+            return found
     return None
 
 

@@ -25,6 +25,7 @@ class PrivateUpper(HostFileSystem):
     """Removed with all that is in it when it is released."""
 
     is_volatile = True
+    is_ours_alone = True
 
     def __init__(self, directory: str | None = None) -> None:
         """Made in `directory`, by default the host's place for large temporary files. OSError."""

@@ -1,0 +1,98 @@
+"""What a directory of the host is known to have in it, and how that is confirmed."""
+
+import os
+from typing import TYPE_CHECKING
+
+from aionoah.abi.fcntl import RENAME
+from aionoah.abi.stat import S
+
+if TYPE_CHECKING:
+    from aionoah.fs.hostfs import HostDirectory
+    from aionoah.fs.hostfs_inode import HostInode
+
+
+class Names:
+    """The names in a directory that nobody but us changes: so what is not among them need not be asked for.
+
+    They are found out when the first one is missed, and every change of ours is noted.
+    """
+
+    __slots__ = ("_names", "changes")
+
+    def __init__(self) -> None:
+        self._names: set[bytes] | None = None
+        self.changes = 0  # how many there have been
+
+    def lacks(self, name: bytes) -> bool:
+        return self._names is not None and name not in self._names
+
+    def found(self, names: set[bytes]) -> None:
+        self._names = names
+
+    @property
+    def are_found(self) -> bool:
+        return self._names is not None
+
+    def forget(self) -> None:
+        """The directory is not held any more, and another one may get its number."""
+        self.changes += 1
+        self._names = None
+
+    def made(self, name: bytes) -> None:
+        self.changes += 1
+        if self._names is not None:
+            self._names.add(name)
+
+    def gone(self, name: bytes) -> None:
+        self.changes += 1
+        if self._names is not None:
+            self._names.discard(name)
+
+    def moved(self, name: bytes, target: "Names", new_name: bytes, flags: int) -> None:
+        """RENAME_EXCHANGE and RENAME_WHITEOUT leave something under the old name."""
+        self.changes += 1
+        if not flags & (RENAME.EXCHANGE | RENAME.WHITEOUT):
+            self.gone(name)
+        target.made(new_name)
+
+
+class Finding:
+    """What a lookup has found under a name, to be compared with what is there later."""
+
+    __slots__ = ("_changes", "_directory", "_expected", "_inode", "_name")
+
+    def __init__(self, directory: "HostDirectory", name: bytes, inode: "HostInode") -> None:
+        self._directory = directory
+        self._name = name
+        self._inode = inode
+        self._expected = _likeness(inode.seen)
+        self._changes = directory.names.changes
+
+    def is_there(self) -> bool:
+        """Whether the name still leads to the same file with the same rights; asks the host."""
+        fd = self._directory.open_descriptor
+        if fd < 0:
+            return False
+        try:
+            status = os.stat(self._name, dir_fd=fd, follow_symlinks=False)
+        except OSError:
+            return False
+        self._inode.seen = status
+        return _likeness(status) == self._expected
+
+    def is_unchanged(self) -> bool:
+        """The same, where nobody but us makes changes."""
+        return (
+            self._directory.names.changes == self._changes
+            and self._directory.open_descriptor >= 0
+            and _likeness(self._inode.seen) == self._expected
+        )
+
+
+def _likeness(status: os.stat_result) -> tuple[int, ...]:
+    """What is the same as long as a name leads to the same file with the same rights. A link is changed by making
+    another one, which may get the number of the old one.
+    """
+    mode = status.st_mode
+    made = status.st_ctime_ns if mode & S.IFMT == S.IFLNK else 0
+    return status.st_ino, mode, status.st_dev, status.st_uid, status.st_gid, made
