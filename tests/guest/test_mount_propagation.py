@@ -49,7 +49,7 @@ def run(command: list[str | Path]) -> str:
 @pytest.mark.skipif(os.geteuid() != 0, reason="the oracle mounts")
 def test_as_natively(tmp_path: Path) -> None:
     need_backend(STATIC)
-    need_tool("mawk")
+    need_tool("awk")
     expected = run(["unshare", "-m", "--propagation", "private", "sh", "-c", f"cd {tmp_path}; {SCRIPT}"])
     found = run([AIONOAH, "run", "--", "sh", "-c", f"mkdir /tmp/place; cd /tmp/place; {SCRIPT}"])
     assert expected.count("\n") > 60
