@@ -1,6 +1,5 @@
 """What is known of a directory that nobody else changes is what the host would say."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,8 +14,8 @@ NAMES = [b"a", b"b", b"c"]
 
 
 @pytest.fixture
-def tree(tmp_path: Path) -> Iterator[Tree]:
-    yield ours_alone(tmp_path)
+def tree(tmp_path: Path) -> Tree:
+    return ours_alone(tmp_path)
 
 
 def ours_alone(path: Path) -> Tree:
