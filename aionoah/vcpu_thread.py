@@ -30,7 +30,7 @@ from aionoah.signals import faults
 from aionoah.signals.actions import DEFAULT, Effect
 from aionoah.signals.delivery import Delivery, enter_handler, next_signal
 from aionoah.signals.faults import page_fault_details
-from aionoah.signals.frames import BadFrame, FaultDetails, Interrupted, frames_for
+from aionoah.signals.frames import BadFrame, FaultDetails, Interrupted, Returning, frames_for
 from aionoah.signals.generate import force
 from aionoah.signals.info import from_kernel
 from aionoah.syscalls.dispatch import error_result
@@ -519,7 +519,8 @@ class VcpuThread:
     def leave_handler(self) -> None:
         """rt_sigreturn: everything as the frame on the guest's stack says."""
         try:
-            state = self._frames.leave_handler(self._interrupted(), self._task.memory.read)
+            thread = Returning(self._registers.tolist(), self._machine.fpu_size, self._machine.fpu_features)
+            state = self._frames.leave_handler(thread, self._task.memory.read)
             if state.fpu is None:
                 self._running_vcpu.reset_fpu()
             else:
@@ -534,7 +535,6 @@ class VcpuThread:
             signals.set_stack(
                 state.stack, self.stack_pointer(), self._table.architecture.minimum_signal_stack
             )
-        self._needs_attention = True  # what the old mask held back
 
     def _interrupted(self) -> Interrupted:
         return Interrupted(

@@ -20,6 +20,9 @@ _EXIT_KINDS: Final = {int(kind): kind for kind in ExitKind}
 _SPARES: Final = 2  # what a fork and the execve after it take
 _EXHAUSTED: Final = {errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 _log: Final = logging.getLogger("aionoah")
+_image: Any = (
+    ffi.new("uint8_t[]", lib.XSAVE_SIZE) if hasattr(lib, "kvm_machine_open") else None
+)  # under the kernel lock
 _FAULT_WRITE, _FAULT_EXECUTE = 2, 16  # error code of #PF, Intel SDM volume 3, 4.7
 
 
@@ -183,19 +186,18 @@ class KvmVcpu:
             raise ValueError(f"{value:#x} is not a canonical address")
 
     def get_fpu(self) -> bytes:
-        image = bytearray(lib.XSAVE_SIZE)
-        if lib.kvm_vcpu_get_fpu(self.native, ffi.from_buffer(image)):
+        if lib.kvm_vcpu_get_fpu(self.native, _image):
             raise HypervisorError(f"KVM refuses to read the FPU state: {os.strerror(ffi.errno)}.")
-        return bytes(image[: self._space.fpu_size])
+        return bytes(ffi.buffer(_image, self._space.fpu_size))
 
     def reset_fpu(self) -> None:
-        if lib.kvm_vcpu_reset_fpu(self.native):
-            raise HypervisorError(f"KVM refuses to reset the FPU: {os.strerror(ffi.errno)}.")
+        lib.kvm_vcpu_reset_fpu(self.native)
 
     def set_fpu(self, state: bytes) -> None:
-        image = bytearray(lib.XSAVE_SIZE)
-        image[: len(state)] = state
-        if len(image) != lib.XSAVE_SIZE or lib.kvm_vcpu_set_fpu(self.native, ffi.from_buffer(image)):
+        if len(state) > lib.XSAVE_SIZE:
+            raise ValueError("this XSAVE image is too long")
+        image = state.ljust(lib.XSAVE_SIZE, b"\0")
+        if lib.kvm_vcpu_set_fpu(self.native, ffi.from_buffer(image)):
             raise ValueError("the CPU refuses this XSAVE image")
 
     def set_cpu_number(self, number: int) -> None:

@@ -275,6 +275,7 @@ class Machine(Protocol):
     max_vcpus: int  # of one address space
     hwcap: int  # what the CPU can do, for AT_HWCAP: CPUID(1).EDX on x86_64, Linux's HWCAP bits on aarch64
     fpu_features: int  # x86_64: XCR0, which says what Vcpu.get_fpu holds; else 0
+    fpu_size: int  # bytes of what Vcpu.get_fpu gives
 
     @property
     def frames(self) -> Frames: ...

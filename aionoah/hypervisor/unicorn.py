@@ -221,6 +221,7 @@ class UnicornMachine:
         self.cpu: GuestCpu = _CPUS[architecture]()
         self.hwcap = self.cpu.hwcap
         self.fpu_features = self.cpu.fpu_features
+        self.fpu_size = len(self.cpu.clean_fpu)
         self.frames = UnicornFrames(memory, self.seized)
         description = ffi.new("struct unicorn_architecture *")
         self.cpu.describe(description)

@@ -39,7 +39,7 @@ class Delivery(NamedTuple):
     @property
     def restarts(self) -> bool:
         """Whether an interrupted call goes on after the handler."""
-        return SA.RESTART in self.disposition.flags
+        return self.disposition.flags & SA.RESTART != 0
 
 
 def take_signal(task: "Task", wanted: int) -> SigInfo | None:
@@ -53,13 +53,17 @@ def next_signal(task: "Task") -> Delivery | None:
     SIGKILL comes before all others: a stop of the thread's own, taken first, would hold who is to die for ever.
     """
     signals = task.signals
-    while (info := take_signal(task, _KILL) or take_signal(task, ~signals.mask)) is not None:
+    while pending := signals.all_pending:
+        wanted = pending & _KILL or pending & ~signals.mask
+        info = take_signal(task, wanted) if wanted else None
+        if info is None:
+            return None
         signal = info.si_signo
         disposition = signals.shared.dispositions[signal]
         effect = disposition.effect(signal)
         if effect is Effect.IGNORE or (effect is Effect.STOP and _may_not_stop(task, signal)):
             continue
-        if effect is Effect.HANDLE and SA.RESETHAND in disposition.flags:
+        if effect is Effect.HANDLE and disposition.flags & SA.RESETHAND:
             signals.shared.dispositions[signal] = DEFAULT
         mask = signals.mask if signals.saved_mask is None else signals.saved_mask
         return Delivery(info, effect, disposition, mask)
@@ -75,7 +79,7 @@ def enter_handler(task: "Task", delivery: Delivery) -> None:
     """The frame is in place: block what the handler wants blocked while it runs."""
     signals = task.signals
     blocked = delivery.disposition.mask
-    if SA.NODEFER not in delivery.disposition.flags:
+    if not delivery.disposition.flags & SA.NODEFER:
         blocked |= signal_bit(delivery.signal)
     signals.saved_mask = None
     signals.mask = (signals.mask | blocked) & ~UNBLOCKABLE

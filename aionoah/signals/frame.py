@@ -36,6 +36,14 @@ class Interrupted(NamedTuple):
     )
 
 
+class Returning(NamedTuple):
+    """A thread that has returned from its handler and made rt_sigreturn."""
+
+    registers: Sequence[int]
+    fpu_size: int  # of an image of its FPU, as for Interrupted
+    fpu_features: int = 0b11
+
+
 class BadFrame(Exception):  # noqa: N818 - the kernel's own words
     """There is no room for a frame, or none that rt_sigreturn can take back: SIGSEGV."""
 
@@ -63,7 +71,7 @@ def choose_stack(thread: Interrupted, delivery: Delivery, red_zone: int, stack_p
     """
     below = stack_pointer - red_zone & WORD
     stack = thread.stack
-    wants_alternate = SA.ONSTACK in delivery.disposition.flags and stack.size
+    wants_alternate = delivery.disposition.flags & SA.ONSTACK and stack.size
     return stack.base + stack.size if wants_alternate and not stack.contains(below) else below
 
 

@@ -38,6 +38,7 @@ from aionoah.signals.frame import (
     WORD,
     BadFrame,
     Interrupted,
+    Returning,
     SignalEntry,
     SignalReturn,
     check_room,
@@ -106,7 +107,7 @@ def _records(thread: Interrupted) -> bytes:
     return records.ljust(RESERVED_SIZE, b"\0")
 
 
-def leave_handler(thread: Interrupted, read: Callable[[int, int], bytes]) -> SignalReturn:
+def leave_handler(thread: Returning, read: Callable[[int, int], bytes]) -> SignalReturn:
     """rt_sigreturn: what the frame of a thread that has returned from its handler restores.
 
     `read(address, length)` reads guest memory and raises LinuxError. BadFrame for a frame that is not

@@ -5,11 +5,13 @@ behind it, and struct rt_sigframe, so placed that the handler starts as if it ha
 """
 
 from collections.abc import Callable
+from functools import cache
+from operator import itemgetter
 from typing import Final
 
 from aionoah.abi.errno import LinuxError
 from aionoah.abi.siginfo import SIGINFO_SIZE
-from aionoah.abi.signal import SA
+from aionoah.abi.signal import SA, StackT
 from aionoah.abi.x86_64 import (
     EFLAGS,
     FP_XSTATE_MAGIC1,
@@ -34,13 +36,13 @@ from aionoah.abi.x86_64 import (
     FpxSwBytes,
     RtSigFrame,
     SigContext,
-    UContext,
 )
 from aionoah.signals.delivery import Delivery
 from aionoah.signals.frame import (
     WORD,
     BadFrame,
     Interrupted,
+    Returning,
     SignalEntry,
     SignalReturn,
     check_room,
@@ -53,14 +55,25 @@ _INFO_OFFSET: Final = RtSigFrame.SIZE - SIGINFO_SIZE
 _X87_AND_SSE: Final = 0b11
 _XSAVE_MINIMUM: Final = FXSAVE_SIZE + 64  # the header follows the legacy area
 _MAGIC2: Final = FP_XSTATE_MAGIC2.to_bytes(FP_XSTATE_MAGIC2_SIZE, "little")
-_CONTEXT_REGISTERS: Final = tuple(
-    (index, "eflags" if name == "rflags" else name) for index, name in enumerate(REGISTER_NAMES)
-)
+_NO_INFO: Final = bytes(SIGINFO_SIZE)
+_NO_DESCRIPTION: Final = bytes(FpxSwBytes.SIZE)
+
+# A frame as plain values, the registers among them in an order of its own.
+_FRAME: Final = RtSigFrame.flat()
+_STACK: Final = slice(3, 6)
+_REGISTERS: Final = slice(6, 6 + len(REGISTER_NAMES))
+_CS: Final = _REGISTERS.stop
+_FPSTATE: Final = _CS + 8
+_MASK: Final = _FPSTATE + 1
+_NAMES: Final = tuple("eflags" if name == "rflags" else name for name in REGISTER_NAMES)
+_ORDER: Final = SigContext.FIELDS[: len(REGISTER_NAMES)]
+_to_frame: Final = itemgetter(*(_NAMES.index(name) for name in _ORDER))
+_from_frame: Final = itemgetter(*(_ORDER.index(name) for name in _NAMES))
 
 
 def enter_handler(thread: Interrupted, delivery: Delivery) -> SignalEntry:
     """Build the frame of a signal. BadFrame if there is no room, or no way back (SA_RESTORER)."""
-    if SA.RESTORER not in delivery.disposition.flags:
+    if not delivery.disposition.flags & SA.RESTORER:
         raise BadFrame("a handler without SA_RESTORER cannot return")
     stack_pointer = thread.registers[RSP]
     top = choose_stack(thread, delivery, RED_ZONE, stack_pointer)
@@ -81,45 +94,45 @@ def enter_handler(thread: Interrupted, delivery: Delivery) -> SignalEntry:
     return SignalEntry([(image_address, image), (address, frame)], registers, remaining_stack(thread.stack))
 
 
+@cache
+def _description(size: int, features: int) -> bytes:
+    """What a frame says of an XSAVE image."""
+    return FpxSwBytes(FP_XSTATE_MAGIC1, size + FP_XSTATE_MAGIC2_SIZE, features, size).pack()
+
+
 def _fpu_image(thread: Interrupted) -> bytes:
     """The FPU state as a frame shows it: with a description in the bytes that the CPU leaves free."""
-    image = bytearray(thread.fpu)
-    if len(image) < _XSAVE_MINIMUM:
-        return bytes(image[:FXSAVE_SIZE])
-    size = len(image)
-    about = FpxSwBytes(FP_XSTATE_MAGIC1, size + FP_XSTATE_MAGIC2_SIZE, thread.fpu_features, size)
-    image[SW_RESERVED_OFFSET : SW_RESERVED_OFFSET + FpxSwBytes.SIZE] = about.pack()
-    image[FXSAVE_SIZE] |= _X87_AND_SSE  # the legacy part counts even if it is in its initial state
-    return bytes(image) + _MAGIC2
+    state = thread.fpu
+    size = len(state)
+    if size < _XSAVE_MINIMUM:
+        return state[:FXSAVE_SIZE]
+    components = bytes(
+        (state[FXSAVE_SIZE] | _X87_AND_SSE,)
+    )  # the legacy part counts even in its initial state
+    description = _description(size, thread.fpu_features)
+    return b"".join((state[:SW_RESERVED_OFFSET], description, components, state[FXSAVE_SIZE + 1 :], _MAGIC2))
 
 
 def _frame(thread: Interrupted, delivery: Delivery, image_address: int) -> bytes:
-    fault = thread.fault
-    context = SigContext(
-        **{name: thread.registers[index] for index, name in _CONTEXT_REGISTERS},
-        cs=USER_CS,
-        gs=0,
-        fs=0,
-        ss=USER_SS,
-        err=fault.code,
-        trapno=fault.vector,
-        oldmask=delivery.return_mask,
-        cr2=fault.address,
-        fpstate=image_address,
-    )
+    fault, disposition = thread.fault, delivery.disposition
     flags = UC.SIGCONTEXT_SS | UC.STRICT_RESTORE_SS
     if len(thread.fpu) >= _XSAVE_MINIMUM:
         flags |= UC.FP_XSTATE
     stack = thread.stack.to_abi(thread.registers[RSP])
-    has_info = SA.SIGINFO in delivery.disposition.flags
-    return RtSigFrame(
-        delivery.disposition.restorer,
-        UContext(flags, 0, stack, context, delivery.return_mask),
-        delivery.info.pack() if has_info else bytes(SIGINFO_SIZE),
-    ).pack()
+    return _FRAME.pack(
+        disposition.restorer,
+        *(flags, 0),
+        *(stack.ss_sp, stack.ss_flags, stack.ss_size),
+        *_to_frame(thread.registers),
+        *(USER_CS, 0, 0, USER_SS),
+        *(fault.code, fault.vector, delivery.return_mask, fault.address),
+        image_address,
+        delivery.return_mask,
+        delivery.info.pack() if disposition.flags & SA.SIGINFO else _NO_INFO,
+    )
 
 
-def leave_handler(thread: Interrupted, read: Callable[[int, int], bytes]) -> SignalReturn:
+def leave_handler(thread: Returning, read: Callable[[int, int], bytes]) -> SignalReturn:
     """rt_sigreturn: what the frame of a thread that has returned from its handler restores.
 
     `read(address, length)` reads guest memory and raises LinuxError. BadFrame for a frame that is not
@@ -127,22 +140,21 @@ def leave_handler(thread: Interrupted, read: Callable[[int, int], bytes]) -> Sig
     """
     address = thread.registers[RSP] - 8 & WORD  # the handler's `ret` has popped pretcode
     try:
-        frame = RtSigFrame.unpack(read(address, RtSigFrame.SIZE))
-        context = frame.uc.uc_mcontext
-        fpu = _restored_fpu(thread, context.fpstate, read)
+        frame = _FRAME.unpack(read(address, RtSigFrame.SIZE))
+        fpu = _restored_fpu(thread, frame[_FPSTATE], read)
     except LinuxError:
         raise BadFrame("the frame cannot be read") from None
-    if context.cs | 3 != USER_CS:
+    if frame[_CS] | 3 != USER_CS:
         raise BadFrame("the frame asks for another code segment")
-    registers = [getattr(context, name) for _, name in _CONTEXT_REGISTERS]
+    registers = list(_from_frame(frame[_REGISTERS]))
     kept = thread.registers[RFLAGS] & ~SIGRETURN_EFLAGS
-    registers[RFLAGS] = kept | context.eflags & SIGRETURN_EFLAGS
+    registers[RFLAGS] = kept | registers[RFLAGS] & SIGRETURN_EFLAGS
     if not _is_canonical(registers[RIP]):
         raise BadFrame("the frame asks for an impossible address")
-    return SignalReturn(registers, fpu, frame.uc.uc_sigmask, frame.uc.uc_stack)
+    return SignalReturn(registers, fpu, frame[_MASK], StackT(*frame[_STACK]))
 
 
-def _restored_fpu(thread: Interrupted, address: int, read: Callable[[int, int], bytes]) -> bytes | None:
+def _restored_fpu(thread: Returning, address: int, read: Callable[[int, int], bytes]) -> bytes | None:
     """The FPU state of a frame, as long as the thread's own; None where the frame has none.
 
     A frame that does not describe an XSAVE image, or not one that fits, holds x87 and SSE state only;
@@ -151,20 +163,39 @@ def _restored_fpu(thread: Interrupted, address: int, read: Callable[[int, int], 
     if not address:
         return None
     legacy = read(address, FXSAVE_SIZE)
-    size = len(thread.fpu)
+    size = thread.fpu_size
     if size < _XSAVE_MINIMUM:
         return legacy[:size]
+    if legacy[SW_RESERVED_OFFSET:] == _description(size, thread.fpu_features):
+        whole = read(address, size + len(_MAGIC2))
+        if whole[size:] == _MAGIC2:
+            return _cleaned(whole[:size], thread.fpu_features)
+        return _cleaned(legacy.ljust(size, b"\0"), _X87_AND_SSE, is_legacy=True)
+    return _foreign_fpu(thread, address, legacy, read)
+
+
+def _foreign_fpu(thread: Returning, address: int, legacy: bytes, read: Callable[[int, int], bytes]) -> bytes:
+    """The same, of a frame that somebody else has built."""
+    size = thread.fpu_size
     about = FpxSwBytes.unpack(legacy, SW_RESERVED_OFFSET)
     if _is_extended(about, size) and read(address + about.xstate_size, len(_MAGIC2)) == _MAGIC2:
-        image = bytearray(read(address, about.xstate_size).ljust(size, b"\0"))
-        features = thread.fpu_features & about.xfeatures
-    else:
-        image = bytearray(legacy.ljust(size, b"\0"))
-        image[FXSAVE_SIZE] = features = _X87_AND_SSE
+        image = read(address, about.xstate_size).ljust(size, b"\0")
+        return _cleaned(image, thread.fpu_features & about.xfeatures)
+    return _cleaned(legacy.ljust(size, b"\0"), _X87_AND_SSE, is_legacy=True)
+
+
+def _cleaned(image: bytes, features: int, *, is_legacy: bool = False) -> bytes:
+    """Without the description, and with no other components than these."""
     header = slice(FXSAVE_SIZE, FXSAVE_SIZE + 8)
-    image[header] = (int.from_bytes(image[header], "little") & features).to_bytes(8, "little")
-    image[SW_RESERVED_OFFSET:FXSAVE_SIZE] = bytes(FXSAVE_SIZE - SW_RESERVED_OFFSET)
-    return bytes(image)
+    components = features if is_legacy else int.from_bytes(image[header], "little") & features
+    return b"".join(
+        (
+            image[:SW_RESERVED_OFFSET],
+            _NO_DESCRIPTION,
+            components.to_bytes(8, "little"),
+            image[header.stop :],
+        )
+    )
 
 
 def _is_extended(about: FpxSwBytes, size: int) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from aionoah.signals.delivery import Delivery
-from aionoah.signals.frame import BadFrame, FaultDetails, Interrupted, SignalEntry, SignalReturn
+from aionoah.signals.frame import BadFrame, FaultDetails, Interrupted, Returning, SignalEntry, SignalReturn
 
 if TYPE_CHECKING:
     from aionoah.abi.architecture import Architecture
@@ -13,6 +13,7 @@ __all__ = (
     "BadFrame",
     "FaultDetails",
     "Interrupted",
+    "Returning",
     "SignalEntry",
     "SignalFrames",
     "SignalReturn",
@@ -24,7 +25,7 @@ class SignalFrames(NamedTuple):
     """How an architecture enters and leaves handlers; both raise BadFrame."""
 
     enter_handler: Callable[[Interrupted, Delivery], SignalEntry]
-    leave_handler: Callable[[Interrupted, Callable[[int, int], bytes]], SignalReturn]
+    leave_handler: Callable[[Returning, Callable[[int, int], bytes]], SignalReturn]
     resets_fpu: bool  # a handler starts with a fresh FPU
 
 

@@ -65,6 +65,7 @@ class Cpu(FakeVcpu):
 
 class Machine(FakeMachine):
     fpu_features = 3
+    fpu_size = 1024
 
     def __init__(self) -> None:
         super().__init__()

@@ -64,7 +64,7 @@ int kvm_vcpu_set_tls(struct kvm_vcpu *v, int gs, uint64_t value);
 enum { XSAVE_SIZE = 4096 };
 int kvm_vcpu_get_fpu(struct kvm_vcpu *v, uint8_t *image);
 int kvm_vcpu_set_fpu(struct kvm_vcpu *v, const uint8_t *image);
-int kvm_vcpu_reset_fpu(struct kvm_vcpu *v);
+void kvm_vcpu_reset_fpu(struct kvm_vcpu *v); /* before it runs again */
 /* What RDPID and RDTSCP tell. -1 if the host's KVM cannot; then nothing has changed. */
 int kvm_vcpu_set_cpu_number(struct kvm_vcpu *v, unsigned cpu);
 /* CPU time in the guest since the vCPU was opened; of the present stay the time on the wall. From any thread. */

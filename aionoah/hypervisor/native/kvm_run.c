@@ -14,7 +14,7 @@ static void enter(struct kvm_vcpu *v) {
     uint64_t *user = v->registers, *now = (uint64_t *)&v->run->s.regs.regs;
     user[RFLAGS] = (user[RFLAGS] & RFLAGS_USER) | RFLAGS_FIXED;
     memcpy(now, user, sizeof v->registers);
-    v->run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
+    v->run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
     if (!v->in_kernel) return;
     if (v->in_kernel == PORT_SYSCALL && user[RCX] == user[RIP] && user[R11] == user[RFLAGS]) {
         now[RIP] = ENTRY_SYSRET;
@@ -44,9 +44,9 @@ static int exception(struct kvm_vcpu *v, unsigned vector) {
     v->error_code = (unsigned)frame[0];
     if (now[RSP] != v->page_address + PAGE_SIZE - size || (frame[2] & 3) != 3) return EXIT_BROKEN; /* not from user mode */
     if (vector != 14) return EXIT_EXCEPTION;
-    struct kvm_sregs s;
-    if (ioctl(v->fd, KVM_GET_SREGS, &s)) return EXIT_BROKEN;
-    v->fault_address = s.cr2;
+    const struct kvm_sregs *system = kvm_vcpu_system(v);
+    if (!system) return EXIT_BROKEN;
+    v->fault_address = system->cr2;
     return EXIT_PAGE_FAULT;
 }
 
@@ -154,6 +154,7 @@ static void drain_kick_signals(void) {
 int kvm_vcpu_run(struct kvm_vcpu *v) {
     struct clocks *clocks = v->space->machine->clocks;
     if (v->registers[RIP] >= KERNEL_BASE) return protection_fault(v); /* not canonical, or ours */
+    if (kvm_vcpu_prepare_fpu(v)) return EXIT_BROKEN;
     if (clocks) clocks_refresh(clocks);
     for (;;) {
         __atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_SEQ_CST);

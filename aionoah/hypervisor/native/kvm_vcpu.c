@@ -20,9 +20,16 @@ static void write_tss(struct kvm_vcpu *v) {
     v->page[TSS_SIZE + 64] = 0xff; /* the CPU reads one byte more */
 }
 
-static int set_system_registers(struct kvm_vcpu *v) {
-    struct kvm_sregs s;
-    if (ioctl(v->fd, KVM_GET_SREGS, &s)) return -1;
+struct kvm_sregs *kvm_vcpu_system(struct kvm_vcpu *v) {
+    struct kvm_sregs *s = &v->run->s.regs.sregs;
+    int is_known = (v->run->kvm_valid_regs | v->run->kvm_dirty_regs) & KVM_SYNC_X86_SREGS;
+    return is_known || !ioctl(v->fd, KVM_GET_SREGS, s) ? s : NULL;
+}
+
+void kvm_vcpu_change_system(struct kvm_vcpu *v) { v->run->kvm_dirty_regs |= KVM_SYNC_X86_SREGS; /* KVM clears it */ }
+
+static void reset_system_registers(struct kvm_vcpu *v) {
+    struct kvm_sregs s = v->initial;
     struct kvm_segment none = {.unusable = 1};
     s.cr0 = 0x80050033;                     /* PG AM WP NE ET MP PE */
     s.cr3 = v->space->tables.root << PAGE_SHIFT;
@@ -42,7 +49,8 @@ static int set_system_registers(struct kvm_vcpu *v) {
                                 .selector = TSS_SELECTOR,
                                 .type = 11,
                                 .present = 1};
-    return ioctl(v->fd, KVM_SET_SREGS, &s);
+    v->run->s.regs.sregs = s;
+    kvm_vcpu_change_system(v);
 }
 
 static int set_msr(struct kvm_vcpu *v, uint32_t index, uint64_t value) {
@@ -53,17 +61,20 @@ static int set_msr(struct kvm_vcpu *v, uint32_t index, uint64_t value) {
     return ioctl(v->fd, KVM_SET_MSRS, &m) == 1 ? 0 : -1;
 }
 
-int kvm_vcpu_reset_fpu(struct kvm_vcpu *v) {
+void kvm_vcpu_reset_fpu(struct kvm_vcpu *v) { v->wants_clean_fpu = 1; }
+
+int kvm_vcpu_prepare_fpu(struct kvm_vcpu *v) {
     static const uint16_t initial_fcw = 0x37f;
     static const uint32_t initial_mxcsr = 0x1f80;
+    if (!v->wants_clean_fpu) return 0;
     uint8_t image[XSAVE_SIZE] = {0};
     memcpy(image, &initial_fcw, sizeof initial_fcw);
     memcpy(image + 24, &initial_mxcsr, sizeof initial_mxcsr);
-    return ioctl(v->fd, KVM_SET_XSAVE, image);
+    return kvm_vcpu_set_fpu(v, image);
 }
 
 /* The state of a thread that has not run yet; for a used vCPU as for a new one. */
-static int reset(struct kvm_vcpu *v) {
+static void reset(struct kvm_vcpu *v) {
     memset(v->registers, 0, sizeof v->registers);
     v->registers[RFLAGS] = RFLAGS_FIXED;
     v->in_kernel = v->is_kicked = 0;
@@ -73,7 +84,8 @@ static int reset(struct kvm_vcpu *v) {
     sigemptyset(&kick);
     sigaddset(&kick, SIGURG);
     pthread_sigmask(SIG_BLOCK, &kick, NULL);
-    return set_system_registers(v) || set_msr(v, MSR_FS_BASE, 0) || set_msr(v, MSR_GS_BASE, 0) || kvm_vcpu_reset_fpu(v);
+    reset_system_registers(v);
+    kvm_vcpu_reset_fpu(v);
 }
 
 /* The guest's time-stamp counter is to be the host's; an older KVM does not know the attribute. */
@@ -92,8 +104,8 @@ static int configure(struct kvm_vcpu *v) {
     memset(mask.set, 0xff, sizeof mask.set);
     mask.set[(SIGURG - 1) / 8] &= (uint8_t)~(1u << ((SIGURG - 1) % 8));
     struct kvm_xcrs xcrs = {.nr_xcrs = 1, .xcrs[0] = {.xcr = 0, .value = m->xcr0}};
-    v->run->kvm_valid_regs = KVM_SYNC_X86_REGS;
-    if (ioctl(v->fd, KVM_SET_CPUID2, &m->cpuid) || ioctl(v->fd, KVM_SET_SIGNAL_MASK, &mask)) return -1;
+    v->run->kvm_valid_regs = KVM_SYNC_X86_REGS | (m->syscall_ring == 0 ? 0 : KVM_SYNC_X86_SREGS);
+    if (ioctl(v->fd, KVM_GET_SREGS, &v->initial) || ioctl(v->fd, KVM_SET_CPUID2, &m->cpuid) || ioctl(v->fd, KVM_SET_SIGNAL_MASK, &mask)) return -1;
     if (m->xcr0 && ioctl(v->fd, KVM_SET_XCRS, &xcrs)) return -1;
     share_counter(v);
     return set_msr(v, MSR_STAR, (uint64_t)KERNEL_CS << 32 | (uint64_t)(USER_CS - 16) << 48) || set_msr(v, MSR_LSTAR, ENTRY)
@@ -158,7 +170,8 @@ struct kvm_vcpu *kvm_vcpu_open(struct kvm_space *s) {
     struct kvm_vcpu *v = s->vcpus;
     while (v && v->is_open) v = v->next;
     if (!v && !(v = kvm_vcpu_create(s))) return NULL;
-    if ((!v->page && map_own_page(v)) || reset(v)) return NULL;
+    if (!v->page && map_own_page(v)) return NULL;
+    reset(v);
     v->is_open = 1;
     return v;
 }
@@ -167,20 +180,36 @@ void kvm_vcpu_close(struct kvm_vcpu *v) { v->is_open = 0; }
 
 uint64_t *kvm_vcpu_registers(struct kvm_vcpu *v) { return v->registers; }
 
+static struct kvm_segment *segment(struct kvm_sregs *s, int gs) { return gs ? &s->gs : &s->fs; }
+
 int kvm_vcpu_get_tls(struct kvm_vcpu *v, int gs, uint64_t *value) {
-    struct {
-        struct kvm_msrs head;
-        struct kvm_msr_entry entry;
-    } m = {.head.nmsrs = 1, .entry.index = gs ? MSR_GS_BASE : MSR_FS_BASE};
-    if (ioctl(v->fd, KVM_GET_MSRS, &m) != 1) return -1;
-    *value = m.entry.data;
+    struct kvm_sregs *s = kvm_vcpu_system(v);
+    if (!s) return -1;
+    *value = segment(s, gs)->base;
     return 0;
 }
 
-int kvm_vcpu_set_tls(struct kvm_vcpu *v, int gs, uint64_t value) { return set_msr(v, gs ? MSR_GS_BASE : MSR_FS_BASE, value); }
+int kvm_vcpu_set_tls(struct kvm_vcpu *v, int gs, uint64_t value) {
+    struct kvm_sregs *s = (int64_t)(value << 16) >> 16 == (int64_t)value ? kvm_vcpu_system(v) : NULL;
+    if (!s) return -1;
+    segment(s, gs)->base = value;
+    kvm_vcpu_change_system(v);
+    return 0;
+}
 
-int kvm_vcpu_get_fpu(struct kvm_vcpu *v, uint8_t *image) { return ioctl(v->fd, KVM_GET_XSAVE, image); }
+int kvm_vcpu_get_fpu(struct kvm_vcpu *v, uint8_t *image) {
+    return kvm_vcpu_prepare_fpu(v) ? -1 : ioctl(v->fd, KVM_GET_XSAVE, image);
+}
 
-int kvm_vcpu_set_fpu(struct kvm_vcpu *v, const uint8_t *image) { return ioctl(v->fd, KVM_SET_XSAVE, image); }
+int kvm_vcpu_set_fpu(struct kvm_vcpu *v, const uint8_t *image) {
+    if (ioctl(v->fd, KVM_SET_XSAVE, image)) return -1;
+    v->wants_clean_fpu = 0;
+    return 0;
+}
 
-int kvm_vcpu_set_cpu_number(struct kvm_vcpu *v, unsigned cpu) { return set_msr(v, MSR_TSC_AUX, cpu); }
+int kvm_vcpu_set_cpu_number(struct kvm_vcpu *v, unsigned cpu) {
+    if (v->cpu_number == cpu) return 0;
+    if (set_msr(v, MSR_TSC_AUX, cpu)) return -1;
+    v->cpu_number = cpu;
+    return 0;
+}

@@ -125,12 +125,10 @@ def test_no_more_virtual_cpus(
 def test_registers_that_kvm_refuses(machine: KvmMachine, monkeypatch: pytest.MonkeyPatch) -> None:
     space = machine.new_space()
     vcpu = machine.new_vcpu(space)
-    failing = {
-        f"kvm_vcpu_{name}": errno.EIO for name in ("get_tls", "set_tls", "get_fpu", "set_fpu", "reset_fpu")
-    }
+    failing = {f"kvm_vcpu_{name}": errno.EIO for name in ("get_tls", "set_tls", "get_fpu", "set_fpu")}
     with monkeypatch.context() as patched:
         patched.setattr(kvm, "lib", Library(**failing))
-        for call in (vcpu.get_tls, vcpu.get_gs_base, vcpu.get_fpu, vcpu.reset_fpu):
+        for call in (vcpu.get_tls, vcpu.get_gs_base, vcpu.get_fpu):
             with pytest.raises(HypervisorError, match="Input/output error"):
                 call()
         with pytest.raises(ValueError, match="canonical"):

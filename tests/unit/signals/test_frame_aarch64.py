@@ -12,7 +12,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.signal import SA, SIG, SS
 from aionoah.signals.actions import Disposition, Effect, signal_set
 from aionoah.signals.delivery import Delivery
-from aionoah.signals.frame import BadFrame, FaultDetails, Interrupted, SignalReturn
+from aionoah.signals.frame import BadFrame, FaultDetails, Interrupted, Returning, SignalReturn
 from aionoah.signals.frame_aarch64 import enter_handler, leave_handler
 from aionoah.signals.info import from_user
 from aionoah.signals.state import NO_STACK, AlternateStack
@@ -170,7 +170,7 @@ def test_everything_comes_back(registers: list[int], flags: int, fpu: bytes, cod
     before = Interrupted(registers, fpu + bytes(8), NO_STACK, FaultDetails(0, code))
     entry = enter_handler(before, delivery())
     after = before._replace(registers=entry.registers)
-    restored = leave_handler(after, reader(entry.writes))
+    restored = leave_handler(Returning(after.registers, len(FPU)), reader(entry.writes))
     assert restored.registers == registers
     assert restored.fpu == before.fpu
     assert restored.mask == signal_set(SIG.HUP)
@@ -183,7 +183,7 @@ def leave_patched(offset: int, data: bytes) -> SignalReturn:
     entry = enter_handler(before, delivery())
     (address, frame), record = entry.writes
     changed = frame[:offset] + data + frame[offset + len(data) :]
-    return leave_handler(before._replace(registers=entry.registers), reader([(address, changed), record]))
+    return leave_handler(Returning(entry.registers, len(FPU)), reader([(address, changed), record]))
 
 
 @pytest.mark.parametrize(
@@ -217,6 +217,6 @@ def test_a_changed_register_counts() -> None:
 
 def test_an_unaligned_or_missing_frame() -> None:
     with pytest.raises(BadFrame, match="aligned"):
-        leave_handler(thread(0x9000_0008), reader([]))
+        leave_handler(Returning(thread(0x9000_0008).registers, len(FPU)), reader([]))
     with pytest.raises(BadFrame, match="read"):
-        leave_handler(thread(0x9000_0010), reader([]))
+        leave_handler(Returning(thread(0x9000_0010).registers, len(FPU)), reader([]))

@@ -31,7 +31,7 @@ from aionoah.abi.x86_64 import (
 )
 from aionoah.signals.actions import Disposition, Effect, signal_set
 from aionoah.signals.delivery import Delivery
-from aionoah.signals.frame import BadFrame, FaultDetails, Interrupted
+from aionoah.signals.frame import BadFrame, FaultDetails, Interrupted, Returning
 from aionoah.signals.frame_x86_64 import enter_handler, leave_handler
 from aionoah.signals.info import from_bytes, from_user
 from aionoah.signals.state import NO_STACK, AlternateStack
@@ -80,6 +80,10 @@ def entered(before: Interrupted, flags: int = FLAGS) -> tuple[Memory, Interrupte
     registers = list(entry.registers)
     registers[RSP] += 8
     return Memory(entry.writes), before._replace(registers=registers, stack=entry.stack)
+
+
+def returning(thread: Interrupted) -> Returning:
+    return Returning(thread.registers, len(thread.fpu), thread.fpu_features)
 
 
 # -- where things are -----------------------------------------------------------------------------------------
@@ -187,7 +191,7 @@ def test_everything_comes_back(registers: list[int], rip: int, flags: int, size:
     registers[RSP] = 0x7FFF_0000_0123
     before = thread(fpu=image(size, fill)[:size])._replace(registers=registers)
     memory, after = entered(before)
-    restored = leave_handler(after, memory.read)
+    restored = leave_handler(returning(after), memory.read)
     assert restored.registers[:RFLAGS] == registers[:RFLAGS]
     assert restored.registers[RFLAGS] & SIGRETURN_EFLAGS == flags & SIGRETURN_EFLAGS
     assert restored.mask == signal_set(SIG.HUP)
@@ -202,7 +206,7 @@ def patched(offset: int, data: bytes, piece: int = 1) -> Callable[[], object]:
     """rt_sigreturn of a frame (piece 1) or FPU image (piece 0) in which bytes have been changed."""
     memory, after = entered(thread())
     memory.writes[piece][1][offset : offset + len(data)] = data
-    return lambda: leave_handler(after, memory.read)
+    return lambda: leave_handler(returning(after), memory.read)
 
 
 CONTEXT = 8 + 40  # of the saved registers in the frame
@@ -226,7 +230,7 @@ def test_what_a_program_must_not_ask_for(offset: int, data: bytes) -> None:
 
 def test_a_frame_that_is_not_there() -> None:
     with pytest.raises(BadFrame, match="read"):
-        leave_handler(thread(), Memory([]).read)
+        leave_handler(returning(thread()), Memory([]).read)
 
 
 def test_a_changed_register_counts() -> None:
