@@ -211,6 +211,9 @@ class HostDirectory(HostInode):
         status = self._status_of(name)
         return None if status is None else self.filesystem.inode_for(self, name, status)
 
+    def lacks(self, name: bytes) -> bool:
+        return self.names.lacks(name)
+
     def peek(self, name: bytes) -> Attributes:
         status = self._status_of(name)
         if status is None:

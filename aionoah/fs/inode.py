@@ -200,6 +200,10 @@ class Inode:
                 raise
             return None
 
+    def lacks(self, name: bytes) -> bool:
+        """Whether it is known, without asking anybody, that there is no such entry."""
+        return False
+
     def peek(self, name: bytes) -> Attributes:
         """The attributes of an entry, for who wants no more: a file system may save making an inode. ENOENT."""
         return self.lookup(name).looked_up_attributes()

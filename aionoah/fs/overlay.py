@@ -65,7 +65,7 @@ class OverlayFileSystem(GivesHandles):
         self.origins: dict[tuple[int, int], tuple[int, int] | None] = {}
         """What number a file had before it was copied up: number and device, by those of its copy."""
         self.notes: Origins | None = None  # the same for those who mount the layers again
-        self._has_history = False  # the upper layer has copies that somebody else made
+        self.has_history = False  # the upper layer has copies that somebody else made
         self.linked: set[OverlayInode] = set()  # files of several names below, of which one has changed
         self.copies: dict[OverlayInode, Copying] = {}  # of large files, that are under way
         self._workshop = work
@@ -74,7 +74,7 @@ class OverlayFileSystem(GivesHandles):
         self._serial = itertools.count()
         if upper is not None and not callable(upper):
             self._use(upper)
-            self._has_history = self.notes is not None
+            self.has_history = self.notes is not None
         root_upper = self._upper.root if self._upper is not None else None
         self.root: OverlayDirectory = OverlayDirectory(
             self, None, b"", root_upper, [layer.root for layer in self.lowers]
@@ -146,9 +146,9 @@ class OverlayFileSystem(GivesHandles):
             return ino, device  # another file system of the host that is mounted within a layer
         return ino + (layer << _LAYER_SHIFT), self.device
 
-    def seen_below(self, found: Attributes) -> Attributes:
-        """The attributes of a file in a lower layer as guests see them, unless it has been changed."""
-        ino, device = self.number(found.ino, found.dev)
+    def shown(self, found: Attributes) -> Attributes:
+        """The attributes of a file in one layer as guests see them."""
+        ino, device = self.origins.get((found.ino, found.dev)) or self.number(found.ino, found.dev)
         if ino == found.ino and device == found.dev:
             return found
         return found._replace(ino=ino, dev=device)
@@ -159,7 +159,7 @@ class OverlayFileSystem(GivesHandles):
         assert real is not None  # noqa: S101 - one of them is there
         known = self._known.get(real)
         if known is None or isinstance(known, OverlayDirectory):
-            if upper is not None and self._has_history:
+            if upper is not None and self.has_history:
                 self.recall(place, upper)
             known = OverlayInode(self, *place, upper, [] if lower is None else [lower])
             self._known[real] = known
@@ -184,7 +184,7 @@ class OverlayFileSystem(GivesHandles):
 
     def is_made(self, made: Inode) -> None:
         """A new file of the upper layer is no copy: there is no need to look."""
-        if self._has_history:
+        if self.has_history:
             seen = made.looked_up_attributes()
             self.origins.setdefault((seen.ino, seen.dev))
 
@@ -199,7 +199,7 @@ class OverlayFileSystem(GivesHandles):
 
     def may_have_copies(self, directory: Inode) -> bool:
         """Whether somebody else has copied files to a directory of the upper layer."""
-        return self._has_history and self.notes is not None and self.notes.has_copies(directory)
+        return self.has_history and self.notes is not None and self.notes.has_copies(directory)
 
     def forget_origin(self, attributes: Attributes) -> None:
         """A copy is removed, and its number may come to be another file's."""

@@ -68,8 +68,8 @@ class OverlayDirectory(OverlayInode):
     # -- looking ------------------------------------------------------------------------------------------
 
     def lookup(self, name: bytes) -> Inode:
-        if self.upper is None and len(self.lowers) == 1:
-            return self._lookup_alone(self.lowers[0], name)
+        if len(self.lowers) == 1 and (self.upper is None or self.upper.lacks(name)):
+            return self._lookup_below(self.lowers[0], name)
         upper = self._lookup_upper(name)
         place = Place(self, name)
         if upper is not None and upper.kind != S.IFDIR:
@@ -87,8 +87,8 @@ class OverlayDirectory(OverlayInode):
             raise LinuxError(Errno.ENOENT)
         return self.filesystem.directory(place, upper, lowers)
 
-    def _lookup_alone(self, layer: Inode, name: bytes) -> Inode:
-        """An entry of a directory that only one layer has."""
+    def _lookup_below(self, layer: Inode, name: bytes) -> Inode:
+        """An entry that only one lower layer can have."""
         found = layer.lookup(name)
         if found.kind == S.IFDIR:
             return self.filesystem.directory(Place(self, name), None, [found])
@@ -97,14 +97,24 @@ class OverlayDirectory(OverlayInode):
         return self.filesystem.node(Place(self, name), None, found)
 
     def peek(self, name: bytes) -> Attributes:
-        if self.upper is None and len(self.lowers) == 1 and not self._is_marked(self.lowers[0]):
-            found = self.lowers[0].peek(name)
+        layer = self._only_layer(name)
+        if layer is not None:
+            found = layer.peek(name)
             kind = found.mode & S.IFMT
             if kind == S.IFCHR and found.rdev == 0:
                 raise LinuxError(Errno.ENOENT)
             if found.nlink == 1 or kind == S.IFDIR:  # else it may have been changed under another name
-                return self.filesystem.seen_below(found)
+                return self.filesystem.shown(found)
         return self.lookup(name).looked_up_attributes()
+
+    def _only_layer(self, name: bytes) -> Inode | None:
+        """The layer that alone can have an entry, if that is plain, and nothing has to be known of it but what it says."""
+        upper, lowers = self.upper, self.lowers
+        if upper is None or upper.lacks(name):
+            layer = lowers[0] if len(lowers) == 1 else None
+        else:
+            layer = None if lowers or self.parent is None or self.filesystem.has_history else upper
+        return None if layer is None or self._is_marked(layer) else layer
 
     def confirmer(self, name: bytes, found: Inode | None) -> "Test | None":
         return confirmer(self, name, found) if isinstance(found, OverlayInode) else None
