@@ -28,6 +28,7 @@ MAY_IMPORT = {
     **{part: {"abi", "host", "memory"} | KERNEL for part in KERNEL},
     "syscalls": {"abi", "host", "memory"} | KERNEL,
     "reactor": {"abi", "host", "memory", "syscalls"} | KERNEL,
+    "instances": {"abi", "host", "hypervisor", "images", "subprocess", "terminals", "terminal_bridge"},
     "vcpu_thread": {"abi", "host", "memory", "hypervisor", "syscalls", "reactor", "vcpu_turns"} | KERNEL,
 }
 # hypervisor's protocols are the border itself: who maps memory knows them.

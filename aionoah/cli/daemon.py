@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import sys
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from aionoah.instances.supervisor import sentence_of
 def main() -> None:
     name, home, fd = sys.argv[1:]
     become_daemon()
-    serve(Place(name, Path(home)), Reporter(int(fd)))
+    sys.exit(serve(Place(name, Path(home)), Reporter(int(fd))))
 
 
 def run_here(place: Place) -> int:
@@ -57,5 +56,3 @@ def hide(place: Place) -> None:
 
 if __name__ == "__main__":
     main()
-    sys.stdout.flush()
-    os._exit(0)  # nothing is left to be put away

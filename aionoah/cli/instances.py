@@ -1,12 +1,11 @@
-"""`aionoah ps`, `start`, `stop`, `restart`, `rm`, `kill` and `logs`: the instances that have names."""
+"""`aionoah ps`, `start`, `stop`, `restart`, `rm` and `kill`: the instances that have names."""
 
 import json
-import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, NoReturn
 
 import click
 
@@ -16,10 +15,7 @@ from aionoah.instances import InstanceError
 from aionoah.instances import client as clients
 from aionoah.instances.place import Place, holder, places
 from aionoah.instances.spec import read_spec
-from aionoah.instances.state import ALIVE, State
-
-if TYPE_CHECKING:
-    from aionoah.instances.logs import Record
+from aionoah.instances.state import ALIVE, State, read_state
 
 _NAMES: Final = click.argument("names", metavar="NAME...", nargs=-1, required=True)
 _TIMEOUT: Final = click.option(
@@ -106,23 +102,40 @@ def _ago(since: float) -> str:
 
 @click.command()
 @click.option(
+    "--all", "all_", is_flag=True, help="Those whose --restart says so, as after the machine's start."
+)
+@click.option(
     "--foreground", is_flag=True, help="One, in this process, for systemd and launchd; output to its log."
 )
-@_NAMES
-def start(*, foreground: bool, names: tuple[str, ...]) -> None:
+@click.argument("names", metavar="NAME...", nargs=-1)
+def start(*, all_: bool, foreground: bool, names: tuple[str, ...]) -> None:
     """Start instances again that `run --name` has made, in the background, with what they have changed."""
-    if not foreground:
-        _each(names, _start)
-        return
-    if len(names) > 1:
-        raise click.UsageError("--foreground is for one.")
+    if all_ == bool(names) or (foreground and len(names) != 1):
+        raise click.UsageError("Name the instances, or use --all; --foreground is for one.")
+    if foreground:
+        _start_here(names[0])
+    _each([place.name for place in places() if _is_wanted(place)] if all_ else names, _start)
+
+
+def _start_here(name: str) -> NoReturn:
     from aionoah.cli.daemon import run_here  # noqa: PLC0415 - brings all of Linux with it
     from aionoah.instances.detach import take_environment  # noqa: PLC0415
 
     with one_sentence():
-        place = Place(names[0])
+        place = Place(name)
         take_environment(read_spec(place))
     sys.exit(run_here(place))
+
+
+def _is_wanted(place: Place) -> bool:
+    """Whether it should run, and does not."""
+    try:
+        policy = read_spec(place).restart
+    except InstanceError as error:
+        complain(error)
+        return False
+    is_wanted = policy == "always" or (policy == "unless-stopped" and not read_state(place).was_stopped)
+    return is_wanted and holder(place) is None
 
 
 @click.command()
@@ -181,7 +194,7 @@ def kill(*, name: str, names: tuple[str, ...]) -> None:
 _LONG: Final = 30.0  # seconds
 
 
-def _each(names: tuple[str, ...], act: Callable[[Place], None]) -> None:
+def _each(names: Iterable[str], act: Callable[[Place], None]) -> None:
     """Do it to all; those that have it done are named, and the others complained about."""
     is_well = True
     for name in names:
@@ -206,60 +219,3 @@ def _start(place: Place) -> None:
 def _stop(place: Place, timeout: float | None) -> None:
     place.check_exists()
     clients.stop(place, timeout)
-
-
-# -- what they say -------------------------------------------------------------------------------------------
-
-
-@click.command()
-@click.option("-f", "--follow", is_flag=True, help="Go on until the instance ends.")
-@click.option("-n", "--tail", metavar="N", default="all", help="Only the last N lines.")
-@click.option("--since", metavar="TIME", help="Only what is newer: 10m, or 2026-01-31T12:00:00.")
-@click.option("-t", "--timestamps", is_flag=True, help="With the time of each line.")
-@click.argument("name")
-def logs(*, follow: bool, tail: str, since: str | None, timestamps: bool, name: str) -> None:
-    """Print what the program of an instance has said since it was made; what it said on stderr to stderr."""
-    from aionoah.instances.logs import LogReader, parse_since, selected  # noqa: PLC0415 - for those who read
-
-    if tail != "all" and not tail.isdecimal():
-        raise click.BadParameter(f"{tail!r} is no number of lines.")
-    try:
-        oldest = None if since is None else parse_since(since, time.time_ns())
-    except (ValueError, OverflowError):
-        raise click.BadParameter(f"{since!r} is no time: write 10m, or 2026-01-31T12:00:00.") from None
-    printer = _Printer(with_times=timestamps)
-    with one_sentence():
-        place = Place(name)
-        place.check_exists()
-        with closing(LogReader(place.logs)) as reader:
-            lines = None if tail == "all" else int(tail)
-            try:
-                printer.print(selected(reader.new(), tail=lines, since=oldest))
-                if follow and holder(place) is not None:
-                    with clients.Connection(place) as connection:
-                        for _ in clients.news(connection):
-                            printer.print(selected(reader.new(), tail=None, since=oldest))
-                    printer.print(selected(reader.new(), tail=None, since=oldest))
-            except KeyboardInterrupt:
-                sys.exit(130)
-            except BrokenPipeError:  # `| head`
-                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter would complain at its end
-                sys.exit(0)
-
-
-class _Printer:
-    def __init__(self, *, with_times: bool) -> None:
-        self._with_times = with_times
-        self._is_begun: dict[str, bool] = {}  # a line of the stream has only partly been printed
-
-    def print(self, records: "Iterator[Record]") -> None:
-        """BrokenPipeError."""
-        for record in records:
-            out = sys.stdout.buffer if record.stream == "stdout" else sys.stderr.buffer
-            text = record.text if record.stream != "aionoah" else b"aionoah: " + record.text
-            if self._with_times and not self._is_begun.get(record.stream):
-                text = record.time + b" " + text
-            out.write(text + b"\n" * record.is_whole)
-            self._is_begun[record.stream] = not record.is_whole
-        sys.stdout.flush()
-        sys.stderr.flush()

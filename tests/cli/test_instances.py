@@ -168,6 +168,24 @@ def test_the_daemon_stops_at_sigterm(aionoah: Command) -> None:
     assert listed(aionoah)[0]["exit_status"] == 143
 
 
+def test_systemd_hears_of_it(aionoah: Command, tmp_path: Path) -> None:
+    detach(aionoah, "--restart", "unless-stopped", "--", "sleep", "1000")
+    assert "start" in aionoah("unit", "box").stdout
+    assert aionoah("stop", "box").returncode == 0
+    assert aionoah("start", "--all").stdout == "", "it has been stopped"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(_PATIENCE)
+        environment = os.environ | {"NOTIFY_SOCKET": str(tmp_path / "notify")}
+        server = subprocess.Popen([AIONOAH, "start", "--foreground", "box"], env=environment)
+        while manager.recv(1000) != b"READY=1":
+            pass
+        assert aionoah("exec", "box", "--", "sh", "-c", "echo $NOTIFY_SOCKET").stdout == "\n"
+        server.terminate()
+        assert server.wait() == 143
+    assert aionoah("start", "--all").stdout == "box\n", "it was the system that has stopped it"
+
+
 def test_exec(aionoah: Command) -> None:
     detach(aionoah, "-e", "COLOR=blue", "-w", "/usr", "--", "sleep", "1000")
     text = "cat; pwd; echo $COLOR $SIZE; id -u; echo bad >&2; exit 7"
@@ -215,12 +233,14 @@ def test_exec_at_a_terminal(aionoah: Command) -> None:
     detach(aionoah, "--", "sleep", "1000")
     terminal = Terminal()
     try:
-        process = terminal.start(AIONOAH, "exec", "box", "--", "sh")
-        terminal.type(b"tty; stty size\n")
+        traps = "trap 'echo caught' INT; trap 'stty size; exit 5' WINCH"
+        text = f"{traps}; tty; stty size; while :; do sleep 0.1; done"
+        process = terminal.start(AIONOAH, "exec", "box", "--", "sh", "-c", text)
         assert b"/dev/pts/" in terminal.wait(b"30 100")
+        terminal.type(b"\x03")
+        terminal.wait(b"caught")
         termios.tcsetwinsize(terminal.slave, (20, 50))
         process.send_signal(signal.SIGWINCH)  # it is not the session's terminal
-        terminal.type(b"sleep 999\n\x03stty size; exit 5\n")
         terminal.wait(b"20 50")
         assert process.wait(_PATIENCE) == 5
         terminal.wait_until_restored()
