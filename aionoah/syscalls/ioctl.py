@@ -4,17 +4,19 @@ Sources: ioctl(2), ioctl_tty(2); Linux fs/ioctl.c (do_vfs_ioctl).
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Final, Protocol, TypeGuard, runtime_checkable
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import SEEK, F, O
 from aionoah.abi.ioctl import IOCTL
 from aionoah.abi.stat import S
 from aionoah.fs.file import File
+from aionoah.fs.regular import RegularFile
 from aionoah.fs.stdio import Exchange
 from aionoah.net.socket import Socket
 from aionoah.syscalls.arguments import Fd, ULong
 from aionoah.syscalls.cells import Cell32, Cell64
+from aionoah.syscalls.file_ioctl import FILE_REQUESTS
 from aionoah.syscalls.ioctl_tty import terminal_ioctl
 from aionoah.syscalls.owners import control_owner
 from aionoah.syscalls.registry import syscall
@@ -54,7 +56,7 @@ class Queue(Protocol):
     def available(self) -> int: ...
 
 
-@syscall(partial="The flags of FS_IOC_GETFLAGS are not there.")
+@syscall(partial="Flags of files (FS_IOC_SETFLAGS) stay as they are; FIEMAP and FIDEDUPERANGE are not there.")
 def ioctl(task: "Task", fd: Fd, request: IOCTL, argument: ULong) -> int:
     file = task.files[fd]
     if request in (IOCTL.FIOCLEX, IOCTL.FIONCLEX):
@@ -70,15 +72,22 @@ def ioctl(task: "Task", fd: Fd, request: IOCTL, argument: ULong) -> int:
         _control_owner(task, fd, file, request, argument)
     elif isinstance(file, TerminalFile) and request != IOCTL.FIGETBSZ:
         return terminal_ioctl(task, file, request, argument)
-    elif isinstance(file, Controllable) and request in file.exchanges:
+    elif _is_controllable(file) and request in file.exchanges:
         _exchange(task, file, request, argument)
     elif request == IOCTL.FIONREAD:
         task.memory.put(argument, Cell32(_readable_bytes(file)))
     elif request in (IOCTL.FIOQSIZE, IOCTL.FIGETBSZ):
         _tell_size(task, file, request, argument)
+    elif request in FILE_REQUESTS:
+        FILE_REQUESTS[request](task, file, argument)
     else:
         raise LinuxError(Errno.ENOTTY)
     return 0
+
+
+def _is_controllable(file: File) -> TypeGuard[Controllable]:
+    """Regular files are asked most, whether they are terminals; and asking for a protocol takes long."""
+    return not isinstance(file, RegularFile) and isinstance(file, Controllable)
 
 
 def _set_asynchronous(task: "Task", fd: int, file: File, *, is_on: bool) -> None:
