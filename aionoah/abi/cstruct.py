@@ -65,7 +65,7 @@ class Struct:
             gap = -offset % align
             space = f"{gap}x" if gap else ""
             text += space + letters
-            flat += space + (kind._FLAT if isinstance(kind, type) else letters)  # noqa: SLF001 - a Struct
+            flat += space + _flat_letters(kind, letters)
             offset += gap + size
             alignment = max(alignment, align)
             if isinstance(kind, type):
@@ -146,3 +146,7 @@ def _measure(kind: Any) -> tuple[int, int, str]:  # noqa: ANN401 - an annotation
     letters = kind.__metadata__[0]
     size = struct.calcsize("<" + letters)
     return size, 1 if letters[-1] in "sx" else size, letters
+
+
+def _flat_letters(kind: Any, letters: str) -> str:  # noqa: ANN401 - see above
+    return kind._FLAT if isinstance(kind, type) and issubclass(kind, Struct) else letters  # noqa: SLF001
