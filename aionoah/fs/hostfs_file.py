@@ -72,6 +72,14 @@ class HostFile(RegularFile):
         with own_doing(self._node), host_errors():
             platform.fallocate(self.fd, mode, offset, length)
 
+    def clone_from(self, source: "HostFile", offset: int, length: int, target_offset: int) -> None:
+        """Share the blocks of another file (FICLONERANGE), if the host's file system can: EOPNOTSUPP, EXDEV, EINVAL."""
+        from aionoah.host.file_details import share_blocks  # noqa: PLC0415 - slow to import, and few ask
+
+        self.changing()
+        with own_doing(self._node), host_errors():
+            share_blocks(source.fd, offset, length, self.fd, target_offset)
+
     def advise(self, offset: int, length: int, advice: int) -> None:
         platform.advise(self.fd, offset, length, advice)
 

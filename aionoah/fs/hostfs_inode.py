@@ -131,6 +131,14 @@ class HostInode(Inode):
         with self.pinned() as fd, host_errors():
             return Details(*details(fd))
 
+    def flags(self) -> int:
+        from aionoah.host.file_details import flags  # noqa: PLC0415
+
+        if self._kind not in (S.IFREG, S.IFDIR):
+            raise LinuxError(Errno.ENOTTY)
+        with self.pinned() as fd, host_errors():
+            return flags(fd)
+
     def status(self) -> os.stat_result:
         raise NotImplementedError
 

@@ -176,6 +176,10 @@ class Inode:
     def details(self) -> Details:
         return Details(self.attributes().btime_ns)
 
+    def flags(self) -> int:
+        """Those of FS_IOC_GETFLAGS. ENOTTY where there are none."""
+        raise LinuxError(Errno.ENOTTY)
+
     @property
     def kind(self) -> int:
         """The S_IFMT bits."""

@@ -78,6 +78,9 @@ class OverlayInode(Inode):
     def details(self) -> Details:
         return self.real.details()
 
+    def flags(self) -> int:
+        return self.real.flags()
+
     def _shown(self, found: Attributes) -> Attributes:
         ino, device = self.number
         if found.ino == ino and found.dev == device and not self.extra_links:

@@ -76,6 +76,9 @@ class TmpInode(Inode):
     def details(self) -> Details:
         return Details(self.btime_ns, 0, int(STATX_ATTR.IMMUTABLE | STATX_ATTR.APPEND | STATX_ATTR.NODUMP))
 
+    def flags(self) -> int:
+        return 0
+
     def modified(self) -> None:
         self.mtime_ns = self.ctime_ns = time_ns()
 

@@ -38,6 +38,16 @@ def file_handle(fd: int) -> tuple[int, bytes]:  # noqa: ARG001
     _refuse()
 
 
+def flags(fd: int) -> int:  # noqa: ARG001
+    """They are in stat, and others."""
+    raise OSError(errno.ENOTTY, os.strerror(errno.ENOTTY))
+
+
+def share_blocks(source: int, offset: int, length: int, target: int, target_offset: int) -> None:  # noqa: ARG001
+    """clonefile(2) makes a new name, and has nothing for a file that is open already."""
+    _refuse()
+
+
 def open_handle(place: int, kind: int, handle: bytes) -> int:  # noqa: ARG001
     _refuse()
 

@@ -3,8 +3,22 @@
 import sys
 
 if sys.platform == "darwin":
-    from aionoah.host.darwin_details import details, file_handle, filesystem_uuid, open_handle
+    from aionoah.host.darwin_details import (
+        details,
+        file_handle,
+        filesystem_uuid,
+        flags,
+        open_handle,
+        share_blocks,
+    )
 else:
-    from aionoah.host.linux_details import details, file_handle, filesystem_uuid, open_handle
+    from aionoah.host.linux_details import (
+        details,
+        file_handle,
+        filesystem_uuid,
+        flags,
+        open_handle,
+        share_blocks,
+    )
 
-__all__ = ["details", "file_handle", "filesystem_uuid", "open_handle"]
+__all__ = ["details", "file_handle", "filesystem_uuid", "flags", "open_handle", "share_blocks"]

@@ -14,6 +14,8 @@ from aionoah.abi.stat import STATX, STATX_ATTR, Statx
 from aionoah.abi.time import NSEC_PER_SEC
 from aionoah.host.libc import call
 
+_FS_IOC_GETFLAGS: Final = 0x80086601
+_FICLONERANGE: Final = 0x4020940D
 _FS_IOC_GETFSUUID: Final = 0x80111500  # linux/fs.h, since Linux 6.9
 _WANTED: Final = int(STATX.BTIME | STATX.DIOALIGN)
 _MAX_HANDLE: Final = 128
@@ -61,6 +63,23 @@ def file_handle(fd: int) -> tuple[int, bytes]:
     size.value = _MAX_HANDLE
     call("name_to_handle_at", fd, b"", buffer, ctypes.byref(mount), int(AT.EMPTY_PATH))
     return kind.value, buffer.raw[8 : 8 + size.value]
+
+
+def flags(fd: int) -> int:
+    """Those of FS_IOC_GETFLAGS. ENOTTY where there are none."""
+    own = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        return int.from_bytes(fcntl.ioctl(own, _FS_IOC_GETFLAGS, bytes(8))[:4], "little")
+    finally:
+        os.close(own)
+
+
+def share_blocks(source: int, offset: int, length: int, target: int, target_offset: int) -> None:
+    """Make a part of a file show the blocks of another one, until one of them changes; length 0 is up to the end.
+
+    EOPNOTSUPP, EXDEV, EINVAL where the file system cannot.
+    """
+    fcntl.ioctl(target, _FICLONERANGE, struct.pack("qQQQ", source, offset, length, target_offset))
 
 
 def open_handle(place: int, kind: int, handle: bytes) -> int:

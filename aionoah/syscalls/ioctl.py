@@ -15,7 +15,7 @@ from aionoah.fs.regular import RegularFile
 from aionoah.fs.stdio import Exchange
 from aionoah.net.socket import Socket
 from aionoah.syscalls.arguments import Fd, ULong
-from aionoah.syscalls.cells import Cell32, Cell64
+from aionoah.syscalls.cells import Cell32
 from aionoah.syscalls.file_ioctl import FILE_REQUESTS
 from aionoah.syscalls.ioctl_tty import terminal_ioctl
 from aionoah.syscalls.owners import control_owner
@@ -76,8 +76,6 @@ def ioctl(task: "Task", fd: Fd, request: IOCTL, argument: ULong) -> int:
         _exchange(task, file, request, argument)
     elif request == IOCTL.FIONREAD:
         task.memory.put(argument, Cell32(_readable_bytes(file)))
-    elif request in (IOCTL.FIOQSIZE, IOCTL.FIGETBSZ):
-        _tell_size(task, file, request, argument)
     elif request in FILE_REQUESTS:
         FILE_REQUESTS[request](task, file, argument)
     else:
@@ -124,13 +122,3 @@ def _readable_bytes(file: File) -> int:
         raise LinuxError(Errno.ENOTTY)
     left = (attributes.size - file.seek(0, SEEK.CUR)) & 0xFFFF_FFFF
     return (left ^ 0x8000_0000) - 0x8000_0000
-
-
-def _tell_size(task: "Task", file: File, request: int, argument: int) -> None:
-    attributes = file.attributes()
-    if request == IOCTL.FIGETBSZ:
-        task.memory.put(argument, Cell32(attributes.blksize))
-    elif attributes.mode & S.IFMT in (S.IFREG, S.IFDIR, S.IFLNK):
-        task.memory.put(argument, Cell64(attributes.blocks * 512))
-    else:
-        raise LinuxError(Errno.ENOTTY)
