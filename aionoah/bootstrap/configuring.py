@@ -24,7 +24,7 @@ _ENVIRONMENT: Final = {
     "DEBIAN_FRONTEND": "noninteractive",
     "DEBCONF_NONINTERACTIVE_SEEN": "true",
 }
-_DPKG: Final = "dpkg --force-depends --force-unsafe-io --status-fd 1"
+_DPKG: Final = "/usr/bin/dpkg --force-depends --force-unsafe-io --status-fd 3"
 _STATES: Final = ("status: ", ": unpacked"), ("status: ", ": installed")
 _REMEMBERED: Final = 40  # lines of what has been said last
 
@@ -32,7 +32,8 @@ _REMEMBERED: Final = 40  # lines of what has been said last
 def script(packages: Sequence[Package]) -> str:
     """What the tree's shell runs (debootstrap's scripts/debian-common, second_stage_install)."""
     names = {package.name: package.file_name for package in packages}
-    lines = ["set -e", f"cd {_ARCHIVES}", "ln -sf mawk /usr/bin/awk" if "mawk" in names else ":"]
+    # What dpkg tells of its state has a descriptor of its own, because the packages' scripts have it closed.
+    lines = ["set -e", "exec 3>&1", f"cd {_ARCHIVES}", "ln -sf mawk /usr/bin/awk" if "mawk" in names else ":"]
     for name in _FIRST:
         if name == "mawk" and name in names:
             lines.append("rm -f /usr/bin/awk")
@@ -42,7 +43,7 @@ def script(packages: Sequence[Package]) -> str:
         f"{_DPKG} --unpack *.deb",
         f"{_DPKG} --force-configure-any --configure --pending",
         "rm -f /usr/sbin/policy-rc.d",
-        "dpkg --audit >&2",
+        "/usr/bin/dpkg --audit >&2",
     ]
     return "\n".join(lines)
 
@@ -59,7 +60,7 @@ async def configure(
 ) -> None:
     """Install the packages in the tree. BootstrapError with dpkg's own words; the log has all of them."""
     progress.begin(2 * len(packages))
-    with _archives(packages, files) as place, log.open("wb") as written:
+    with _archives(packages, files) as place, log.open("wb", buffering=0) as written:
         mounts = {_ARCHIVES: Mount(place, read_only=True)}
         options = {"architecture": architecture, "hypervisor": hypervisor, "writes": "through"}
         async with aionoah.Linux(top, mounts=mounts, **options) as linux:  # type: ignore[arg-type]

@@ -108,6 +108,7 @@ def _parse(text: bytes) -> Package:
         name, version, architecture = (fields[key] for key in ("Package", "Version", "Architecture"))
         file = Wanted(fields["Filename"], int(fields["Size"]), fields["SHA256"])
         needs = tuple(_needs(fields))
+        NativeVersion(version)
     except (KeyError, ValueError, AttributeError, TypeError):
         raise BootstrapError(
             f"the list of packages is broken at {text[:60].decode(errors='replace')!r}"
