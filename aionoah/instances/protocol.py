@@ -97,7 +97,8 @@ def send(connection: socket.socket, fields: dict[str, Any], fds: Sequence[int] =
     """On a blocking socket. OSError."""
     data = pack({**fields, "fds": len(fds)} if fds else fields)
     sent = socket.send_fds(connection, [data], fds) if fds else connection.send(data)
-    connection.sendall(data[sent:])
+    if data[sent:]:  # sending nothing fails if the other end has answered and gone
+        connection.sendall(data[sent:])
 
 
 def receive(connection: socket.socket, assembler: Assembler) -> list[Message]:

@@ -116,6 +116,18 @@ def test_too_many_descriptors(pair: tuple[socket.socket, socket.socket]) -> None
     os.close(reading)
 
 
+def test_an_answer_that_is_quicker_than_the_question_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = socket.socketpair()
+
+    def send_fds(connection: socket.socket, buffers: list[bytes], fds: object) -> int:
+        two.close()
+        return len(buffers[0])
+
+    monkeypatch.setattr(socket, "send_fds", send_fds)
+    with one:
+        send(one, {}, [0])
+
+
 def test_the_end(pair: tuple[socket.socket, socket.socket]) -> None:
     one, two = pair
     one.close()
