@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 from collections import deque
+from contextlib import suppress
 from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import Any, Final
@@ -104,8 +105,10 @@ class Workshop:
     def _begin(self) -> None:
         self._jobs.put(True)
         if self._thread is None:
-            self._thread = Thread(target=self._work, name="aionoah-kvm", daemon=True)
-            self._thread.start()
+            thread = Thread(target=self._work, name="aionoah-kvm", daemon=True)
+            with suppress(RuntimeError):  # no thread is left for us: the next job tries again, or close()
+                thread.start()
+                self._thread = thread
 
     def _work(self) -> None:
         while self._jobs.get():
@@ -119,9 +122,11 @@ class Workshop:
 
     def close(self) -> None:
         """Wait until everything has been freed."""
+        self._jobs.put(False)
         if self._thread is not None:
-            self._jobs.put(False)
             self._thread.join()
+        else:
+            self._work()
         while self._spares:
             lib.kvm_space_free(self._spares.popleft())
 

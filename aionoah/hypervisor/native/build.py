@@ -6,7 +6,8 @@ import sys
 from cffi import FFI
 
 FRAMES = """
-struct frames { uint8_t *base; uint64_t count; uint64_t limit; uint64_t in_use; uint64_t invalidations; ...; };
+struct frames { uint8_t *base; uint64_t count; uint64_t limit; uint64_t in_use; uint64_t invalidations, borders; ...; };
+extern uint64_t frames_most_borders;
 struct frames *frames_open(uint64_t count, uint64_t limit);
 void frames_close(struct frames *f);
 uint64_t frames_allocate(struct frames *f, uint64_t count);

@@ -2,6 +2,7 @@
 #include "frames.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -22,10 +23,49 @@ static void *reserve(uint64_t bytes) {
     return p == MAP_FAILED ? NULL : p;
 }
 
+/* Where one mapping of the host ends and the next begins, in all regions: a host has only so many mappings for
+ * a process, and what guests map of files must leave the others their share. */
+static uint64_t borders;
+uint64_t frames_most_borders = UINT64_MAX;
+
+static uint64_t find_most_borders(void) {
+    uint64_t most = UINT64_MAX;
+#ifdef __linux__
+    FILE *file = fopen("/proc/sys/vm/max_map_count", "re");
+    if (file) {
+        if (fscanf(file, "%lu", &most) == 1) most = most / 4 * 3;
+        fclose(file);
+    }
+#endif
+    return most;
+}
+
+/* Those before each frame of a range and behind the last one. */
+static uint64_t count_borders(const struct frames *f, uint64_t first, uint64_t count) {
+    uint64_t found = 0;
+    for (uint64_t i = first; i <= first + count && i < f->count; i++) {
+        int is_file = f->kinds[i] & FRAME_FILE, was_file = f->kinds[i - 1] & FRAME_FILE;
+        found += is_file != was_file || (is_file && f->kinds[i] & FRAME_FIRST);
+    }
+    return found;
+}
+
+/* Note that a range has become a mapping of a file, or that it no longer is one. */
+static void set_kind(struct frames *f, uint64_t first, uint64_t count, uint8_t kind) {
+    uint64_t before = count_borders(f, first, count), end = first + count;
+    memset(f->kinds + first, kind & ~FRAME_FIRST, count);
+    f->kinds[first] = kind;
+    if (end < f->count && f->kinds[end] & FRAME_FILE) f->kinds[end] |= FRAME_FIRST;
+    uint64_t change = count_borders(f, first, count) - before; /* modulo 2^64 */
+    f->borders += change;
+    borders += change;
+}
+
 struct frames *frames_open(uint64_t count, uint64_t limit) {
     struct frames *f = calloc(1, sizeof *f);
     if (!f) return NULL;
     *f = (struct frames){.count = count, .limit = limit, .first_gap = 1};
+    if (frames_most_borders == UINT64_MAX) frames_most_borders = find_most_borders();
     f->base = reserve(count << PAGE_SHIFT);
     f->refs = reserve(count * sizeof *f->refs);
     f->kinds = reserve(count);
@@ -45,6 +85,7 @@ struct frames *frames_open(uint64_t count, uint64_t limit) {
 }
 
 void frames_close(struct frames *f) {
+    borders -= f->borders;
     if (f->base) munmap(f->base, f->count << PAGE_SHIFT);
     if (f->refs) munmap(f->refs, f->count * sizeof *f->refs);
     if (f->kinds) munmap(f->kinds, f->count);
@@ -87,7 +128,7 @@ static uint64_t take(struct frames *f, uint64_t count, uint8_t kind) {
         uint64_t end = find_bit(f->bitmap, first, first + count, 1);
         if (end == first + count) {
             set_bits(f->bitmap, first, count, 1);
-            memset(f->kinds + first, kind, count);
+            if (kind & FRAME_FILE) set_kind(f, first, count, kind | FRAME_FIRST);
             for (uint64_t i = first; i < end; i++) f->refs[i] = 1;
             f->first_gap = first == lowest ? end : lowest;
             if (!(kind & FRAME_UNCOUNTED)) f->in_use += count;
@@ -110,7 +151,8 @@ uint64_t frames_allocate(struct frames *f, uint64_t count) {
 uint64_t frames_allocate_file(struct frames *f, int fd, uint64_t offset, uint64_t count, int shared, int writable) {
     /* Private pages count: the guest may write to each of them. Shared ones are the host's page cache. */
     uint8_t kind = FRAME_FILE | (shared ? FRAME_UNCOUNTED : 0) | (shared && !writable ? FRAME_READ_ONLY : 0);
-    if (count == 0 || count > f->count || (!shared && (count > f->limit || f->in_use > f->limit - count))) {
+    if (count == 0 || count > f->count || borders >= frames_most_borders
+        || (!shared && (count > f->limit || f->in_use > f->limit - count))) {
         errno = ENOMEM;
         return 0;
     }
@@ -135,19 +177,46 @@ void frames_hold(struct frames *f, uint64_t first, uint64_t count) {
     for (uint64_t i = first; i < first + count; i++) f->refs[i]++;
 }
 
+/* Whether anonymous memory could take the place of file frames without more mappings than we may have. */
+static int may_split(const struct frames *f, uint64_t first, uint64_t count) {
+    uint64_t end = first + count;
+    uint64_t after = !!(f->kinds[first - 1] & FRAME_FILE) + (end < f->count && f->kinds[end] & FRAME_FILE);
+    return borders < frames_most_borders || after <= count_borders(f, first, count);
+}
+
+/* File frames without a reference. Those that would cut a mapping in two when there are too many of them
+ * stay as they are, and go together with a neighbour. */
+static void release_file(struct frames *f, uint64_t first, uint64_t count) {
+    uint64_t end = first + count, uncounted = 0;
+    while (f->kinds[first - 1] & FRAME_LEFT) first--;
+    while (end < f->count && f->kinds[end] & FRAME_LEFT) end++;
+    count = end - first;
+    void *at = may_split(f, first, count)
+        ? mmap(f->base + (first << PAGE_SHIFT), count << PAGE_SHIFT, PROT_READ | PROT_WRITE,
+               MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+        : MAP_FAILED;
+    if (at == MAP_FAILED) {
+        for (uint64_t i = first; i < end; i++) f->kinds[i] |= FRAME_LEFT;
+        return;
+    }
+#ifndef __APPLE__
+    madvise(at, count << PAGE_SHIFT, MADV_DONTFORK);
+#endif
+    for (uint64_t i = first; i < end; i++) uncounted += !!(f->kinds[i] & FRAME_UNCOUNTED);
+    f->in_use -= count - uncounted;
+    set_kind(f, first, count, 0);
+    set_bits(f->bitmap, first, count, 0);
+    if (first < f->first_gap) f->first_gap = first;
+}
+
 /* Neighbouring frames of one kind have lost their last reference. */
 static void release(struct frames *f, uint64_t first, uint64_t count) {
-    uint8_t *at = f->base + (first << PAGE_SHIFT);
     if (f->kinds[first] & FRAME_FILE) {
-        mmap(at, count << PAGE_SHIFT, PROT_READ | PROT_WRITE,
-             MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-#ifndef __APPLE__
-        madvise(at, count << PAGE_SHIFT, MADV_DONTFORK);
-#endif
-    } else {
-        frames_discard(f, first, count);
+        release_file(f, first, count);
+        return;
     }
-    if (!(f->kinds[first] & FRAME_UNCOUNTED)) f->in_use -= count;
+    frames_discard(f, first, count);
+    f->in_use -= count;
     set_bits(f->bitmap, first, count, 0);
     if (first < f->first_gap) f->first_gap = first;
 }
@@ -156,7 +225,7 @@ void frames_drop(struct frames *f, uint64_t first, uint64_t count) {
     uint64_t start = first, end = first + count;
     for (uint64_t i = first; i < end; i++) {
         int freed = --f->refs[i] == 0;
-        if (freed && f->kinds[i] == f->kinds[start]) continue;
+        if (freed && (f->kinds[i] & ~FRAME_FIRST) == (f->kinds[start] & ~FRAME_FIRST)) continue;
         if (i > start) release(f, start, i - start);
         start = freed ? i : i + 1;
     }

@@ -18,12 +18,16 @@ struct frames {
     uint64_t limit;     /* frames that may be counted at once */
     uint64_t in_use;    /* frames that are counted: all but shared file pages */
     uint64_t invalidations; /* how often frames_invalidate has been called */
+    uint64_t borders;   /* between mappings of the host, in this region */
     uint64_t first_gap; /* no frame below it is free */
     uint64_t guarded;   /* a frame that the host itself writes to at any time, or 0 */
     pthread_mutex_t *guard; /* held while it does, and while the frame cannot be written to */
 };
 
-enum { FRAME_FILE = 1, FRAME_UNCOUNTED = 2, FRAME_READ_ONLY = 4 };
+enum { FRAME_FILE = 1, FRAME_UNCOUNTED = 2, FRAME_READ_ONLY = 4, FRAME_FIRST = 8 /* of a mapping */, FRAME_LEFT = 16 /* by everybody */ };
+
+/* How many borders there may be between the host's mappings, in all regions of the process; frames_open finds it out. */
+extern uint64_t frames_most_borders;
 
 struct frames *frames_open(uint64_t count, uint64_t limit);
 void frames_close(struct frames *f);
@@ -31,7 +35,7 @@ void frames_close(struct frames *f);
 /* First index of `count` neighbouring zero frames with one reference each, or 0 if there is no room. */
 uint64_t frames_allocate(struct frames *f, uint64_t count);
 
-/* The same, being a mapping of a host file. 0 with errno if the host refuses. */
+/* The same, being a mapping of a host file. 0 with errno if the host refuses, or has too many mappings already. */
 uint64_t frames_allocate_file(struct frames *f, int fd, uint64_t offset, uint64_t count, int shared, int writable);
 
 void frames_hold(struct frames *f, uint64_t first, uint64_t count);
