@@ -368,7 +368,7 @@ class HostDirectory(HostInode):
         """Give a new file the owner and mode that the guest wants. OSError."""
         owners = self.filesystem.owners
         if owners is not None:
-            owners.settle(made, fd, wanted)
+            owners.settle(made, fd, wanted, is_new=True)
         else:
             _settle(fd, wanted)
 

@@ -269,7 +269,8 @@ class HostInode(Inode):
         return self._list[1]
 
     def keeps_lists(self) -> bool:
-        return self.filesystem.owners is not None or self.filesystem.has_lists
+        filesystem = self.filesystem
+        return filesystem.has_lists or (filesystem.owners is not None and not filesystem.is_ours_alone)
 
     def read_mark(self, name: bytes) -> bytes:
         """An extended attribute, asked for in one call. OSError; AttributeError on hosts that have none."""
@@ -322,9 +323,11 @@ class HostNode(HostInode):
     @property
     def kind(self) -> int:
         """An empty file may stand for a device."""
-        if self.filesystem.owners is None or self._kind != S.IFREG or self.seen.st_size:
+        owners = self.filesystem.owners
+        if owners is None or self._kind != S.IFREG or self.seen.st_size:
             return self._kind
-        return self._shown(self.seen).mode & S.IFMT
+        belief = owners.belief(self, self.seen)
+        return self._kind if belief is None else belief.mode & S.IFMT
 
     def read_mark(self, name: bytes) -> bytes:
         if self._open or self._spare >= 0:

@@ -67,7 +67,9 @@ def parse(text: bytes, kind: int) -> Belief | None:
 class Owners:
     """The beliefs about the files of one file system."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_ours_alone: bool = False) -> None:
+        """`is_ours_alone`: nobody else changes attributes there."""
+        self._is_ours_alone = is_ours_alone
         self._uid, self._gid = os.geteuid(), os.getegid()
         self._groups = {self._gid, *os.getgroups()}
         self._remembered: dict[tuple[int, int], Belief] = {}
@@ -78,7 +80,7 @@ class Owners:
     def belief(self, inode: "HostInode", status: os.stat_result) -> Belief | None:
         """What guests are to believe of a file with this status; None if it is the truth."""
         stamp = status.st_ctime_ns
-        if inode.belief is not None and inode.belief[0] == stamp:
+        if inode.belief is not None and (self._is_ours_alone or inode.belief[0] == stamp):
             return inode.belief[1]
         found = self._remembered.get((status.st_dev, status.st_ino))
         kind = status.st_mode & S.IFMT
@@ -122,19 +124,20 @@ class Owners:
 
     # -- writing ------------------------------------------------------------------------------------------
 
-    def settle(self, inode: "HostInode", fd: int, wanted: Belief) -> None:
+    def settle(self, inode: "HostInode", fd: int, wanted: Belief, *, is_new: bool = False) -> None:
         """Give a file owner and mode: the host's own where we may, else what guests believe. OSError."""
         status = os.fstat(fd)
         kind = status.st_mode & S.IFMT
         mode = wanted.mode & S.IALLUGO
         if self._may_give_to(wanted) and (status.st_uid, status.st_gid) != (wanted.uid, wanted.gid):
             on_descriptor(fd, lambda file: os.chown(file, wanted.uid, wanted.gid))
+            status = os.fstat(fd)
         is_true = self._may_give_to(wanted) and wanted.mode & S.IFMT == kind
         if not is_true:
             mode = (mode | (0o700 if kind == S.IFDIR else 0o600)) & S.IRWXUGO
-        elif kind in _CAN_CARRY:
+        elif kind in _CAN_CARRY and not is_new:
             self._forget(fd)
-        if kind != S.IFLNK and os.fstat(fd).st_mode & S.IALLUGO != mode:
+        if kind != S.IFLNK and status.st_mode & S.IALLUGO != mode:
             on_descriptor(fd, lambda file: os.chmod(file, mode))  # noqa: PTH101 - takes descriptors
         self._remembered.pop(inode.identity, None)
         self._true.pop(inode.identity, None)

@@ -43,7 +43,7 @@ class PrivateUpper(HostFileSystem):
             self.path / "diff"
         )  # gets the mode of the root below: what keeps others out is the one around it
         layer.mkdir()
-        super().__init__(str(layer), owners=Owners(), is_guests=True)
+        super().__init__(str(layer), owners=Owners(is_ours_alone=True), is_guests=True)
 
     def release(self) -> None:
         super().release()
