@@ -44,7 +44,7 @@ def new_spec(
         name=named["name"],
         command=list(command),
         instance=_absolute(instance),
-        environment=dict(os.environ),
+        environment=_own_environment(),
         variables=list(env),
         directory=os.getcwd(),  # noqa: PTH109 - text
         health=health,
@@ -52,6 +52,12 @@ def new_spec(
         **fields,
         **program,
     )
+
+
+def _own_environment() -> dict[str, str]:
+    """The daemon is in another directory, and finds images all the same."""
+    home = os.environ.get("AIONOAH_HOME")
+    return {**os.environ, **({"AIONOAH_HOME": os.path.abspath(home)} if home else {})}  # noqa: PTH100 - text
 
 
 def _absolute(instance: dict[str, Any]) -> dict[str, Any]:
@@ -160,7 +166,10 @@ def _own_options(spec: Spec) -> "Callable[[Linux], Awaitable[dict[str, Any]]]":
 
 
 def complain(error: Exception) -> None:
-    click.echo(f"aionoah: {str(error).rstrip('.')}.", err=True)
+    sentence = str(error).rstrip(".")
+    if isinstance(error, OSError) and error.filename is not None:
+        sentence = f"{error.filename} cannot be used: {error.strerror}"
+    click.echo(f"aionoah: {sentence}.", err=True)
 
 
 def fail(error: Exception) -> NoReturn:

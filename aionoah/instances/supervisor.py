@@ -206,11 +206,18 @@ class Supervisor:
             return False
         streams = {"stdin": DEVNULL, "stdout": DEVNULL, "stderr": DEVNULL}
         try:
-            async with asyncio.timeout(check.timeout):
-                done = await running.linux.run(check.command, **(running.options | streams))
-        except (OSError, TimeoutError, InternalError):
+            process = await running.linux.create_subprocess_exec(
+                *check.command, **(running.options | streams)
+            )
+        except OSError:
             return False
-        return done.returncode == 0
+        try:
+            async with asyncio.timeout(check.timeout):
+                return await process.wait() == 0
+        except (TimeoutError, InternalError):
+            return False
+        finally:
+            process.kill(tree=True)  # what it waits for, too
 
 
 def sentence_of(error: Exception) -> str:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import selectors
-import subprocess
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Self
 
@@ -53,7 +52,7 @@ class Program:
             self.status = -number
             self.killed_by.set()
 
-    def kill(self) -> None:
+    def kill(self, *, tree: bool = False) -> None:
         self.send_signal(9)
 
     async def wait(self) -> int:
@@ -75,25 +74,22 @@ class FakeLinux:
     async def __aexit__(self, *_: object) -> None: ...
 
     async def create_subprocess_exec(self, *command: str, **options: Any) -> Program:
-        program = self._world.programs.pop(0)
+        world, now = self._world, asyncio.get_running_loop().time()
+        if command == ("check",):
+            world.checks.append(now)
+            seconds, status = world.answers.pop(0)
+            return Program(seconds, status)
+        program = world.programs.pop(0)
         if isinstance(program, Exception):
             raise program
-        self._world.starts.append(asyncio.get_running_loop().time())
+        world.starts.append(now)
         return program
-
-    async def run(self, command: list[str], **options: Any) -> subprocess.CompletedProcess[bytes]:
-        self._world.checks.append(asyncio.get_running_loop().time())
-        answer = self._world.answers.pop(0)
-        if isinstance(answer, float):
-            await asyncio.sleep(answer)
-            answer = 0
-        return subprocess.CompletedProcess(command, answer)
 
 
 class World(Outside):
     def __init__(self) -> None:
         self.programs: list[Program | Exception] = []
-        self.answers: list[int | float] = []
+        self.answers: list[tuple[float, int]] = []  # after how many seconds, and which
         self.starts: list[float] = []
         self.checks: list[float] = []
         self.said: list[str] = []
@@ -252,7 +248,7 @@ def test_a_stop_between_two_runs(spec: Spec) -> None:
 def test_health_is_asked_for(spec: Spec) -> None:
     async def story(world: World) -> None:
         world.health = HealthCheck(["check"], interval=10, timeout=3, retries=2)
-        world.answers = [0, 1, 0, 5.0, 1, 0]
+        world.answers = [(0, 0), (0, 1), (0, 0), (5, 0), (0, 1), (0, 0)]
         world.programs = [Program(63, 0)]
         assert await world.supervisor(spec).run() == 0
 
@@ -264,7 +260,7 @@ def test_health_is_asked_for(spec: Spec) -> None:
 def test_an_unhealthy_program_is_killed_if_so_wanted(spec: Spec) -> None:
     async def story(world: World) -> None:
         world.health = HealthCheck(["check"], interval=10, retries=2, on_failure="kill")
-        world.answers = [0, 1, 1, 0]
+        world.answers = [(0, 0), (0, 1), (0, 1), (0, 0)]
         world.programs = [Program(1000, 0), Program(5, 0)]
         assert await world.supervisor(spec._replace(restart="on-failure")).run() == 0
 
