@@ -7,7 +7,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import ACCESS, AT
 from aionoah.fs import operations
 from aionoah.syscalls.arguments import DirFd, Path
-from aionoah.syscalls.paths import WORKING_DIRECTORY, locate
+from aionoah.syscalls.paths import WORKING_DIRECTORY, attributes_at, locate
 from aionoah.syscalls.registry import syscall
 
 if TYPE_CHECKING:
@@ -33,5 +33,8 @@ def faccessat2(task: "Task", dirfd: DirFd, pathname: Path, mode: ACCESS, flags: 
 
     is_real = AT.EACCESS not in flags
     with task.fs.acting_as_real_user() if is_real else contextlib.nullcontext():
+        if not mode:  # whether it is there
+            attributes_at(task, dirfd, pathname, flags)
+            return
         place = locate(task, dirfd, pathname, flags)
     operations.access(task.fs, place, mode, real=is_real)
