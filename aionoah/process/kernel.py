@@ -72,6 +72,7 @@ class Kernel:
         self.aio_limits = AioLimits()
         self.ptys = Ptys()
         self.console: Pty | None = None  # what /dev/console is: the terminal of the first program
+        self.logins = 0  # sessions ever begun
         self.forks = 0  # processes and threads ever made, for /proc/stat
         self.last_pid = 0  # the youngest one's number, for /proc/loadavg
         self.max_tasks = DEFAULT_MAX_TASKS  # threads that may exist at once

@@ -1,6 +1,6 @@
 """Tasks and processes: what a system-call handler can reach."""
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aionoah.abi.errno import LinuxError
 from aionoah.abi.signal import SIG
@@ -35,6 +35,13 @@ DEFAULT_TIMER_SLACK_NS: Final = 50_000
 _SECURE_STACK_LIMIT: Final = 8 << 20  # _STK_LIM
 
 
+class Login(NamedTuple):
+    """Whom a process works for, whatever user it has become since (/proc/PID/loginuid and sessionid)."""
+
+    uid: int
+    session: int
+
+
 class Process:
     """A thread group: what its threads share and its parent waits for."""
 
@@ -46,7 +53,7 @@ class Process:
         "is_thp_disabled",
         *("vfork_done", "oom_score_adj", "stop", "cpu_numbers", "left_guest", "parent_task", "exec_count"),
         *("parent_exec_count", "origin"),
-        *("terminal", "old_foreground"),
+        *("terminal", "old_foreground", "login"),
     )
 
     name: bytes  # comm of the main thread, at most 15 bytes
@@ -77,6 +84,7 @@ class Process:
         self.process_group: int = parent.process_group if parent is not None else pid
         self.session: int = parent.session if parent is not None else pid
         self.terminal: Pty | None = None  # the controlling one
+        self.login: Login | None = None  # who has logged in, for whom all its descendants work
         self.old_foreground = 0  # of a leader: the group in the foreground of a terminal that has gone
         self.executable: Dentry | None = None  # init has none
         self.command_line = b""  # as /proc/self/cmdline shows it: arguments, each with its NUL
@@ -128,6 +136,7 @@ class Process:
         self.process_group, self.session = mother.process_group, mother.session
         self.origin = mother.origin
         self.terminal = mother.terminal
+        self.login = mother.login
 
     def set_parent(self, parent: "Process") -> None:
         if self.parent is not None:

@@ -5,12 +5,15 @@ What has no meaning here says what Linux says when there is nothing to say.
 
 from typing import TYPE_CHECKING, Final
 
+from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.fs.proc.maps import sizes
 from aionoah.fs.proc.mounts import escape, visible
 from aionoah.fs.proc.smaps import require_administrator
 from aionoah.fs.proc.status import comm
 from aionoah.fs.proc.subject import Subject, find_task, number_of, process_of, require_inspectable
+from aionoah.process.current import current_task
+from aionoah.process.task import Login
 
 if TYPE_CHECKING:
     from aionoah.process.task import Task
@@ -108,13 +111,31 @@ def set_oom_adj(subject: Subject, data: bytes) -> None:
     process_of(subject).oom_score_adj = 1000 if value == _OOM_ADJUST_MAX else int(value * 1000 / 17)
 
 
-def login_user(subject: Subject) -> bytes:  # noqa: ARG001 - nobody logs in
-    return b"%d" % NOT_SET
+def login_user(subject: Subject) -> bytes:
+    login = process_of(subject).login
+    return b"%d" % (NOT_SET if login is None else login.uid)
 
 
-def set_login_user(subject: Subject, data: bytes) -> None:  # noqa: ARG001
-    """There is no audit, as in a kernel without CONFIG_AUDIT a file that cannot be changed."""
-    raise LinuxError(Errno.EPERM)
+def login_session(subject: Subject) -> bytes:
+    login = process_of(subject).login
+    return b"%d" % (NOT_SET if login is None else login.session)
+
+
+def set_login_user(subject: Subject, data: bytes) -> None:
+    """Anybody may once, for itself; later CAP_AUDIT_CONTROL is needed (audit_set_loginuid in kernel/auditsc.c)."""
+    task, process = current_task(), process_of(subject)
+    if task.process is not process:
+        raise LinuxError(Errno.EPERM)
+    text = data.strip(b" \t\n\0")
+    if not text.isdigit() or int(text) > NOT_SET:
+        raise LinuxError(Errno.EINVAL)
+    if process.login is not None:
+        task.credentials.require(CAP.AUDIT_CONTROL)
+    if int(text) == NOT_SET:
+        process.login = None
+        return
+    task.kernel.logins += 1
+    process.login = Login(int(text), task.kernel.logins)
 
 
 def core_filter(subject: Subject) -> bytes:  # noqa: ARG001

@@ -118,7 +118,7 @@ _COMMON: Final[dict[bytes, Node[Subject]]] = {
     b"projid_map": _text(details.id_map, mode=0o644),
     b"sched": _text(details.sched, mode=0o644),
     b"schedstat": _text(details.schedstat),
-    b"sessionid": _text(details.login_user),
+    b"sessionid": _text(details.login_session),
     b"setgroups": _text(details.setgroups, mode=0o644),
     b"smaps": _text(smaps.smaps),
     b"smaps_rollup": _text(smaps.smaps_rollup),

@@ -120,13 +120,33 @@ def test_refusals(linux: "Linux", task: Task) -> None:
     linux.write(b"/proc/self/clear_refs", b"1\n")
     for name, data, errno in (
         (b"clear_refs", b"9", Errno.EINVAL),
-        (b"loginuid", b"0", Errno.EPERM),
+        (b"loginuid", b"root", Errno.EINVAL),
+        (b"loginuid", b"4294967296", Errno.EINVAL),
         (b"setgroups", b"deny", Errno.EINVAL),
     ):
         with fails(errno):
             linux.write(b"/proc/self/" + name, data)
     with fails(Errno.EINVAL):
         linux.read(b"/proc/self/attr/current")
+
+
+def test_who_has_logged_in(linux: "Linux", task: Task, other: Task, acting: Any) -> None:
+    unset = b"4294967295"
+    assert linux.read(b"/proc/self/loginuid") == linux.read(b"/proc/self/sessionid") == unset
+    linux.write(b"/proc/self/loginuid", b"1000\n")
+    assert linux.read(b"/proc/self/loginuid") == b"1000"
+    assert linux.read(b"/proc/self/sessionid") == b"1"
+    assert task.process.login == (1000, 1)
+    linux.write(b"/proc/self/loginuid", b"7")
+    assert linux.read(b"/proc/self/sessionid") == b"2"
+    task.credentials.effective = 0
+    with fails(Errno.EPERM):
+        linux.write(b"/proc/self/loginuid", b"8")
+    task.credentials.effective = task.credentials.permitted
+    linux.write(b"/proc/self/loginuid", unset)
+    assert task.process.login is None
+    with fails(Errno.EPERM):
+        linux.write(b"/proc/%d/loginuid" % other.process.pid, b"1000")
 
 
 def test_name_spaces(linux: "Linux", task: Task, other: Task, acting: Any) -> None:
