@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.signal import SIG
 from aionoah.host import platform
-from aionoah.host.waiting import kernel_lock
+from aionoah.host.waiting import kernel_lock, kernel_lock_in_turn, queue_for_kernel_lock
 from aionoah.hypervisor.protocols import ExceptionKind, ExitKind, Vcpu
 from aionoah.memory.faults import FaultResult
 from aionoah.process.current import set_current
@@ -183,7 +183,7 @@ class VcpuThread:
         failure: BaseException | None = None
         self._cpu_start_ns = time.thread_time_ns()
         try:
-            with kernel_lock:
+            with kernel_lock_in_turn():
                 self._thread = threading.current_thread()
                 task = self._begin(self)
             if task is None:
@@ -194,7 +194,7 @@ class VcpuThread:
             _log.critical("thread %d died of an error in aionoah", self._task.tid, exc_info=bug)
             failure = bug
         try:
-            with kernel_lock:
+            with kernel_lock_in_turn():
                 self._detach(failure)
         finally:  # or nobody would ever hear of the end
             self._threads.on_exit(self, failure)
@@ -295,7 +295,7 @@ class VcpuThread:
             ExitKind.HOST_FAULT: self._answer_host_fault,
             ExitKind.BROKEN: self._answer_broken,
         }
-        kernel_lock.acquire()
+        queue_for_kernel_lock()
         try:
             while not self._needs_attention or self._attend():
                 if not self._has_turn and not self._take_turn():
@@ -306,7 +306,7 @@ class VcpuThread:
                 try:
                     kind = vcpu.run()
                 finally:
-                    kernel_lock.acquire()
+                    queue_for_kernel_lock()
                     self.is_in_guest = False
                 if not self._is_exiting:  # else the task has gone meanwhile: its last call is never made
                     answers[kind]()
@@ -461,7 +461,6 @@ class VcpuThread:
                 continue
             delivery = next_signal(self._task)
             if delivery is not None:
-                self._needs_attention = True  # there may be another
                 self._take(delivery)
             else:
                 self._end_interrupted_call(runs_handler=False, is_restarting=False)
@@ -471,7 +470,10 @@ class VcpuThread:
     def _take(self, delivery: Delivery) -> None:
         if delivery.effect is Effect.HANDLE:
             self._run_handler(delivery)
-        elif delivery.effect is Effect.STOP:
+            self._needs_attention |= self._task.is_interrupted
+            return
+        self._needs_attention = True  # there may be another
+        if delivery.effect is Effect.STOP:
             self._task.process.begin_stop(delivery.signal)
         else:
             self._task.process.exit_group(delivery.signal)  # no core is dumped, so 0x80 is never set

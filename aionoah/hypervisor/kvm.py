@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import time
 from collections import deque
 from contextlib import suppress
 from queue import SimpleQueue
@@ -60,11 +61,20 @@ class KvmSpace(NativeSpace):
             raise _refusal("virtual machine", error)
         self.fpu_size = machine.fpu_size
         self._workshop = machine.workshop
+        self._made_vcpus = 0  # that have all they need
         super().__init__(machine.frames, lib.kvm_space_tables(self.native), lib.KERNEL_BASE)
 
     def reserve_vcpus(self, count: int) -> None:
+        if self.open_vcpus + count <= self._made_vcpus:
+            return
         if lib.kvm_space_reserve(self.native, count):
             raise MemoryError("KVM has no more virtual CPUs")
+        self._made_vcpus = self.open_vcpus + count
+
+    def has_opened(self) -> None:
+        """A virtual CPU."""
+        self.open_vcpus += 1
+        self._made_vcpus = max(self._made_vcpus, self.open_vcpus)
 
     def close(self) -> None:
         lib.kvm_space_retire(self.native)
@@ -143,9 +153,14 @@ class KvmVcpu:
             raise _refusal("virtual CPU", ffi.errno)
         words = ffi.buffer(lib.kvm_vcpu_registers(self.native), 8 * len(X86_64_REGISTERS))
         self.registers = memoryview(words).cast("B").cast("Q")
+        stay = ffi.buffer(lib.kvm_vcpu_stay(self.native), 16)
+        self._stay = (
+            memoryview(stay).cast("B").cast("Q")
+        )  # read in place: each call of C lets go of the interpreter
         self._space = space
-        space.open_vcpus += 1
+        space.has_opened()
         self._is_open = True
+        self._cpu_number = -1  # not known
         self._closing = Lock()  # between kick and close
 
     def run(self) -> ExitKind:
@@ -206,10 +221,13 @@ class KvmVcpu:
             raise ValueError("the CPU refuses this XSAVE image")
 
     def set_cpu_number(self, number: int) -> None:
-        lib.kvm_vcpu_set_cpu_number(self.native, number)  # refused: then no vDSO asks for it
+        if number != self._cpu_number:
+            self._cpu_number = number
+            lib.kvm_vcpu_set_cpu_number(self.native, number)  # refused: then no vDSO asks for it
 
     def user_time_ns(self) -> int:
-        return int(lib.kvm_vcpu_user_time_ns(self.native))
+        before_ns, entered_ns = self._stay
+        return before_ns + (time.monotonic_ns() - entered_ns if entered_ns else 0)
 
     def describe(self) -> str:
         error, suberror = ffi.new("int *"), ffi.new("unsigned *")

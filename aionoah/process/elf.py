@@ -8,7 +8,7 @@ there is still somebody to tell.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final, NamedTuple, NoReturn
 
 from elftools.construct.core import ConstructError
@@ -20,6 +20,7 @@ PAGE_SIZE: Final = 4096
 _EHDR_SIZE: Final = 64
 _PHDR_SIZE: Final = 56
 _MAX_HEADERS: Final = (1 << 16) // _PHDR_SIZE  # load_elf_phdrs
+_ORDINARY_HEADERS: Final = 32
 _PATH_MAX: Final = 4096
 _MAX_OFFSET: Final = (1 << 63) - 1
 _ADDRESS_LIMIT: Final = 1 << 48  # beyond it no machine has addresses for programs
@@ -142,6 +143,22 @@ def _structs() -> ELFStructs:
     return structs
 
 
+@lru_cache(maxsize=64)
+def _decoded_header(data: bytes) -> Any:  # noqa: ANN401 - pyelftools' Container
+    return _structs().Elf_Ehdr.parse(data)
+
+
+def _decoded_program_headers(data: bytes) -> Sequence[Any]:
+    codec = _structs().Elf_Phdr
+    return [codec.parse(data[at : at + _PHDR_SIZE]) for at in range(0, len(data), _PHDR_SIZE)]
+
+
+_remembered_program_headers: Final = lru_cache(maxsize=64)(_decoded_program_headers)
+"""Decoding the headers of a dynamic program and its interpreter costs as much as mapping them, and the same programs
+are started again and again: what the same bytes mean is remembered, if they are as few as those of ordinary programs.
+"""
+
+
 class _Headers:
     """The reading side of parse_elf: one file and how to speak of it."""
 
@@ -164,7 +181,7 @@ class _Headers:
             self.refuse(Errno.ENOEXEC, "is not a 64-bit program; 32-bit programs are not supported")
         if data[5] != 1:  # ELFDATA2LSB
             self.refuse(Errno.ENOEXEC, "is not a little-endian program")
-        header = self._decode(_structs().Elf_Ehdr, data)
+        header = self._decode(_decoded_header, data)
         if header.e_type not in _TYPES:
             self.refuse(Errno.ENOEXEC, "is an ELF file, but not a program")
         found = _MACHINES.get(header.e_machine)
@@ -172,19 +189,21 @@ class _Headers:
             self.refuse(Errno.ENOEXEC, _wrong_machine(found or header.e_machine, machine))
         return header
 
-    def program_headers(self, header: Any) -> list[Any]:  # noqa: ANN401 - pyelftools' Container
+    def program_headers(self, header: Any) -> Sequence[Any]:  # noqa: ANN401 - pyelftools' Container
         count, offset = header.e_phnum, header.e_phoff
         if header.e_phentsize != _PHDR_SIZE or not 1 <= count <= _MAX_HEADERS or offset > _MAX_OFFSET:
             self.refuse(Errno.ENOEXEC, "has malformed ELF program headers")
         data = self._read(offset, count * _PHDR_SIZE)
         if len(data) < count * _PHDR_SIZE:
             self.refuse(Errno.ENOEXEC, "ends before its ELF program headers")
-        decode, codec = self._decode, _structs().Elf_Phdr
-        return [decode(codec, data[at : at + _PHDR_SIZE]) for at in range(0, len(data), _PHDR_SIZE)]
+        is_ordinary = count <= _ORDINARY_HEADERS
+        decode = _remembered_program_headers if is_ordinary else _decoded_program_headers
+        found: Sequence[Any] = self._decode(decode, data)
+        return found
 
-    def _decode(self, codec: Any, data: bytes) -> Any:  # noqa: ANN401 - pyelftools' Container
+    def _decode(self, decode: Callable[[bytes], Any], data: bytes) -> Any:  # noqa: ANN401 - pyelftools' Container
         try:
-            return codec.parse(data)
+            return decode(data)
         except ConstructError:
             self.refuse(Errno.ENOEXEC, "has a malformed ELF header")
 

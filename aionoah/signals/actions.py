@@ -3,7 +3,7 @@
 from enum import Enum
 from typing import Final, NamedTuple
 
-from aionoah.abi.signal import SA, SIG, SIG_DFL, SIG_IGN, Sigaction, signal_bit
+from aionoah.abi.signal import SA, SIG, SIG_DFL, SIG_IGN, signal_bit
 
 LAST_SIGNAL: Final = 64
 EVERY_SIGNAL: Final = (1 << LAST_SIGNAL) - 1
@@ -52,19 +52,17 @@ class Disposition(NamedTuple):
     mask: int = 0
 
     @classmethod
-    def from_abi(cls, action: Sigaction) -> "Disposition":
-        """As the guest gave it; KILL and STOP cannot be masked, and only known flags are kept."""
-        flags = SA(action.sa_flags & _KEPT_FLAGS)
-        return cls(action.sa_handler, flags, action.sa_restorer, action.sa_mask & ~UNBLOCKABLE)
-
-    def to_abi(self) -> Sigaction:
-        return Sigaction(self.handler, int(self.flags), self.restorer, self.mask)
+    def from_abi(cls, handler: int, flags: int, restorer: int, mask: int) -> "Disposition":
+        """The fields of a Sigaction that the guest gave; KILL and STOP cannot be masked, and only known flags
+        are kept.
+        """
+        return cls(handler, SA(flags & _KEPT_FLAGS), restorer, mask & ~UNBLOCKABLE)
 
     def effect(self, signal: int) -> Effect:
         """What it means for this signal."""
-        if self.handler == SIG_IGN:
-            return Effect.IGNORE
-        return default_effect(signal) if self.handler == SIG_DFL else Effect.HANDLE
+        if self.handler > SIG_IGN:
+            return Effect.HANDLE
+        return Effect.IGNORE if self.handler == SIG_IGN else default_effect(signal)
 
 
 _KEPT_FLAGS: Final = (

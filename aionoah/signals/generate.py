@@ -5,8 +5,8 @@ Source: kernel/signal.c (prepare_signal, complete_signal, force_sig_info_to_task
 
 from typing import TYPE_CHECKING
 
-from aionoah.abi.signal import SIG, SIG_IGN, signal_bit
-from aionoah.signals.actions import CONTINUING, DEFAULT, STOPPING, Effect
+from aionoah.abi.signal import SIG, SIG_DFL, SIG_IGN, signal_bit
+from aionoah.signals.actions import CONTINUING, DEFAULT, IGNORED_BY_DEFAULT, STOPPING, Effect
 from aionoah.signals.info import SigInfo
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ def force(task: "Task", info: SigInfo) -> None:
 
 def discard_ignored(process: "Process", signal: int) -> None:
     """A signal has just been set to be ignored: pending ones vanish (POSIX 3.3.1.3)."""
-    if process.signals.dispositions[signal].effect(signal) is Effect.IGNORE:
+    handler = process.signals.dispositions[signal].handler
+    if handler == SIG_IGN or (handler == SIG_DFL and signal_bit(signal) & IGNORED_BY_DEFAULT):
         _discard(process, signal_bit(signal))
 
 

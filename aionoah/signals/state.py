@@ -44,6 +44,8 @@ def _new_stack(wanted: StackT, minimum: int) -> AlternateStack:
     mode = flags & ~SS.AUTODISARM
     if mode not in (0, SS.ONSTACK, SS.DISABLE):
         raise LinuxError(Errno.EINVAL)
+    if flags == SS.DISABLE:
+        return NO_STACK
     if mode == SS.DISABLE:
         return NO_STACK._replace(flags=flags & SS.AUTODISARM)
     if wanted.ss_size < minimum:

@@ -24,6 +24,7 @@ from aionoah.syscalls.registry import syscall
 from aionoah.syscalls.results import Outcome, wants_restart
 
 _INT_MIN: Final = -(1 << 31)
+_SIGACTION: Final = Sigaction.flat()  # posix_spawn asks for all dispositions, and sets them
 _SET_SIZE: Final = 8  # sizeof(sigset_t) of the kernel, in bytes
 
 
@@ -33,7 +34,7 @@ _SET_SIZE: Final = 8  # sizeof(sigset_t) of the kernel, in bytes
 @syscall
 def rt_sigaction(task: Task, signum: Signal, act: In[Sigaction], oldact: Ptr[Sigaction], size: Size) -> None:
     _require_set_size(size)
-    new = Disposition.from_abi(task.memory.get(Sigaction, act)) if act else None
+    new = Disposition.from_abi(*_SIGACTION.unpack(task.memory.read(act, Sigaction.SIZE))) if act else None
     if not 1 <= signum <= LAST_SIGNAL or (new and signal_bit(signum) & UNBLOCKABLE):
         raise LinuxError(Errno.EINVAL)
 
@@ -43,7 +44,7 @@ def rt_sigaction(task: Task, signum: Signal, act: In[Sigaction], oldact: Ptr[Sig
         dispositions[signum] = new
         discard_ignored(task.process, signum)
     if oldact:
-        task.memory.put(oldact, old.to_abi())
+        task.memory.write(oldact, _SIGACTION.pack(*old))
 
 
 @syscall

@@ -69,7 +69,7 @@ int kvm_vcpu_get_fpu(struct kvm_vcpu *v, uint8_t *image);
 int kvm_vcpu_set_fpu(struct kvm_vcpu *v, const uint8_t *image);
 void kvm_vcpu_reset_fpu(struct kvm_vcpu *v);
 int kvm_vcpu_set_cpu_number(struct kvm_vcpu *v, unsigned cpu);
-uint64_t kvm_vcpu_user_time_ns(const struct kvm_vcpu *v);
+const uint64_t *kvm_vcpu_stay(const struct kvm_vcpu *v);
 int kvm_machine_barrier(void);
 """
 

@@ -67,7 +67,9 @@ int kvm_vcpu_set_fpu(struct kvm_vcpu *v, const uint8_t *image);
 void kvm_vcpu_reset_fpu(struct kvm_vcpu *v); /* before it runs again */
 /* What RDPID and RDTSCP tell. -1 if the host's KVM cannot; then nothing has changed. */
 int kvm_vcpu_set_cpu_number(struct kvm_vcpu *v, unsigned cpu);
-/* CPU time in the guest since the vCPU was opened; of the present stay the time on the wall. From any thread. */
-uint64_t kvm_vcpu_user_time_ns(const struct kvm_vcpu *v);
+/* CPU time in the guest since the vCPU was opened, without the present stay, and when that began by CLOCK_MONOTONIC;
+ * 0 if there is none. From any thread.
+ */
+const uint64_t *kvm_vcpu_stay(const struct kvm_vcpu *v);
 
 #endif

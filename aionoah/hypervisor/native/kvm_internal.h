@@ -46,6 +46,8 @@ struct kvm_space {
     int n_vcpus, vm;
 };
 
+enum { USER_NS, ENTERED_NS };
+
 struct kvm_vcpu {
     uint64_t registers[N_REGISTERS]; /* of user mode, whatever the vCPU is doing */
     struct kvm_vcpu *next;
@@ -53,7 +55,7 @@ struct kvm_vcpu {
     struct kvm_run *run;
     uint8_t *page; /* TSS and exception stack, in the host */
     uint64_t page_address, fault_address;
-    uint64_t user_ns, entered_ns; /* time in the guest so far, and since when it is there now; 0 if it is not */
+    uint64_t stay[2]; /* see kvm_vcpu_stay */
     uint64_t left_ns, cpu_ns, short_ns; /* kvm_run.c: run_timed */
     struct kvm_sregs initial; /* as KVM made it */
     unsigned vector, error_code, cpu_number;

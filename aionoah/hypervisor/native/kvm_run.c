@@ -118,7 +118,7 @@ static int run_timed(struct kvm_vcpu *v) {
     uint64_t start = now_ns(CLOCK_MONOTONIC), away = start - v->left_ns;
     if (away < SHORT_NS) v->short_ns += away;
     else ask_cpu_time(v);
-    __atomic_store_n(&v->entered_ns, start, __ATOMIC_RELAXED);
+    __atomic_store_n(&v->stay[ENTERED_NS], start, __ATOMIC_RELAXED);
     int failed = ioctl(v->fd, KVM_RUN, 0);
     int error = errno;
     v->left_ns = now_ns(CLOCK_MONOTONIC);
@@ -131,16 +131,13 @@ static int run_timed(struct kvm_vcpu *v) {
         uint64_t most = v->cpu_ns > before ? v->cpu_ns - before : 0;
         if (stay > most) stay = most;
     }
-    __atomic_store_n(&v->entered_ns, 0, __ATOMIC_RELAXED);
-    __atomic_store_n(&v->user_ns, v->user_ns + stay, __ATOMIC_RELAXED);
+    __atomic_store_n(&v->stay[ENTERED_NS], 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&v->stay[USER_NS], v->stay[USER_NS] + stay, __ATOMIC_RELAXED);
     errno = error;
     return failed;
 }
 
-uint64_t kvm_vcpu_user_time_ns(const struct kvm_vcpu *v) {
-    uint64_t before = __atomic_load_n(&v->user_ns, __ATOMIC_RELAXED), since = __atomic_load_n(&v->entered_ns, __ATOMIC_RELAXED);
-    return before + (since ? now_ns(CLOCK_MONOTONIC) - since : 0);
-}
+const uint64_t *kvm_vcpu_stay(const struct kvm_vcpu *v) { return v->stay; }
 
 static void drain_kick_signals(void) {
     sigset_t kick;

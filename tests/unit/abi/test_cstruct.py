@@ -92,3 +92,19 @@ def test_rows_are_the_fields_of_each() -> None:
     assert list(Pair.rows(data)) == [(-1, 2), (3, -4)]
     with pytest.raises(struct.error):
         Pair.rows(data[:-1])
+
+
+def test_flat_fields_are_those_of_nested_structures_in_their_place() -> None:
+    class Inner(Struct):
+        small: U8
+        wide: U64
+
+    class Outer(Struct):
+        first: U16
+        inner: Inner
+        last: U8
+
+    packed = Outer(1, Inner(2, 3), 4).pack()
+    assert Outer.flat().size == Outer.SIZE
+    assert Outer.flat().unpack(packed) == (1, 2, 3, 4)
+    assert Outer.flat().pack(1, 2, 3, 4) == packed
