@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from aionoah.host.waiting import kernel_lock
+from aionoah.host.waiting import kernel_lock, kernel_lock_in_turn
 
 # Signals are for the application's own threads, except those that an instruction of the thread itself causes:
 # blocked, they kill the whole process, and the emulator catches one of them.
@@ -31,7 +31,7 @@ class _Worker:
             self._work()
             self._work = None
             self.thread.name = "vcpu-idle"
-            with kernel_lock:
+            with kernel_lock_in_turn():
                 stays = self._threads.take_back(self)
             if stays:
                 self._has_work.acquire()

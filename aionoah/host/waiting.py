@@ -10,10 +10,34 @@ Everything here is called under `kernel_lock`, which is released exactly while a
 
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final, Protocol
 
 kernel_lock: Final = threading.Lock()
 """Held by whoever runs kernel code, on vCPU threads and on the event loop."""
+
+_turnstile: Final = threading.Lock()
+
+
+def queue_for_kernel_lock() -> None:
+    """How vCPU threads take the kernel lock: one at a time stands before it, the others behind that one.
+
+    So the event loop has to wait for one of them at most, not for each of the hundreds that a fork bomb has, which
+    it is about to end.
+    """
+    if not kernel_lock.acquire(blocking=False):
+        with _turnstile:
+            kernel_lock.acquire()
+
+
+@contextmanager
+def kernel_lock_in_turn() -> Iterator[None]:
+    """The kernel lock, queued for."""
+    queue_for_kernel_lock()
+    try:
+        yield
+    finally:
+        kernel_lock.release()
 
 
 class Listener(Protocol):
