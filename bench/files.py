@@ -4,11 +4,14 @@ import asyncio
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
+from unittest import mock
 
+from aionoah.syscalls.dispatch import SyscallTable
 from bench.calls import exit_cost
 from bench.compare import Case, Result, compare
 from bench.measure import Row, alternate, quantity
@@ -22,6 +25,9 @@ _LARGE_SIZE: Final = 256 << 20
 _HUGE_SIZE: Final = 1 << 30
 _HOST_TMPFS: Final = Path("/dev/shm/bench")
 _TREE_FILES: Final = 5000
+_DEEP: Final = "a/b/c/d/e"
+_CROWDED: Final = "crowded"
+_CROWDS: Final = (1_000, 20_000)
 
 
 async def rows(programs: Programs) -> list[Row]:
@@ -31,9 +37,10 @@ async def rows(programs: Programs) -> list[Row]:
     async with programs.linux(mounts) as linux:
         return [
             *await _calls(programs, linux, core),
+            *await _crowds(programs, linux, core),
             *await _streams(programs, linux),
             *await _mappings(programs, linux),
-            *await _trees(programs, linux),
+            *await _trees(programs, linux, core),
         ]
 
 
@@ -43,6 +50,11 @@ def _remove(path: Path) -> None:
 
 def _make_files(directory: Path) -> None:
     (directory / _SMALL).write_bytes(bytes(8192))
+    (directory / _DEEP).mkdir(parents=True)
+    (directory / _DEEP / _SMALL).write_bytes(b"")
+    (directory / _CROWDED).mkdir()
+    for number in range(1000):
+        (directory / _CROWDED / f"file{number}").write_bytes(b"")
     with (directory / _LARGE).open("wb") as file:
         for _ in range(_HUGE_SIZE >> 20):
             file.write(bytes(1 << 20))
@@ -59,6 +71,8 @@ async def _calls(programs: Programs, linux: "aionoah.Linux", core: str) -> list[
     found = []
     for what, calls, words, target in (
         ("stat", 1, ("stat", "1000", _SMALL), "≤ 25 µs above"),
+        ("stat through five directories", 1, ("stat", "1000", f"{_DEEP}/{_SMALL}"), ""),
+        ("listing of 1,000 entries", 4, ("list", "20", _CROWDED), ""),
         ("open, fstat, read 4 KiB, close", 4, ("open", "300", _SMALL), "≤ 100 µs above"),
     ):
         case = _case(programs, what, "", words)
@@ -66,6 +80,20 @@ async def _calls(programs: Programs, linux: "aionoah.Linux", core: str) -> list[
         exits = calls * exit_cost(core)
         above = f"{quantity(median(result.guest) - exits, 's')} above {calls} exits"
         found += [result.row(case), Row("", "", above, "", target)]
+    return found
+
+
+async def _crowds(programs: Programs, linux: "aionoah.Linux", core: str) -> list[Row]:
+    """Each file is made, closed, looked at and removed; the cost of one must not grow with their number."""
+    found = []
+    for place in ("in a mounted directory", "in the overlay", "in a tmpfs"):
+        top = {"in the overlay": "/var/crowd", "in a tmpfs": "/tmp/crowd"}.get(place)
+        for count in _CROWDS:
+            case = _case(programs, f"one of {count:,} files {place}", "", ("crowd", str(count), "crowd"))
+            inside = case if top is None else case._replace(words=("crowd", str(count), top))
+            result = await compare(programs, linux, "files", inside, 1)
+            above = f"{quantity(median(result.guest) - 4 * exit_cost(core), 's')} above 4 exits"
+            found.append(result.row(case)._replace(target=above))
     return found
 
 
@@ -100,14 +128,20 @@ async def _mappings(programs: Programs, linux: "aionoah.Linux") -> list[Row]:
     return [(await compare(programs, linux, "files", case)).speed_row(case) for case in cases]
 
 
-async def _trees(programs: Programs, linux: "aionoah.Linux") -> list[Row]:
-    found = [await _walk(linux, "find /usr", ("find", "/usr"), ("find", "/usr"), "≤ 6")]
+async def _trees(programs: Programs, linux: "aionoah.Linux", core: str) -> list[Row]:
+    found = []
+    for what, words, target in (
+        ("find /usr", ("find", "/usr"), "≤ 6"),
+        ("du -s /usr", ("du", "-s", "/usr"), ""),
+        ("ls -lR --color /usr/share/doc", ("ls", "-lR", "--color=always", "/usr/share/doc"), ""),
+    ):
+        found += await _walk(linux, what, words, words, target, core)
     if shutil.which("git") is None:
         return [*found, Row("git status", "SKIPPED", "git is not installed")]
     tree = programs.directory / "tree"
     _make_tree(tree)
     inside, outside = (("git", "-C", place, "status") for place in (f"{GUEST_DIRECTORY}/tree", str(tree)))
-    return [*found, await _walk(linux, "git status of 5,000 files", inside, outside, "≤ 15")]
+    return [*found, *await _walk(linux, "git status of 5,000 files", inside, outside, "≤ 15", core)]
 
 
 def _make_tree(tree: Path) -> None:
@@ -121,12 +155,34 @@ def _make_tree(tree: Path) -> None:
 
 
 async def _walk(
-    linux: "aionoah.Linux", what: str, inside: tuple[str, ...], outside: tuple[str, ...], target: str
-) -> Row:
-    ours, theirs = await alternate(
-        3, _wall(linux.create_subprocess_exec, inside), _wall(asyncio.create_subprocess_exec, outside)
-    )
-    return Result(ours, theirs).row(Case(what, (), target))
+    linux: "aionoah.Linux",
+    what: str,
+    inside: tuple[str, ...],
+    outside: tuple[str, ...],
+    target: str,
+    core: str,
+) -> list[Row]:
+    guest = _wall(linux.create_subprocess_exec, inside)
+    ours, theirs = await alternate(3, guest, _wall(asyncio.create_subprocess_exec, outside))
+    with _counted() as calls:
+        await guest()
+    floor = calls[0] * exit_cost(core)
+    exits = f"{calls[0]:,} calls leave the guest: {quantity(floor, 's')}"
+    ratio = f"{floor / median(theirs):.2f}"
+    return [Result(ours, theirs).row(Case(what, (), target)), Row("", "", exits, ratio)]
+
+
+@contextmanager
+def _counted() -> Iterator[list[int]]:
+    """How many system calls guests make meanwhile."""
+    count, call = [0], SyscallTable.call
+
+    def counting(table: SyscallTable, *arguments: Any) -> Any:
+        count[0] += 1
+        return call(table, *arguments)
+
+    with mock.patch.object(SyscallTable, "call", counting):
+        yield count
 
 
 def _wall(spawn: Callable[..., Any], command: tuple[str, ...]) -> Callable[[], Any]:

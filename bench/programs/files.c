@@ -3,10 +3,12 @@
 #include "timing.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static void must(int is_true) {
@@ -24,6 +26,37 @@ static void open_it(const char *path) {
     struct stat found;
     int fd = open(path, O_RDONLY);
     must(fd >= 0 && !fstat(fd, &found) && read(fd, page, sizeof page) == sizeof page && !close(fd));
+}
+
+static void list_it(const char *path) {
+    static char entries[32768];
+    int fd = open(path, O_RDONLY | O_DIRECTORY);
+    must(fd >= 0);
+    long count;
+    while ((count = syscall(SYS_getdents64, fd, entries, sizeof entries)) > 0)
+        ;
+    must(!count && !close(fd));
+}
+
+/* Makes so many files in a new directory, looks at each, lists them and removes them. */
+static uint64_t crowd(unsigned count, const char *path) {
+    char name[32];
+    struct stat found;
+    must(!mkdir(path, 0700) && !chdir(path));
+    uint64_t start = now_ns();
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(name, sizeof name, "file%u", i);
+        int fd = open(name, O_CREAT | O_EXCL | O_WRONLY, 0600);
+        must(fd >= 0 && !close(fd));
+    }
+    list_it(".");
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(name, sizeof name, "file%u", i);
+        must(!stat(name, &found) && !unlink(name));
+    }
+    uint64_t time = now_ns() - start;
+    must(!chdir("..") && !rmdir(path));
+    return time;
 }
 
 static uint64_t each(unsigned count, const char *path, void (*operation)(const char *)) {
@@ -84,6 +117,8 @@ int main(int argc, char **argv) {
     size_t size = argc > 4 ? strtoul(argv[4], NULL, 0) : 0;
     uint64_t time = !strcmp(argv[1], "stat") ? each(count, argv[3], stat_it)
                     : !strcmp(argv[1], "open") ? each(count, argv[3], open_it)
+                    : !strcmp(argv[1], "list") ? each(count, argv[3], list_it)
+                    : !strcmp(argv[1], "crowd") ? crowd(count, argv[3])
                     : !strcmp(argv[1], "read") ? stream(count, argv[3], size, 0)
                     : !strcmp(argv[1], "write") ? stream(count, argv[3], size, 1)
                                                 : mapped(count, argv[3], !strcmp(argv[1], "first"));
