@@ -167,8 +167,8 @@ def _own_options(spec: Spec) -> "Callable[[Linux], Awaitable[dict[str, Any]]]":
 
 def complain(error: Exception) -> None:
     sentence = str(error).rstrip(".")
-    if isinstance(error, OSError) and error.filename is not None:
-        sentence = f"{error.filename} cannot be used: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
+        sentence = f"{error.filename or 'the place of instances'} cannot be used: {error.strerror}"
     click.echo(f"aionoah: {sentence}.", err=True)
 
 

@@ -1,6 +1,7 @@
 """Records on disk: JSON with checked types, replaced as a whole."""
 
 import contextlib
+import errno
 import json
 import os
 from pathlib import Path
@@ -21,17 +22,28 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def write_record(path: Path, record: dict[str, Any]) -> None:
-    """A kill or a full disk leaves the old one. OSError."""
+    """A kill leaves the old one or the new. On a full disk the old one's own space is used, if that is enough. OSError."""
+    data = json.dumps(record).encode()
     work = path.with_suffix(".new")
     try:
-        fd = os.open(work, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "w") as file:
-            json.dump(record, file)
+        _write(work, data, os.O_CREAT | os.O_TRUNC)
         work.replace(path)
-    except OSError:
+    except OSError as error:
         with contextlib.suppress(OSError):
             work.unlink()
-        raise
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not path.exists():
+            raise
+        _write(path, data, 0)
+
+
+def _write(path: Path, data: bytes, flags: int) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | flags, 0o600)
+    try:
+        if os.pwrite(fd, data, 0) != len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        os.ftruncate(fd, len(data))
+    finally:
+        os.close(fd)
 
 
 def matches(value: object, kind: object) -> bool:

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -80,18 +81,26 @@ def test_missing_ones(spec: Spec) -> None:
     assert read_state(place) == State()
 
 
-def test_a_full_disk_leaves_the_old_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is there can be written over, but nothing can be made."""
     path = tmp_path / "state.json"
-    write_record(path, {"a": 1})
+    write_record(path, {"a": "long " * 10})
+    opened = os.open
 
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    def full(place: Path, flags: int, mode: int = 0o777) -> int:
+        if flags & os.O_CREAT:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return opened(place, flags, mode)
 
-    monkeypatch.setattr(json, "dump", full)
+    monkeypatch.setattr(os, "open", full)
+    write_record(path, {"a": 2})
+    monkeypatch.undo()
+    assert read_record(path) == {"a": 2}
+
+    monkeypatch.setattr(os, "pwrite", lambda *_: 3)
     with pytest.raises(OSError, match="No space"):
-        write_record(path, {"a": 2})
-    assert read_record(path) == {"a": 1}
-    assert list(tmp_path.glob("*.new")) == []
+        write_record(tmp_path / "new.json", {"a": 1})
+    assert [each.name for each in tmp_path.iterdir()] == ["state.json"]
 
 
 def test_a_state_comes_back(spec: Spec) -> None:
