@@ -6,7 +6,7 @@ STAMP := $(VENV)/.ready
 NATIVE := $(wildcard aionoah/hypervisor/native/*)
 ARGS ?= -- /bin/ls -l /
 
-.PHONY: setup run test lint types bench test-svm test-cpython clean
+.PHONY: setup run test lint types docs bench test-svm test-cpython clean
 
 setup: $(STAMP)
 	@$(BIN)/python -m compileall -q aionoah
@@ -29,6 +29,9 @@ types: setup
 
 test: lint types
 	$(BIN)/pytest $(PYTEST_ARGS)
+
+docs: setup
+	$(BIN)/python docs/record.py
 
 bench: setup
 	$(BIN)/python -m bench $(BENCH_ARGS)
