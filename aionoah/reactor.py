@@ -42,12 +42,13 @@ class SleepingCall:
         self._reactor = reactor
         self._table = table
         self._is_interrupted = False
+        self._has_looked = False  # since it was interrupted
         self._is_abandoned = False
         self._parked = threading.Lock()  # free once there is news: the cheapest event there is
         self._parked.acquire()
 
     def interrupt(self) -> None:
-        """A signal is there: the sleep ends with ERESTARTSYS."""
+        """A signal is there: the sleep ends with ERESTARTSYS, unless what it waits for has happened too."""
         self._is_interrupted = True
         self.waiter.notify()
 
@@ -75,8 +76,15 @@ class SleepingCall:
             self._reactor.sleeping.discard(self)
 
     def _step(self) -> int | Outcome | Suspended:
-        thrown = LinuxError(Errno.ERESTARTSYS) if self._is_interrupted else None
-        self._is_interrupted = False
+        """Let the handler look whether it need not sleep any more, before a signal ends that (___wait_event); what a
+        process that is about to be killed would only take from others, it does not look for.
+        """
+        thrown = None
+        if self._is_interrupted:
+            if self._has_looked or self.task.signals.is_dying:
+                thrown = LinuxError(Errno.ERESTARTSYS)
+                self._is_interrupted = False
+            self._has_looked = not self._has_looked and thrown is None
         set_current(self.task)
         return self._table.step(self._coroutine, thrown, self._again)
 

@@ -31,6 +31,7 @@ class Task:
     def __init__(self) -> None:
         self.killed: list[int] = []
         self.process = SimpleNamespace(exit_group=self.killed.append)
+        self.signals = SimpleNamespace(is_dying=False)
 
 
 @pytest.fixture
@@ -97,6 +98,11 @@ async def result_of(call: Sleeper) -> Any:
 async def sleep_then(source: Source, value: int, deadline_ns: int | None = None) -> int:
     await sleep_on(source, deadline_ns)
     return value
+
+
+async def sleep_for_ever(source: Source) -> int:
+    while True:
+        await sleep_on(source)
 
 
 def locked(function: Any, *arguments: Any) -> Any:
@@ -244,7 +250,7 @@ async def test_handlers_run_under_the_kernel_lock(reactor: Reactor, task: Any) -
 @pytest.mark.parametrize("turns", [0, 1, 3])
 async def test_a_signal(reactor: Reactor, task: Any, turns: int) -> None:
     queue = WaitQueue()
-    call = hand_over(reactor, task, sleep_then(Source(queue), 0))
+    call = hand_over(reactor, task, sleep_for_ever(Source(queue)))
     for _ in range(turns):
         await asyncio.sleep(0)
     locked(call.interrupt)
@@ -254,10 +260,42 @@ async def test_a_signal(reactor: Reactor, task: Any, turns: int) -> None:
     assert len(queue) == 0
 
 
+@pytest.mark.parametrize("is_dying", [False, True])
+async def test_what_has_happened_counts_before_a_signal(reactor: Reactor, task: Any, is_dying: bool) -> None:
+    """Whatever came first; but who is about to be killed takes nothing."""
+    task.signals.is_dying = is_dying
+    queue = WaitQueue()
+    call = hand_over(reactor, task, sleep_then(Source(queue), 7))
+    with kernel_lock:
+        call.interrupt()
+        queue.wake()
+    result = await result_of(call)
+    assert isinstance(result, LinuxError) if is_dying else result == 7
+
+
+async def test_each_signal_ends_one_sleep(reactor: Reactor, task: Any) -> None:
+    sleeps = []
+
+    async def handler() -> int:
+        while len(sleeps) < 3:
+            try:
+                await sleep_for_ever(Source())
+            except LinuxError:
+                sleeps.append(call.waiter)
+        return 3
+
+    call = hand_over(reactor, task, handler())
+    for count in range(3):
+        while len(sleeps) < count:
+            await asyncio.sleep(0)
+        locked(call.interrupt)
+    assert await result_of(call) == 3
+
+
 async def test_a_handler_may_make_of_a_signal_what_it_wants(reactor: Reactor, task: Any) -> None:
     async def handler() -> int:
         try:
-            await sleep_on(Source())
+            await sleep_for_ever(Source())
         except LinuxError:
             raise LinuxError(Errno.EINTR) from None
         return 0
@@ -272,7 +310,7 @@ async def test_a_handler_may_sleep_on_after_a_signal(reactor: Reactor, task: Any
 
     async def handler() -> int:
         try:
-            await sleep_on(Source())
+            await sleep_for_ever(Source())
         except LinuxError:
             await sleep_on(Source(queue))
         return 4
@@ -392,8 +430,7 @@ async def test_an_interruption_while_awake_is_not_lost(reactor: Reactor, task: A
     async def handler() -> int:
         await sleep_on(Source(queue))
         calls[0].interrupt()
-        await sleep_on(Source(queue))
-        return 0
+        return await sleep_for_ever(Source(queue))
 
     calls.append(hand_over(reactor, task, handler()))
     locked(queue.wake)

@@ -588,12 +588,14 @@ class Sleep:
 
     def __init__(self, life: Life) -> None:
         self.queue = WaitQueue()
+        self._is_over = False
         self.is_closed = False
         life.answer(TEST, self.handler, is_async=True)
 
     async def handler(self, *_: Any) -> int:
         try:
-            await sleep_on(Source(self.queue))
+            while not self._is_over:
+                await sleep_on(Source(self.queue))
         finally:
             self.is_closed = True
         return 33
@@ -604,6 +606,7 @@ class Sleep:
 
     def wake(self) -> None:
         with kernel_lock:
+            self._is_over = True
             self.queue.wake()
 
 
