@@ -63,6 +63,9 @@ class HostFileSystem(GivesHandles):
         self.owners = owners
         self._is_guests = is_guests
         self._inodes: WeakValueDictionary[tuple[int, int], HostInode] = WeakValueDictionary()
+        self.attributes_of: dict[
+            tuple[int, int], dict[bytes, bytes]
+        ] = {}  # extended ones, that the host cannot keep
         self.guest_fifos: set[tuple[int, int]] = set()  # made through us: guests may open them
         self.closed_devices = _process_devices()
         real = os.path.realpath(os.fsencode(path), strict=True)
@@ -360,6 +363,7 @@ class HostDirectory(HostInode):
     def _new_entry(self, name: bytes, wanted: Belief) -> HostInode:
         self.names.made(name)
         made = self.lookup(name)
+        self.filesystem.attributes_of.pop(made.identity, None)  # of a file that had the number before
         with made.pinned() as fd, host_errors():
             self._settle(made, fd, wanted)
         return made

@@ -10,18 +10,18 @@ from collections.abc import Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from time import time_ns
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from aionoah.abi.acl import XATTR_POSIX_ACL_ACCESS, XATTR_POSIX_ACL_DEFAULT
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.stat import S, makedev
-from aionoah.fs.acl import Entry, parse
+from aionoah.fs.acl import Entry
 from aionoah.fs.devices import open_device
 from aionoah.fs.file import File
 from aionoah.fs.host_io import on_descriptor
 from aionoah.fs.hostfs_file import HostFile
-from aionoah.fs.hostfs_owners import OVERRIDE, Belief
+from aionoah.fs.hostfs_owners import Belief
+from aionoah.fs.hostfs_xattrs import HostAttributed
 from aionoah.fs.hostwatch import as_own
 from aionoah.fs.inode import NOW, Attributes, Change, Details, Inode, MustWait
 from aionoah.fs.path import Dentry
@@ -31,10 +31,6 @@ from aionoah.host.errors import errno_of, host_errors, raise_linux_error
 
 if TYPE_CHECKING:
     from aionoah.fs.hostfs import HostDirectory, HostFileSystem
-
-_USER_XATTRS: Final = b"user."  # the only ones that guests may change on the host
-_KEPT_XATTRS: Final = b"user.aionoah."
-"""Before the names of those that they may not: what a guest's root says of security is for guests only."""
 
 
 @cache  # there are few
@@ -66,7 +62,7 @@ def stale() -> LinuxError:
     return LinuxError(Errno.ESTALE)
 
 
-class HostInode(Inode):
+class HostInode(HostAttributed):
     """A file of the host, known by device and inode number."""
 
     filesystem: "HostFileSystem"
@@ -188,101 +184,6 @@ class HostInode(Inode):
 
     def resize(self, size: int) -> None:  # noqa: ARG002 - for regular files
         raise LinuxError(Errno.EINVAL)
-
-    # -- extended attributes ------------------------------------------------------------------------------
-
-    def get_xattr(self, name: bytes) -> bytes:
-        """What a guest has set comes before what the host has of that name."""
-        kept = _kept_name(name)
-        if kept != name:
-            try:
-                return self._get_xattr(kept)
-            except LinuxError as error:
-                if error.errno not in (Errno.ENODATA, Errno.EPERM, Errno.EACCES):
-                    raise
-        return self._get_xattr(name)
-
-    def _get_xattr(self, name: bytes) -> bytes:
-        if not hasattr(os, "getxattr"):
-            raise LinuxError(Errno.EOPNOTSUPP)
-        with self.pinned() as fd, host_errors():
-            return on_descriptor(fd, lambda file: os.getxattr(file, name))
-
-    @as_own
-    def set_xattr(self, name: bytes, value: bytes, flags: int) -> None:
-        kept = _kept_name(name)
-        if not hasattr(os, "setxattr"):
-            raise LinuxError(Errno.EOPNOTSUPP)
-        if name in (XATTR_POSIX_ACL_ACCESS, XATTR_POSIX_ACL_DEFAULT):
-            self.filesystem.has_lists = True
-            self._list = None
-        with self.pinned() as fd, host_errors():
-            on_descriptor(fd, lambda file: os.setxattr(file, kept, value, flags))
-
-    @as_own
-    def mark(self, name: bytes, value: bytes) -> None:
-        if not hasattr(os, "setxattr"):
-            raise LinuxError(Errno.EOPNOTSUPP)
-        with self.pinned() as fd, host_errors():
-            on_descriptor(fd, lambda file: os.setxattr(file, name, value))
-        self._marks = None
-
-    def marked(self, name: bytes) -> bytes | None:
-        stamp = self.seen.st_ctime_ns
-        if self._marks is None or self._marks[0] != stamp:
-            self._marks = stamp, {}
-        known = self._marks[1]
-        if name not in known:
-            try:
-                known[name] = self.read_mark(name)
-            except (OSError, AttributeError, LinuxError):
-                known[name] = None
-        return known[name]
-
-    def list_xattrs(self) -> list[bytes]:
-        if not hasattr(os, "listxattr"):
-            raise LinuxError(Errno.EOPNOTSUPP)
-        with self.pinned() as fd, host_errors():
-            names = [os.fsencode(name) for name in on_descriptor(fd, os.listxattr)]
-        shown = dict.fromkeys(name.removeprefix(_KEPT_XATTRS) for name in names if name != OVERRIDE)
-        return list(shown)
-
-    @as_own
-    def remove_xattr(self, name: bytes) -> None:
-        kept, self._list = _kept_name(name), None
-        if not hasattr(os, "removexattr"):
-            raise LinuxError(Errno.EOPNOTSUPP)
-        with self.pinned() as fd, host_errors():
-            on_descriptor(fd, lambda file: os.removexattr(file, kept))
-
-    def access_list(self) -> list[Entry] | None:
-        """What a guest has set. Lists of the host's own are the host's business, which asks them when we open."""
-        if not self.keeps_lists():
-            return None
-        stamp = self.seen.st_ctime_ns
-        if self._list is None or self._list[0] != stamp:
-            try:
-                entries = parse(self.read_mark(_KEPT_XATTRS + XATTR_POSIX_ACL_ACCESS))
-            except (OSError, AttributeError, LinuxError):
-                entries = None
-            self._list = stamp, entries
-        return self._list[1]
-
-    def keeps_lists(self) -> bool:
-        filesystem = self.filesystem
-        return filesystem.has_lists or (filesystem.owners is not None and not filesystem.is_ours_alone)
-
-    def read_mark(self, name: bytes) -> bytes:
-        """An extended attribute, asked for in one call. OSError; AttributeError on hosts that have none."""
-        with self.pinned() as fd:
-            return on_descriptor(fd, lambda file: os.getxattr(file, name))
-
-
-def _kept_name(name: bytes) -> bytes:
-    """The host's name of a guest's attribute. EPERM for those that are ours."""
-    if name == OVERRIDE or name.startswith(_KEPT_XATTRS):
-        raise LinuxError(Errno.EPERM)
-    return name if name.startswith(_USER_XATTRS) else _KEPT_XATTRS + name
 
 
 def _set_times(fd: int, change: Change) -> None:

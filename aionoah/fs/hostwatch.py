@@ -19,11 +19,12 @@ from aionoah.host.notify import HostNotifier
 
 if TYPE_CHECKING:
     from aionoah.fs.hostfs_inode import HostInode
+    from aionoah.fs.hostfs_xattrs import HostAttributed
     from aionoah.host.linux_notify import HostEvent
 
 P = ParamSpec("P")
 T = TypeVar("T")
-HI = TypeVar("HI", bound="HostInode")
+HI = TypeVar("HI", bound="HostAttributed")
 
 OBSERVERS: "Final[dict[HostWatches, None]]" = {}
 """All that watch something of the host's. Calls look whether it is empty, and do nothing more then."""
@@ -135,7 +136,7 @@ class OwnDoing:
 
     _outermost: "OwnDoing | None" = None
 
-    def __init__(self, inode: "HostInode", *others: Any) -> None:  # noqa: ANN401 - a method's arguments
+    def __init__(self, inode: "HostAttributed", *others: Any) -> None:  # noqa: ANN401 - a method's arguments
         """`others`: names, inodes, and what else the method that makes the calls is given."""
         self._inodes = [inode, *(each for each in others if hasattr(each, "identity"))]
         self._names = [each for each in others if isinstance(each, bytes)]

@@ -102,3 +102,27 @@ def test_beliefs_of_others_are_read(tmp_path: Path) -> None:
     os.setxattr(tmp_path / "file", OVERRIDE, b"9:8:0640:file")
     os.utime(tmp_path / "file")
     assert tree.facts(b"file")[2] == 9
+
+
+@pytest.mark.skipif(not hasattr(os, "setxattr"), reason="extended attributes of Linux")
+def test_attributes_of_what_carries_none_are_remembered(tmp_path: Path) -> None:
+    """Links and FIFOs: the host has no place for them that guests could not reach."""
+    tree = Tree(HostFileSystem(str(tmp_path), owners=Owners()))
+    tree.symlink(b"target", b"link")
+    tree.mknod(b"fifo", S.IFIFO | 0o600)
+    for name in (b"link", b"fifo"):
+        inode = tree.walk(name, follow=False).inode
+        inode.set_xattr(b"trusted.note", b"1", 0)
+        assert outcome(inode.set_xattr, b"trusted.note", b"2", 1) == "EEXIST"
+        assert outcome(inode.set_xattr, b"trusted.other", b"2", 2) == "ENODATA"
+        assert outcome(inode.set_xattr, b"user.note", b"2", 0) == "EPERM"
+        again = tree.walk(name, follow=False).inode
+        assert again.get_xattr(b"trusted.note") == b"1"
+        assert again.list_xattrs() == [b"trusted.note"]
+        again.remove_xattr(b"trusted.note")
+        assert outcome(again.remove_xattr, b"trusted.note") == "ENODATA"
+        assert outcome(again.get_xattr, b"trusted.note") in ("ENODATA", "EPERM")
+        again.set_xattr(b"security.note", b"gone with the file", 0)
+        tree.unlink(name)
+    tree.symlink(b"target", b"link")
+    assert tree.walk(b"link", follow=False).inode.list_xattrs() == []
