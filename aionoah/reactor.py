@@ -18,7 +18,7 @@ from aionoah.abi.signal import SIG
 from aionoah.clocks.timers import Timers
 from aionoah.host.edges import HostEdges
 from aionoah.host.events import ClockWatch, HostTimer
-from aionoah.host.waiting import Waiter, kernel_lock, queue_for_kernel_lock
+from aionoah.host.waiting import Waiter, kernel_lock, turnstile
 from aionoah.process.current import set_current
 from aionoah.syscalls.results import Outcome, Suspended
 
@@ -96,7 +96,7 @@ class SleepingCall:
             try:
                 self._parked.acquire()
             finally:
-                queue_for_kernel_lock()
+                turnstile.acquire()
 
 
 class Reactor:
@@ -162,11 +162,11 @@ class Reactor:
 
     @contextlib.contextmanager
     def armed(self, waiter: Waiter, on_wake: Callable[[], None]) -> Iterator[None]:
-        """While a waiter sleeps: `on_wake` is called, once and on any thread, when it is woken. The lock is held
-        at both ends. OSError for what is no descriptor.
+        """While a waiter sleeps: `on_wake` is called, once and on any thread, after it has been woken and the lock is
+        free. The lock is held at both ends. OSError for what is no descriptor.
         """
         source, timer = waiter.source, None
-        waiter.on_wake = on_wake  # wait queues know the waiter already
+        waiter.on_wake = partial(kernel_lock.wake_later, on_wake)  # wait queues know the waiter already
         try:
             if waiter.deadline_ns is not None:
                 timer = self.timers.schedule(waiter.deadline_ns, waiter.notify)

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.signal import SIG
 from aionoah.host import platform
-from aionoah.host.waiting import kernel_lock, kernel_lock_in_turn, queue_for_kernel_lock
+from aionoah.host.turnstile import Place
+from aionoah.host.waiting import kernel_lock, kernel_lock_in_turn, turnstile
 from aionoah.hypervisor.protocols import ExceptionKind, ExitKind, Vcpu
 from aionoah.memory.faults import FaultResult
 from aionoah.process.current import set_current
@@ -79,6 +80,7 @@ class VcpuThread:
         self._has_turn = False  # nothing has happened since it was found that the guest may be entered
         self._needs_attention = False
         self._is_exiting = False
+        self._place = Place()  # in the queue for the kernel lock
         self.is_in_guest = False
         self._is_moving = False  # the number of its CPU may be another one now
         self._cpu_time_ns: int | None = None
@@ -100,6 +102,8 @@ class VcpuThread:
             self._sleeping.interrupt()
         else:
             self._kick()
+        if self._task.signals.is_dying:
+            turnstile.hurry(self._place)
 
     def exit_thread(self) -> None:
         self._needs_attention = self._is_exiting = True
@@ -107,6 +111,7 @@ class VcpuThread:
             self._sleeping.abandon()
         else:
             self._kick()
+        turnstile.hurry(self._place)
 
     def _kick(self) -> None:
         """Make the guest leave, if it may be running: not on its own thread, and not before it has begun."""
@@ -295,7 +300,7 @@ class VcpuThread:
             ExitKind.HOST_FAULT: self._answer_host_fault,
             ExitKind.BROKEN: self._answer_broken,
         }
-        queue_for_kernel_lock()
+        turnstile.acquire(self._place)
         try:
             while not self._needs_attention or self._attend():
                 if not self._has_turn and not self._take_turn():
@@ -306,7 +311,7 @@ class VcpuThread:
                 try:
                     kind = vcpu.run()
                 finally:
-                    queue_for_kernel_lock()
+                    turnstile.acquire(self._place)
                     self.is_in_guest = False
                 if not self._is_exiting:  # else the task has gone meanwhile: its last call is never made
                     answers[kind]()

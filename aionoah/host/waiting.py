@@ -13,27 +13,53 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final, Protocol
 
-kernel_lock: Final = threading.Lock()
+from aionoah.host.turnstile import Turnstile
+
+
+class KernelLock:
+    """A lock, and the threads to be woken once it is free: one that is woken before would run into the lock, and
+    into the interpreter's, only to sleep again.
+    """
+
+    __slots__ = ("_lock", "_wakes", "acquire", "locked")
+
+    def __init__(self) -> None:
+        self._lock: Final = threading.Lock()
+        self._wakes: list[Callable[[], object]] = []
+        self.acquire: Final = self._lock.acquire
+        self.locked: Final = self._lock.locked
+
+    def release(self) -> None:
+        if not self._wakes:
+            self._lock.release()
+            return
+        wakes, self._wakes = self._wakes, []
+        self._lock.release()
+        for wake in wakes:
+            wake()
+
+    def wake_later(self, wake: Callable[[], object]) -> None:
+        """Whoever holds the lock has something done right after he has released it, on the same thread."""
+        self._wakes.append(wake)
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+kernel_lock: Final = KernelLock()
 """Held by whoever runs kernel code, on vCPU threads and on the event loop."""
 
-_turnstile: Final = threading.Lock()
-
-
-def queue_for_kernel_lock() -> None:
-    """How vCPU threads take the kernel lock: one at a time stands before it, the others behind that one.
-
-    So the event loop has to wait for one of them at most, not for each of the hundreds that a fork bomb has, which
-    it is about to end.
-    """
-    if not kernel_lock.acquire(blocking=False):
-        with _turnstile:
-            kernel_lock.acquire()
+turnstile: Final = Turnstile(kernel_lock)
+"""How vCPU threads take it, so that the event loop need not wait for each of the hundreds that a fork bomb has."""
 
 
 @contextmanager
 def kernel_lock_in_turn() -> Iterator[None]:
     """The kernel lock, queued for."""
-    queue_for_kernel_lock()
+    turnstile.acquire()
     try:
         yield
     finally:
