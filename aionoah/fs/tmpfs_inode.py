@@ -229,5 +229,10 @@ class TmpFile(RegularFile):
     def sync(self, *, data_only: bool) -> None:
         """Nothing to do: memory is as stable as it gets."""
 
+    def for_mapping(self, *, shared: bool) -> File:
+        if O.NOATIME not in self.flags:
+            self._inode.accessed()
+        return super().for_mapping(shared=shared)
+
     def mapping(self) -> HostMapping:
         return HostMapping(self._contents.descriptor(), 0)
