@@ -14,6 +14,7 @@ from aionoah.fs.file import File
 from aionoah.fs.hostfs_file import HostFile
 from aionoah.fs.inode import Attributes, Change, Inode
 from aionoah.fs.overlay_marks import is_private
+from aionoah.host.application import NotYet
 from aionoah.host.copying import copy_contents, flush_later
 from aionoah.host.errors import host_errors
 from aionoah.memory.buffer import KernelBuffer
@@ -52,7 +53,7 @@ def copy_up(inode: "OverlayInode", *, with_data: bool) -> Inode:
             _keep_nameless(work, temporary, made)
         else:
             _give_name(inode, directory, work, temporary, made, attributes)
-    except LinuxError:
+    except (LinuxError, NotYet):
         _discard(work, temporary)
         raise
     filesystem.was_copied_up(inode, made, made.attributes())

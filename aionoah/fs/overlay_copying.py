@@ -14,6 +14,7 @@ from aionoah.fs.hostfs import HostDirectory
 from aionoah.fs.hostfs_file import HostFile
 from aionoah.fs.hostfs_inode import HostInode
 from aionoah.fs.overlay_copy import make_empty, opened
+from aionoah.fs.overlay_inode import OverlayInode
 from aionoah.host.application import Answer, ask
 from aionoah.host.blocking import start_blocking
 from aionoah.host.copying import copy_contents
@@ -21,7 +22,6 @@ from aionoah.host.errors import host_errors
 
 if TYPE_CHECKING:
     from aionoah.fs.inode import Attributes, Inode
-    from aionoah.fs.overlay_inode import OverlayInode
 
 
 class Copying:
@@ -29,7 +29,7 @@ class Copying:
 
     name = b""  # in the work directory
 
-    def __init__(self, inode: "OverlayInode") -> None:
+    def __init__(self, inode: OverlayInode) -> None:
         """Begin. ENOSPC, EROFS and the like."""
         self._filesystem = inode.filesystem
         lower, work = inode.lowers[0], self._filesystem.work()
@@ -105,9 +105,11 @@ def _host_file(inode: "Inode", *, is_written: bool = False) -> HostFile:
     return file
 
 
-def copy_aside(inode: "OverlayInode", attributes: "Attributes") -> "tuple[bytes, Inode] | None":
+def copy_aside(inode: OverlayInode, attributes: "Attributes") -> "tuple[bytes, Inode] | None":
     """A copy of the data in the work directory; None for what had better be copied at once. NotYet."""
     lower, work = inode.lowers[0], inode.filesystem.upper.root
+    while isinstance(lower, OverlayInode):  # of an overlay that is a layer of this one
+        lower = lower.real
     if not isinstance(lower, HostInode) or not isinstance(work, HostDirectory):
         return None
     answer = ask(("copy up", inode, attributes.size, attributes.mtime_ns), partial(_begin, inode))
@@ -118,7 +120,7 @@ def copy_aside(inode: "OverlayInode", attributes: "Attributes") -> "tuple[bytes,
     return copying.take() if copying.name else None
 
 
-def _begin(inode: "OverlayInode") -> Answer:
+def _begin(inode: OverlayInode) -> Answer:
     """Several guests may want the same file at the same time."""
     copying = inode.filesystem.copies.get(inode)
     if copying is None:
