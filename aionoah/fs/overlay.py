@@ -9,7 +9,7 @@ Sources: Documentation/filesystems/overlayfs.rst; Linux fs/overlayfs.
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
@@ -21,6 +21,7 @@ from aionoah.fs.hostfs import HostFileSystem
 from aionoah.fs.inode import Attributes, FileSystem, FileSystemStatus, Inode
 from aionoah.fs.overlay_directory import OverlayDirectory, find
 from aionoah.fs.overlay_inode import OverlayInode
+from aionoah.fs.overlay_marks import lacks_data, redirect_of
 
 if TYPE_CHECKING:
     from aionoah.fs.overlay_copying import Copying
@@ -160,6 +161,8 @@ class OverlayFileSystem(GivesHandles):
         known = self._known.get(real)
         if known is None or isinstance(known, OverlayDirectory):
             if upper is not None and self.has_history:
+                if upper.kind == S.IFREG and lacks_data(upper):
+                    raise LinuxError(Errno.EIO)  # as of Linux with metacopy=off
                 self.recall(place, upper)
             known = OverlayInode(self, *place, upper, [] if lower is None else [lower])
             self._known[real] = known
@@ -181,6 +184,16 @@ class OverlayFileSystem(GivesHandles):
         """Its copy is the same file from now on."""
         self._known[upper] = inode
         self.origins[attributes.ino, attributes.dev] = inode.number
+
+    def below(self, directory: OverlayDirectory, name: bytes, upper: Inode) -> Iterator[Inode]:
+        """What the lower layers have for a directory of the upper one; Linux may have renamed it (redirect_dir=on)."""
+        target = redirect_of(upper) if self.has_history else None
+        parts = [part for part in (target or b"").split(b"/") if part] or [name]
+        here = self.root if target is not None and target.startswith(b"/") else directory
+        for part in parts[:-1]:
+            lowers = [found for found in here.lower_entries(part) if found.kind == S.IFDIR]
+            here = OverlayDirectory(self, here, part, None, lowers)
+        return here.lower_entries(parts[-1])
 
     def is_made(self, made: Inode) -> None:
         """A new file of the upper layer is no copy: there is no need to look."""

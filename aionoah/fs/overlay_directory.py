@@ -75,7 +75,7 @@ class OverlayDirectory(OverlayInode):
         if upper is not None and upper.kind != S.IFDIR:
             return self.filesystem.node(place, upper, None)
         lowers: list[Inode] = []
-        for found in self._below(name):
+        for found in self.lower_entries(name) if upper is None else self.filesystem.below(self, name, upper):
             if found.kind != S.IFDIR:
                 if upper is None and not lowers:
                     return self.filesystem.node(place, None, found)
@@ -154,7 +154,7 @@ class OverlayDirectory(OverlayInode):
     def _is_work(self, name: bytes) -> bool:
         return self.parent is None and name == self.filesystem.hidden_name
 
-    def _below(self, name: bytes) -> Iterator[Inode]:
+    def lower_entries(self, name: bytes) -> Iterator[Inode]:
         """What the lower layers have under a name, down to the first that hides the rest."""
         last = len(self.lowers) - 1
         for position, layer in enumerate(self.lowers):
@@ -169,7 +169,7 @@ class OverlayDirectory(OverlayInode):
 
     def is_below(self, name: bytes) -> bool:
         """Whether a lower layer has something to show under a name."""
-        return next(self._below(name), None) is not None
+        return next(self.lower_entries(name), None) is not None
 
     def entries(self, cookie: int) -> Iterator[DirectoryEntry]:
         return numbered(self.listing(), cookie)

@@ -18,6 +18,8 @@ _OPAQUE: Final = b"opaque"
 _WHITEOUT: Final = b"whiteout"
 _ORIGIN: Final = b"origin"
 _IMPURE: Final = b"impure"
+_REDIRECT: Final = b"redirect"
+_METACOPY: Final = b"metacopy"
 _HIDES_ALL: Final = b"y"
 _HAS_WHITEOUTS: Final = b"x"  # among its files are whiteouts in the form of attributes
 
@@ -65,6 +67,16 @@ def origin_of(inode: Inode) -> bytes | None:
 def set_origin(inode: Inode, value: bytes) -> None:
     """Where attributes can be had."""
     _note(inode, _ORIGIN, value)
+
+
+def redirect_of(directory: Inode) -> bytes | None:
+    """What a directory that Linux has renamed is called below: a path from the root, or a name beside it."""
+    return _mark_of(directory, _REDIRECT)
+
+
+def lacks_data(inode: Inode) -> bool:
+    """Whether only what a file says of itself is in the upper layer, as Linux with metacopy=on leaves it."""
+    return _mark_of(inode, _METACOPY) is not None
 
 
 def is_impure(directory: Inode) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fakes.trees import IS_LINUX, Tree
+from fakes.trees import IS_LINUX, Tree, outcome
 
 from aionoah.abi.stat import S
 from aionoah.fs import overlay_origin
@@ -125,22 +125,56 @@ def test_one_of_several_names_becomes_a_file_of_its_own(layers: Path) -> None:
     assert again.read(b"two") == b"one"
 
 
+def by_linux(layers: Path, options: str, script: str) -> bytes:
+    """What a script says in an overlay of Linux, which starts in its root."""
+    script = (
+        f"mount -t overlay none -o lowerdir=lower,upperdir=upper,workdir=work,{options} merged || exit 77; "
+        f"(cd merged; {script})"
+    )
+    done = subprocess.run(["unshare", "-m", "sh", "-c", script], cwd=layers, capture_output=True, check=False)
+    if done.returncode == 77:
+        pytest.skip("no such overlay file system here")
+    return done.stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts")
+def test_directories_that_linux_has_renamed(layers: Path) -> None:
+    (layers / "lower/d/e/deep").mkdir()
+    (layers / "lower/d/e/deep/z").write_text("z")
+    by_linux(
+        layers,
+        "redirect_dir=on",
+        "mkdir new; mv d/e new/moved; mv d renamed; mv new/moved/deep new/moved/beside; echo 1 >d",
+    )
+    tree = mounted(layers)
+    assert tree.names(b"new/moved") == [b"beside", b"y"]
+    assert tree.read(b"new/moved/beside/z") == b"z"
+    assert tree.read(b"renamed/x") == b"d/x"
+    assert tree.names(b"renamed") == [b"x"]
+    assert tree.read(b"d") == b"1\n"
+    assert tree.stat(b"renamed").ino == (layers / "lower/d").stat().st_ino
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts")
+def test_files_whose_data_linux_has_left_below(layers: Path) -> None:
+    """Better none than empty ones."""
+    by_linux(layers, "metacopy=on,redirect_dir=on", "chmod 600 f d/x; echo 1 >d/whole")
+    tree = mounted(layers)
+    assert outcome(tree.read, b"f") == "EIO"
+    assert tree.names(b"d") == [b"e", b"whole", b"x"]
+    assert tree.read(b"d/whole") == b"1\n"
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts")
 def test_linux_reads_it_and_we_read_linux(layers: Path) -> None:
     tree = mounted(layers)
     before = numbers(tree, b"f", b"d", b"d/x", b"d/e", b"g")
     tree.namespace.release()
     list(changed(layers))
-    script = (
-        "mount -t overlay none -o lowerdir=lower,upperdir=upper,workdir=work merged || exit 77; "
-        "stat -c '%n %i' f d d/x d/e d/moved new; echo more >>d/e/y; umount ../merged 2>/dev/null; exit 0"
-    ).replace("merged ||", "merged && cd merged ||")
-    done = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", script], cwd=layers, capture_output=True, check=False
+    told_text = by_linux(
+        layers, "redirect_dir=off", "stat -c '%n %i' f d d/x d/e d/moved new; echo more >>d/e/y"
     )
-    if done.returncode == 77:
-        pytest.skip("no overlay file system here")
-    told = {name: int(ino) for name, _, ino in (line.partition(b" ") for line in done.stdout.splitlines())}
+    told = {name: int(ino) for name, _, ino in (line.partition(b" ") for line in told_text.splitlines())}
     expected = {name: ino for name, ino in before.items() if name != b"g"}
     assert {name: told[name] for name in expected} == expected
     assert told[b"d/moved"] == before[b"g"]
