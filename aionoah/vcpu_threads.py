@@ -40,7 +40,8 @@ class VcpuThreads:
 
     def vcpu_is_free(self, space: AddressSpace) -> threading.Condition:
         """Notified when a space has one more virtual CPU to give. Each has its own: thousands may wait."""
-        return self._vcpu_is_free.setdefault(space, threading.Condition(kernel_lock))
+        condition = threading.Condition(kernel_lock)  # type: ignore[arg-type] # is one but by name
+        return self._vcpu_is_free.setdefault(space, condition)
 
     def boot(
         self,

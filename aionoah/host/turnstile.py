@@ -5,6 +5,15 @@ The few take the lock itself and so wait for one of the many at most, though the
 
 import threading
 from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+
+class Lock(Protocol):
+    """What is behind the turnstile."""
+
+    @property
+    def acquire(self) -> Callable[..., bool]: ...
 
 
 class Place:
@@ -18,7 +27,7 @@ class Place:
 
 
 class Turnstile:
-    def __init__(self, lock: threading.Lock) -> None:
+    def __init__(self, lock: Lock) -> None:
         self._lock = lock
         self._mutex = threading.Lock()
         self._is_taken = False  # somebody stands before the lock
