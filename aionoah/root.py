@@ -72,27 +72,32 @@ def _upper(root: Root) -> "FileSystem | Callable[[], FileSystem] | None":
         return None
     if root.upper is None:
         return _private_upper
+    from aionoah.fs.kept_upper import KeptUpper, UpperLock  # noqa: PLC0415
+
     path = root.upper
     try:
         os.makedirs(path, exist_ok=True)  # noqa: PTH103 - bytes
+        lock = UpperLock(path)
         is_used = bool(os.listdir(path))  # noqa: PTH208 - bytes
+        return KeptUpper(path, lock) if is_used else lambda: _made(lambda: KeptUpper(path, lock))
     except OSError as error:
         raise OSError(
             error.errno, f"{show_path(path)} cannot be the upper directory: {error.strerror}"
         ) from None
-    return _kept_upper(path) if is_used else lambda: _kept_upper(path)
-
-
-def _kept_upper(path: bytes) -> HostFileSystem:
-    return shown(path, owners=Owners(), is_guests=True)
 
 
 def _private_upper() -> "FileSystem":
     from aionoah.fs.private_upper import PrivateUpper  # noqa: PLC0415 - for those that change something
+
+    return _made(PrivateUpper)
+
+
+def _made(make: "Callable[[], FileSystem]") -> "FileSystem":
+    """For a change that needs it, in the middle of a call."""
     from aionoah.host.errors import host_errors  # noqa: PLC0415
 
     with host_errors():
-        return PrivateUpper()
+        return make()
 
 
 def _host_directory(path: bytes, *, is_written: bool) -> HostFileSystem:

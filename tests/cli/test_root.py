@@ -99,3 +99,20 @@ def test_a_private_layer_of_a_killed_instance_goes(aionoah: Command, place: Path
     assert os.listdir(tmp_path / "layers") == [left]
     assert aionoah("run", "sh", "-c", f"echo y > {place}/y").returncode == 0
     assert os.listdir(tmp_path / "layers") == []
+
+
+def test_one_instance_at_a_time_has_an_upper_directory(aionoah: Command, tmp_path: Path) -> None:
+    upper = tmp_path / "upper"
+    command = [AIONOAH, "run", "--upper", upper, "--", "sh", "-c", "echo ready; cat"]
+    first = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert first.stdin is not None
+    assert first.stdout is not None
+    assert first.stdout.readline() == b"ready\n"
+    refused = aionoah("run", "--upper", upper, "true")
+    assert refused.returncode != 0
+    assert "another instance writes to it" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    first.stdin.close()
+    first.stdout.close()
+    assert first.wait() == 0
+    assert aionoah("run", "--upper", upper, "true").returncode == 0
