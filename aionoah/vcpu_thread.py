@@ -311,7 +311,8 @@ class VcpuThread:
                 try:
                     kind = vcpu.run()
                 finally:
-                    turnstile.acquire(self._place)
+                    if not kernel_lock.acquire(False):  # mostly free, and this the quicker way
+                        turnstile.acquire(self._place)
                     self.is_in_guest = False
                 if not self._is_exiting:  # else the task has gone meanwhile: its last call is never made
                     answers[kind]()

@@ -19,6 +19,7 @@ from aionoah.hypervisor.space import NativeSpace
 from aionoah.hypervisor.vectors import X86_VECTORS
 
 _EXIT_KINDS: Final = {int(kind): kind for kind in ExitKind}
+_SYSCALL: Final = ExitKind.SYSCALL  # finding a member by its name takes longer than all else here
 _SPARES: Final = 2  # what a fork and the execve after it take
 _EXHAUSTED: Final = {errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 _log: Final = logging.getLogger("aionoah")
@@ -165,6 +166,8 @@ class KvmVcpu:
 
     def run(self) -> ExitKind:
         kind = _EXIT_KINDS[lib.kvm_vcpu_run(self.native)]
+        if kind is _SYSCALL:
+            return kind
         if kind is ExitKind.PAGE_FAULT:
             self.fault = self._page_fault()
         elif kind is ExitKind.EXCEPTION:
