@@ -104,7 +104,7 @@ class Struct:
 
     @classmethod
     def pack_values(cls, *values: Any) -> bytes:  # noqa: ANN401
-        """The bytes of a structure with these fields, none of them a structure, without making one."""
+        """The bytes of a structure with these fields, structures among them as bytes, without making one."""
         return cls._CODEC.pack(*values)
 
     @classmethod

@@ -169,6 +169,7 @@ class Walk:
         "_start",
         "_trail",
         "_way",
+        "has_peeked",
         "position",
         "wants_directory",
     )
@@ -186,6 +187,7 @@ class Walk:
         self._resolve = resolve
         self._root = start if resolve & (RESOLVE.BENEATH | RESOLVE.IN_ROOT) else context.root
         self.position = start
+        self.has_peeked = False  # the position is the directory of what has been looked at
         self.wants_directory = False
         self._pending: list[bytes] = []  # components still to go, the next one last
         self._way = b"" if resolve or path.endswith(b"/") else path.rpartition(b"/")[0]  # for a trail
@@ -361,7 +363,7 @@ class Walk:
 
     def finish_looking(self, *, follow: bool) -> Attributes:
         """As finish, for who wants nothing but the attributes: what is at the end is not made an inode of ours,
-        where the file system can do without. `position` may be its directory then.
+        where the file system can do without.
         """
         while (name := self.to_last()) is not None:
             if self._may_peek(name):
@@ -370,6 +372,7 @@ class Walk:
                 if kind != S.IFLNK or not (follow or self.wants_directory):
                     if self.wants_directory and kind != S.IFDIR:
                         raise LinuxError(Errno.ENOTDIR)
+                    self.has_peeked = True
                     return found
             self._take_last(name, follow=follow)
         return self.attributes()
@@ -423,6 +426,16 @@ def stat(
 def attributes(context: FsContext, start: Dentry, path: bytes, *, follow: bool = True) -> Attributes:
     """What stat(2) tells of what a path leads to, in as few steps as the file systems need for that."""
     return Walk(context, start, path).finish_looking(follow=follow)
+
+
+@retried
+def look(
+    context: FsContext, start: Dentry, path: bytes, *, follow: bool = True
+) -> tuple[Attributes, Dentry, bool]:
+    """As `attributes`, with a position in the same mount; the last says whether that is the place itself."""
+    state = Walk(context, start, path)
+    found = state.finish_looking(follow=follow)
+    return found, state.position, not state.has_peeked
 
 
 @retried

@@ -11,9 +11,9 @@ from aionoah.abi.time import NSEC_PER_SEC
 from aionoah.abi.x86_64 import Stat
 from aionoah.fs.inode import Attributes, Details, FileSystemStatus
 from aionoah.fs.operations import filesystem_status
-from aionoah.fs.path import Dentry
+from aionoah.fs.path import Dentry, look
 from aionoah.syscalls.arguments import DirFd, Fd, Path, Ptr
-from aionoah.syscalls.paths import WORKING_DIRECTORY, attributes_at, locate, place_of
+from aionoah.syscalls.paths import WORKING_DIRECTORY, attributes_at, base, locate, place_of
 from aionoah.syscalls.registry import syscall
 
 if TYPE_CHECKING:
@@ -52,8 +52,14 @@ def statx(
 ) -> None:
     if STATX.RESERVED in mask or AT.STATX_SYNC_TYPE in flags:
         raise LinuxError(Errno.EINVAL)
-    place = locate(task, dirfd, _checked(pathname, flags), flags)
-    task.memory.put(statxbuf, _extended(place, place.inode.attributes(), mask))
+    path = _checked(pathname, flags)
+    if mask & _DETAILS or not path:
+        place, is_itself = locate(task, dirfd, path, flags), True
+        attributes = place.inode.attributes()
+    else:
+        follow = AT.SYMLINK_NOFOLLOW not in flags
+        attributes, place, is_itself = look(task.fs, base(task, dirfd, path), path, follow=follow)
+    task.memory.write(statxbuf, _extended(place, attributes, mask, is_itself=is_itself))
 
 
 @syscall
@@ -88,40 +94,27 @@ def pack_stat(kind: type[Struct], attributes: Attributes) -> bytes:
     return kind.pack_values(dev, ino, *first, *owned)
 
 
-def _extended(place: Dentry, attributes: Attributes, wanted: STATX) -> Statx:
-    """A program that asks for more than stat would tell is worth a further question to the host."""
+def _extended(place: Dentry, attributes: Attributes, wanted: STATX, *, is_itself: bool) -> bytes:
+    """A struct statx of a file in the mount of a place. A program that asks for more than stat would tell is worth
+    a further question to the host.
+    """
     details = place.inode.details() if wanted & _DETAILS else Details(None)
     present = _present(place, details, wanted)
     alignment = details.direct_alignment if present & STATX.DIOALIGN else None
-    memory_alignment, offset_alignment = alignment or (0, 0)
-    is_top = place is place.mount.root
-    return Statx(
-        stx_mask=present | _mount_field(wanted),
-        stx_blksize=attributes.blksize,
-        stx_attributes=details.attributes | (STATX_ATTR.MOUNT_ROOT if is_top else 0),
-        stx_nlink=attributes.nlink,
-        stx_uid=attributes.uid,
-        stx_gid=attributes.gid,
-        stx_mode=attributes.mode,
-        stx_ino=attributes.ino,
-        stx_size=attributes.size,
-        stx_blocks=attributes.blocks,
-        stx_attributes_mask=details.known_attributes | _OF_MOUNTS,
-        stx_atime=_timestamp(attributes.atime_ns),
-        stx_btime=_timestamp(details.birth_ns or 0 if present & STATX.BTIME else 0),
-        stx_ctime=_timestamp(attributes.ctime_ns if present & STATX.CTIME else 0),
-        stx_mtime=_timestamp(attributes.mtime_ns if present & STATX.MTIME else 0),
-        stx_rdev_major=major(attributes.rdev),
-        stx_rdev_minor=minor(attributes.rdev),
-        stx_dev_major=major(attributes.dev),
-        stx_dev_minor=minor(attributes.dev),
-        stx_mnt_id=_mount_id(place.mount.identifier, wanted),
-        stx_dio_mem_align=memory_alignment,
-        stx_dio_offset_align=offset_alignment,
-        stx_subvol=0,
-        stx_atomic_write_unit_min=0,
-        stx_atomic_write_unit_max=0,
-        stx_atomic_write_segments_max=0,
+    is_top = is_itself and place is place.mount.root
+    mode, ino, dev, nlink, uid, gid, rdev, size, blksize, blocks, atime, mtime, ctime, _ = attributes
+    return Statx.pack_values(
+        *(present | _mount_field(wanted), blksize),
+        *(details.attributes | (STATX_ATTR.MOUNT_ROOT if is_top else 0), nlink, uid, gid, mode),
+        *(ino, size, blocks, details.known_attributes | _OF_MOUNTS),
+        _timestamp(atime),
+        _timestamp(details.birth_ns or 0 if present & STATX.BTIME else 0),
+        _timestamp(ctime if present & STATX.CTIME else 0),
+        _timestamp(mtime if present & STATX.MTIME else 0),
+        *(major(rdev), minor(rdev), major(dev), minor(dev)),
+        _mount_id(place.mount.identifier, wanted),
+        *(alignment or (0, 0)),
+        *(0, 0, 0, 0),  # subvolumes and atomic writes
     )
 
 
@@ -146,9 +139,8 @@ def _mount_id(identifier: int, wanted: STATX) -> int:
     return identifier + (_FIRST_UNIQUE if STATX.MNT_ID_UNIQUE in wanted else 0)
 
 
-def _timestamp(time_ns: int) -> StatxTimestamp:
-    seconds, nanoseconds = divmod(time_ns, NSEC_PER_SEC)
-    return StatxTimestamp(seconds, nanoseconds)
+def _timestamp(time_ns: int) -> bytes:
+    return StatxTimestamp.pack_values(*divmod(time_ns, NSEC_PER_SEC))
 
 
 def _put_statfs(task: "Task", address: int, place: Dentry) -> None:
