@@ -30,6 +30,7 @@ _DEV_HEAD: Final = (
 )
 _ROUTE_HEAD: Final = b"Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT"
 _ARP_HEAD: Final = b"IP address       HW type     Flags       HW address            Mask     Device\n"
+_IGMP_HEAD: Final = b"Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n"
 _INET_HEAD: Final = (
     b"  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode"
 )
@@ -191,6 +192,25 @@ def _addresses6(links: tuple[Link, ...]) -> bytes:
     return b"".join(lines)
 
 
+def _groups(links: tuple[Link, ...]) -> bytes:
+    """Links that are up are members of the group of all hosts, 224.0.0.1."""
+    rows = (
+        b"%d\t%-10s:     1      V3\n\t\t\t\t010000E0     1 0:00000000\t\t0\n" % (link.number, link.name)
+        for link in links
+        if link.is_up
+    )
+    return _IGMP_HEAD + b"".join(rows)
+
+
+def _groups6(links: tuple[Link, ...]) -> bytes:
+    """The groups of all nodes, on the link and on the interface."""
+    groups = ((b"ff02", 0xC), (b"ff01", 0x8))
+    row = b"%-4d %-15s %s0000000000000000000000000001 %5d %08X 0\n"
+    return b"".join(
+        row % (link.number, link.name, group, 1, flags) for link in links for group, flags in groups
+    )
+
+
 def _counters(**groups: str) -> Callable[[tuple[Link, ...]], bytes]:
     """Names over zeros, as in snmp and netstat: nothing is counted."""
     lines = []
@@ -236,6 +256,8 @@ _FILES: Final[dict[bytes, Node[Subject]]] = {
     b"arp": _host_or("arp", lambda _links: _ARP_HEAD),
     b"dev": _host_or("dev", _devices),
     b"if_inet6": _host_or("if_inet6", _addresses6),
+    b"igmp": _host_or("igmp", _groups),
+    b"igmp6": _host_or("igmp6", _groups6),
     b"ipv6_route": _host_or("ipv6_route", _nothing),
     b"netlink": Text(netlink),
     b"netstat": _host_or("netstat", _netstat),

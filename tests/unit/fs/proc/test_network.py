@@ -81,8 +81,12 @@ def test_no_network(linux: "Linux", task: Task) -> None:
     assert devices[:2] == (HOST / "dev").read_bytes().splitlines()[:2]
     assert [line.split()[0] for line in devices[2:]] == [b"lo:"]
     assert linux.read(b"/proc/net/if_inet6") == b""
-    for name in ("route", "arp"):
+    for name in ("route", "arp", "igmp"):
         assert rows(linux, name) == []
+    assert linux.read(b"/proc/net/igmp6") == (
+        b"1    lo              ff020000000000000000000000000001     1 0000000C 0\n"
+        b"1    lo              ff010000000000000000000000000001     1 00000008 0\n"
+    )
 
 
 def test_sums(linux: "Linux", opened: Any) -> None:
