@@ -10,7 +10,6 @@ a new program, the end of the thread.
 import contextlib
 import logging
 import threading
-import time
 from array import array
 from collections.abc import Callable, Sequence
 from operator import itemgetter
@@ -18,24 +17,22 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.signal import SIG
-from aionoah.host import platform
 from aionoah.host.turnstile import Place
 from aionoah.host.waiting import kernel_lock, kernel_lock_in_turn, turnstile
-from aionoah.hypervisor.protocols import ExceptionKind, ExitKind, Vcpu
-from aionoah.memory.faults import FaultResult
+from aionoah.hypervisor.protocols import ExitKind, Vcpu
 from aionoah.process.current import set_current
 from aionoah.process.rseq import Registration, restart_at, update
 from aionoah.process.stopping import stay_stopped
 from aionoah.reactor import SleepingCall
-from aionoah.signals import faults
 from aionoah.signals.actions import DEFAULT, Effect
 from aionoah.signals.delivery import Delivery, enter_handler, next_signal
-from aionoah.signals.faults import page_fault_details
 from aionoah.signals.frames import BadFrame, FaultDetails, Interrupted, Returning, frames_for
 from aionoah.signals.generate import force
 from aionoah.signals.info import from_kernel
 from aionoah.syscalls.dispatch import error_result
 from aionoah.syscalls.results import Outcome, Restart, Suspended, after_signal, wants_restart
+from aionoah.vcpu_faults import VcpuFaults
+from aionoah.vcpu_times import VcpuTimes
 from aionoah.vcpu_turns import Turns
 
 if TYPE_CHECKING:
@@ -70,8 +67,8 @@ class VcpuThread:
         self._result_register = architecture.result_register
         self._frames = frames_for(architecture)
         self._is_aarch64 = architecture.name == "aarch64"
-        self._details = FaultDetails()  # of the latest exception, for signal frames
-        self._host_fault: tuple[int, int] | None = None  # the last one's program counter, and what was then
+        self._faults = VcpuFaults(self._machine, architecture)
+        self._times = VcpuTimes()
         self._vcpu: Vcpu | None = None
         self._program: Loaded | None = None
         self._sleeping: SleepingCall | None = None
@@ -83,11 +80,7 @@ class VcpuThread:
         self._place = Place()  # in the queue for the kernel lock
         self.is_in_guest = False
         self._is_moving = False  # the number of its CPU may be another one now
-        self._cpu_time_ns: int | None = None
-        self._user_time_ns = 0  # with virtual CPUs that have been closed
-        self._told_user_ns = self._told_system_ns = 0
         self._thread: threading.Thread | None = None  # once it runs
-        self._cpu_start_ns = 0  # of the thread, which may have served others before
 
     @property
     def task(self) -> "Task":
@@ -162,21 +155,10 @@ class VcpuThread:
         return self._vcpu
 
     def cpu_time_ns(self) -> int:
-        if self._cpu_time_ns is not None:
-            return self._cpu_time_ns
-        if self._thread is None or self._thread.ident is None:
-            return 0
-        return platform.thread_cpu_time_ns(self._thread.ident) - self._cpu_start_ns
+        return self._times.total_ns()
 
     def user_time_ns(self) -> int:
-        """What the virtual CPU says may be too long by some of its present stay. So it leaves the system what
-        has been told of that, and never goes back itself.
-        """
-        said_ns = self._user_time_ns + (self._vcpu.user_time_ns() if self._vcpu is not None else 0)
-        total_ns = self.cpu_time_ns()
-        self._told_user_ns = max(min(said_ns, total_ns - self._told_system_ns), self._told_user_ns)
-        self._told_system_ns = total_ns - self._told_user_ns
-        return self._told_user_ns
+        return self._times.user_ns(self._vcpu)
 
     def stack_pointer(self) -> int:
         return self._registers[self._table.architecture.stack_pointer]
@@ -186,7 +168,7 @@ class VcpuThread:
     def main(self) -> None:
         """All of it, on an OS thread that nobody else uses meanwhile."""
         failure: BaseException | None = None
-        self._cpu_start_ns = time.thread_time_ns()
+        self._times.begin()
         try:
             with kernel_lock_in_turn():
                 self._thread = threading.current_thread()
@@ -262,7 +244,7 @@ class VcpuThread:
 
     def _close_vcpu(self) -> None:
         if self._vcpu is not None:
-            self._user_time_ns += self._vcpu.user_time_ns()
+            self._times.closes(self._vcpu)
             self._vcpu.close()
             self._vcpu = None
             self._threads.vcpu_is_free(self._space).notify()
@@ -285,7 +267,7 @@ class VcpuThread:
     def _detach(self, failure: BaseException | None) -> None:
         if failure is not None:
             self._task.process.exit_group(SIG.KILL)
-        self._cpu_time_ns = time.thread_time_ns() - self._cpu_start_ns
+        self._times.end()
         self._task.exit(0)  # if somebody else has ended it while it was in the guest
         self._give_up_turns()
         self._close_vcpu()
@@ -406,47 +388,17 @@ class VcpuThread:
                 self._task.process.timers.resume()
 
     def _answer_page_fault(self) -> None:
-        fault = self._running_vcpu.fault
-        result = self._task.memory.fault(fault.address, fault.access)
-        if result is FaultResult.RESOLVED:
-            self._task.counts.minor_faults += 1
-            return
-        is_mapped = result in {FaultResult.ACCERR, FaultResult.BUS}
-        self._details = page_fault_details(
-            fault.address, fault.access, is_mapped=is_mapped, is_aarch64=self._is_aarch64
-        )
-        if result is FaultResult.BUS:
-            force(self._task, faults.lost_page(fault.address))
-        elif result is FaultResult.EXHAUSTED:
-            self._task.process.exit_group(SIG.KILL)
-        else:
-            force(self._task, faults.page_fault(fault.address, is_mapped=is_mapped))
+        self._faults.page_fault(self._task, self._running_vcpu)
 
     def _answer_exception(self) -> None:
-        address = self._registers[self._table.architecture.program_counter]
-        kind, vector, code = self._running_vcpu.exception
-        self._details = FaultDetails(0, code, vector)
-        if kind is ExceptionKind.FLOATING_POINT and not self._is_aarch64:
-            info = faults.floating_point_fault(self._running_vcpu.get_fpu(), vector, address)
-        else:
-            info = faults.exception(kind.name, address, is_aarch64=self._is_aarch64)
-        force(self._task, info)
+        self._faults.exception(self._task, self._running_vcpu)
 
     def _answer_kick(self) -> None:
         """Whoever kicked has said why in `_needs_attention`."""
         self._task.counts.involuntary_switches += 1
 
     def _answer_host_fault(self) -> None:
-        """The host has no page behind a frame. If its file was cut short, the page tables learn it now, and
-        the guest faults properly. If rights were being changed at this moment, it tries again. Otherwise
-        the host cannot read the file.
-        """
-        if self._task.memory.forget_lost_pages():
-            return
-        place = self._registers[self._table.architecture.program_counter], self._machine.frames.invalidations
-        if place == self._host_fault:
-            force(self._task, faults.lost_page(0))
-        self._host_fault = place
+        self._faults.host_fault(self._task, self._running_vcpu)
 
     def _answer_broken(self) -> None:
         raise RuntimeError(f"the hypervisor failed: {self._running_vcpu.describe()}")
@@ -498,7 +450,7 @@ class VcpuThread:
         """The first instruction of a new program, in an address space of its own."""
         self._program = None
         self._restart = None
-        self._details = FaultDetails()
+        self._faults.details = FaultDetails()
         architecture = self._table.architecture
         self._registers[architecture.program_counter] = program.entry
         self._registers[architecture.stack_pointer] = program.stack_pointer
@@ -549,7 +501,7 @@ class VcpuThread:
             self._registers.tolist(),
             self._running_vcpu.get_fpu(),
             self._task.signals.stack,
-            self._details,
+            self._faults.details,
             self._machine.fpu_features,
             self._task.memory.signal_return,
         )

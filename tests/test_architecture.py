@@ -20,6 +20,7 @@ SOURCES = sorted(path for path in PACKAGE.rglob("*.py"))
 
 # What each part may import, itself aside. A part that is not named is one of the top-level modules.
 KERNEL = {"fs", "net", "signals", "clocks", "process", "terminal"}
+_VCPU_PARTS = ("vcpu_faults", "vcpu_times", "vcpu_turns")
 MAY_IMPORT = {
     "abi": set[str](),
     "host": {"abi"},
@@ -29,7 +30,8 @@ MAY_IMPORT = {
     "syscalls": {"abi", "host", "memory"} | KERNEL,
     "reactor": {"abi", "host", "memory", "syscalls"} | KERNEL,
     "instances": {"abi", "host", "hypervisor", "images", "subprocess", "terminals", "terminal_bridge"},
-    "vcpu_thread": {"abi", "host", "memory", "hypervisor", "syscalls", "reactor", "vcpu_turns"} | KERNEL,
+    **dict.fromkeys(_VCPU_PARTS, {"abi", "host", "memory", "hypervisor"} | KERNEL),
+    "vcpu_thread": {"abi", "host", "memory", "hypervisor", "syscalls", "reactor", *_VCPU_PARTS} | KERNEL,
 }
 # hypervisor's protocols are the border itself: who maps memory knows them.
 BORDER = {"aionoah.hypervisor.protocols"}

@@ -19,7 +19,11 @@ def signal_set(*signals: int) -> int:
 
 def members(bits: int) -> list[int]:
     """The signals of a set, lowest first."""
-    return [signal for signal in range(1, LAST_SIGNAL + 1) if bits & signal_bit(signal)]
+    found, rest = [], bits & EVERY_SIGNAL
+    while rest:
+        found.append((rest & -rest).bit_length())
+        rest &= rest - 1
+    return found
 
 
 UNBLOCKABLE: Final = signal_set(SIG.KILL, SIG.STOP)
