@@ -17,8 +17,9 @@ _BLOCKING_PIECE: Final = 512  # bytes of one write where it might block
 _ENOUGH: Final = 65536  # bytes that wait for the program: no more is read until it has taken them
 
 
-async def bridge(process: "Process", keyboard: int, screen: int) -> None:
-    """Pass on what is typed and what is shown, until the program's terminal ends or nobody sees it any more.
+async def bridge(process: "Process", keyboard: int, screen: int) -> OSError | None:
+    """Pass on what is typed and what is shown, until the program's terminal ends or nobody sees it any more: then
+    the result is why.
 
     The descriptors stay the caller's. If it is a terminal that is typed at, it should be raw.
     """
@@ -26,10 +27,12 @@ async def bridge(process: "Process", keyboard: int, screen: int) -> None:
     keys = _Keyboard(process, keyboard)
     try:
         await _show(process.stdout, screen)
-    except OSError:  # nobody sees it
+    except OSError as error:
         process.hang_up()
+        return error
     finally:
         keys.close()
+    return None
 
 
 class _Keyboard:

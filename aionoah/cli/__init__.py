@@ -1,11 +1,16 @@
 """The command line. Each command is a file, loaded when it is asked for: the quick ones stay quick."""
 
+import errno
+import sys
 from importlib import import_module
 from keyword import iskeyword
-from typing import Final
+from typing import Any, Final
 
 import click
 
+_FAILED: Final = 125  # aionoah itself, as docker has it
+_INTERRUPTED: Final = 130  # as shells have it
+_UNWRITABLE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # a broken pipe is click's business
 # command → the module of this package that has it, as a click command of that name.
 _HOMES: Final = {
     "run": "run",
@@ -35,6 +40,21 @@ class _Commands(click.Group):
         command = getattr(import_module(f"aionoah.cli.{_HOMES[cmd_name]}"), name)
         assert isinstance(command, click.Command)  # noqa: S101 - by construction
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # who wants to do something else then has said so
+            sys.exit(_INTERRUPTED)
+
+    def main(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - click's signature
+        try:
+            return super().main(*arguments, **options)
+        except OSError as error:
+            if error.errno not in _UNWRITABLE or error.filename is not None:
+                raise
+            click.echo(f"aionoah: the output cannot be written: {error.strerror}.", err=True)
+            sys.exit(_FAILED)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

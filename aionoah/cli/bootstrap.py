@@ -1,6 +1,7 @@
 """`aionoah bootstrap`: a root made of a distribution's packages."""
 
 import asyncio
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,6 +66,7 @@ def bootstrap(
     directory: Path,
 ) -> None:
     """Make a root of DISTRIBUTION's packages in DIRECTORY: signatures are checked, and its scripts run as guests."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what is half-made goes
     try:
         plan = new_plan(
             distribution,

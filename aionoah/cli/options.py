@@ -1,10 +1,11 @@
 """Options of the commands that start programs, and what their texts mean."""
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TextIO, TypeVar
 
 import click
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _MAX_PORT: Final = 65535
 _UNITS: Final = {"": 0, "K": 10, "M": 20, "G": 30}  # powers of two
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 
 class ProgramCommand(click.Command):
@@ -182,6 +184,35 @@ def _writes(upper: str | None, *, write_through: bool, read_only: bool) -> "Writ
     return "through" if write_through else "refused" if read_only else "private"
 
 
+class _Log(io.TextIOWrapper):
+    """A file that goes without what it has no room for: the program is not to suffer. Says so at its end."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__(file, encoding="utf-8")
+        self._failure: OSError | None = None
+
+    def write(self, text: str, /) -> int:
+        try:
+            return super().write(text)
+        except OSError as error:
+            self._failure = error
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError as error:
+            self._failure = error
+
+    def end(self) -> None:
+        try:
+            self.close()
+        except OSError as error:
+            self._failure = error
+        if self._failure is not None:
+            click.echo(f"aionoah: {self.name} cannot be written: {self._failure.strerror}.", err=True)
+
+
 @contextlib.contextmanager
 def _strace_file(name: str | None) -> Iterator[TextIO | None]:
     if name is None:
@@ -190,11 +221,14 @@ def _strace_file(name: str | None) -> Iterator[TextIO | None]:
         yield sys.stderr
     else:
         try:
-            file = open(name, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - closed below
+            file = open(name, "wb")  # noqa: PTH123, SIM115 - closed below
         except OSError as error:
             raise click.UsageError(f"{name} cannot be written: {error.strerror}.") from None
-        with file:
-            yield file
+        log = _Log(file)
+        try:
+            yield log
+        finally:
+            log.end()
 
 
 def environment(changes: tuple[str, ...], variables: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -248,13 +282,24 @@ def parse_network(
         return name or "host"
     from aionoah.network import Network  # noqa: PLC0415
 
+    published = [_parsed(_parse_publication, text) for text in publish]
+    for (address, port), _ in published:
+        if sum(known == (address, port) for known, _ in published) > 1:
+            raise click.UsageError(f"-p: port {port} of {address} cannot lead to two ports.")
     try:
         return Network(
             allow=() if name == "loopback" else allow or ("*",),
             deny=deny,
-            publish=dict(map(_parse_publication, publish)),
+            publish=dict(published),
             hosts=dict(map(_parse_host, add_host)),
         )
+    except ValueError as error:
+        raise click.UsageError(f"{error}.") from None
+
+
+def _parsed(parse: Callable[[str], T], text: str) -> T:
+    try:
+        return parse(text)
     except ValueError as error:
         raise click.UsageError(f"{error}.") from None
 

@@ -6,6 +6,7 @@ knows what it means. However we end, the caller finds his terminal as it was.
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -14,6 +15,8 @@ import termios
 import tty
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
+
+import click
 
 from aionoah.abi.errno import LinuxError
 from aionoah.abi.ioctl import IOCTL
@@ -24,6 +27,8 @@ from aionoah.terminal_bridge import bridge
 if TYPE_CHECKING:
     from aionoah.subprocess import Process
 
+_FAILED: Final = 125  # aionoah itself, as docker has it
+_GONE: Final = (errno.EPIPE, errno.EIO)  # who has closed our output knows that
 _DEFAULT_SIZE: Final = os.terminal_size((80, 24))
 
 _GUARD: Final = """trap '' INT QUIT TSTP TTIN TTOU HUP TERM
@@ -49,8 +54,12 @@ async def attend(process: "Process") -> int:
     """Connect a program's terminal with our standard input and output until it ends; its `returncode`."""
     sys.stdout.flush()
     with raw_terminal(), _followed_size(process):
-        await bridge(process, 0, 1)
-        return await process.wait()
+        failure = await bridge(process, 0, 1)
+        status = await process.wait()
+    if failure is not None and failure.errno not in _GONE:
+        click.echo(f"aionoah: the output cannot be written: {failure.strerror}.", err=True)
+        return _FAILED
+    return status
 
 
 # -- the caller's terminal ------------------------------------------------------------------------------

@@ -248,10 +248,13 @@ def interface_details(fd: int, name: bytes, question: bytes) -> bytes:  # noqa: 
     raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
 
 
+_F_FULLFSYNC: Final = 51  # sys/fcntl.h
+
+
 def write_out(fd: int) -> None:
     """Have all that has been written to a descriptor's file system on the disk. OSError."""
     os.sync()
-    fcntl.fcntl(fd, fcntl.F_FULLFSYNC)  # the drive's own cache
+    fcntl.fcntl(fd, _F_FULLFSYNC)  # the drive's own cache
 
 
 HAS_NETLINK: Final = False

@@ -64,8 +64,10 @@ class Store:
             return [_record(each) for each in found["images"]]
         except FileNotFoundError:
             return []
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise ImageError(f"{path} cannot be read: {error}") from None
+        except OSError as error:
+            raise ImageError(f"{path} cannot be read: {error.strerror}") from None
+        except (ValueError, TypeError, KeyError) as error:
+            raise ImageError(f"{path} makes no sense: {error}") from None
 
     def find(self, name: str, architecture: str | None, preferred: str) -> Record:
         """An image by name, and by architecture if one is asked for. ImageError."""

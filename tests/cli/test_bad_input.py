@@ -1,11 +1,14 @@
 """What a user can get wrong: one sentence, the right status, never a traceback."""
 
 import os
+import shlex
+import signal
 import struct
+import subprocess
 from pathlib import Path
 
 import pytest
-from cli.conftest import Command, complaint
+from cli.conftest import AIONOAH, Command, complaint
 
 
 def make(path: Path, content: bytes, mode: int = 0o755) -> None:
@@ -121,6 +124,7 @@ def test_an_instance_that_cannot_be(aionoah: Command, options: list[str], words:
         (["--no-such-option"], "--no-such-option"),
         (["-v"], "-v"),
         (["-p", "99:x"], "write HOST:GUEST"),
+        (["-p", "99:1", "-p", "99:2"], "port 99 of 127.0.0.1 cannot lead to two ports"),
         (["--net", "host", "-p", "8099:80"], "need --net private"),
         (["--net", "loopback", "--allow", "*"], "reaches nothing outside"),
         (["--allow", "bad rule"], "is no rule"),
@@ -169,3 +173,67 @@ def _unlimited_stack() -> None:
 
     hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
     resource.setrlimit(resource.RLIMIT_STACK, (hard, hard))
+
+
+@pytest.mark.parametrize(
+    "words", [["images"], ["syscalls"], ["doctor"], ["--help"], ["run", "-t", "--", "echo"]]
+)
+def test_output_without_room(aionoah: Command, words: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = aionoah(*words, stdout=full, stderr=subprocess.PIPE, capture_output=False)
+    assert done.returncode != 0
+    assert done.stderr == "aionoah: the output cannot be written: No space left on device.\n"
+
+
+def test_a_trace_without_room(aionoah: Command) -> None:
+    """The program does not suffer from it."""
+    done = aionoah(
+        "run", "--strace=/dev/full", "--", "sh", "-c", "ls -lR /usr/include >/dev/null; echo out; exit 3"
+    )
+    assert done.returncode == 3
+    assert done.stdout == "out\n"
+    assert done.stderr == "aionoah: /dev/full cannot be written: No space left on device.\n"
+
+
+@pytest.mark.parametrize("words", [["run", "--", "yes"], ["syscalls"], ["run", "--help"]])
+def test_readers_that_leave(aionoah: Command, words: list[str], tmp_path: Path) -> None:
+    line = shlex.join([str(AIONOAH), *words])
+    done = subprocess.run(["bash", "-c", f"{line} | head -n 1"], capture_output=True, text=True, check=False)
+    assert done.stdout.count("\n") == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_no_kvm(aionoah: Command, tmp_path: Path) -> None:
+    """A sentence that says what to do, or the other hypervisor if none was asked for."""
+    script = 'mount --bind /dev/null /dev/kvm && exec "$@"'
+    for options, status in (((), 0), (("--hypervisor", "kvm"), 125)):
+        words = [
+            "unshare",
+            "-rm",
+            "sh",
+            "-c",
+            script,
+            "sh",
+            AIONOAH,
+            "run",
+            *options,
+            "--",
+            "/bin/echo",
+            "hi",
+        ]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert done.returncode == status, done.stderr
+        if status:
+            assert "KVM" in complaint(done)
+
+
+def test_an_interrupt_while_it_starts() -> None:
+    """It ends at once, as by the signal, and says nothing."""
+    words = [AIONOAH, "run", "--", "sleep", "60"]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        while "uvloop" not in Path(f"/proc/{process.pid}/maps").read_text():
+            pass
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode in {130, -signal.SIGINT}
+    assert errors == ""
