@@ -130,6 +130,7 @@ def _unpack(
         tree.file("var/lib/dpkg/info/dpkg.list")
         tree.file("usr/sbin/policy-rc.d", _NO_SERVICES, 0o755)
         tree.file("etc/fstab", _FSTAB)
+        tree.link("etc/mtab", "../proc/self/mounts")
         tree.file("etc/hostname", _HOSTNAME + "\n")
         tree.file("etc/hosts", _HOSTS)
         tree.file("etc/resolv.conf", _resolvers())

@@ -42,9 +42,7 @@ class FirstStage:
         self._tree = Tree(self._descriptor)
         for name in self._merged:
             self.directory(f"usr/{name}")
-            link = Entry(name)
-            link.type, link.linkname = tarfile.SYMTYPE, f"usr/{name}"
-            self._add(link)
+            self.link(name, f"usr/{name}")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -59,6 +57,11 @@ class FirstStage:
     def directory(self, name: str) -> None:
         member = Entry(name)
         member.type, member.mode = tarfile.DIRTYPE, 0o755
+        self._add(member)
+
+    def link(self, name: str, target: str) -> None:
+        member = Entry(name)
+        member.type, member.linkname = tarfile.SYMTYPE, target
         self._add(member)
 
     def file(self, name: str, text: str | bytes = "", mode: int = 0o644) -> None:

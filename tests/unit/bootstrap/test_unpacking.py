@@ -93,6 +93,7 @@ def test_files_of_no_package(place: Path) -> None:
     with FirstStage(top, "arm64") as tree:
         tree.file("etc/file", "text", 0o600)
         tree.directory("srv/x")
+        tree.link("etc/link", "../srv")
     assert (top / "etc/file").read_text() == "text"
-    assert (top / "srv/x").is_dir()
+    assert (top / "etc/link/x").is_dir()
     assert not (top / "lib64").is_symlink()
