@@ -93,6 +93,8 @@ class VcpuThread:
         self._needs_attention = True
         if self._sleeping is not None:
             self._sleeping.interrupt()
+        elif self._thread is threading.current_thread():
+            return  # it attends before it goes on
         else:
             self._kick()
         if self._task.signals.is_dying:
