@@ -298,10 +298,11 @@ class Linux:
 
         self._launches.add(started)
         try:
-            self._threads.boot(
-                lambda: boot_process(self.kernel, self._table.architecture, command, streams),
-                lambda thread, result: self._report(has_started, thread, result),
-            )
+            with kernel_lock:
+                self._threads.boot(
+                    lambda: boot_process(self.kernel, self._table.architecture, command, streams),
+                    lambda thread, result: self._report(has_started, thread, result),
+                )
         except LinuxError as error:
             self._launches.discard(started)
             streams.close()

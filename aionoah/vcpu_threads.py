@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class VcpuThreads:
-    """The vCPU threads of one instance. All methods are called under the kernel lock or on the loop."""
+    """The vCPU threads of one instance. All methods but `close` are called under the kernel lock."""
 
     def __init__(
         self,

@@ -130,3 +130,12 @@ async def test_the_loop_goes_on_on_unicorn(program: Programs, linux: aionoah.Lin
         await heart.goes_on()
         process.kill()
         assert await process.wait() == -9
+
+
+async def test_an_instance_in_which_all_sleeps_starts_programs(linux: aionoah.Linux) -> None:
+    """On a thread that has served another, when nobody else takes the kernel lock."""
+    await linux.create_subprocess_exec("/bin/sleep", "1000")
+    for _ in range(3):
+        assert (await linux.run(["/bin/true"])).returncode == 0
+        while not linux._threads._os_threads._idle:
+            await asyncio.sleep(0)
