@@ -90,11 +90,14 @@ def _execute(connection: Connection, fields: dict[str, Any], *, has_terminal: bo
                 "errors": not os.isatty(2),
             }
             stack.enter_context(raw_terminal())
-            stack.enter_context(_followed_size(connection))
-        stack.enter_context(_forwarded_signals(connection))
         with _three_streams() as fds:
             connection.ask("exec", fds, **fields)
         answer = connection.answer()
+        if answer is not None:  # it has started: until then, signals end us
+            if has_terminal:
+                stack.enter_context(_followed_size(connection))
+            stack.enter_context(_forwarded_signals(connection))
+            answer = connection.answer()
     if answer is None:
         raise InstanceError(f"{connection.place.name} has ended meanwhile")
     status = answer.get("exit")

@@ -31,6 +31,7 @@ async def execute(running: Running, peer: Peer, message: Message) -> None:
     except (ValueError, RuntimeError) as error:
         peer.send({"error": str(error), "status": _FAILED})
         return
+    peer.send({"started": process.pid})
     attending = asyncio.create_task(_attend(process, message, has_terminal="terminal" in options))
     listening = asyncio.create_task(_obey(process, peer))
     try:
