@@ -31,8 +31,9 @@ class VcpuFaults:
             task.counts.minor_faults += 1
             return
         is_mapped = result in {FaultResult.ACCERR, FaultResult.BUS}
+        is_kernels = not self._is_aarch64 and fault.address >= task.architecture.task_size
         self.details = faults.page_fault_details(
-            fault.address, fault.access, is_mapped=is_mapped, is_aarch64=self._is_aarch64
+            fault.address, fault.access, is_mapped=is_mapped or is_kernels, is_aarch64=self._is_aarch64
         )
         if result is FaultResult.BUS:
             force(task, faults.lost_page(fault.address))

@@ -51,11 +51,12 @@ class ExceptionKind(IntEnum):
     SINGLE_STEP = 2
     BREAKPOINT = 3
     ILLEGAL_INSTRUCTION = 4
-    PROTECTION = 5  # #GP, #SS: a non-canonical address, a privileged instruction
+    PROTECTION = 5  # #GP: a non-canonical address, a privileged instruction
     ALIGNMENT = 6
     FLOATING_POINT = 7
     OVERFLOW = 8
     OTHER = 9
+    STACK = 10  # #SS: a non-canonical stack pointer; #NP: a segment that is not there
 
 
 class GuestException(NamedTuple):

@@ -35,6 +35,7 @@ _CAUSES: Final = {
     "FLOATING_POINT": _Cause(SIG.FPE, FPE.FLTUNK),
     "OVERFLOW": _Cause(SIG.SEGV, SI.KERNEL),
     "OTHER": _Cause(SIG.SEGV, SI.KERNEL),
+    "STACK": _Cause(SIG.BUS, SI.KERNEL),
 }
 
 # Where arm64 differs: BRK and undefined instructions have codes of their own.
@@ -93,7 +94,10 @@ def _floating_point_code(raised: int) -> int:
 
 
 def page_fault_details(address: int, access: int, *, is_mapped: bool, is_aarch64: bool) -> FaultDetails:
-    """What the CPU would have said of a refused access; `access` is one of hypervisor.protocols.Prot."""
+    """What the CPU would have said of a refused access; `access` is one of hypervisor.protocols.Prot.
+
+    `is_mapped` also for addresses that no program may have: Linux does not tell on x86 whether anything is there.
+    """
     is_write, is_fetch = access == _WRITE, access == _EXECUTE
     if is_aarch64:  # ESR_EL1: exception class, IL, WnR, and a permission or translation fault at level 3
         exception_class = 0x20 if is_fetch else 0x24

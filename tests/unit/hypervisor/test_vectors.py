@@ -14,7 +14,8 @@ from aionoah.hypervisor.vectors import ARM_CLASSES, X86_VECTORS
         (3, ExceptionKind.BREAKPOINT),  # #BP
         (4, ExceptionKind.OVERFLOW),  # #OF
         (6, ExceptionKind.ILLEGAL_INSTRUCTION),  # #UD
-        (12, ExceptionKind.PROTECTION),  # #SS
+        (11, ExceptionKind.STACK),  # #NP
+        (12, ExceptionKind.STACK),  # #SS
         (13, ExceptionKind.PROTECTION),  # #GP
         (16, ExceptionKind.FLOATING_POINT),  # #MF
         (17, ExceptionKind.ALIGNMENT),  # #AC

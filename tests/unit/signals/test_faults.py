@@ -19,6 +19,7 @@ X86 = {
     ExceptionKind.FLOATING_POINT: (SIG.FPE, 14, 0x4000),
     ExceptionKind.OVERFLOW: (SIG.SEGV, 128, 0),
     ExceptionKind.OTHER: (SIG.SEGV, 128, 0),
+    ExceptionKind.STACK: (SIG.BUS, 128, 0),
 }
 AARCH64 = X86 | {
     ExceptionKind.BREAKPOINT: (SIG.TRAP, 1, 0x4000),
