@@ -88,6 +88,12 @@ class HostFileSystem(GivesHandles):
             known.found_at(directory, name, status)
         return known
 
+    def was_found(self, directory: "HostDirectory", name: bytes, status: os.stat_result) -> None:
+        """Who holds the inode of an entry, if anybody does, shall know the name: another one may have gone."""
+        known = self._inodes.get((status.st_dev, status.st_ino))
+        if known is not None and known is not self._top:
+            known.found_at(directory, name, status)
+
     def know(self, inode: HostInode) -> None:
         """Remember an inode that no lookup has made."""
         self._inodes[inode.identity] = inode
@@ -223,6 +229,7 @@ class HostDirectory(HostInode):
             raise LinuxError(Errno.ENOENT)
         filesystem = self.filesystem
         if filesystem.owners is None or filesystem.owners.is_true(status):
+            filesystem.was_found(self, name, status)
             return attributes_of(status)
         return filesystem.inode_for(self, name, status).looked_up_attributes()
 
