@@ -91,7 +91,9 @@ class HostFileSystem(GivesHandles):
     def was_found(self, directory: "HostDirectory", name: bytes, status: os.stat_result) -> None:
         """Who holds the inode of an entry, if anybody does, shall know the name: another one may have gone."""
         known = self._inodes.get((status.st_dev, status.st_ino))
-        if known is not None and known is not self._top:
+        if known is None or known is self._top:
+            return
+        if known.seen.st_mode & S.IFMT == status.st_mode & S.IFMT:
             known.found_at(directory, name, status)
 
     def know(self, inode: HostInode) -> None:
