@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import click
 
+_LONGEST: Final = 200  # characters of a sentence
 _FAILED: Final = 125  # aionoah itself, as docker has it
 _INTERRUPTED: Final = 130  # as shells have it
 _UNWRITABLE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # a broken pipe is click's business
@@ -40,6 +41,12 @@ class _Commands(click.Group):
         command = getattr(import_module(f"aionoah.cli.{_HOMES[cmd_name]}"), name)
         assert isinstance(command, click.Command)  # noqa: S101 - by construction
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The whole first sentence of each, where click would cut it."""
+        commands = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, each.get_short_help_str(_LONGEST)) for name, each in commands if each])
 
     def invoke(self, ctx: click.Context) -> object:
         try:

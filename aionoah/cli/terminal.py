@@ -32,8 +32,15 @@ _GONE: Final = (errno.EPIPE, errno.EIO)  # who has closed our output knows that
 _DEFAULT_SIZE: Final = os.terminal_size((80, 24))
 
 _GUARD: Final = """trap '' INT QUIT TSTP TTIN TTOU HUP TERM
-read -r word || stty "$1" <&2"""
+read -r word || { stty "$1"; printf "$2"; } <&2 >&2"""
 """A shell that sees our end by that of its input, and puts the terminal right unless we have done so."""
+
+_PLAIN_SCREEN: Final = (
+    r"\033[?47l\033[?25h"  # the other screen gone, the cursor shown
+    r"\033[?1000l\033[?1002l\033[?1003l\033[?1006l\033[?2004l"  # no mouse, no marks around what is pasted
+    r"\033[?1l\033>\033[0m\n"  # usual keys, usual letters
+)
+"""What undoes the things that programs do to a screen (xterm's control sequences; others take the same)."""
 
 
 def host_size() -> os.terminal_size:
@@ -85,10 +92,11 @@ def raw_terminal() -> Iterator[None]:
 def _guarded(fd: int) -> Iterator[None]:
     """Have the terminal put right even if we are killed."""
     guard = None
+    screen = _PLAIN_SCREEN if os.environ.get("TERM", "dumb") != "dumb" else ""
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         text = subprocess.run(["stty", "-g"], stdin=fd, capture_output=True, check=True).stdout  # noqa: S607
         guard = subprocess.Popen(  # noqa: S603 - words of our own
-            ["/bin/sh", "-c", _GUARD, "sh", text.strip()],
+            ["/bin/sh", "-c", _GUARD, "sh", text.strip(), screen],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=fd,
@@ -112,9 +120,11 @@ def _followed_size(process: "Process") -> Iterator[None]:
         process.resize(size.columns, size.lines)
 
     def continued() -> None:
-        """Somebody had stopped us, and used the terminal meanwhile."""
+        """Somebody had stopped us, and used the terminal meanwhile: the program has to paint its screen anew."""
         if os.isatty(0):
             tty.setraw(0, termios.TCSADRAIN)
+            size = host_size()
+            process.resize(size.columns, max(size.lines - 1, 0))  # a signal comes of a change only
         follow()
 
     loop.add_signal_handler(signal.SIGWINCH, follow)

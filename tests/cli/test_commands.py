@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from cli.conftest import AIONOAH, Command
+from click.testing import CliRunner
 
-from aionoah.cli import doctor
+from aionoah.cli import _HOMES, doctor, main
 from aionoah.hypervisor import kvm
 
 
@@ -29,6 +30,17 @@ def test_the_help_names_every_option(aionoah: Command) -> None:
     text = aionoah("run", "--help").stdout
     for option in ("--root", "--volume", "--env", "--workdir", "--user", "--hypervisor", "--strace"):
         assert option in text
+
+
+def test_the_help_of_all_commands(aionoah: Command) -> None:
+    """Whole sentences, in 80 columns."""
+    listed = aionoah("--help").stdout
+    assert "..." not in listed.partition("Commands:")[2]
+    for name in _HOMES:
+        assert f"\n  {name} " in listed
+        text = CliRunner().invoke(main, [name, "--help"]).output
+        assert text.startswith("Usage: ")
+        assert max(map(len, text.splitlines())) <= 80
 
 
 def test_help_loads_no_kernel() -> None:

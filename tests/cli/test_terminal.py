@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 import termios
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -153,6 +154,76 @@ def test_a_terminal_that_is_asked_for(run: Command) -> None:
 def test_none_that_is_refused(terminal: Terminal) -> None:
     terminal.start(AIONOAH, "run", "-T", "--", "sh", "-c", "ls /dev/pts; echo up")
     assert terminal.wait(b"up").startswith(b"ptmx")
+
+
+# -- terminals that behave badly ------------------------------------------------------------------------
+
+
+def test_the_screen_is_put_right_after_us(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    process = terminal.start(*_guest("sh", "-c", r"printf '\033[?1049h\033[?25lup'; sleep 100"))
+    terminal.wait(b"up")
+    process.kill()
+    shown = terminal.wait(b"\x1b[0m\r\n")
+    assert b"\x1b[?47l\x1b[?25h" in shown
+    terminal.wait_until_restored()
+
+
+def test_a_stop_and_a_continuation(terminal: Terminal) -> None:
+    """The terminal is raw again, and the program is told to paint anew."""
+    script = "trap 'echo anew' WINCH; stty -echo; echo up; while :; do sleep 0.1; done"
+    process = terminal.start(*_guest("bash", "-c", script))
+    terminal.wait(b"up")
+    raw = termios.tcgetattr(terminal.slave)
+    process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+    termios.tcsetattr(terminal.slave, termios.TCSANOW, terminal.before)  # as a shell does then
+    process.send_signal(signal.SIGCONT)
+    terminal.wait(b"anew")
+    assert termios.tcgetattr(terminal.slave) == raw
+
+
+def test_a_window_without_a_size(terminal: Terminal) -> None:
+    terminal.start(*_guest("bash", "-c", "trap 'stty size' WINCH; echo up; while :; do sleep 0.1; done"))
+    terminal.wait(b"up")
+    termios.tcsetwinsize(terminal.slave, (0, 0))
+    terminal.process.send_signal(signal.SIGWINCH)
+    terminal.wait(b"0 0")
+    termios.tcsetwinsize(terminal.slave, (1, 1))
+    terminal.process.send_signal(signal.SIGWINCH)
+    terminal.wait(b"1 1")
+
+
+def test_a_flood_of_garbage(terminal: Terminal) -> None:
+    """Nothing is lost of what is typed faster than the program reads, whatever it is."""
+    garbage = os.urandom(500_000)
+    script = f"stty raw -echo; echo up; sleep 0.3; head -c {len(garbage)} | cksum"
+    terminal.start(*_guest("sh", "-c", script))
+    terminal.wait(b"up")
+    writer = threading.Thread(target=_type_all, args=(terminal.master, garbage))
+    writer.start()
+    native = subprocess.run(["cksum"], input=garbage, capture_output=True, check=True).stdout.strip()
+    terminal.wait(native)
+    writer.join()
+
+
+def _type_all(fd: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+
+
+def test_garbage_for_a_shell(terminal: Terminal) -> None:
+    """Whatever is typed, what comes behind it is read."""
+    terminal.start(*_guest("sh", "-c", "stty -echo -isig -ixon; echo up; cat -v; stty sane; echo down"))
+    terminal.wait(b"up")
+    every = bytes(set(range(256)) - {4})  # all but the end of the file
+    for _ in range(20):
+        terminal.type(every + b"\n")
+    terminal.type(b"the end\n")
+    terminal.wait(b"the end\r\n")
+    terminal.type(b"\x04")
+    terminal.wait(b"down")
 
 
 # -- aionoah shell --------------------------------------------------------------------------------------
