@@ -57,12 +57,20 @@ _XSAVE_MINIMUM: Final = FXSAVE_SIZE + 64  # the header follows the legacy area
 _MAGIC2: Final = FP_XSTATE_MAGIC2.to_bytes(FP_XSTATE_MAGIC2_SIZE, "little")
 _NO_INFO: Final = bytes(SIGINFO_SIZE)
 _NO_DESCRIPTION: Final = bytes(FpxSwBytes.SIZE)
+_FXSAVE_ALIGNMENT: Final = 16
+_COMPONENTS: Final = slice(FXSAVE_SIZE, FXSAVE_SIZE + 8)  # of the header
+_HEADER_ZEROS: Final = slice(
+    FXSAVE_SIZE + 8, FXSAVE_SIZE + 24
+)  # must be zero for XRSTOR, which ignores the rest
+_HEADER_REST: Final = bytes(40)
 
 # A frame as plain values, the registers among them in an order of its own.
 _FRAME: Final = RtSigFrame.flat()
+_FLAGS: Final = 1
 _STACK: Final = slice(3, 6)
 _REGISTERS: Final = slice(6, 6 + len(REGISTER_NAMES))
 _CS: Final = _REGISTERS.stop
+_SS: Final = _CS + 3
 _FPSTATE: Final = _CS + 8
 _MASK: Final = _FPSTATE + 1
 _NAMES: Final = tuple("eflags" if name == "rflags" else name for name in REGISTER_NAMES)
@@ -146,6 +154,8 @@ def leave_handler(thread: Returning, read: Callable[[int, int], bytes]) -> Signa
         raise BadFrame("the frame cannot be read") from None
     if frame[_CS] | 3 != USER_CS:
         raise BadFrame("the frame asks for another code segment")
+    if frame[_FLAGS] & UC.STRICT_RESTORE_SS and frame[_SS] | 3 != USER_SS:
+        raise BadFrame("the frame asks for another stack segment")
     registers = list(_from_frame(frame[_REGISTERS]))
     kept = thread.registers[RFLAGS] & ~SIGRETURN_EFLAGS
     registers[RFLAGS] = kept | registers[RFLAGS] & SIGRETURN_EFLAGS
@@ -169,7 +179,10 @@ def _restored_fpu(thread: Returning, address: int, read: Callable[[int, int], by
     if legacy[SW_RESERVED_OFFSET:] == _description(size, thread.fpu_features):
         whole = read(address, size + len(_MAGIC2))
         if whole[size:] == _MAGIC2:
+            _require_alignment(address, XSAVE_ALIGNMENT)
+            _require_known(whole, thread.fpu_features)
             return _cleaned(whole[:size], thread.fpu_features)
+        _require_alignment(address, _FXSAVE_ALIGNMENT)
         return _cleaned(legacy.ljust(size, b"\0"), _X87_AND_SSE, is_legacy=True)
     return _foreign_fpu(thread, address, legacy, read)
 
@@ -179,23 +192,39 @@ def _foreign_fpu(thread: Returning, address: int, legacy: bytes, read: Callable[
     size = thread.fpu_size
     about = FpxSwBytes.unpack(legacy, SW_RESERVED_OFFSET)
     if _is_extended(about, size) and read(address + about.xstate_size, len(_MAGIC2)) == _MAGIC2:
+        _require_alignment(address, XSAVE_ALIGNMENT)
         image = read(address, about.xstate_size).ljust(size, b"\0")
+        _require_known(image, thread.fpu_features)
         return _cleaned(image, thread.fpu_features & about.xfeatures)
+    _require_alignment(address, _FXSAVE_ALIGNMENT)
     return _cleaned(legacy.ljust(size, b"\0"), _X87_AND_SSE, is_legacy=True)
 
 
 def _cleaned(image: bytes, features: int, *, is_legacy: bool = False) -> bytes:
     """Without the description, and with no other components than these."""
-    header = slice(FXSAVE_SIZE, FXSAVE_SIZE + 8)
-    components = features if is_legacy else int.from_bytes(image[header], "little") & features
+    components = features if is_legacy else int.from_bytes(image[_COMPONENTS], "little") & features
     return b"".join(
         (
             image[:SW_RESERVED_OFFSET],
             _NO_DESCRIPTION,
             components.to_bytes(8, "little"),
-            image[header.stop :],
+            image[_HEADER_ZEROS],
+            _HEADER_REST,
+            image[_XSAVE_MINIMUM:],
         )
     )
+
+
+def _require_alignment(address: int, alignment: int) -> None:
+    """As XRSTOR and FXRSTOR do."""
+    if address % alignment:
+        raise BadFrame("the FPU state of the frame is not aligned")
+
+
+def _require_known(image: bytes, features: int) -> None:
+    """As XRSTOR does: no component that the CPU does not have, and no compacted form."""
+    if int.from_bytes(image[_COMPONENTS], "little") & ~features or any(image[_HEADER_ZEROS]):
+        raise BadFrame("the frame has another form of XSAVE image")
 
 
 def _is_extended(about: FpxSwBytes, size: int) -> bool:

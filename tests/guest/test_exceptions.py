@@ -1,4 +1,4 @@
-"""What a program sees of the exceptions that its own instructions cause."""
+"""What a program sees of the exceptions that its own instructions cause, and of frames that it has forged."""
 
 from pathlib import Path
 
@@ -8,7 +8,8 @@ from harness.guest import STATIC, Compiler, need_backend, run_in_guest, run_nati
 
 @pytest.mark.guest
 @pytest.mark.asyncio(loop_factories=["uvloop"])
-async def test_exceptions_of_x86_64(compile_program: Compiler, tmp_path: Path) -> None:
+@pytest.mark.parametrize("source", ["exceptions", "forged_frames"])
+async def test_prints_the_same(source: str, compile_program: Compiler, tmp_path: Path) -> None:
     need_backend(STATIC)
-    binary = compile_program("x86_64/exceptions", STATIC)
+    binary = compile_program(f"x86_64/{source}", STATIC)
     assert await run_in_guest(STATIC, [binary], tmp_path) == run_natively([binary], tmp_path)
