@@ -46,10 +46,12 @@ Address = tuple[Any, ...]
 
 
 def new_socket(family: int, kind: int, protocol: int) -> socket.socket:
-    """A non-blocking socket. EPROTONOSUPPORT for a protocol that the host has no name for."""
-    if protocol and protocol not in _PROTOCOLS:
+    """A non-blocking socket. EPROTONOSUPPORT for a protocol that the host has no name for; of raw sockets, it is
+    the number in their packets.
+    """
+    if protocol and protocol not in _PROTOCOLS and kind != SOCK.RAW:
         raise LinuxError(Errno.EPROTONOSUPPORT)
-    made = socket.socket(_FAMILIES[AF(family)], _KINDS[SOCK(kind)], _PROTOCOLS.get(protocol, 0))
+    made = socket.socket(_FAMILIES[AF(family)], _KINDS[SOCK(kind)], _PROTOCOLS.get(protocol, protocol))
     if reserve.is_kept(made.fileno()):
         made.close()
         raise OSError(errno.ENFILE, os.strerror(errno.ENFILE))
@@ -96,6 +98,16 @@ def connect(made: socket.socket, address: Address, *, goes_on: bool) -> bool:
             return False
         if not (goes_on and error.errno == errno.EISCONN):
             raise
+    return True
+
+
+def is_connected_or_listens(made: socket.socket) -> bool:
+    if made.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        return True
+    try:
+        made.getpeername()
+    except OSError:
+        return False
     return True
 
 
@@ -372,10 +384,6 @@ _ALLOWED: Final[dict[int, frozenset[str]]] = {
         ]
     ),
 }
-
-
-def is_known_level(level: int) -> bool:
-    return level in _LEVELS
 
 
 def host_option(level: int, option: int) -> tuple[int, int]:

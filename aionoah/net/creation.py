@@ -21,6 +21,8 @@ def new_socket(
     network: "Network", credentials: "Credentials", family: int, kind: int, protocol: int, flags: int
 ) -> "Socket":
     """EAFNOSUPPORT, EPROTONOSUPPORT, ESOCKTNOSUPPORT, EPERM, and what the host refuses."""
+    if family == AF.INET and kind == SOCK.PACKET:
+        family = AF.PACKET  # as it was asked for once
     match family:
         case AF.UNIX:
             return new_unix_socket(network, kind, protocol, flags)
@@ -62,11 +64,10 @@ def _new_private_socket(network: "Network", family: int, kind: int, protocol: in
 
 
 def new_socket_pair(
-    network: "Network", family: int, kind: int, protocol: int, flags: int
+    network: "Network", credentials: "Credentials", family: int, kind: int, protocol: int, flags: int
 ) -> "tuple[Socket, Socket]":
-    """Only UNIX sockets come in pairs: EOPNOTSUPP for other families."""
+    """Only UNIX sockets come in pairs. Others can be made, but that is all: EOPNOTSUPP."""
     if family == AF.UNIX:
         return new_unix_pair(network, kind, protocol, flags)
-    if family in (AF.INET, AF.INET6, AF.NETLINK) and kind in (SOCK.STREAM, SOCK.DGRAM, SOCK.RAW):
-        raise LinuxError(Errno.EOPNOTSUPP)
-    raise LinuxError(Errno.EAFNOSUPPORT)
+    new_socket(network, credentials, family, kind, protocol, flags).drop()
+    raise LinuxError(Errno.EOPNOTSUPP)

@@ -126,8 +126,10 @@ class LocalOptions:
         raise LinuxError(Errno.ENOPROTOOPT)
 
     def set(self, option: int, value: bytes, *, is_admin: bool) -> None:
-        """`is_admin`: with CAP_NET_ADMIN. EPERM, EINVAL, ENOPROTOOPT."""
+        """`is_admin`: with CAP_NET_ADMIN. EPERM, EINVAL, ENOPROTOOPT, EOPNOTSUPP."""
         number = as_int(value)
+        if option == SO.REUSEPORT and number:
+            raise LinuxError(Errno.EOPNOTSUPP)  # for the internet's
         if option in _BOOLEANS:
             self._numbers[option] = int(number != 0)
         elif option in (SO.SNDBUF, SO.RCVBUF):

@@ -150,6 +150,9 @@ class Socket(File):
         """What to wait for when `send_nowait` would block."""
         return self.source(Poll(Poll.OUT))
 
+    def require_level(self, level: int) -> None:
+        """EOPNOTSUPP or ENOPROTOOPT for a level of which nothing can be asked."""
+
     def get_option(self, level: int, option: int, length: int) -> bytes:
         """At most `length` bytes; ENOPROTOOPT for what is not there."""
         raise LinuxError(Errno.EOPNOTSUPP)

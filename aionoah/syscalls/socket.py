@@ -32,7 +32,7 @@ def socketpair(task: "Task", domain: AF, type_: SOCK, protocol: Int, sv: Ptr[FdP
     kind, flags = _kind_and_flags(domain, type_)
     with task.files.reserve(2) as (first, second):
         task.memory.put(sv, FdPair(first, second))
-        one, other = new_socket_pair(task.kernel.network, domain, kind, protocol, flags)
+        one, other = new_socket_pair(task.kernel.network, task.credentials, domain, kind, protocol, flags)
         cloexec = bool(flags & SOCK_CLOEXEC)
         task.files.install(first, one, cloexec=cloexec)
         task.files.install(second, other, cloexec=cloexec)

@@ -23,7 +23,7 @@ def read_address(task: "Task", address: int, length: int) -> bytes:
     """A sockaddr that the guest gives (move_addr_to_kernel). EINVAL, EFAULT."""
     if not 0 <= length <= SOCKADDR_STORAGE_SIZE:
         raise LinuxError(Errno.EINVAL)
-    return task.memory.read(address, length)
+    return task.memory.read(address, length) if length else b""
 
 
 def write_address(task: "Task", name: bytes, address: int, length_address: int) -> None:
@@ -31,5 +31,6 @@ def write_address(task: "Task", name: bytes, address: int, length_address: int) 
     room = task.memory.get(Cell32, length_address).value
     if room < 0:
         raise LinuxError(Errno.EINVAL)
-    task.memory.write(address, name[:room])
+    if name[:room]:
+        task.memory.write(address, name[:room])
     task.memory.put(length_address, Cell32(len(name)))

@@ -32,6 +32,7 @@ def setsockopt(task: "Task", fd: Fd, level: SOL, optname: Int, optval: Addr, opt
 def getsockopt(task: "Task", fd: Fd, level: SOL, optname: Int, optval: Addr, optlen: Ptr[Cell32]) -> None:
     socket = socket_of(task, fd)
     room = task.memory.get(Cell32, optlen).value
+    socket.require_level(level)
     if room < 0:
         raise LinuxError(Errno.EINVAL)
     if level == SOL.SOCKET and optname == SO.ATTACH_FILTER:  # SO_GET_FILTER is the same number

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _MAX_SEGMENTS: Final = 1024  # IOV_MAX of both hosts
 _CONTROL_ROOM: Final = 1024  # for control messages of the host, once a program has asked for any
+_MAX_MESSAGE: Final = 0xFFFF  # bytes, of IP
 _MAX_OPTION: Final = 1024  # bytes; Python's limit
 _NOBODY: Final = Ucred(0, 0xFFFF_FFFF, 0xFFFF_FFFF)
 _CONTROL_LEVELS: Final = (SOL.IP, SOL.IPV6, SOL.UDP)
@@ -119,7 +120,7 @@ class InetSocket(Socket):
             with host_errors():
                 sockets.disconnect(self.host)
             return
-        target = self.parse(address)
+        target = self._parse_to_connect(address)
         self.network.policy.require_connect(target[0], target[1])
         deadline_ns = deadline_after(self.write_timeout_ns)
         was_connecting = self._is_connecting
@@ -127,6 +128,15 @@ class InetSocket(Socket):
             if self.is_nonblocking or has_passed(deadline_ns):
                 raise LinuxError(Errno.EALREADY if was_connecting else Errno.EINPROGRESS)
             await sleep_until(self, Poll(Poll.OUT), deadline_ns)
+
+    def _parse_to_connect(self, address: bytes) -> sockets.Address:
+        """Whether a stream can connect at all comes before where to: EISCONN."""
+        try:
+            return self.parse(address)
+        except LinuxError:
+            if self.is_stream and sockets.is_connected_or_listens(self.host):
+                raise LinuxError(Errno.EISCONN) from None
+            raise
 
     def _connect_further(self, target: sockets.Address) -> bool:
         goes_on, self._is_connecting = self._is_connecting, False
@@ -154,14 +164,10 @@ class InetSocket(Socket):
 
     def send_nowait(self, message: Outgoing) -> int:
         address = self._destination(message)
-        control = [
-            (*host, item.data)
-            for item in message.control
-            if (host := sockets.control_to_host(item.level, item.kind)) is not None
-        ]
-        if len(control) < len(message.control):
-            raise LinuxError(Errno.EINVAL)
+        control = [self._control_to_host(item) for item in message.control if item.level in self._sent_levels]
         segments = message.src.segments()[:_MAX_SEGMENTS] if message.src.length else []
+        if not self.is_stream and sum(map(len, segments)) < message.src.length:  # a message goes whole
+            raise LinuxError(Errno.EMSGSIZE if message.src.length > _MAX_MESSAGE else Errno.EFAULT)
         try:
             return sockets.send(self.host, segments, message.flags, address, control)
         except BlockingIOError as error:
@@ -173,13 +179,43 @@ class InetSocket(Socket):
         except OSError as error:
             raise LinuxError(errno_of(error)) from None
 
+    @property
+    def _sent_levels(self) -> tuple[int, ...]:
+        """Of control messages that are looked at; others are passed over (ip_cmsg_send, ip6_datagram_send_ctl)."""
+        if self.is_stream:
+            return (SOL.SOCKET,)
+        return SOL.SOCKET, SOL.UDP, SOL.IP if self.family == AF.INET else SOL.IPV6
+
+    @staticmethod
+    def _control_to_host(item: Control) -> tuple[int, int, bytes]:
+        host = sockets.control_to_host(item.level, item.kind)
+        if host is None:
+            raise LinuxError(Errno.EINVAL)
+        return *host, item.data
+
     def _destination(self, message: Outgoing) -> sockets.Address | None:
         """A connected stream knows where it goes, whatever address is given."""
-        if not message.address or (self.is_stream and MSG.FASTOPEN not in message.flags):
+        address = message.address
+        if address is None or (self.is_stream and MSG.FASTOPEN not in message.flags):
             return None
-        target = self.parse(message.address)
+        family = AF(family_of(address))
+        if self.kind != SOCK.DGRAM or family == self.family:
+            target = self.parse(address)
+        elif self.family == AF.INET6 and family == AF.UNSPEC:
+            return None
+        else:
+            target = self._parse_of_other_family(family, address)
         self.network.policy.require_connect(target[0], target[1])
         return target
+
+    def _parse_of_other_family(self, family: int, address: bytes) -> sockets.Address:
+        """What UDP takes besides: AF_UNSPEC for AF_INET, and AF_INET in AF_INET6."""
+        if len(address) < sockets.address_size(AF.INET) or (self.family == AF.INET6 and family != AF.INET):
+            raise LinuxError(Errno.EINVAL)
+        if self.family == AF.INET and family != AF.UNSPEC:
+            raise LinuxError(Errno.EAFNOSUPPORT)
+        host, port = sockets.parse_address(AF.INET, address)
+        return (host, port) if self.family == AF.INET else (f"::ffff:{host}", port, 0, 0)
 
     def receive_nowait(self, dst: "Buffer", flags: MSG) -> Received:
         segments = dst.segments()[:_MAX_SEGMENTS] if dst.length else []
@@ -201,19 +237,25 @@ class InetSocket(Socket):
 
     # -- options ----------------------------------------------------------------------------------------
 
+    def require_level(self, level: int) -> None:
+        """The error depends on the family."""
+        if level in (SOL.SOCKET, SOL.IP) or level in _OWN_LEVELS.get(self.kind, ()):
+            return
+        if self.family == AF.INET:
+            raise LinuxError(Errno.EOPNOTSUPP)
+        if level not in (SOL.IPV6, SOL.ICMPV6):
+            raise LinuxError(Errno.ENOPROTOOPT)
+
     def get_option(self, level: int, option: int, length: int) -> bytes:
         if level == SOL.SOCKET:
             own = get_common(self, option) or self._own_option(option)
             if own is not None:
                 return own[:length]
-        if self.family == AF.INET and not sockets.is_known_level(level):
-            raise LinuxError(Errno.EOPNOTSUPP)  # ENOPROTOOPT from AF_INET6 and from setsockopt
         numbers = sockets.host_option(level, option)
-        if not length:
-            return b""
         is_error = level == SOL.SOCKET and option == SO.ERROR
+        room = max(1, min(length, _MAX_OPTION))  # 0 means something else to Python
         with host_errors():
-            return (self.host if is_error else self.settings).getsockopt(*numbers, min(length, _MAX_OPTION))
+            return (self.host if is_error else self.settings).getsockopt(*numbers, room)[:length]
 
     def attach_filter(self, program: bytes) -> None:
         """The host checks it and runs it."""
@@ -283,4 +325,9 @@ class InetSocket(Socket):
         )
 
 
+_OWN_LEVELS: Final[dict[int, tuple[int, ...]]] = {
+    SOCK.STREAM: (SOL.TCP,),
+    SOCK.DGRAM: (SOL.UDP, IPPROTO.UDPLITE),
+    SOCK.RAW: (SOL.RAW,),
+}
 _DEFAULT_PROTOCOLS: Final = {SOCK.STREAM: IPPROTO.TCP, SOCK.DGRAM: IPPROTO.UDP}

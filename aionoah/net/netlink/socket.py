@@ -8,7 +8,6 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import Errno, LinuxError
-from aionoah.abi.ioctl import IOCTL
 from aionoah.abi.netlink import NETLINK, NETLINK_OPTION, SockaddrNl
 from aionoah.abi.poll import Poll
 from aionoah.abi.socket import AF, MSG, SCM, SO, SOCK, SOL, Ucred
@@ -18,7 +17,6 @@ from aionoah.net.inet import interfaces
 from aionoah.net.netlink.route import Answerer, new_answerer
 from aionoah.net.options import LocalOptions, as_int, from_int, get_common, set_common
 from aionoah.net.socket import (
-    QUEUE_EXCHANGES,
     Control,
     Outgoing,
     Received,
@@ -43,6 +41,7 @@ _BOOLEANS: Final = (
     *(NETLINK_OPTION.CAP_ACK, NETLINK_OPTION.EXT_ACK, NETLINK_OPTION.GET_STRICT_CHK),
 )
 _MEMBERSHIPS: Final = (NETLINK_OPTION.ADD_MEMBERSHIP, NETLINK_OPTION.DROP_MEMBERSHIP)
+_OPTION_SIZE: Final = 4  # bytes
 _GROUPS: Final = 32
 
 
@@ -122,7 +121,8 @@ class NetlinkSocket(Socket):
             self.target = None
             return
         target = self._parse(address)
-        self._require_kernel(target)
+        if (target.nl_pid or target.nl_groups) and caller_credentials().uid != 0:
+            raise LinuxError(Errno.EPERM)
         if not self.port:
             self._take_port()
         self.target = target
@@ -152,6 +152,8 @@ class NetlinkSocket(Socket):
         if self.protocol not in _ANSWERED:
             raise LinuxError(Errno.ECONNREFUSED if self.protocol == NETLINK.AUDIT else Errno.EPERM)
         request = message.src.take()
+        if len(request) < length:
+            raise LinuxError(Errno.EFAULT)
         for packet in self._kernel_side().answer(request, self.port):
             self.deliver(packet)
         return length
@@ -195,8 +197,14 @@ class NetlinkSocket(Socket):
 
     # -- options ----------------------------------------------------------------------------------------
 
+    def require_level(self, level: int) -> None:
+        if level not in (SOL.SOCKET, SOL.NETLINK):
+            raise LinuxError(Errno.ENOPROTOOPT)
+
     def get_option(self, level: int, option: int, length: int) -> bytes:
         if level == SOL.NETLINK:
+            if length < _OPTION_SIZE:
+                raise LinuxError(Errno.EINVAL)
             return from_int(self._netlink_option(option))[:length]
         if level != SOL.SOCKET:
             raise LinuxError(Errno.ENOPROTOOPT)
@@ -212,7 +220,7 @@ class NetlinkSocket(Socket):
 
     def set_option(self, level: int, option: int, value: bytes) -> None:
         if level == SOL.NETLINK:
-            self._set_netlink_option(option, as_int(value))
+            self._set_netlink_option(option, as_int(value) if len(value) >= _OPTION_SIZE else 0)
         elif level != SOL.SOCKET:
             raise LinuxError(Errno.ENOPROTOOPT)
         elif option == SO.PASSCRED:
@@ -236,9 +244,7 @@ class NetlinkSocket(Socket):
 
     @property
     def exchanges(self) -> "Mapping[int, Exchange]":
-        return QUEUE_EXCHANGES
+        return interfaces.DEVICE_EXCHANGES
 
     def ioctl(self, request: int, argument: bytes | int) -> bytes:
-        if request in interfaces.DEVICE_EXCHANGES:
-            return interfaces.ask(self.network, request, bytes(argument))
-        return from_int(len(self._packets[0]) if self._packets and request == IOCTL.FIONREAD else 0)
+        return interfaces.ask(self.network, request, bytes(argument))

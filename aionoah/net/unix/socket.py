@@ -296,9 +296,12 @@ class UnixSocket(Socket):
 
     # -- options ----------------------------------------------------------------------------------------
 
-    def get_option(self, level: int, option: int, length: int) -> bytes:
+    def require_level(self, level: int) -> None:
         if level != SOL.SOCKET:
             raise LinuxError(Errno.EOPNOTSUPP)
+
+    def get_option(self, level: int, option: int, length: int) -> bytes:
+        self.require_level(level)
         return (get_common(self, option) or self._option(option))[:length]
 
     def _option(self, option: int) -> bytes:

@@ -23,6 +23,7 @@ ROOT, USER = Credentials(), Credentials(1000, 1000)
         (AF.UNSPEC, SOCK.STREAM, 0, Errno.EAFNOSUPPORT),
         (AF.VSOCK, SOCK.STREAM, 0, Errno.EAFNOSUPPORT),
         (AF.PACKET, SOCK.RAW, 0, Errno.EPERM),
+        (AF.INET, SOCK.PACKET, 0, Errno.EPERM),
         (AF.INET, SOCK.SEQPACKET, 0, Errno.ESOCKTNOSUPPORT),
         (AF.INET, SOCK.STREAM, 5000, Errno.EINVAL),
         (AF.INET, SOCK.STREAM, -1, Errno.EINVAL),
@@ -46,10 +47,11 @@ def test_the_policy_chooses(kind: int, policy: str, expected: type[InetSocket]) 
 
 def test_pairs() -> None:
     network = Network()
-    one, other = new_socket_pair(network, AF.UNIX, SOCK.STREAM, 0, 0)
+    one, other = new_socket_pair(network, ROOT, AF.UNIX, SOCK.STREAM, 0, 0)
     assert one.family == other.family == AF.UNIX
-    fails(Errno.EOPNOTSUPP, new_socket_pair, network, AF.INET, SOCK.STREAM, 0, 0)
-    fails(Errno.EAFNOSUPPORT, new_socket_pair, network, AF.IPX, SOCK.STREAM, 0, 0)
+    fails(Errno.EOPNOTSUPP, new_socket_pair, network, ROOT, AF.INET, SOCK.STREAM, 0, 0)
+    fails(Errno.ESOCKTNOSUPPORT, new_socket_pair, network, ROOT, AF.INET, SOCK.SEQPACKET, 0, 0)
+    fails(Errno.EAFNOSUPPORT, new_socket_pair, network, ROOT, AF.IPX, SOCK.STREAM, 0, 0)
 
 
 def test_nothing_is_reached_without_a_network() -> None:

@@ -255,7 +255,8 @@ def test_options(opened: contextlib.ExitStack) -> None:
     for level, option in ((SOL.SOCKET, 9999), (SOL.TCP, 999), (SOL.SOCKET, SO.ATTACH_FILTER)):
         fails(Errno.ENOPROTOOPT, made.get_option, level, option, 4)
         fails(Errno.ENOPROTOOPT, made.set_option, level, option, bytes(16))
-    fails(Errno.EOPNOTSUPP, made.get_option, 12345, 1, 4)
+    fails(Errno.EOPNOTSUPP, made.require_level, 12345)
+    fails(Errno.ENOPROTOOPT, made.get_option, 12345, 1, 4)
     fails(Errno.ENOPROTOOPT, made.set_option, 12345, 1, bytes(4))
     fails(Errno.EPERM, made.set_option, SOL.SOCKET, SO.BINDTODEVICE, b"lo\0")
 
