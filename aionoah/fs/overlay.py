@@ -227,6 +227,7 @@ class OverlayFileSystem(GivesHandles):
 
     def release(self) -> None:
         self.linked.clear()
+        self._make_upper = None  # with it goes the lock of an upper directory that was not needed
         if self._upper is not None:
             self._remove_work()
             self._upper.release()

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from api.conftest import Programs
 
@@ -139,3 +140,10 @@ async def test_an_instance_in_which_all_sleeps_starts_programs(linux: aionoah.Li
         assert (await linux.run(["/bin/true"])).returncode == 0
         while not linux._threads._os_threads._idle:
             await asyncio.sleep(0)
+
+
+async def test_an_upper_directory_is_free_when_its_instance_has_ended(tmp_path: Path) -> None:
+    """At once, whether anything has been changed in it or not."""
+    for _ in range(3):
+        async with aionoah.Linux(upper=tmp_path / "upper") as linux:
+            assert (await linux.run(["/bin/true"])).returncode == 0
