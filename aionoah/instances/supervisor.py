@@ -95,6 +95,8 @@ class Supervisor:
             status, why = await self._run_once(is_first=not restarts.count)
             delay = restarts.delay_after(status, clock() - begun)
             if delay is None or self._stop_asked.is_set():
+                if restarts.count and status and not self._stop_asked.is_set():
+                    self._outside.say(f"{why}: it is given up")
                 break
             self._outside.say(f"{why}: starting it again in {delay:.3g} s")
             self._change(status="restarting", restarts=restarts.count, exit_status=status, health=None)

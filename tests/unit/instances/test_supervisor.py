@@ -160,7 +160,7 @@ def test_it_is_given_up(spec: Spec) -> None:
         world.programs = [Program(1, 1), Program(1, 1), Program(1, 7)]
         assert await world.supervisor(spec._replace(restart="on-failure:2")).run() == 7
 
-    play(story)
+    assert play(story).said[2:] == ["the program has ended with status 7: it is given up"]
 
 
 def test_a_bug_of_ours_is_a_failure_too(spec: Spec) -> None:
