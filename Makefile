@@ -6,7 +6,7 @@ STAMP := $(VENV)/.ready
 NATIVE := $(wildcard aionoah/hypervisor/native/*)
 ARGS ?= -- /bin/ls -l /
 
-.PHONY: setup run test lint types docs bench test-svm test-cpython clean
+.PHONY: setup run test lint types docs bench test-svm test-programs test-cpython clean
 
 setup: $(STAMP)
 	@$(BIN)/python -m compileall -q aionoah
@@ -38,6 +38,9 @@ bench: setup
 
 test-svm: setup
 	tests/svm/run
+
+test-programs: setup
+	$(BIN)/pytest tests/guest/slow_programs.py $(PYTEST_ARGS)
 
 test-cpython: setup
 	$(BIN)/python tests/cpython/compare.py $(CPYTHON_ARGS)
