@@ -184,14 +184,14 @@ def test_a_stop_and_a_continuation(terminal: Terminal) -> None:
 
 
 def test_a_window_without_a_size(terminal: Terminal) -> None:
-    terminal.start(*_guest("bash", "-c", "trap 'stty size' WINCH; echo up; while :; do sleep 0.1; done"))
-    terminal.wait(b"up")
+    terminal.start(*_guest("sh", "-c", "while stty size; do sleep 0.1; done"))
+    terminal.wait(b"30 100\r\n")
     termios.tcsetwinsize(terminal.slave, (0, 0))
     terminal.process.send_signal(signal.SIGWINCH)
-    terminal.wait(b"0 0")
+    terminal.wait(b"\r\n0 0\r\n")
     termios.tcsetwinsize(terminal.slave, (1, 1))
     terminal.process.send_signal(signal.SIGWINCH)
-    terminal.wait(b"1 1")
+    terminal.wait(b"\r\n1 1\r\n")
 
 
 def test_a_flood_of_garbage(terminal: Terminal) -> None:
