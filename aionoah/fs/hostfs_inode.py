@@ -112,6 +112,10 @@ class HostInode(HostAttributed):
     def looked_up_attributes(self) -> Attributes:
         return self._shown(self.seen)
 
+    def looked_up_number(self) -> tuple[int, int]:
+        device, number = self.identity
+        return number, device_number(device)
+
     def _shown(self, status: os.stat_result) -> Attributes:
         """What guests are told, which need not be what the host says (hostfs_owners)."""
         found = attributes_of(status)

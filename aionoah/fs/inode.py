@@ -173,6 +173,11 @@ class Inode:
         """
         return self.attributes()
 
+    def looked_up_number(self) -> tuple[int, int]:
+        """Inode number and device out of the same."""
+        found = self.looked_up_attributes()
+        return found.ino, found.dev
+
     def details(self) -> Details:
         return Details(self.attributes().btime_ns)
 

@@ -45,8 +45,8 @@ class OverlayInode(Inode):
         self.extra_links = 0  # names that the real file does not count; negative for those that are hidden
         self.index: bytes | None = None  # a name in the work directory, for the copy of a file with several
         self._kind = self.real.kind
-        seen = (lowers[0] if lowers else self.real).looked_up_attributes()
-        self.number = filesystem.origins.get((seen.ino, seen.dev)) or filesystem.number(seen.ino, seen.dev)
+        number = (lowers[0] if lowers else self.real).looked_up_number()
+        self.number = filesystem.origins.get(number) or filesystem.number(*number)
 
     @property
     def real(self) -> Inode:
@@ -97,6 +97,13 @@ class OverlayInode(Inode):
         if self.upper is None:
             from aionoah.fs.overlay_copy import copy_up  # noqa: PLC0415 - many programs change nothing
 
+            missing: list[OverlayInode] = []
+            here: OverlayInode | None = self.parent
+            while here is not None and here.upper is None:
+                missing.append(here)
+                here = here.parent
+            for directory in reversed(missing):  # there may be more of them than Python's stack is deep
+                directory.upper = copy_up(directory, with_data=True)
             self.upper = copy_up(self, with_data=with_data)
         return self.upper
 
