@@ -21,6 +21,7 @@ from aionoah.host.application import Answer, Application, Workers
 from aionoah.host.waiting import kernel_lock
 from aionoah.net.private.names import Resolver
 from aionoah.net.private.network import HOST, HOST_NAME, NAME_SERVER, Endpoint, PrivateNetwork, Receiver
+from aionoah.net.private.published import PublishedDatagrams
 from aionoah.net.private.rules import Attempt, Rules, canonical
 from aionoah.net.private.stream import PrivateStream
 
@@ -42,6 +43,7 @@ class Network:
         *, and PORTS is a number or FIRST-LAST. `deny` goes first. The host's own loopback is "host.internal".
     decide: asked with an Attempt about what no rule speaks of; otherwise that is refused (ENETUNREACH).
     publish: port of the host's 127.0.0.1, or (address, port) → port of a guest's TCP server.
+    publish_udp: likewise, of a guest's UDP server.
     hosts: name → address, as in /etc/hosts.
     on_denied: told of each attempt that was refused; besides, the log "aionoah.network" has a record of it.
 
@@ -55,13 +57,14 @@ class Network:
         deny: Iterable[str] = (),
         decide: Decision | None = None,
         publish: Mapping[int | tuple[str, int], int] | None = None,
+        publish_udp: Mapping[int | tuple[str, int], int] | None = None,
         hosts: Mapping[str, str] | None = None,
         on_denied: Callable[[Attempt], None] | None = None,
     ) -> None:
         allow = tuple(allow)
         self._rules = Rules(allow, deny) if allow or decide else None
         self._decide = decide
-        self._publish = dict(publish or {})
+        self._publish = {SOCK.STREAM: dict(publish or {}), SOCK.DGRAM: dict(publish_udp or {})}
         self._hosts = {name.lower(): str(ip_address(address)) for name, address in (hosts or {}).items()}
         self._on_denied = on_denied
         self._handlers: dict[tuple[str, int], Handler] = {}
@@ -89,8 +92,10 @@ class Network:
         for (name, port), handler in self._handlers.items():
             running.serve(name, port, handler)
         try:
-            for place, port in self._publish.items():
-                running.publish(*(("127.0.0.1", place) if isinstance(place, int) else place), port)
+            for kind, published in self._publish.items():
+                for place, port in published.items():
+                    where = ("127.0.0.1", place) if isinstance(place, int) else place
+                    running.publish(kind, where, port)
         except OSError:
             await running.close()
             raise
@@ -149,6 +154,7 @@ class _Running:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for listener in self._listeners:
+            self._loop.remove_reader(listener)
             listener.close()
 
     def _spawn(self, work: Awaitable[None]) -> None:
@@ -162,21 +168,36 @@ class _Running:
         with kernel_lock:
             self._handlers[self.private.serve(name, port)] = handler
 
-    def publish(self, address: str, host_port: int, guest_port: int) -> None:
-        """Listen on the host for a guest. OSError with a sentence."""
-        family = host_socket.AF_INET6 if ":" in address else host_socket.AF_INET
-        listener = host_socket.socket(family)
+    def publish(self, kind: int, place: tuple[str, int], guest_port: int) -> None:
+        """Open a port of the host for a guest. OSError with a sentence."""
+        is_stream = kind == SOCK.STREAM
+        family = host_socket.AF_INET6 if ":" in place[0] else host_socket.AF_INET
+        listener = host_socket.socket(
+            family, host_socket.SOCK_STREAM if is_stream else host_socket.SOCK_DGRAM
+        )
         try:
-            listener.setsockopt(host_socket.SOL_SOCKET, host_socket.SO_REUSEADDR, 1)
-            listener.bind((address, host_port))
-            listener.listen(1024)
+            if is_stream:
+                listener.setsockopt(host_socket.SOL_SOCKET, host_socket.SO_REUSEADDR, 1)
+            listener.bind(place)
+            if is_stream:
+                listener.listen(1024)
         except OSError as error:
             listener.close()
-            sentence = f"port {host_port} of {address} cannot be published: {error.strerror}"
+            sentence = f"port {place[1]} of {place[0]} cannot be published: {error.strerror}"
             raise OSError(error.errno, sentence) from None
         listener.setblocking(False)
         self._listeners.append(listener)
-        self._spawn(self._accept(listener, guest_port))
+        if is_stream:
+            self._spawn(self._accept(listener, guest_port))
+        else:
+            self._carry(PublishedDatagrams(self.private, listener, guest_port))
+
+    def _carry(self, published: PublishedDatagrams) -> None:
+        def receive() -> None:
+            with kernel_lock:
+                published.receive()
+
+        self._loop.add_reader(published.host, receive)
 
     async def _accept(self, listener: host_socket.socket, port: int) -> None:
         """A connection from outside is the guest's from its beginning: nothing is copied."""

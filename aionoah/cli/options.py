@@ -4,7 +4,7 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TextIO, TypeVar
 
 import click
@@ -76,7 +76,7 @@ INSTANCE_OPTIONS: Final = (
     click.option(
         "-p",
         "--publish",
-        metavar="[ADDRESS:]HOST:GUEST",
+        metavar="[ADDRESS:]HOST:GUEST[/udp]",
         multiple=True,
         help="Let a port of the host lead to a program's.",
     ),
@@ -282,19 +282,35 @@ def parse_network(
         return name or "host"
     from aionoah.network import Network  # noqa: PLC0415
 
-    published = [_parsed(_parse_publication, text) for text in publish]
-    for (address, port), _ in published:
-        if sum(known == (address, port) for known, _ in published) > 1:
-            raise click.UsageError(f"-p: port {port} of {address} cannot lead to two ports.")
+    published = {
+        kind: _publications(text for text in publish if _protocol(text) == kind) for kind in ("tcp", "udp")
+    }
     try:
         return Network(
             allow=() if name == "loopback" else allow or ("*",),
             deny=deny,
-            publish=dict(published),
+            publish=published["tcp"],
+            publish_udp=published["udp"],
             hosts=dict(map(_parse_host, add_host)),
         )
     except ValueError as error:
         raise click.UsageError(f"{error}.") from None
+
+
+def _protocol(publication: str) -> str:
+    """What docker writes behind a slash."""
+    _, separator, protocol = publication.rpartition("/")
+    if separator and protocol not in ("tcp", "udp"):
+        raise click.UsageError(f"-p {publication}: the protocol is tcp or udp.")
+    return protocol if separator else "tcp"
+
+
+def _publications(texts: Iterable[str]) -> dict[int | tuple[str, int], int]:
+    published = [_parsed(_parse_publication, text) for text in texts]
+    for (address, port), _ in published:
+        if sum(known == (address, port) for known, _ in published) > 1:
+            raise click.UsageError(f"-p: port {port} of {address} cannot lead to two ports.")
+    return dict(published)
 
 
 def _parsed(parse: Callable[[str], T], text: str) -> T:
@@ -305,7 +321,7 @@ def _parsed(parse: Callable[[str], T], text: str) -> T:
 
 
 def _parse_publication(text: str) -> tuple[tuple[str, int], int]:
-    rest, _, guest = text.rpartition(":")
+    rest, _, guest = text.partition("/")[0].rpartition(":")
     address, _, host = rest.rpartition(":")
     ports = [int(word) if word.isdecimal() else 0 for word in (host, guest)]
     if not all(0 < port <= _MAX_PORT for port in ports):

@@ -185,6 +185,37 @@ async def test_a_published_port() -> None:
         writer.close()
 
 
+UDP_SERVER = """
+import socket
+made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+made.bind(("", 53))
+print("ready", flush=True)
+while True:
+    data, sender = made.recvfrom(1000)
+    made.sendto(data.upper() + str(sender[1]).encode(), sender)
+"""
+
+
+async def test_a_published_udp_port_knows_who_has_asked() -> None:
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    loop = asyncio.get_running_loop()
+    async with aionoah.Linux(network=aionoah.Network(publish_udp={port: 53})) as linux:
+        server = await linux.create_subprocess_exec(PYTHON, "-c", UDP_SERVER, stdout=PIPE)
+        assert server.stdout is not None
+        assert await server.stdout.readline() == b"ready\n"
+        clients = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(3)]
+        for number, client in enumerate(clients):
+            client.setblocking(False)
+            client.connect(("127.0.0.1", port))
+            client.send(b"name %d " % number)
+        for number, client in enumerate(clients):
+            answer = await loop.sock_recv(client, 100)
+            assert answer == b"NAME %d %d" % (number, client.getsockname()[1])
+            client.close()
+
+
 async def test_a_port_that_is_taken_cannot_be_published() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]

@@ -23,6 +23,8 @@ from aionoah.net.private.socket import PrivateSocket
 from aionoah.net.socket import SHUT_BITS, SHUT_RECEIVE, SHUT_SEND, Control, Outgoing, Received, family_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aionoah.fs.context import FsContext
     from aionoah.memory.buffer import Buffer
 
@@ -69,7 +71,12 @@ class PrivateDatagram(PrivateSocket):
         self.peer = to
 
     def _is_within(self, to: Endpoint) -> bool:
+        if self._correspondent(to) is not None:
+            return True
         return self.net.is_own(to.ip) or to == Endpoint(NAME_SERVER, DNS_PORT)
+
+    def _correspondent(self, to: Endpoint) -> "Callable[[bytes], None] | None":
+        return None if self.bound is None else self.net.correspondents.get((self.bound.port, to))
 
     async def _permit(self, to: Endpoint) -> None:
         if to not in self._allowed:
@@ -108,6 +115,9 @@ class PrivateDatagram(PrivateSocket):
         return self.parse(self._outside_address(self.target(message.address)))
 
     def _send_within(self, data: bytes, to: Endpoint) -> None:
+        if (answer := self._correspondent(to)) is not None:
+            answer(data)
+            return
         sender = Endpoint(self.source_for(to), self.own.port)
         receiver = self._receiver(sender, to)
         if receiver is not None:

@@ -1,6 +1,6 @@
 """The instance's own network: addresses, ports, and the ways out of it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import IPv4Network, IPv6Address, ip_address
 from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
@@ -95,6 +95,8 @@ class PrivateNetwork:
         self.served: dict[Endpoint, str] = {}  # what the application answers, and its name
         self.addresses: dict[str, Ip] = {}  # of names that the application has given
         self.names: dict[Ip, dict[str, None]] = {HOST: {HOST_NAME: None}}  # that guests have looked up
+        self.correspondents: dict[tuple[int, Endpoint], Callable[[bytes], None]] = {}
+        """Who has sent to a UDP port of ours from outside, and how he is answered."""
         self._bound: dict[tuple[int, int], list[BoundSocket]] = {}  # by SOCK and port
         self._last_port = _EPHEMERAL[0]
         self._next_address = iter(_SERVED.hosts())
