@@ -16,22 +16,22 @@ from cli.conftest import AIONOAH, Command, complaint
 from cli.test_terminal import Terminal
 
 from aionoah.instances.client import Connection
-from aionoah.instances.place import Place, holder
+from aionoah.instances.place import Place, holder, places
 
 _PATIENCE = 60  # seconds until what does not come counts as a failure
 _SERVER = "echo hello; echo oops >&2; while :; do sleep 1000; done"
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, aionoah: Command) -> Iterator[Path]:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     runtime = tmp_path / "run"
     runtime.mkdir(mode=0o700)
     monkeypatch.setenv("AIONOAH_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
     yield tmp_path / "home" / "instances"
-    names = [each["name"] for each in listed(aionoah)]
-    if names:
-        aionoah("rm", "-f", *names)
+    for place in places():
+        if pid := holder(place):
+            os.kill(pid, signal.SIGKILL)
 
 
 def listed(aionoah: Command) -> list[dict[str, Any]]:
