@@ -186,23 +186,33 @@ class HostDirectory(HostInode):
     def descriptor(self) -> int:
         """Of this directory and no other: ESTALE if its name has come to mean something else."""
         if self._fd < 0:
-            if self.directory is None:
+            closed: list[HostDirectory] = []
+            here: HostDirectory | None = self
+            while here is not None and here._fd < 0:  # noqa: SLF001 - of the same class
+                closed.append(here)
+                here = here.directory
+            if here is None:
                 raise LinuxError(Errno.EIO)  # unmounted
-            try:
-                fd = platform.path_open(self.name, self.directory.descriptor(), directory=True)
-            except OSError as error:
-                if errno_of(error) in (Errno.ENOTDIR, Errno.ELOOP):
-                    raise stale() from None
-                raise_linux_error(error)
-            self._fd = fd
-            if self.is_watched:
-                HELD.add(self)
-            try:
-                self.require_same(os.fstat(fd))
-            except LinuxError:
-                self.close()
-                raise
+            for directory in reversed(closed):  # there may be more of them than Python's stack is deep
+                directory._reopen()  # noqa: SLF001
         return self._fd
+
+    def _reopen(self) -> None:
+        assert self.directory is not None  # noqa: S101 - the top cannot be opened anew
+        try:
+            fd = platform.path_open(self.name, self.directory.descriptor(), directory=True)
+        except OSError as error:
+            if errno_of(error) in (Errno.ENOTDIR, Errno.ELOOP):
+                raise stale() from None
+            raise_linux_error(error)
+        self._fd = fd
+        if self.is_watched:
+            HELD.add(self)
+        try:
+            self.require_same(os.fstat(fd))
+        except LinuxError:
+            self.close()
+            raise
 
     def status(self) -> os.stat_result:
         with host_errors():

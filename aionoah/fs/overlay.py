@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
 from aionoah.abi.errno import Errno, LinuxError
-from aionoah.abi.stat import S
+from aionoah.abi.stat import DT, S
 from aionoah.abi.statfs import MAGIC
 from aionoah.fs.handles import GivesHandles
 from aionoah.fs.hostfs import HostFileSystem
@@ -246,7 +246,36 @@ def clear(directory: Inode, name: bytes) -> None:
 
 
 def clear_out(directory: Inode) -> None:
-    """Remove all entries of a directory of a layer."""
+    """Remove all entries of a directory of a layer, which are deeper than Python's stack if a program wants them to be:
+    so what lies deeper is moved to the top first.
+    """
+    serial = itertools.count()
+    while names := _unlink_files(directory):
+        for name in names:
+            inner = directory.lookup(name)
+            for below in _unlink_files(inner):
+                _move(inner, below, directory, serial)
+            directory.rmdir(name)
+
+
+def _unlink_files(directory: Inode) -> list[bytes]:
+    """Remove all but directories; their names."""
+    directories = []
     for entry in list(directory.entries(0)):
-        if entry.name not in (b".", b".."):
-            clear(directory, entry.name)
+        if entry.kind == DT.DIR and entry.name not in (b".", b".."):
+            directories.append(entry.name)
+        elif entry.kind != DT.DIR:
+            directory.unlink(entry.name)
+    return directories
+
+
+def _move(directory: Inode, name: bytes, target: Inode, serial: Iterator[int]) -> None:
+    """To a name that is free."""
+    for number in serial:
+        try:
+            directory.rename(name, target, b"removed-%x" % number, 0)
+        except LinuxError as error:
+            if error.errno not in (Errno.EEXIST, Errno.ENOTEMPTY, Errno.ENOTDIR):
+                raise
+        else:
+            return

@@ -7,7 +7,6 @@ behind is known by its lock being free, and goes when the next is made.
 import contextlib
 import fcntl
 import os
-import shutil
 import tempfile
 from pathlib import Path
 from time import time
@@ -15,6 +14,7 @@ from typing import Final
 
 from aionoah.fs.hostfs import HIDDEN, HostFileSystem
 from aionoah.fs.hostfs_owners import Owners
+from aionoah.host.trees import remove_tree
 
 _PREFIX: Final = "aionoah-upper-"
 _UNLOCKED: Final = "aionoah-new-"  # a directory is called that until its lock is held
@@ -48,7 +48,7 @@ class PrivateUpper(HostFileSystem):
     def release(self) -> None:
         super().release()
         HIDDEN.discard(self._identity)
-        shutil.rmtree(self.path, ignore_errors=True)
+        remove_tree(str(self.path))
         os.close(self._lock)
 
 
@@ -76,6 +76,6 @@ def _remove_unless_locked(entry: "os.DirEntry[str]") -> None:
     fd = os.open(entry.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(entry.path, ignore_errors=True)
+        remove_tree(entry.path)
     finally:
         os.close(fd)

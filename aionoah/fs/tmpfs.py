@@ -107,10 +107,11 @@ class TmpDirectory(TmpInode):
 
     def clear(self) -> None:
         """Forget everything below, so that nothing is kept alive by a cycle."""
-        names, self.names = self.names, {}
-        for inode in names.values():
-            if isinstance(inode, TmpDirectory):
-                inode.clear()
+        pending: list[TmpDirectory] = [self]
+        while pending:
+            directory = pending.pop()
+            names, directory.names = directory.names, {}
+            pending += [inode for inode in names.values() if isinstance(inode, TmpDirectory)]
 
     def lookup(self, name: bytes) -> TmpInode:
         try:
