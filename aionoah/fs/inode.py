@@ -121,6 +121,7 @@ class FileSystem:
     has_fine_times = False  # statx leaves out the times of changes unless they are asked for (FS_MGTIME)
     directories_kept = 0  # how many a mount holds on to between walks
     users = 0  # overlays that it is a layer of
+    stack_depth = 0  # how many overlays lie upon each other
     is_unmounted = False  # it lives for its users only
     is_ephemeral = False  # nothing in it outlives the guests: mountpoints may be made in it
     root: "Inode"

@@ -16,6 +16,7 @@ from aionoah.fs.tmpfs import anonymous_device
 
 Locate = Callable[[bytes], Dentry]
 
+_MAX_STACK_DEPTH: Final = 2  # FILESYSTEM_MAX_STACK_DEPTH
 _WORK: Final = b"work"  # in the directory that is given for it
 _PATHS: Final = (b"lowerdir", b"upperdir", b"workdir")
 _ACCEPTED: Final = {
@@ -39,6 +40,7 @@ class Layer(FileSystem):
         self._whole.users += 1
         self.root = place.inode
         self.device = self._whole.device
+        self.stack_depth = self._whole.stack_depth
         self.is_read_only = place.mount.is_read_only
 
     def status(self) -> FileSystemStatus:
@@ -60,6 +62,8 @@ def new_overlay(data: bytes, locate: Locate) -> OverlayFileSystem:
     if upper is None and (work is not None or len(lowers) < 2):
         raise LinuxError(Errno.EINVAL)
     places = lowers if upper is None else [*lowers, upper]
+    if any(place.mount.filesystem.stack_depth >= _MAX_STACK_DEPTH for place in places):
+        raise LinuxError(Errno.EINVAL)
     if len({place.inode.key for place in places}) < len(places):
         raise LinuxError(Errno.ELOOP)
     if upper is None:

@@ -119,3 +119,4 @@ def test_an_overlay_is_no_upper_layer(tree: Tree) -> None:
     assert outcome(mount, tree, b"lowerdir=l2,upperdir=m/u,workdir=m/w", b"other") == "EINVAL"
     mount(tree, b"lowerdir=m/d:l2", b"other")
     assert tree.names(b"other") == [b"g", b"x"]
+    assert outcome(mount, tree, b"lowerdir=other:l", b"u") == "EINVAL"  # the third would be one too many
