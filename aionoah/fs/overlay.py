@@ -10,6 +10,7 @@ Sources: Documentation/filesystems/overlayfs.rst; Linux fs/overlayfs.
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
@@ -130,7 +131,8 @@ class OverlayFileSystem(GivesHandles):
         """What is in there was never finished, or is of no use to another session."""
         assert self._upper is not None  # noqa: S101 - called with a layer only
         if self._workshop is not None:
-            clear_out(self._workshop)
+            with suppress(LinuxError):  # the program that gave it may have done anything with it
+                clear_out(self._workshop)
             return
         self._work = None
         try:
