@@ -2,6 +2,7 @@
 
 import os
 import resource
+import signal
 
 from api.conftest import Programs
 from harness.guest import Compiler
@@ -44,3 +45,20 @@ async def test_copies_that_do_not_fit(compiled: Compiler, program: Programs) -> 
         assert done.stdout == b"signal 9, status 0, still 1\n" * 2
         assert done.returncode == 0
         assert await other.communicate(b"live") == (b"live", None)
+
+
+async def test_a_fork_bomb_ends_at_the_limit_and_with_its_instance(
+    compiled: Compiler, program: Programs
+) -> None:
+    """Every one of its processes wants the kernel lock all the time, and yet each signal gets through."""
+    path = program("bomb")
+    places = {str(compiled.directory): aionoah.Mount(compiled.directory, True)}
+    async with aionoah.Linux(mounts=places, pids=150) as linux:
+        bomb = await linux.create_subprocess_exec(path, stdout=PIPE)
+        assert bomb.stdout is not None
+        assert [await bomb.stdout.readline() for _ in range(100)] == [b"EAGAIN\n"] * 100
+        assert len(linux.processes()) == 150
+        bomb.send_signal(signal.SIGINT)
+        assert await bomb.wait() == -signal.SIGINT
+        assert len(linux.processes()) > 100
+    assert not linux.kernel.processes
