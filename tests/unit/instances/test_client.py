@@ -1,0 +1,116 @@
+"""Clients of instances that are not as they should be: processes that hold the lock, and answer as they are told."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from aionoah.instances import InstanceError, client
+from aionoah.instances.client import Connection, current_state, stop
+from aionoah.instances.keeping import make
+from aionoah.instances.place import Place, holder
+from aionoah.instances.spec import Spec
+from aionoah.instances.state import State, write_state
+
+_IMPOSTOR = """
+import os, signal, socket, sys
+from aionoah.instances.place import Lock, Place
+from aionoah.instances.state import State, write_state
+place = Place("web")
+lock = Lock(place)
+path = place.new_socket_path()
+write_state(place, State("running", 1.0, os.getpid(), socket=str(path)))
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(str(path))
+listener.listen()
+print("ready", flush=True)
+while True:
+    connection, _ = listener.accept()
+    connection.recv(65536)
+    connection.sendall(sys.argv[1].encode())
+    if sys.argv[2] == "silent":
+        signal.pause()
+    connection.close()
+"""
+Impostor = Callable[..., "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def place(spec: Spec) -> Place:
+    return make(spec)
+
+
+@pytest.fixture
+def impostor(place: Place) -> Iterator[Impostor]:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(answer: str, *, is_silent: bool = False) -> "subprocess.Popen[bytes]":
+        words = [sys.executable, "-c", _IMPOSTOR, answer, "silent" if is_silent else "closes"]
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, env=os.environ)
+        started.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_another_version_hears_sigterm(impostor: Impostor, place: Place) -> None:
+    process = impostor('{"error": "web was started by aionoah 0.0.1"}\n')
+    with Connection(place) as connection:
+        connection.ask("exec")
+        with pytest.raises(InstanceError, match=r"started by aionoah 0\.0\.1"):
+            connection.answer()
+    stop(place, 1)
+    assert process.wait() == -15
+    assert holder(place) is None
+    assert current_state(place).status == "dead"
+
+
+@pytest.mark.parametrize("answer", ["GARBAGE\n", "[]\n", '{"fds": 3}\n'])
+def test_nonsense(impostor: Impostor, place: Place, answer: str) -> None:
+    process = impostor(answer)
+    with Connection(place) as connection:
+        connection.ask("info")
+        with pytest.raises(InstanceError, match="web answers nonsense"):
+            connection.answer()
+    assert current_state(place) == State("running", 1.0, process.pid, socket=current_state(place).socket)
+
+
+def test_no_answer(impostor: Impostor, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "_QUICK", 0.05)
+    impostor("", is_silent=True)
+    with Connection(place) as connection:
+        connection.ask("info")
+        with pytest.raises(InstanceError, match="web does not answer"):
+            connection.answer(0.05)
+    assert holder(place) is not None
+
+
+def test_an_answer_that_ends(impostor: Impostor, place: Place) -> None:
+    impostor('{"half')
+    with Connection(place) as connection:
+        connection.ask("info")
+        assert connection.answer() is None
+
+
+def test_nobody_to_be_reached(impostor: Impostor, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "_PATIENCE", 0.05)
+    process = impostor("")
+    write_state(place, State("running", 1.0, process.pid, socket="/nowhere", is_detached=False))
+    with pytest.raises(InstanceError, match=f"web runs as process {process.pid}, but cannot be reached"):
+        Connection(place)
+
+
+def test_nobody_runs_it(place: Place) -> None:
+    with pytest.raises(InstanceError, match="web is not running"):
+        Connection(place)
+    with pytest.raises(InstanceError, match="there is no instance ghost"):
+        Connection(Place("ghost"))
+    stop(place, 1)
+    assert current_state(place) == State()
