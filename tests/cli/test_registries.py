@@ -4,10 +4,13 @@ import base64
 import json
 import os
 import shutil
+import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 
 import pytest
 from cli.conftest import AIONOAH, Command, complaint
@@ -115,6 +118,41 @@ def test_a_full_disk(tmp_path: Path, home: Path) -> None:
     assert complaint_of(done.stderr) == "No space left on device"
     digest = subprocess.run(["sha256sum"], input=contents, capture_output=True, check=True).stdout.decode()
     assert done.stdout.splitlines() == ["status 125", "index 1", "1", digest.strip()]
+
+
+def test_an_interrupt_in_the_middle(aionoah: Command, home: Path) -> None:
+    """It ends at once, although the registry has stopped to answer; the next pull goes on from there."""
+    image = Image(tarball(("large", os.urandom(1 << 20))))
+    blob = image.packed[0]
+    over = threading.Event()
+
+    def stall(handler: Any) -> bool:
+        if image_digest(image) not in handler.path or over.is_set():
+            return False
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(blob)))
+        handler.end_headers()
+        handler.wfile.write(blob[: len(blob) // 2])
+        over.wait()
+        handler.close_connection = True
+        return True
+
+    with serving() as registry:
+        registry.put("one", image)
+        registry.hook = stall
+        words = [AIONOAH, "pull", f"{registry.name}:one"]
+        kept = home / "images/downloads" / image_digest(image).removeprefix("sha256:")
+        with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
+            while not (kept.exists() and kept.stat().st_size):
+                assert process.poll() is None
+            process.send_signal(signal.SIGINT)
+            assert process.communicate(timeout=20)[1] == ""
+        assert process.returncode == -signal.SIGINT
+        over.set()
+        registry.requests.clear()
+        assert aionoah("pull", f"{registry.name}:one").returncode == 0
+        assert next(wanted for path, wanted in registry.requests if path.endswith(image_digest(image)))
+    assert not list((home / "images/work").iterdir())
 
 
 def image_digest(image: Image) -> str:
