@@ -28,6 +28,7 @@ _BENCHMARKS: Final = (
     "terminal",
     "files",
     "servers",
+    "connections",
 )
 
 

@@ -34,10 +34,10 @@ async def rows(programs: Programs) -> list[Row]:
     programs.native("park")
     async with _python(_BARE) as bare, _python(_INSTANCE, str(programs.directory)) as instance:
         await asyncio.sleep(1)  # what is done once, after the start, is not idleness
-        before = _cpu_seconds(instance)
+        before = cpu_seconds(instance)
         await asyncio.sleep(_IDLE_SECONDS)
-        spent = _cpu_seconds(instance) - before
-        pss, bare_pss = _pss(instance), _pss(bare)
+        spent = cpu_seconds(instance) - before
+        pss, bare_pss = pss_of(instance), pss_of(bare)
     beside = f"{quantity(bare_pss, 'B')} bare Python, {quantity(pss, 'B')} in all"
     return [
         Row("memory of an idle instance (PSS)", quantity(pss - bare_pss, "B"), beside, "", "≤ 25 MiB"),
@@ -67,13 +67,13 @@ async def _python(code: str, *args: str) -> AsyncIterator[int]:
         await process.wait()
 
 
-def _pss(pid: int) -> int:
+def pss_of(pid: int) -> int:
     """Bytes: what is shared counts in parts."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return next(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     """Of all threads, to the nanosecond."""
     files = Path(f"/proc/{pid}/task").glob("*/schedstat")
     return sum(int(file.read_text().split()[0]) for file in files) / 1e9
