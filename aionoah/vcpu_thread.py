@@ -171,22 +171,24 @@ class VcpuThread:
         """All of it, on an OS thread that nobody else uses meanwhile."""
         failure: BaseException | None = None
         self._times.begin()
+        has_begun = False
         try:
-            with kernel_lock_in_turn():
-                self._thread = threading.current_thread()
-                task = self._begin(self)
-            if task is None:
-                return
-            self._thread.name = f"vcpu-{task.tid}"
-            self._live()
-        except BaseException as bug:  # noqa: BLE001 - logged, and given to whoever waits for the process
-            _log.critical("thread %d died of an error in aionoah", self._task.tid, exc_info=bug)
-            failure = bug
-        try:
-            with kernel_lock_in_turn():
+            with kernel_lock_in_turn():  # to the end: whoever hears of it finds the memory free
+                try:
+                    self._thread = threading.current_thread()
+                    task = self._begin(self)
+                    if task is None:
+                        return
+                    has_begun = True
+                    self._thread.name = f"vcpu-{task.tid}"
+                    self._live()
+                except BaseException as bug:  # noqa: BLE001 - logged, and given to whoever waits for the process
+                    _log.critical("thread %d died of an error in aionoah", self._task.tid, exc_info=bug)
+                    failure, has_begun = bug, True
                 self._detach(failure)
         finally:  # or nobody would ever hear of the end
-            self._threads.on_exit(self, failure)
+            if has_begun:
+                self._threads.on_exit(self, failure)
 
     def adopt(self, task: "Task") -> None:
         """Answer for a task: signals and its end come here from now on."""
@@ -284,24 +286,20 @@ class VcpuThread:
             ExitKind.HOST_FAULT: self._answer_host_fault,
             ExitKind.BROKEN: self._answer_broken,
         }
-        turnstile.acquire(self._place)
-        try:
-            while not self._needs_attention or self._attend():
-                if not self._has_turn and not self._take_turn():
-                    continue
-                vcpu = self._running_vcpu
-                self.is_in_guest = True
-                kernel_lock.release()
-                try:
-                    kind = vcpu.run()
-                finally:
-                    if not kernel_lock.acquire(False):  # mostly free, and this the quicker way
-                        turnstile.acquire(self._place)
-                    self.is_in_guest = False
-                if not self._is_exiting:  # else the task has gone meanwhile: its last call is never made
-                    answers[kind]()
-        finally:
+        while not self._needs_attention or self._attend():
+            if not self._has_turn and not self._take_turn():
+                continue
+            vcpu = self._running_vcpu
+            self.is_in_guest = True
             kernel_lock.release()
+            try:
+                kind = vcpu.run()
+            finally:
+                if not kernel_lock.acquire(False):  # mostly free, and this the quicker way
+                    turnstile.acquire(self._place)
+                self.is_in_guest = False
+            if not self._is_exiting:  # else the task has gone meanwhile: its last call is never made
+                answers[kind]()
 
     # -- turns on a CPU, for restartable sequences ------------------------------------------------------------
 
