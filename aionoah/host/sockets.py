@@ -37,7 +37,7 @@ _PROTOCOLS: Final = {
     for value, name in IPPROTO.members().items()
     if hasattr(socket, f"IPPROTO_{name}")
 }
-_NO_SIGNAL: Final = getattr(socket, "MSG_NOSIGNAL", 0)  # Darwin: Python ignores SIGPIPE anyway
+_NO_SIGNAL: Final = int(getattr(socket, "MSG_NOSIGNAL", 0))  # Darwin: Python ignores SIGPIPE anyway
 
 Address = tuple[Any, ...]
 
@@ -158,7 +158,7 @@ _REPORTED: Final = ("OOB", "TRUNC", "CTRUNC", "EOR", "ERRQUEUE")
 
 def _named_flags(names: Sequence[str]) -> list[tuple[int, int]]:
     return [
-        (getattr(MSG, name), getattr(socket, f"MSG_{name}"))
+        (getattr(MSG, name), int(getattr(socket, f"MSG_{name}")))  # as an enum it would be slow
         for name in names
         if hasattr(socket, f"MSG_{name}")
     ]
