@@ -23,7 +23,7 @@ def test_nano(same: Same, tmp_path: Path) -> None:
         screen.press("Enter", "C-k", "C-u", "C-u")
         seen.append(screen.wait(lambda shown: shown.count("first line") == 2))
         screen.resize(60, 15)
-        seen.append(screen.wait(lambda shown: "^X Exit" in shown.splitlines()[-1]))
+        seen.append(screen.wait(lambda shown: "^X Exit" in shown.rpartition("\n")[2]))
         screen.press("C-x")
         screen.wait("Save modified buffer?")
         screen.type("y")
@@ -46,7 +46,7 @@ def test_man(same: Same, tmp_path: Path) -> None:
     def scene(screen: Screen) -> list[str]:
         seen = [screen.wait("Manual page page.7 line 1", colours=True)]
         screen.press("Space")
-        seen.append(screen.wait(lambda shown: "line 1 " not in shown.splitlines()[-1]))
+        seen.append(screen.wait(lambda shown: "line 1 " not in shown.rpartition("\n")[2]))
         screen.type("/word2")
         screen.press("Enter")
         screen.type("G")
