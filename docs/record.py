@@ -28,6 +28,7 @@ from typing import Final
 
 _PAGES: Final = Path(__file__).parent
 _PATIENCE: Final = 120.0  # seconds until what does not come is a failure
+_SETUP_PATIENCE: Final = 1200.0  # a distribution takes its time
 _QUIET: Final = 0.4  # seconds without news: a prompt stays
 _GLANCE: Final = 0.1
 _ROWS, _COLUMNS = 24, 80
@@ -161,7 +162,7 @@ def prepared(page: str) -> Iterator[Path]:
             env=environment(place),
             start_new_session=True,
         ) as process:
-            if process.wait(_PATIENCE):
+            if process.wait(_SETUP_PATIENCE):
                 sys.exit("the setup has failed")
             try:
                 yield place
