@@ -10,6 +10,7 @@ from collections.abc import Coroutine, Iterable
 from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 
 from aionoah.abi.signal import SIG
+from aionoah.host.standard_streams import open_useless
 from aionoah.host.waiting import kernel_lock
 from aionoah.process.usage import usage_of_process
 from aionoah.processes import CpuTime, cpu_time_of, family_of
@@ -358,13 +359,6 @@ class _PipeEnd:
         if self._is_ours:
             self._is_ours = False
             os.close(self._fd)
-
-
-def open_useless(fd: int) -> int:
-    """/dev/null, opened so that nothing can be read from standard input or written to the others: EBADF,
-    as if they were closed. (So does the C library for set-user-ID programs, in csu/check_fds.c.)
-    """
-    return os.open(os.devnull, (os.O_RDONLY if fd else os.O_WRONLY) | os.O_CLOEXEC)
 
 
 def _is_open(fd: int) -> bool:

@@ -13,6 +13,7 @@ import click
 
 from aionoah.cli.named import fail
 from aionoah.cli.options import environment
+from aionoah.host.standard_streams import reserve_standard_streams
 from aionoah.instances import InstanceError
 from aionoah.instances.client import Connection
 from aionoah.instances.place import Place
@@ -55,6 +56,7 @@ def exec(  # noqa: A001 - the command's name
         command = command[1:]
     if not command:
         raise click.UsageError("Name a PROGRAM to run.")
+    reserve_standard_streams()
     if has_terminal is None:
         has_terminal = os.isatty(0) and os.isatty(1)
     fields: dict[str, Any] = {"command": list(command), "env": _changes(env, has_terminal=has_terminal)}
@@ -90,8 +92,7 @@ def _execute(connection: Connection, fields: dict[str, Any], *, has_terminal: bo
                 "errors": not os.isatty(2),
             }
             stack.enter_context(raw_terminal())
-        with _three_streams() as fds:
-            connection.ask("exec", fds, **fields)
+        connection.ask("exec", (0, 1, 2), **fields)
         answer = connection.answer()
         if answer is not None:  # it has started: until then, signals end us
             if has_terminal:
@@ -104,20 +105,6 @@ def _execute(connection: Connection, fields: dict[str, Any], *, has_terminal: bo
     if not isinstance(status, int):
         raise InstanceError(f"{connection.place.name} does not say how the program ended")
     return status if status >= 0 else _SIGNALLED - status
-
-
-@contextlib.contextmanager
-def _three_streams() -> Iterator[list[int]]:
-    """Standard streams, as they are: /dev/null for those that the caller has closed."""
-    fds = []
-    with contextlib.ExitStack() as stack:
-        for fd in (0, 1, 2):
-            try:
-                fds.append(os.dup(fd))
-            except OSError:
-                fds.append(os.open(os.devnull, os.O_RDONLY if fd == 0 else os.O_WRONLY))
-            stack.callback(os.close, fds[-1])
-        yield fds
 
 
 @contextlib.contextmanager

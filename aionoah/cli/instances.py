@@ -11,6 +11,7 @@ import click
 
 from aionoah.cli.named import DAEMON, FAILED, complain, fail
 from aionoah.cli.named_options import parse_duration
+from aionoah.host.standard_streams import reserve_standard_streams
 from aionoah.instances import InstanceError
 from aionoah.instances import client as clients
 from aionoah.instances.place import Place, holder, places
@@ -112,6 +113,7 @@ def start(*, all_: bool, foreground: bool, names: tuple[str, ...]) -> None:
     """Start instances again that `run --name` has made, in the background, with what they have changed."""
     if all_ == bool(names) or (foreground and len(names) != 1):
         raise click.UsageError("Name the instances, or use --all; --foreground is for one.")
+    reserve_standard_streams()
     if foreground:
         _start_here(names[0])
     _each([place.name for place in places() if _is_wanted(place)] if all_ else names, _start)
@@ -151,6 +153,7 @@ def stop(*, timeout: float | None, names: tuple[str, ...]) -> None:
 @_NAMES
 def restart(*, timeout: float | None, names: tuple[str, ...]) -> None:
     """Stop instances and start them again."""
+    reserve_standard_streams()
 
     def again(place: Place) -> None:
         _stop(place, timeout)

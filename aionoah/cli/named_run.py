@@ -14,10 +14,10 @@ from aionoah.cli.named import DAEMON, fail, new_spec, open_launch
 from aionoah.cli.run import (
     allow_many_descriptors,
     forwarded_signals,
-    reserve_standard_streams,
     terminal_options,
     wait_for,
 )
+from aionoah.host.standard_streams import reserve_standard_streams
 from aionoah.instances import InstanceError
 from aionoah.instances.detach import start_detached
 from aionoah.instances.keeping import make, remove
@@ -47,6 +47,7 @@ def run_named(
         raise click.UsageError("--image excludes --root and --rw.")
     if has_terminal is None:
         has_terminal = not named["detach"] and os.isatty(0) and os.isatty(1)
+    reserve_standard_streams()
     spec = new_spec(named, command, instance, has_terminal=has_terminal, **program)
     try:
         place = make(spec)
@@ -71,7 +72,6 @@ def _detach(place: Place, spec: "Spec") -> NoReturn:
 def _attend(place: Place, spec: "Spec", *, is_removed: bool) -> int:
     import uvloop  # noqa: PLC0415 - only now is it needed
 
-    reserve_standard_streams()
     allow_many_descriptors()
     try:
         with contextlib.closing(Lock(place)), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -21,6 +21,7 @@ from aionoah.cli.options import (
     parse_user,
     with_options,
 )
+from aionoah.host.standard_streams import reserve_standard_streams
 
 if TYPE_CHECKING:
     from aionoah.linux import Linux
@@ -176,16 +177,6 @@ def allow_many_descriptors() -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     with contextlib.suppress(ValueError, OSError):  # Darwin's hard limit is more than it allows
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def reserve_standard_streams() -> None:
-    """Fill 0, 1 and 2 where the caller has closed them: no file of ours may become the program's."""
-    from aionoah.subprocess import open_useless  # noqa: PLC0415
-
-    for fd in (0, 1, 2):
-        opened = open_useless(fd)  # gets the lowest free number, and those below `fd` are taken by now
-        if opened != fd:
-            os.close(opened)
 
 
 @contextlib.contextmanager

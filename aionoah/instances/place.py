@@ -72,7 +72,7 @@ class Place:
 def places() -> list[Place]:
     """Of all instances, by name."""
     try:
-        names = sorted(entry.name for entry in state_home().iterdir())
+        names = sorted(entry.name for entry in state_home().iterdir() if entry.is_dir())
     except FileNotFoundError:
         return []
     return [Place(name) for name in names if _NAME.fullmatch(name)]

@@ -85,7 +85,11 @@ def test_making_and_removing(spec: Spec, home: Path) -> None:
     place = make(spec)
     assert stat.S_IMODE(place.directory.stat().st_mode) == 0o700
     assert stat.S_IMODE(place.spec.stat().st_mode) == 0o600
+    (home / "a-file").write_text("")
+    (home / "..rest").mkdir()
     assert [each.name for each in places()] == ["web"]
+    (home / "a-file").unlink()
+    (home / "..rest").rmdir()
     with pytest.raises(InstanceError, match="there is an instance web already"):
         make(spec)
     inner = place.upper / "locked" / "inner"
