@@ -46,7 +46,7 @@ def test_man(same: Same, tmp_path: Path) -> None:
     def scene(screen: Screen) -> list[str]:
         seen = [screen.wait("Manual page page.7 line 1", colours=True)]
         screen.press("Space")
-        seen.append(screen.wait(lambda shown: "line 1 " not in shown.rpartition("\n")[2]))
+        seen.append(screen.wait(lambda shown: "page.7 line " in shown and "page.7 line 1 " not in shown))
         screen.type("/word2")
         screen.press("Enter")
         screen.type("G")
@@ -127,9 +127,8 @@ def test_mc(same: Same, tmp_path: Path) -> None:
         screen.press("F10")
         screen.wait("status 0")
         (place / "made").rmdir()
-        return [
-            re.sub(r"\n[^\n]*@[^\n]*/place[#$] ?[^\n]*", "", shown) for shown in seen
-        ]  # a prompt with the host's name
+        seen = [re.sub(r"\n[^\n]*@[^\n]*/place[#$] ?[^\n]*", "", shown) for shown in seen]  # the host's name
+        return [re.sub(r"\d\d:\d\d", "00:00", shown) for shown in seen]
 
     same(scene, ("env", "SHELL=/bin/bash", "mc", str(place), str(place)))
 
