@@ -2,6 +2,7 @@
 fs/notify/dnotify.
 """
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import Errno, LinuxError
@@ -13,9 +14,11 @@ from aionoah.abi.signal import SIG
 from aionoah.abi.stat import S
 from aionoah.fs import notify
 from aionoah.fs.file import File, SignalOwner
+from aionoah.net.socket import Socket
 from aionoah.process.task import Process
 from aionoah.signals.generate import send_to_process, send_to_task
 from aionoah.signals.info import SigInfo, from_kernel
+from aionoah.syscalls.urgent import UrgentWatch
 
 if TYPE_CHECKING:
     from aionoah.fs.inode import Inode
@@ -77,6 +80,23 @@ def _set_owner(task: "Task", file: File, kind: int, number: int) -> None:
         raise LinuxError(Errno.ESRCH)
     signal = file.signal_owner.signal if file.signal_owner is not None else 0
     file.signal_owner = SignalOwner(kind, number, signal, task.credentials.uid, task.credentials.euid)
+    if number and isinstance(file, Socket) and file.is_stream:
+        _watch_urgent_data(task.kernel, file)
+
+
+def _watch_urgent_data(kernel: "Kernel", file: File) -> None:
+    if not any(isinstance(each, UrgentWatch) for each in file.dependents or ()):
+        UrgentWatch(file, kernel.host_edges, partial(_send_urgent, kernel))
+
+
+def _send_urgent(kernel: "Kernel", file: File) -> None:
+    """To the owner there is now; F_SETSIG says nothing about it (send_sigurg)."""
+    owner = file.signal_owner
+    if owner is None or not owner.number:
+        return
+    for each in _receivers(kernel, owner.kind, owner.number):
+        if _may_send(owner, each):
+            _send(each, from_kernel(SIG.URG))
 
 
 def _receivers(kernel: "Kernel", kind: int, number: int) -> "list[Process | Task]":
