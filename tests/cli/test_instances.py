@@ -92,9 +92,10 @@ def test_a_life(aionoah: Command, home: Path) -> None:
 
     assert aionoah("restart", "box").returncode == 0
     assert aionoah("exec", "box", "--", "cat", "/srv/note").stdout == "kept\n"
+    pid = listed(aionoah)[0]["pid"]
     assert aionoah("rm", "-f", "box").returncode == 0
     assert list(home.iterdir()) == []
-    assert not Path(f"/proc/{shown['pid']}").exists()
+    until(lambda: not Path(f"/proc/{pid}").exists())  # it has given everything back, and ends
     assert complaint(aionoah("logs", "box")).startswith("there is no instance box")
 
 
