@@ -69,6 +69,7 @@ class HostFile(RegularFile):
             os.ftruncate(self.fd, length)
 
     def allocate(self, mode: int, offset: int, length: int) -> None:
+        self.changing()
         with own_doing(self._node), host_errors():
             platform.fallocate(self.fd, mode, offset, length)
 

@@ -223,6 +223,7 @@ class TmpFile(RegularFile):
         self._inode.truncate(length)
 
     def allocate(self, mode: int, offset: int, length: int) -> None:
+        self.changing()
         self._contents.allocate(mode, offset, length)
         self._inode.modified()
 
