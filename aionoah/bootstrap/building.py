@@ -1,5 +1,6 @@
 """A bootstrap from its beginning to its end: either the whole tree is there, or nothing."""
 
+import asyncio
 import contextlib
 import gzip
 import lzma
@@ -9,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Final
+
+import uvloop
 
 from aionoah.bootstrap import BootstrapError
 from aionoah.bootstrap.configuring import configure
@@ -44,25 +47,17 @@ Description: what will be installed first
 """
 
 
-async def bootstrap(plan: Plan, target: Path, stage: Stage, *, hypervisor: str = "auto") -> int:
+def bootstrap(plan: Plan, target: Path, stage: Stage, *, hypervisor: str = "auto") -> int:
     """Build a root in a directory that is empty or not there; how many packages it has. BootstrapError, OSError."""
     _require_empty(target)
+    log = target.with_name(target.name + ".log")
     with closing(Mirror(plan.mirror, default_home() / "packages")) as mirror:
         release = read_release(mirror, plan.suite, plan.keyring)
         packages, files = _fetch(plan, mirror, release, stage)
         with _unfinished(target) as top:
             _unpack(plan, release, top, packages, files, stage)
-            with stage("Installing") as progress:
-                await configure(
-                    top,
-                    packages,
-                    files,
-                    progress,
-                    architecture={name: ours for ours, name in ARCHITECTURES.items()}[plan.architecture],
-                    hypervisor=hypervisor,
-                    log=target.with_name(target.name + ".log"),
-                )
-    target.with_name(target.name + ".log").unlink()
+            _install(plan, top, packages, files, stage, hypervisor, log)
+    log.unlink()
     return len(packages)
 
 
@@ -137,6 +132,22 @@ def _unpack(
         tree.file("etc/apt/sources.list", sources(plan, release.codename or plan.suite))
         if plan.has_own_keys:
             tree.file(f"etc/apt/keyrings/{plan.keyring.name}", plan.keyring.read_bytes())
+
+
+def _install(
+    plan: Plan,
+    top: Path,
+    packages: Sequence[Package],
+    files: Mapping[str, Path],
+    stage: Stage,
+    hypervisor: str,
+    log: Path,
+) -> None:
+    """The only part with a loop: what comes before is interrupted by Ctrl-C at once."""
+    architecture = next(ours for ours, name in ARCHITECTURES.items() if name == plan.architecture)
+    options = {"architecture": architecture, "hypervisor": hypervisor}
+    with stage("Installing") as progress, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(configure(top, packages, files, progress, log=log, **options))
 
 
 def _resolvers() -> str:

@@ -1,6 +1,5 @@
 """`aionoah bootstrap`: a root made of a distribution's packages."""
 
-import asyncio
 import signal
 import sys
 from collections.abc import Iterator
@@ -9,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 import click
-import uvloop
 
 from aionoah.bootstrap import BootstrapError
 from aionoah.bootstrap.plan import DISTRIBUTIONS, VARIANTS, Variant, new_plan
@@ -90,8 +88,7 @@ def _build(plan: "Plan", directory: Path, hypervisor: str) -> int:
         from aionoah.bootstrap.building import bootstrap as build  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
         raise BootstrapError(f"{error.name} is not installed: `pip install aionoah[bootstrap]`") from None
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(build(plan, directory, _stage, hypervisor=hypervisor))
+    return build(plan, directory, _stage, hypervisor=hypervisor)
 
 
 def _sentence(error: Exception) -> str:
