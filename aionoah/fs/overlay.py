@@ -56,7 +56,7 @@ class OverlayFileSystem(GivesHandles):
         say that they are on; if None, that of the topmost layer.
         """
         self.lowers = tuple(lowers)
-        self.directories_kept = self.directories_kept // len(self.lowers)  # each has a descriptor for every layer
+        self.directories_kept //= len(self.lowers)  # each has a descriptor for every layer
         self.stack_depth = 1 + max(layer.stack_depth for layer in self.lowers)
         self.is_read_only = upper is None
         self._make_upper = upper if callable(upper) else None
