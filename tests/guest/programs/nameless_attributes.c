@@ -24,13 +24,15 @@ static void change(const char *name, int fd) {
     show("fchown", fchown(fd, getuid(), getgid()));
     show("futimens", futimens(fd, times));
     fstat(fd, &found);
-    if (found.st_mtime == 6)
+    if (found.st_mtime == 6) {
         printf(" mode %o atime %ld mtime %ld.%ld ctime %s", found.st_mode, found.st_atime, found.st_mtime,
                found.st_mtim.tv_nsec, time(NULL) - found.st_ctime < 60 ? "now" : "old");
-    times[0].tv_nsec = UTIME_OMIT, times[1].tv_nsec = UTIME_NOW;
-    show("futimens", futimens(fd, times));
-    fstat(fd, &found);
-    printf(" mtime %s\n", time(NULL) - found.st_mtime < 60 ? "now" : "old");
+        times[0].tv_nsec = UTIME_OMIT, times[1].tv_nsec = UTIME_NOW;
+        show("futimens", futimens(fd, times));
+        fstat(fd, &found);
+        printf(" atime %ld mtime %s", found.st_atime, time(NULL) - found.st_mtime < 60 ? "now" : "old");
+    }
+    putchar('\n');
     close(fd);
 }
 

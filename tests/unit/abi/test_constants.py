@@ -60,7 +60,7 @@ class Case(NamedTuple):
     headers: str
     spelling: str
     renamed: Mapping[str, str] = MappingProxyType({})
-    newer: str = ""  # Linux 6.2 to 6.12, or not in a header for programs: compared if there
+    newer: str = ""  # since Linux 6.2, or not in a header for programs: compared if there
     only: str = ""
 
     def expressions(self) -> dict[str, str]:
@@ -206,7 +206,7 @@ CASES = [
     Case(statfs.MAGIC, "linux/magic.h", "{}_SUPER_MAGIC", {name: f"{name}_MAGIC" for name in MAGIC_PLAIN.split()},
          newer="MQUEUE"),
     Case(statfs.ST, "sys/statvfs.h", "ST_{}", newer="VALID NOSYMFOLLOW"),
-    Case(uio.RWF, "linux/fs.h", "RWF_{}", newer="NOAPPEND ATOMIC"),
+    Case(uio.RWF, "linux/fs.h", "RWF_{}", newer="NOAPPEND ATOMIC DONTCACHE"),
     Case(auxv.AUX, "linux/auxvec.h", "AT_{}", newer="RSEQ_FEATURE_SIZE RSEQ_ALIGN HWCAP3 HWCAP4"),
     Case(xattr.XATTR, "linux/xattr.h", "XATTR_{}"),
     Case(random.GRND, "linux/random.h", "GRND_{}"),

@@ -114,6 +114,7 @@ CASES = [
     Case(ipc.MsqidDs, "linux/msg.h", "struct msqid64_ds"),
     Case(ipc.Msginfo, "linux/msg.h", "struct msginfo"),
     Case(mqueue.MqAttr, "linux/mqueue.h", "struct mq_attr"),
+    Case(fcntl.FileHandle, "fcntl.h", "struct file_handle"),
     Case(utsname.NewUtsname, "linux/utsname.h", "struct new_utsname"),
     Case(sysinfo.Sysinfo, "linux/sysinfo.h", "struct sysinfo",
          {"load1": "loads[0]", "load5": "loads[1]", "load15": "loads[2]"}),
