@@ -23,7 +23,7 @@ class _Worker:
 
     def give(self, work: Callable[[], None] | None) -> None:
         self._work = work
-        kernel_lock.wake_later(self._has_work.release)
+        self._has_work.release()
 
     def _main(self) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _OF_INSTRUCTIONS)

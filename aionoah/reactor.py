@@ -162,11 +162,11 @@ class Reactor:
 
     @contextlib.contextmanager
     def armed(self, waiter: Waiter, on_wake: Callable[[], None]) -> Iterator[None]:
-        """While a waiter sleeps: `on_wake` is called, once and on any thread, after it has been woken and the lock is
-        free. The lock is held at both ends. OSError for what is no descriptor.
+        """While a waiter sleeps: `on_wake` is called, once and on any thread, when it is woken. The lock is held
+        at both ends. OSError for what is no descriptor.
         """
         source, timer = waiter.source, None
-        waiter.on_wake = partial(kernel_lock.wake_later, on_wake)  # wait queues know the waiter already
+        waiter.on_wake = on_wake  # wait queues know the waiter already
         try:
             if waiter.deadline_ns is not None:
                 timer = self.timers.schedule(waiter.deadline_ns, waiter.notify)

@@ -40,8 +40,7 @@ class VcpuThreads:
 
     def vcpu_is_free(self, space: AddressSpace) -> threading.Condition:
         """Notified when a space has one more virtual CPU to give. Each has its own: thousands may wait."""
-        condition = threading.Condition(kernel_lock)  # type: ignore[arg-type] # is one but by name
-        return self._vcpu_is_free.setdefault(space, condition)
+        return self._vcpu_is_free.setdefault(space, threading.Condition(kernel_lock))
 
     def boot(
         self,

@@ -21,7 +21,7 @@ class Turns:
         self.must_end = False  # others have waited long enough
         self.is_waiting = False
         self._task = task
-        self._news = Condition(kernel_lock)  # type: ignore[arg-type] # of its own: thousands may wait
+        self._news = Condition(kernel_lock)  # of its own: thousands of threads may wait
         self._leave = leave
         self._numbers = _numbers_of(task)
 

@@ -5,15 +5,6 @@ The few take the lock itself and so wait for one of the many at most, though the
 
 import threading
 from collections import deque
-from collections.abc import Callable
-from typing import Protocol
-
-
-class Lock(Protocol):
-    """What is behind the turnstile."""
-
-    @property
-    def acquire(self) -> Callable[..., bool]: ...
 
 
 class Place:
@@ -27,7 +18,7 @@ class Place:
 
 
 class Turnstile:
-    def __init__(self, lock: Lock) -> None:
+    def __init__(self, lock: threading.Lock) -> None:
         self._lock = lock
         self._mutex = threading.Lock()
         self._is_taken = False  # somebody stands before the lock

@@ -15,41 +15,7 @@ from typing import Final, Protocol
 
 from aionoah.host.turnstile import Turnstile
 
-
-class KernelLock:
-    """A lock, and the threads to be woken once it is free: one that is woken before would run into the lock, and
-    into the interpreter's, only to sleep again.
-    """
-
-    __slots__ = ("_lock", "_wakes", "acquire", "locked")
-
-    def __init__(self) -> None:
-        self._lock: Final = threading.Lock()
-        self._wakes: list[Callable[[], object]] = []
-        self.acquire: Final = self._lock.acquire
-        self.locked: Final = self._lock.locked
-
-    def release(self) -> None:
-        if not self._wakes:
-            self._lock.release()
-            return
-        wakes, self._wakes = self._wakes, []
-        self._lock.release()
-        for wake in wakes:
-            wake()
-
-    def wake_later(self, wake: Callable[[], object]) -> None:
-        """Whoever holds the lock has something done right after he has released it, on the same thread."""
-        self._wakes.append(wake)
-
-    def __enter__(self) -> None:
-        self.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
-
-
-kernel_lock: Final = KernelLock()
+kernel_lock: Final = threading.Lock()
 """Held by whoever runs kernel code, on vCPU threads and on the event loop."""
 
 turnstile: Final = Turnstile(kernel_lock)
