@@ -64,8 +64,8 @@ static void datagrams(void) {
     CALL(connect(a, (struct sockaddr *)&address, sizeof address));
     CALL(getpeername(a, (struct sockaddr *)&peer, &length));
     CALL(shutdown(a, SHUT_RD));
+    int c = bound(); /* before b's port may be had again */
     CALL(close(b));
-    int c = bound();
     CALL(connect(c, loopback(&address, port), sizeof address));
     CALL(send(c, "lost", 4, 0));
     struct pollfd entry = {c, POLLIN, 0};
