@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from aionoah.cli.named import fail
-from aionoah.cli.options import environment
+from aionoah.cli.options import ENV_OPTION, TERMINAL_OPTIONS, environment, with_options
 from aionoah.host.standard_streams import reserve_standard_streams
 from aionoah.instances import InstanceError
 from aionoah.instances.client import Connection
@@ -26,25 +26,14 @@ _FORWARDED: Final = ("INT", "TERM", "HUP", "QUIT", "USR1", "USR2")
 
 
 @click.command("exec", context_settings={"allow_interspersed_args": False})
-@click.option(
-    "-t/-T",
-    "--tty/--no-tty",
-    "has_terminal",
-    default=None,
-    help="Give the program a terminal of its own; by default if standard input and output are one.",
-)
-@click.option("-i", "--interactive", is_flag=True, help="Keep standard input open, as it always is.")
+@with_options(*TERMINAL_OPTIONS, ENV_OPTION)
 @click.option("-u", "--user", metavar="USER[:GROUP]", help="User and group, by name or number.")
 @click.option("-w", "--workdir", metavar="DIR", help="Working directory; the instance's if not given.")
-@click.option(
-    "-e", "--env", metavar="K=V", multiple=True, help="Set an environment variable; K alone unsets it."
-)
 @click.argument("name")
 @click.argument("command", metavar="[--] PROGRAM [ARG]...", nargs=-1, required=True, type=click.UNPROCESSED)
 def exec(  # noqa: A001 - the command's name
     *,
     has_terminal: bool | None,
-    interactive: bool,  # noqa: ARG001 - for those who are used to it
     user: str | None,
     workdir: str | None,
     env: tuple[str, ...],

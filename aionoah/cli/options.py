@@ -111,13 +111,32 @@ INSTANCE_OPTIONS: Final = (
     ),
 )
 
+ENV_OPTION: Final = click.option(
+    "-e", "--env", metavar="K=V", multiple=True, help="Set an environment variable; K alone unsets it."
+)
+
 # Of one program.
 PROGRAM_OPTIONS: Final = (
-    click.option(
-        "-e", "--env", metavar="K=V", multiple=True, help="Set an environment variable; K alone unsets it."
-    ),
+    ENV_OPTION,
     click.option("-w", "--workdir", metavar="DIR", help="Working directory, as the program sees it."),
     click.option("-u", "--user", metavar="UID[:GID]", help="User and group that the program runs as."),
+)
+
+TERMINAL_OPTIONS: Final = (
+    click.option(
+        "-t/-T",
+        "--tty/--no-tty",
+        "has_terminal",
+        default=None,
+        help="Give the program a terminal of its own; by default if standard input and output are one.",
+    ),
+    click.option(
+        "-i",
+        "--interactive",
+        is_flag=True,
+        expose_value=False,
+        help="Keep standard input open, as it always is.",  # for those who are used to it
+    ),
 )
 
 

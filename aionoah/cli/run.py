@@ -15,6 +15,7 @@ from aionoah.cli.named_options import NAMED_OPTIONS, take_named
 from aionoah.cli.options import (
     INSTANCE_OPTIONS,
     PROGRAM_OPTIONS,
+    TERMINAL_OPTIONS,
     ProgramCommand,
     environment,
     new_linux,
@@ -35,15 +36,7 @@ _FORWARDED: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUS
 
 
 @click.command(cls=ProgramCommand, context_settings={"allow_interspersed_args": False})
-@with_options(*INSTANCE_OPTIONS, *PROGRAM_OPTIONS, *NAMED_OPTIONS)
-@click.option(
-    "-t/-T",
-    "--tty/--no-tty",
-    "has_terminal",
-    default=None,
-    help="Give the program a terminal of its own; by default if standard input and output are one.",
-)
-@click.option("-i", "--interactive", is_flag=True, help="Keep standard input open, as it always is.")
+@with_options(*INSTANCE_OPTIONS, *PROGRAM_OPTIONS, *NAMED_OPTIONS, *TERMINAL_OPTIONS)
 @click.option("--image", metavar="NAME", help="Run in an image, as it wants to be run; see `aionoah pull`.")
 @click.option(
     "--entrypoint", metavar="PROGRAM", help="With --image: run this in place of what the image does."
@@ -55,7 +48,6 @@ def run(
     workdir: str | None,
     user: str | None,
     has_terminal: bool | None,
-    interactive: bool,  # noqa: ARG001 - for those who are used to it
     image: str | None,
     entrypoint: str | None,
     command: tuple[str, ...],

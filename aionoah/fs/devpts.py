@@ -13,7 +13,7 @@ from aionoah.abi.fcntl import O
 from aionoah.abi.stat import DT, S, makedev
 from aionoah.abi.statfs import MAGIC
 from aionoah.fs.devices import PTMX
-from aionoah.fs.directory import DirectoryFile
+from aionoah.fs.directory import DirectoryFile, FixedDirectory
 from aionoah.fs.file import File
 from aionoah.fs.inode import NOW, Attributes, Change, DirectoryEntry, FileSystem, FileSystemStatus, Inode
 from aionoah.process.current import current_task
@@ -45,7 +45,7 @@ class DevPts(FileSystem):
         return FileSystemStatus(MAGIC.DEVPTS)
 
 
-class _Root(Inode):
+class _Root(FixedDirectory):
     filesystem: DevPts
 
     def __init__(self, filesystem: DevPts) -> None:
@@ -87,28 +87,11 @@ class _Root(Inode):
     def open(self, flags: O, dentry: "Dentry") -> File:
         return DirectoryFile(flags, dentry)
 
-    # Nothing can be made here or taken away by name.
-
     def create(self, name: bytes, mode: int, uid: int, gid: int) -> Inode:  # noqa: ARG002
         raise LinuxError(Errno.EACCES)
 
-    def mkdir(self, name: bytes, mode: int, uid: int, gid: int) -> Inode:  # noqa: ARG002
-        raise LinuxError(Errno.EPERM)
-
-    def mknod(self, name: bytes, mode: int, rdev: int, uid: int, gid: int) -> Inode:  # noqa: ARG002
-        raise LinuxError(Errno.EPERM)
-
-    def symlink(self, name: bytes, target: bytes, uid: int, gid: int) -> Inode:  # noqa: ARG002
-        raise LinuxError(Errno.EPERM)
-
-    def link(self, name: bytes, inode: Inode) -> None:  # noqa: ARG002
-        raise LinuxError(Errno.EPERM)
-
     def unlink(self, name: bytes) -> None:
         self.lookup(name)
-        raise LinuxError(Errno.EPERM)
-
-    def rename(self, name: bytes, directory: Inode, new_name: bytes, flags: int) -> None:  # noqa: ARG002
         raise LinuxError(Errno.EPERM)
 
 

@@ -7,10 +7,29 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import SEEK, O
 from aionoah.abi.stat import directory_type
 from aionoah.fs.file import File
-from aionoah.fs.inode import DirectoryEntry, Row, numbered
+from aionoah.fs.inode import DirectoryEntry, Inode, Row, numbered
 
 if TYPE_CHECKING:
     from aionoah.fs.path import Dentry
+
+
+class FixedDirectory(Inode):
+    """A directory without operations that make or move something by name: EPERM, as Linux has it for those."""
+
+    def mkdir(self, name: bytes, mode: int, uid: int, gid: int) -> Inode:  # noqa: ARG002
+        raise LinuxError(Errno.EPERM)
+
+    def mknod(self, name: bytes, mode: int, rdev: int, uid: int, gid: int) -> Inode:  # noqa: ARG002
+        raise LinuxError(Errno.EPERM)
+
+    def symlink(self, name: bytes, target: bytes, uid: int, gid: int) -> Inode:  # noqa: ARG002
+        raise LinuxError(Errno.EPERM)
+
+    def link(self, name: bytes, inode: Inode) -> None:  # noqa: ARG002
+        raise LinuxError(Errno.EPERM)
+
+    def rename(self, name: bytes, directory: Inode, new_name: bytes, flags: int) -> None:  # noqa: ARG002
+        raise LinuxError(Errno.EPERM)
 
 
 class DirectoryFile(File):

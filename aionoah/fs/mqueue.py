@@ -15,7 +15,7 @@ from aionoah.abi.resource import RLIMIT
 from aionoah.abi.stat import DT, S, makedev
 from aionoah.abi.statfs import MAGIC
 from aionoah.fs.creation import masked, new_owner, require_may_create
-from aionoah.fs.directory import DirectoryFile
+from aionoah.fs.directory import DirectoryFile, FixedDirectory
 from aionoah.fs.file import File
 from aionoah.fs.inode import NOW, Attributes, Change, DirectoryEntry, FileSystem, FileSystemStatus, Inode
 from aionoah.fs.mount import Mount
@@ -119,7 +119,7 @@ def _status(flags: O) -> O:
     return O(flags & (O.ACCMODE | O.NONBLOCK))
 
 
-class _Root(Inode):
+class _Root(FixedDirectory):
     """The directory: anybody may make a queue."""
 
     filesystem: QueueFileSystem
@@ -186,23 +186,6 @@ class _Root(Inode):
     def unlink(self, name: bytes) -> None:
         self.queues.pop(name).unlinked()
         self._changed_ns = time_ns()
-
-    # Nothing else can be made here: the directory has no operations for it.
-
-    def mkdir(self, name: bytes, mode: int, uid: int, gid: int) -> Inode:  # noqa: ARG002
-        raise LinuxError(Errno.EPERM)
-
-    def mknod(self, name: bytes, mode: int, rdev: int, uid: int, gid: int) -> Inode:  # noqa: ARG002
-        raise LinuxError(Errno.EPERM)
-
-    def symlink(self, name: bytes, target: bytes, uid: int, gid: int) -> Inode:  # noqa: ARG002
-        raise LinuxError(Errno.EPERM)
-
-    def link(self, name: bytes, inode: Inode) -> None:  # noqa: ARG002
-        raise LinuxError(Errno.EPERM)
-
-    def rename(self, name: bytes, directory: Inode, new_name: bytes, flags: int) -> None:  # noqa: ARG002
-        raise LinuxError(Errno.EPERM)
 
 
 class QueueInode(Inode):

@@ -5,14 +5,13 @@ import hashlib
 import io
 import lzma
 import tarfile
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pysequoia
+from harness.http_server import Handler, serving_http
 
 Change = Callable[[tarfile.TarInfo], None]
 File = bytes | Change
@@ -107,20 +106,10 @@ class FakeMirror:
         return path
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler):
     mirror: FakeMirror
 
-    def log_message(self, *_: Any) -> None:
-        pass
-
-    def reply(self, status: int, data: bytes = b"", **headers: str) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(data)), **headers}.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        self.wfile.write(data)
-
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
         mirror, path, wanted = self.mirror, self.path.removeprefix("/"), self.headers.get("Range", "")
         mirror.requests.append((path, wanted))
         if mirror.hook(self):
@@ -139,12 +128,6 @@ class _Handler(BaseHTTPRequestHandler):
 def serving() -> Iterator[FakeMirror]:
     mirror = FakeMirror()
     handler = type("Handler", (_Handler,), {"mirror": mirror})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        mirror.address = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield mirror
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving_http(handler) as address:
+        mirror.address = f"http://{address}"
+        yield mirror

@@ -5,11 +5,11 @@ import hashlib
 import io
 import json
 import tarfile
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from harness.http_server import Handler, serving_http
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -104,20 +104,10 @@ class FakeRegistry:
         return [each for each in self.requests if "/blobs/" in each[0]]
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler):
     registry: FakeRegistry
 
-    def log_message(self, *_: Any) -> None:
-        pass
-
-    def reply(self, status: int, data: bytes = b"", **headers: str) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(data)), **headers}.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        self.wfile.write(data)
-
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
         registry = self.registry
         registry.requests.append((self.path, self.headers.get("Range", "")))
         if registry.hook(self):
@@ -150,12 +140,6 @@ class _Handler(BaseHTTPRequestHandler):
 def serving() -> Iterator[FakeRegistry]:
     registry = FakeRegistry()
     handler = type("Handler", (_Handler,), {"registry": registry})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        registry.address = f"127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield registry
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving_http(handler) as address:
+        registry.address = address
+        yield registry
