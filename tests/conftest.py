@@ -12,6 +12,8 @@ import pytest
 import uvloop
 
 sys.path.insert(0, str(Path(__file__).parent))
+for _setting in [name for name in os.environ if name.startswith("PYTHON")]:  # users have none
+    del os.environ[_setting]
 
 if TYPE_CHECKING:
     from fakes.machine import FakeMachine

@@ -2,6 +2,7 @@
 
 import errno
 import sys
+from contextlib import suppress
 from importlib import import_module
 from keyword import iskeyword
 from typing import Any, Final
@@ -61,6 +62,8 @@ class _Commands(click.Group):
             if error.errno not in _UNWRITABLE or error.filename is not None:
                 raise
             click.echo(f"aionoah: the output cannot be written: {error.strerror}.", err=True)
+            with suppress(OSError):  # what is left in it cannot be written either
+                sys.stdout.close()
             sys.exit(_FAILED)
 
 

@@ -6,6 +6,7 @@ they know of the time is in the page before them, which the machine keeps right 
 """
 
 import struct
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -24,12 +25,18 @@ def object_path(architecture: str) -> Path:
     return Path(__file__).with_name(f"{architecture}.vdso")
 
 
+@cache
+def _object(architecture: str) -> bytes:
+    """Read once: whoever runs us may give up the rights to our files."""
+    return object_path(architecture).read_bytes()
+
+
 class Vdso:
     """The vDSO of one instance, in frames that all its programs share."""
 
     def __init__(self, machine: "Machine") -> None:
         """MemoryError if the machine has no frames left."""
-        image = object_path(machine.architecture).read_bytes()
+        image = _object(machine.architecture)
         self._code_pages = -(-len(image) // PAGE_SIZE)
         # No program is started at the entry: it says where signal handlers return to, 0 for nowhere.
         (self._signal_return,) = _ELF_ENTRY.unpack_from(image)
