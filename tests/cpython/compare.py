@@ -1,9 +1,10 @@
 """Run CPython's own tests natively and as a guest, and compare what becomes of each test.
 
-Usage: compare.py [--limit SECONDS] [--keep DIR] [SUITE | GROUP]...
+Usage: compare.py [--limit SECONDS] [--keep DIR] [--python PATH] [SUITE | GROUP]...
 
-Without names all groups of suites.toml are run. It needs Debian's libpython3.N-testsuite. Tests that
-differ are printed; those that suites.toml expects to differ count as equal, and the others make the exit status 1.
+Without names all groups of suites.toml are run. It needs Debian's libpython3.N-testsuite, or another Python that has
+its tests. Tests that differ are printed; those that suites.toml expects to differ count as equal, and the others make
+the exit status 1, as does a suite of which nothing could be run natively.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-PYTHON: Final = "/usr/bin/python3"
+PYTHON: Final = "/usr/bin/python3"  # Debian's
 HERE: Final = Path(__file__).parent
 DEFAULT_LIMIT_S: Final = 1200
 _WRITABLE: Final = "/mnt"  # in the guest
@@ -94,14 +95,21 @@ def read_notes(path: Path) -> Results:
 class Place:
     """A directory of the host in which suites are run, natively or, shown as /mnt, as a guest."""
 
-    def __init__(self, directory: Path, *, is_guest: bool) -> None:
+    def __init__(self, directory: Path, python: str = PYTHON, *, is_guest: bool) -> None:
         self.directory = directory
+        self.python = python
         self.is_guest = is_guest
         directory.mkdir(parents=True, exist_ok=True)
 
     def command(self, notes: str, work: str, arguments: list[str]) -> list[str]:
         top, recorder = (_WRITABLE, _RECORDER) if self.is_guest else (str(self.directory), str(HERE))
-        words = [PYTHON, f"{recorder}/record.py", f"{top}/{notes}", f"--tempdir={top}/{work}", *arguments]
+        words = [
+            self.python,
+            f"{recorder}/record.py",
+            f"{top}/{notes}",
+            f"--tempdir={top}/{work}",
+            *arguments,
+        ]
         if not self.is_guest:
             return words
         shown = [
@@ -146,11 +154,11 @@ def _run_limited(words: list[str], work: Path, output: int, limit_s: int) -> int
     ).returncode
 
 
-def has_tests() -> bool:
-    """Whether Debian's Python has its own tests, which are a package of their own."""
+def has_tests(python: str = PYTHON) -> bool:
+    """Whether a Python has its own tests. For Debian's they are a package of their own."""
     try:
         return not subprocess.run(
-            [PYTHON, "-c", "import test.test_os"], capture_output=True, check=False
+            [python, "-c", "import test.test_os"], capture_output=True, check=False
         ).returncode
     except FileNotFoundError:
         return False
@@ -170,10 +178,12 @@ def compare(suites: Suites, native: Mapping[str, tuple[str, str]], guest: Result
     return found
 
 
-def run_both(suites: Suites, suite: str, top: Path, limit_s: int) -> tuple[Results, Results]:
-    """A suite natively and as a guest, one after the other."""
-    native = Place(top / "native", is_guest=False).run(suites, suite, limit_s)
-    return native, Place(top / "guest", is_guest=True).run(suites, suite, limit_s)
+def run_both(
+    suites: Suites, suite: str, top: Path, limit_s: int, python: str = PYTHON
+) -> tuple[Results, Results]:
+    """A suite natively and, if there is anything in it, as a guest."""
+    native = Place(top / "native", python, is_guest=False).run(suites, suite, limit_s)
+    return native, Place(top / "guest", python, is_guest=True).run(suites, suite, limit_s) if native else {}
 
 
 def _counts(results: Results) -> str:
@@ -187,15 +197,16 @@ def main() -> int:
     )
     parser.add_argument("--limit", type=int, default=DEFAULT_LIMIT_S, help="seconds for a suite")
     parser.add_argument("--keep", type=Path, help="directory for what the suites print, and for the notes")
+    parser.add_argument("--python", default=PYTHON, help="whose suites are run (%(default)s)")
     parser.add_argument("names", nargs="*", metavar="SUITE | GROUP")
     options = parser.parse_args()
-    if not has_tests():
-        sys.exit("compare.py needs Debian's libpython3.N-testsuite")
+    if not has_tests(options.python):
+        sys.exit("compare.py needs Debian's libpython3.N-testsuite, or a --python that has its tests")
     suites, is_same = Suites(), True
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         top = (options.keep or Path(scratch)).resolve()
         for suite in suites.choose(options.names):
-            native, guest = run_both(suites, suite, top, options.limit)
+            native, guest = run_both(suites, suite, top, options.limit, options.python)
             differences = compare(suites, native, guest)
             print(
                 f"{suite}: native {_counts(native)}; guest {_counts(guest)}",
@@ -203,7 +214,7 @@ def main() -> int:
                 sep="\n",
                 flush=True,
             )
-            is_same &= all(difference.cause for difference in differences)
+            is_same &= bool(native) and all(difference.cause for difference in differences)
     return 0 if is_same else 1
 
 

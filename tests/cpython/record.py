@@ -2,7 +2,7 @@
 
 Usage: record.py NOTES [ARGUMENT OF python3 -m test]...
 
-Debian's Python runs this file, natively and as a guest, so it imports nothing of ours. NOTES gets a line of
+The Python under test runs this file, natively and as a guest, so it imports nothing of ours. NOTES gets a line of
 JSON for each event: [what, test, text], `what` being start, ok, fail, error, skip, expected or unexpected.
 """
 
@@ -13,8 +13,12 @@ import traceback
 from typing import Any
 from unittest import TestCase
 
-from test.libregrtest import main
-from test.support import testresult
+from test.libregrtest.main import main
+
+try:
+    from test.libregrtest import testresult
+except ImportError:  # before 3.11.6
+    from test.support import testresult
 
 NOTES = sys.argv[1] if __name__ == "__main__" else ""
 RUNNER = os.getpid()
