@@ -1,6 +1,6 @@
 """Run CPython's own tests natively and as a guest, and compare what becomes of each test.
 
-Usage: compare.py [--limit SECONDS] [--keep DIR] [--python PATH] [SUITE | GROUP]...
+Usage: compare.py [--limit SECONDS] [--keep DIR] [--python PATH] [--user UID] [SUITE | GROUP]...
 
 Without names all groups of suites.toml are run. It needs Debian's libpython3.N-testsuite, or another Python that has
 its tests. Tests that differ are printed; those that suites.toml expects to differ count as equal, and the others make
@@ -92,27 +92,48 @@ def read_notes(path: Path) -> Results:
     return results
 
 
+class Runner(NamedTuple):
+    """The Python whose suites are run, and who runs them: the caller, or an ordinary user (only root may ask for one)."""
+
+    python: str = PYTHON
+    user: int | None = None
+
+    def own(self, path: Path) -> None:
+        if self.user is not None:
+            os.chown(path, self.user, self.user)
+
+
+DEBIAN: Final = Runner()
+
+
 class Place:
     """A directory of the host in which suites are run, natively or, shown as /mnt, as a guest."""
 
-    def __init__(self, directory: Path, python: str = PYTHON, *, is_guest: bool) -> None:
+    def __init__(self, directory: Path, runner: Runner = DEBIAN, *, is_guest: bool) -> None:
         self.directory = directory
-        self.python = python
+        self.runner = runner
         self.is_guest = is_guest
         directory.mkdir(parents=True, exist_ok=True)
+        runner.own(directory)
 
     def command(self, notes: str, work: str, arguments: list[str]) -> list[str]:
+        user = self.runner.user
         top, recorder = (_WRITABLE, _RECORDER) if self.is_guest else (str(self.directory), str(HERE))
         words = [
-            self.python,
+            self.runner.python,
             f"{recorder}/record.py",
             f"{top}/{notes}",
             f"--tempdir={top}/{work}",
             *arguments,
         ]
         if not self.is_guest:
-            return words
+            return (
+                words
+                if user is None
+                else ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *words]
+            )
         shown = [
+            *([] if user is None else ["--user", str(user)]),
             "-v",
             f"{self.directory}:{_WRITABLE}",
             "-v",
@@ -132,6 +153,7 @@ class Place:
                 before = set(done)
                 work = self.directory / f"{suite}.{attempt}"
                 work.mkdir()
+                self.runner.own(work)
                 words = self.command(notes.name, work.name, suites.arguments(suite, done))
                 status = _run_limited(words, work, log.fileno(), limit_s)
                 shutil.rmtree(work, ignore_errors=True)
@@ -179,11 +201,11 @@ def compare(suites: Suites, native: Mapping[str, tuple[str, str]], guest: Result
 
 
 def run_both(
-    suites: Suites, suite: str, top: Path, limit_s: int, python: str = PYTHON
+    suites: Suites, suite: str, top: Path, limit_s: int, runner: Runner = DEBIAN
 ) -> tuple[Results, Results]:
     """A suite natively and, if there is anything in it, as a guest."""
-    native = Place(top / "native", python, is_guest=False).run(suites, suite, limit_s)
-    return native, Place(top / "guest", python, is_guest=True).run(suites, suite, limit_s) if native else {}
+    native = Place(top / "native", runner, is_guest=False).run(suites, suite, limit_s)
+    return native, Place(top / "guest", runner, is_guest=True).run(suites, suite, limit_s) if native else {}
 
 
 def _counts(results: Results) -> str:
@@ -198,15 +220,17 @@ def main() -> int:
     parser.add_argument("--limit", type=int, default=DEFAULT_LIMIT_S, help="seconds for a suite")
     parser.add_argument("--keep", type=Path, help="directory for what the suites print, and for the notes")
     parser.add_argument("--python", default=PYTHON, help="whose suites are run (%(default)s)")
+    parser.add_argument("--user", type=int, help="as this user, who is no root")
     parser.add_argument("names", nargs="*", metavar="SUITE | GROUP")
     options = parser.parse_args()
     if not has_tests(options.python):
         sys.exit("compare.py needs Debian's libpython3.N-testsuite, or a --python that has its tests")
-    suites, is_same = Suites(), True
+    suites, runner, is_same = Suites(), Runner(options.python, options.user), True
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         top = (options.keep or Path(scratch)).resolve()
+        top.chmod(0o755)
         for suite in suites.choose(options.names):
-            native, guest = run_both(suites, suite, top, options.limit, options.python)
+            native, guest = run_both(suites, suite, top, options.limit, runner)
             differences = compare(suites, native, guest)
             print(
                 f"{suite}: native {_counts(native)}; guest {_counts(guest)}",
