@@ -158,6 +158,22 @@ def test_kernel_pages_are_no_place_to_jump_to(guest: Guest, vcpu: Vcpu) -> None:
 
 
 @KVM_ONLY
+@pytest.mark.parametrize("way", ["ljmp", "lret", "iret"])
+def test_no_way_leads_to_32_bit_code(guest: Guest, vcpu: Vcpu, way: str) -> None:
+    """SYSCALL there would enter the kernel at another place (MSR_CSTAR)."""
+    stack = guest.add_page(STACK - pages(1), RW)
+    target = guest.place(bytes.fromhex("0f05 ebfe"))  # syscall; jmp .
+    instruction = {"ljmp": "ff2c24", "lret": "cb", "iret": "cf"}[way]  # with operands of 32 bits
+    for selector in range(0x20, 0x24):
+        at = guest.place(bytes.fromhex(instruction))
+        words = (target, selector, 0x202, DATA, 0x2B)
+        stack[-64:-44] = b"".join(word.to_bytes(4, "little") for word in words)
+        assert guest.start(vcpu, at, rsp=STACK - 64) is ExitKind.EXCEPTION, vcpu.describe()
+        assert vcpu.exception.kind in REFUSALS
+        assert guest.get(vcpu, "rip") == at
+
+
+@KVM_ONLY
 def test_the_guest_cannot_map_over_the_kernel(guest: Guest, vcpu: Vcpu) -> None:
     assert guest.space.end <= lib.KERNEL_BASE
     assert guest.start(vcpu, "jump", pointer=guest.space.end) is not ExitKind.SYSCALL

@@ -36,7 +36,7 @@ static void write_common_pages(struct kvm_machine *m) {
     uint8_t *entry = common_page(m, ENTRY_PAGE), *stubs = common_page(m, STUB_PAGE);
     gdt[KERNEL_CS / 8] = 0x00af9b000000ffffull;
     gdt[KERNEL_CS / 8 + 1] = 0x00cf93000000ffffull;
-    gdt[USER_DS / 8 - 1] = 0x00cffb000000ffffull; /* 32-bit user code: its place only, SYSRET counts from it */
+    gdt[USER_DS / 8 - 1] = 0x00cff3000000ffffull; /* SYSRET counts from it; no code: SYSCALL of 32-bit code goes elsewhere */
     gdt[USER_DS / 8] = 0x00cff3000000ffffull;
     gdt[USER_CS / 8] = 0x00affb000000ffffull;
     memset(entry, 0xcc, PAGE_SIZE);
