@@ -14,6 +14,7 @@ _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _ZSTD_WINDOW: Final = 1 << 27  # bytes: what `zstd` itself takes without being told
 _LONGEST_HEADER: Final = 1 << 20  # bytes of a name or of extended attributes
+_LONGEST_HEADERS: Final = 4 << 20  # bytes of all that one entry has, a map of its holes among it
 _HEADERS: Final = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, b"K")
 
 BROKEN: Final = (tarfile.TarError, zlib.error, EOFError, ValueError, OverflowError, RecursionError)
@@ -45,16 +46,25 @@ class Contents:
         self._hasher = ThreadPoolExecutor(1, thread_name_prefix="hash")  # beside us, while we write
         self._hashing: Future[None] | None = None
         self.size = 0
+        self._holes = 0  # bytes of files that are not in the archive
 
     def read(self, size: int) -> bytes:
         data = self._source.read(size)
         self.size += len(data)
-        if self.size > self._limit:
-            raise ImageError(f"a layer is larger than {self._limit} bytes when unpacked")
+        self._check()
         if self._hashing is not None:
             self._hashing.result()
         self._hashing = self._hasher.submit(self._hash.update, data)
         return data
+
+    def add_holes(self, size: int) -> None:
+        """A file will be so large, though most of it is not in the archive."""
+        self._holes += max(size, 0)
+        self._check()
+
+    def _check(self) -> None:
+        if self.size + self._holes > self._limit:
+            raise ImageError(f"a layer is larger than {self._limit} bytes when unpacked")
 
     def digest(self) -> str:
         """Of all there is, to its end."""
@@ -108,8 +118,42 @@ class _Unzstd:
             raise ValueError(str(error)) from None
 
 
+class _Headers:
+    """The archive while it is read for the headers of one entry."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self._left = _LONGEST_HEADERS
+
+    def read(self, size: int) -> bytes:
+        self._left -= size
+        if self._left < 0:
+            raise ImageError(f"an archive has an entry with more than {_LONGEST_HEADERS} bytes of headers")
+        return self.file.read(size)
+
+    def tell(self) -> int:
+        return self.file.tell()
+
+
 class Entry(tarfile.TarInfo):
     """Refuses headers that would fill the memory, and does not take a broken one for the end."""
+
+    @classmethod
+    def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:
+        """An entry may have several headers: those before the last call this method for the next one."""
+        if isinstance(tarfile.fileobj, _Headers):
+            return super().fromtarfile(tarfile)
+        file = cast("BinaryIO", tarfile.fileobj)
+        tarfile.fileobj = cast("BinaryIO", _Headers(file))
+        try:
+            made = super().fromtarfile(tarfile)
+        except IndexError:  # the map of a file's holes is cut
+            raise EOFError("the archive ends within a header") from None
+        finally:
+            tarfile.fileobj = file
+        if sum(len(key) + len(value) for key, value in tarfile.pax_headers.items()) > _LONGEST_HEADER:
+            raise ImageError("an archive has too many headers that are for all entries")
+        return made
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
@@ -140,4 +184,6 @@ def entries(contents: Contents, limits: Limits) -> Iterator[tuple[tarfile.TarInf
             count += 1
             if count > limits.entries:
                 raise ImageError(f"a layer has more than {limits.entries} entries")
+            if member.issparse():
+                contents.add_holes(member.size)
             yield member, archive

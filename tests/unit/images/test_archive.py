@@ -88,6 +88,61 @@ def test_a_bomb_is_not_inflated_far() -> None:
     assert contents.size <= 2 << 20
 
 
+def _with_holes(size: int, *, is_cut: bool = False) -> bytes:
+    """A file of GNU's old form that is nothing but a hole. `is_cut`: its map goes on, where nothing is."""
+    member = tarfile.TarInfo("x")
+    member.type = tarfile.GNUTYPE_SPARSE
+    header = bytearray(member.tobuf(tarfile.GNU_FORMAT))
+    header[386:482] = b"0" * 11 + b"\0" + b"0" * 11 + b"\0" + bytes(72)
+    header[482:495] = bytes((is_cut,)) + b"%011o\0" % size
+    header[148:156] = b"%06o\0 " % (sum(header) - sum(header[148:156]) + 8 * 32)
+    return bytes(header)
+
+
+def test_holes_count(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "layer"
+    path.write_bytes(_with_holes(6 << 20) + bytes(1024))
+    with pytest.raises(ImageError, match="larger than 1048576 bytes"):
+        unpack_layer(store, path, None, Limits(size=1 << 20))
+    digest = unpack_layer(store, path, None, Limits(size=8 << 20))
+    assert (store.layer_path(digest) / "x").read_bytes() == bytes(6 << 20)
+
+
+def test_a_map_of_holes_that_is_cut(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "layer"
+    path.write_bytes(_with_holes(5, is_cut=True))
+    with pytest.raises(ImageError, match="ends within a header"):
+        unpack_layer(store, path, None, Limits())
+
+
+def _endless_map() -> bytes:
+    member = tarfile.TarInfo("x")
+    member.size = 8 << 20
+    form = {"major": "1", "minor": "0", "name": "x", "realsize": "5"}
+    member.pax_headers = {f"GNU.sparse.{key}": value for key, value in form.items()}
+    return member.tobuf(tarfile.PAX_FORMAT) + (b"9999999\n" + b"9\n" * (4 << 20))
+
+
+def _many_headers(kind: bytes) -> bytes:
+    members = []
+    for number in range(10):
+        member = tarfile.TarInfo(f"x{number}")
+        record = b"600000 key%d=" % number
+        member.type, member.size = kind, 600_000
+        members.append(member.tobuf(tarfile.USTAR_FORMAT) + record.ljust(599_999, b"v") + b"\n" + bytes(64))
+    return b"".join(members) + tarfile.TarInfo("y").tobuf() + bytes(1024)
+
+
+@pytest.mark.parametrize(
+    "archive",
+    [_endless_map(), _many_headers(tarfile.XHDTYPE), _many_headers(tarfile.XGLTYPE)],
+    ids=["holes", "own", "for all"],
+)
+def test_headers_without_end(archive: bytes) -> None:
+    with pytest.raises(ImageError, match="headers"):
+        list(entries(Contents(io.BytesIO(archive), Limits()), Limits()))
+
+
 def test_a_full_disk(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "layer"
     path.write_bytes(LAYER)
