@@ -401,7 +401,9 @@ class VcpuThread:
         self._faults.host_fault(self._task, self._running_vcpu)
 
     def _answer_broken(self) -> None:
-        raise RuntimeError(f"the hypervisor failed: {self._running_vcpu.describe()}")
+        """The program dies of it, not who waits for the program: its instructions may have done it."""
+        _log.warning("the hypervisor failed thread %d: %s", self._task.tid, self._running_vcpu.describe())
+        self._task.process.exit_group(SIG.KILL)
 
     # -- what came up ------------------------------------------------------------------------------------------
 
