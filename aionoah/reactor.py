@@ -89,14 +89,22 @@ class SleepingCall:
         return self._table.step(self._coroutine, thrown, self._again)
 
     def _sleep(self) -> None:
-        if self.waiter.is_woken or self._is_interrupted or self._is_abandoned:
+        waiter = self.waiter
+        if waiter.is_woken or self._is_interrupted or self._is_abandoned:
             return
-        with self._reactor.armed(self.waiter, self._parked.release):
-            kernel_lock.release()
-            try:
-                self._parked.acquire()
-            finally:
-                turnstile.acquire()
+        waiter.on_wake = self._parked.release  # wait queues know the waiter already
+        if waiter.needs_host:
+            with self._reactor.watching(waiter):
+                self._park()
+        else:
+            self._park()
+
+    def _park(self) -> None:
+        kernel_lock.release()
+        try:
+            self._parked.acquire()
+        finally:
+            turnstile.acquire()
 
 
 class Reactor:
@@ -161,16 +169,16 @@ class Reactor:
             call.task.process.exit_group(SIG.KILL)
 
     @contextlib.contextmanager
-    def armed(self, waiter: Waiter, on_wake: Callable[[], None]) -> Iterator[None]:
-        """While a waiter sleeps: `on_wake` is called, once and on any thread, when it is woken. The lock is held
-        at both ends. OSError for what is no descriptor.
+    def watching(self, waiter: Waiter) -> Iterator[None]:
+        """While a waiter sleeps: it is notified of what the host says. The lock is held at both ends. OSError for
+        what is no descriptor.
         """
         source, timer = waiter.source, None
-        waiter.on_wake = on_wake  # wait queues know the waiter already
+        descriptors = source.descriptors
         try:
             if waiter.deadline_ns is not None:
                 timer = self.timers.schedule(waiter.deadline_ns, waiter.notify)
-            for fd in {*source.readable, *source.writable}:
+            for fd in descriptors:
                 with contextlib.suppress(
                     PermissionError
                 ):  # files like /dev/null: there is never news of them
@@ -181,7 +189,7 @@ class Reactor:
         finally:
             if timer is not None:
                 timer.cancel()
-            for fd in {*source.readable, *source.writable}:
+            for fd in descriptors:
                 self._sleepers.forget(fd, waiter)
 
     async def _sleep(self, waiter: Waiter) -> None:
@@ -195,7 +203,8 @@ class Reactor:
         with kernel_lock:
             if waiter.is_woken:
                 return
-            with self.armed(waiter, lambda: self.call_soon(wake)):
+            waiter.on_wake = lambda: self.call_soon(wake)
+            with self.watching(waiter):
                 kernel_lock.release()
                 try:
                     await woken

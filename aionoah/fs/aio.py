@@ -144,7 +144,7 @@ class PollRequest:
             self._finish(found)
             return
         source = self._file.source(Poll(self._events))
-        for fd in {*source.readable, *source.writable}:
+        for fd in source.descriptors:
             with host_errors():
                 self._edges.watch(fd, self, reading=fd in source.readable, writing=fd in source.writable)
         for queue in source.queues:
@@ -165,7 +165,7 @@ class PollRequest:
         """Stop waiting, with what has happened."""
         for queue in self._source.queues:
             queue.remove(self)
-        for fd in {*self._source.readable, *self._source.writable}:
+        for fd in self._source.descriptors:
             self._edges.forget(fd, self)
         del self._context.polls[self._origin.address]
         self._finish(found)

@@ -71,7 +71,7 @@ class Entry:
             self.file.crowd.add(self)
             return
         source = self.file.source(Poll(self.interest.events & ~_MODES))
-        for fd in {*source.readable, *source.writable}:
+        for fd in source.descriptors:
             with host_errors():
                 self.container.edges.watch(
                     fd, self, reading=fd in source.readable, writing=fd in source.writable
@@ -87,7 +87,7 @@ class Entry:
             return
         for queue in self._source.queues:
             queue.remove(self)
-        for fd in {*self._source.readable, *self._source.writable}:
+        for fd in self._source.descriptors:
             self.container.edges.forget(fd, self)
         self._source = Source()
 

@@ -79,7 +79,7 @@ class Crowd:
 
     def _listen(self, wanted: int) -> None:
         source = self._file.source(Poll(wanted))
-        for fd in {*source.readable, *source.writable}:
+        for fd in source.descriptors:
             with host_errors():
                 self._edges.watch(fd, self, reading=fd in source.readable, writing=fd in source.writable)
         for queue in source.queues:
@@ -89,6 +89,6 @@ class Crowd:
     def _stop_listening(self) -> None:
         for queue in self._source.queues:
             queue.remove(self)
-        for fd in {*self._source.readable, *self._source.writable}:
+        for fd in self._source.descriptors:
             self._edges.forget(fd, self)
         self._source, self._wanted = Source(), 0

@@ -59,6 +59,8 @@ class WaitQueue:
 
         A notified listener stays enlisted until it removes itself.
         """
+        if not self._listeners:
+            return 0
         chosen = list(self._listeners)[:count]
         for listener in chosen:
             listener.notify()
@@ -83,6 +85,11 @@ class Source:
         self.readable = tuple(readable)
         self.writable = tuple(writable)
 
+    @property
+    def descriptors(self) -> set[int]:
+        """Those of the host."""
+        return {*self.readable, *self.writable}
+
     def __or__(self, other: "Source") -> "Source":
         return Source(
             *self.queues,
@@ -103,6 +110,12 @@ class Waiter:
         self.is_woken = False
         self.on_wake: Callable[[], None] | None = None
 
+    @property
+    def needs_host(self) -> bool:
+        """Whether something else than wait queues of ours may wake it."""
+        source = self.source
+        return self.deadline_ns is not None or bool(source.readable or source.writable)
+
     def notify(self) -> None:
         if not self.is_woken:
             self.is_woken = True
@@ -119,10 +132,10 @@ class Waiter:
                 queue.remove(self)
 
 
-async def sleep_on(source: Source, deadline_ns: int | None = None) -> None:
-    """Sleep until the source has news or the deadline (time.monotonic_ns) has passed.
+def sleep_on(source: Source, deadline_ns: int | None = None) -> Waiter:
+    """To be awaited: sleep until the source has news or the deadline (time.monotonic_ns) has passed.
 
     Wake-ups may be spurious: look again, and sleep again. This is the only cancellation point of a
     handler; a cancelled handler must have consumed nothing when it gets here.
     """
-    await Waiter(source, deadline_ns)
+    return Waiter(source, deadline_ns)

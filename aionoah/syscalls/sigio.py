@@ -110,7 +110,7 @@ class _AsynchronousFile(SpaceWatcher):
         for listener, source in self._sources:
             for queue in source.queues:
                 queue.remove(listener)
-            for host_fd in {*source.readable, *source.writable}:
+            for host_fd in source.descriptors:
                 self._kernel.host_edges.forget(host_fd, listener)
         self._sources.clear()
 
@@ -124,7 +124,7 @@ class _AsynchronousFile(SpaceWatcher):
         listener, source = _Direction(self, reads=reads), self._file.source(events)
         for queue in source.queues:
             queue.add(listener)
-        for host_fd in {*source.readable, *source.writable}:
+        for host_fd in source.descriptors:
             with host_errors():
                 self._kernel.host_edges.watch(
                     host_fd, listener, reading=host_fd in source.readable, writing=host_fd in source.writable
