@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from operator import attrgetter
 from typing import (
     TYPE_CHECKING,
@@ -46,6 +47,8 @@ class Struct:
     SIZE: ClassVar[int]
     ALIGNMENT: ClassVar[int]
     FIELDS: ClassVar[tuple[str, ...]]
+    pack_values: ClassVar[Callable[..., bytes]]
+    """The bytes of a structure with these fields, structures among them as bytes, without making one."""
     _CODEC: ClassVar[struct.Struct]
     _FLAT: ClassVar[str]  # the format, that of nested structures in their place
     _NESTED: ClassVar[tuple[tuple[int, type[Struct]], ...]]
@@ -72,6 +75,7 @@ class Struct:
                 nested.append((position, kind))
         tail = -offset % alignment
         cls._CODEC = struct.Struct(text + (f"{tail}x" if tail else ""))
+        cls.pack_values = cls._CODEC.pack
         cls._FLAT = flat + (f"{tail}x" if tail else "")
         cls.SIZE, cls.ALIGNMENT, cls._NESTED = cls._CODEC.size, alignment, tuple(nested)
 
@@ -101,11 +105,6 @@ class Struct:
                 values[position] = values[position].pack()
             return self._CODEC.pack(*values)
         return self._CODEC.pack(*self._VALUES(self))
-
-    @classmethod
-    def pack_values(cls, *values: Any) -> bytes:  # noqa: ANN401
-        """The bytes of a structure with these fields, structures among them as bytes, without making one."""
-        return cls._CODEC.pack(*values)
 
     @classmethod
     def unpack(cls, data: bytes | bytearray | memoryview, offset: int = 0) -> Self:

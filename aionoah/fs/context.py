@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final
 
 from aionoah.fs.permissions import Credentials, Identity, effective_identity, real_identity
 
 if TYPE_CHECKING:
     from aionoah.fs.path import Dentry
+
+_acts_as: Final = attrgetter("fsuid", "fsgid", "groups", "effective")
 
 
 class _Shared:
@@ -26,7 +29,7 @@ class FsContext:
     whoever replaces the task's credentials object replaces it here too.
     """
 
-    __slots__ = ("_acting", "_shared", "credentials")
+    __slots__ = ("_acting", "_identity", "_shared", "credentials")
 
     def __init__(
         self, root: "Dentry", credentials: Credentials, cwd: "Dentry | None" = None, umask: int = 0o022
@@ -34,6 +37,7 @@ class FsContext:
         self._shared = _Shared(root, cwd or root, umask)
         self.credentials = credentials
         self._acting: Identity | None = None
+        self._identity = effective_identity(credentials)  # as of the last question
 
     def clone(self, credentials: Credentials, *, share: bool) -> "FsContext":
         """The context of a child: with `share` (CLONE_FS) chdir, chroot and umask of one move both."""
@@ -78,8 +82,13 @@ class FsContext:
 
     @property
     def identity(self) -> Identity:
-        """Who the permission checks are about."""
-        return self._acting or effective_identity(self.credentials)
+        """Who the permission checks are about: the same object while the credentials are the same."""
+        if self._acting is not None:
+            return self._acting
+        now: object = _acts_as(self.credentials)
+        if now != self._identity:
+            self._identity = effective_identity(self.credentials)
+        return self._identity
 
     @contextmanager
     def acting_as_real_user(self) -> Iterator[None]:

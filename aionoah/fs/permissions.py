@@ -5,6 +5,7 @@ Capabilities are those of capabilities(7): CAP_DAC_OVERRIDE and the like, wherev
 """
 
 from collections.abc import Collection
+from functools import cached_property
 from typing import Final, NamedTuple, Protocol
 
 from aionoah.abi.capability import CAP
@@ -56,13 +57,15 @@ BY_USER: Final = -1
 """Instead of a set of capabilities: user 0 has all of them, nobody else any."""
 
 
-class Identity(NamedTuple):
-    """A user with groups, as permission checks see one."""
-
+class _Who(NamedTuple):
     uid: int
     gid: int
     groups: Collection[int] = ()
     capabilities: int = BY_USER
+
+
+class Identity(_Who):
+    """A user with groups, as permission checks see one."""
 
     def has(self, capability: int) -> bool:
         """Whether a number of CAP is among the capabilities."""
@@ -70,7 +73,7 @@ class Identity(NamedTuple):
             return self.uid == 0
         return bool(self.capabilities >> capability & 1)
 
-    @property
+    @cached_property
     def searches_all(self) -> bool:
         """Whether no directory is closed to it."""
         if self.capabilities == BY_USER:

@@ -87,11 +87,14 @@ def _put_stat(task: "Task", address: int, attributes: Attributes) -> None:
 
 def pack_stat(kind: type[Struct], attributes: Attributes) -> bytes:
     """An architecture's struct stat. Programs that walk trees ask for little else, so no Struct is made for it."""
-    mode, ino, dev, nlink, uid, gid, rdev, size, blksize, blocks, *times, _ = attributes
-    atime, mtime, ctime = [divmod(time, NSEC_PER_SEC) for time in times]
-    owned = uid, gid, rdev, size, blksize, blocks, *atime, *mtime, *ctime
-    first = (nlink, mode) if kind.FIELDS[2] == "st_nlink" else (mode, nlink)  # all else is in the same order
-    return kind.pack_values(dev, ino, *first, *owned)
+    mode, ino, dev, nlink, uid, gid, rdev, size, blksize, blocks, atime, mtime, ctime, _ = attributes
+    first, second = (nlink, mode) if kind.FIELDS[2] == "st_nlink" else (mode, nlink)
+    return kind.pack_values(
+        *(dev, ino, first, second, uid, gid, rdev, size, blksize, blocks),
+        *(atime // NSEC_PER_SEC, atime % NSEC_PER_SEC),
+        *(mtime // NSEC_PER_SEC, mtime % NSEC_PER_SEC),
+        *(ctime // NSEC_PER_SEC, ctime % NSEC_PER_SEC),
+    )
 
 
 def _extended(place: Dentry, attributes: Attributes, wanted: STATX, *, is_itself: bool) -> bytes:
