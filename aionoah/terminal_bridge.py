@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 import os
-import select
 import stat
 from typing import TYPE_CHECKING, Final
 
+from aionoah.abi.poll import Poll
+from aionoah.fs.stdio import poll_now
 from aionoah.host import platform
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 _PIECE: Final = 65536  # bytes of one read
 _BLOCKING_PIECE: Final = 512  # bytes of one write where it might block
 _ENOUGH: Final = 65536  # bytes that wait for the program: no more is read until it has taken them
+_READABLE: Final = Poll.IN | Poll.HUP | Poll.ERR
+_WRITABLE: Final = Poll.OUT | Poll.ERR
 
 
 async def bridge(process: "Process", keyboard: int, screen: int) -> OSError | None:
@@ -72,7 +75,7 @@ class _Keyboard:
             self._is_watched = False
 
     def _pass_on(self) -> None:
-        if not self._is_open or not select.select([self._fd], [], [], 0)[0]:
+        if not self._is_open or not poll_now(self._fd) & _READABLE:
             return
         try:
             data = os.read(self._fd, _PIECE)
@@ -120,7 +123,7 @@ async def _show(screen: asyncio.StreamReader, output: int) -> None:
 
 
 async def _write_some(fd: int, data: memoryview) -> int:
-    if not os.get_blocking(fd) or select.select([], [fd], [], 0)[1]:
+    if not os.get_blocking(fd) or poll_now(fd) & _WRITABLE:
         with contextlib.suppress(BlockingIOError):
             return os.write(fd, data)
     loop = asyncio.get_running_loop()
