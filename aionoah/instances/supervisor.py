@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
@@ -85,6 +86,7 @@ class Supervisor:
         self._outside = outside
         self._changed = changed
         self._stop_asked = asyncio.Event()
+        self._patience_ends = math.inf  # by the loop's clock: whatever runs then is killed
 
     async def run(self) -> int:
         """Until the program has ended for good: its status as shells have it. StartError if it never started."""
@@ -114,7 +116,9 @@ class Supervisor:
         self._change(status=status, was_stopped=by_user or self.state.was_stopped)
         if self.running is not None:
             self.running.process.send_signal(self.running.stop_signal)
-        asyncio.get_running_loop().call_later(timeout, self._kill)
+        loop = asyncio.get_running_loop()
+        self._patience_ends = min(self._patience_ends, loop.time() + timeout)
+        loop.call_later(timeout, self._kill)
 
     def send_signal(self, number: int) -> None:
         """InstanceError if nothing runs."""
@@ -169,7 +173,10 @@ class Supervisor:
             checking = asyncio.create_task(self._watch(launch.health))
         self._change(status="running", error="", health=None if checking is None else "starting")
         if self._stop_asked.is_set():  # meanwhile
+            self._change(status="stopping")
             process.send_signal(self.running.stop_signal)
+            if asyncio.get_running_loop().time() >= self._patience_ends:
+                self._kill()
         try:
             return await self._outside.attend(process)
         finally:

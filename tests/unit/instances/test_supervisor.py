@@ -74,6 +74,7 @@ class FakeLinux:
     async def __aexit__(self, *_: object) -> None: ...
 
     async def create_subprocess_exec(self, *command: str, **options: Any) -> Program:
+        await asyncio.sleep(self._world.opening_takes)
         world, now = self._world, asyncio.get_running_loop().time()
         if command == ("check",):
             world.checks.append(now)
@@ -96,6 +97,7 @@ class World(Outside):
         self.states: list[State] = []
         self.health: HealthCheck | None = None
         self.opening: Exception | None = None
+        self.opening_takes = 0.0  # seconds
 
     def options(self) -> dict[str, Any]:
         return {}
@@ -231,6 +233,22 @@ def test_what_does_not_stop_is_killed(spec: Spec) -> None:
         assert program.signals == [(5, 15), (15, 9)]
 
     assert not play(story).states[-1].was_stopped
+
+
+@pytest.mark.parametrize(("timeout", "end"), [(0, 3), (1, 3), (10, 12)])
+def test_a_stop_before_the_program_runs(spec: Spec, timeout: float, end: float) -> None:
+    """One that does not hear SIGTERM is killed all the same, though it was not there yet when its time was over."""
+
+    async def story(world: World) -> None:
+        world.opening_takes = 3
+        program = Program(1000, 0, deaf_to=(15,))
+        world.programs = [program]
+        supervisor = world.supervisor(spec)
+        asyncio.get_running_loop().call_later(2, lambda: supervisor.stop(timeout, by_user=True))
+        assert await supervisor.run() == 137
+        assert program.signals == [(3, 15), (end, 9)]
+
+    assert [each.status for each in play(story).states][-2:] == ["running", "stopping"]
 
 
 def test_a_stop_between_two_runs(spec: Spec) -> None:
