@@ -178,6 +178,8 @@ class HostInode(HostAttributed):
                 present.rdev,
             )
             owners.settle(self, fd, wanted)
+            if self.directory is not None:
+                self.directory.names.rights_changed()
             return
         if change.uid is not None or change.gid is not None:
             uid = -1 if change.uid is None else change.uid

@@ -38,6 +38,10 @@ class Names:
         self.changes += 1
         self._names = None
 
+    def rights_changed(self) -> None:
+        """Of an entry, which the host need not show: what guests are to believe of owners and modes is an attribute."""
+        self.changes += 1
+
     def made(self, name: bytes) -> None:
         self.changes += 1
         if self._names is not None:

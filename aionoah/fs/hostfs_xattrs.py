@@ -18,6 +18,7 @@ from aionoah.fs.host_io import on_descriptor
 from aionoah.fs.hostfs_owners import OVERRIDE
 from aionoah.fs.hostwatch import as_own
 from aionoah.fs.inode import Inode
+from aionoah.fs.trails import Tree
 from aionoah.host.errors import host_errors
 
 if TYPE_CHECKING:
@@ -75,10 +76,16 @@ class HostAttributed(Inode):
         if not hasattr(os, "setxattr"):
             raise LinuxError(Errno.EOPNOTSUPP)
         if name in (XATTR_POSIX_ACL_ACCESS, XATTR_POSIX_ACL_DEFAULT):
-            self.filesystem.has_lists = True
-            self._list = None
+            self._expect_lists()
         with self.pinned() as fd, host_errors():
             on_descriptor(fd, lambda file: os.setxattr(file, kept, value, flags))
+
+    def _expect_lists(self) -> None:
+        """From now on a mode does not say all: no user is let through by what a trail remembers of it."""
+        if not self.filesystem.has_lists:
+            self.filesystem.has_lists = True
+            Tree.changes += 1
+        self._list = None
 
     @as_own
     def mark(self, name: bytes, value: bytes) -> None:

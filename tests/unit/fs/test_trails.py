@@ -7,10 +7,14 @@ from pathlib import Path
 import pytest
 from fakes.trees import ROOT, Tree, outcome, user
 
+from aionoah.abi.acl import ACL, XATTR_POSIX_ACL_ACCESS
+from aionoah.fs.acl import Entry, pack
 from aionoah.fs.hostfs import HostFileSystem
+from aionoah.fs.hostfs_owners import Owners
 from aionoah.fs.inode import FileSystem
+from aionoah.fs.lists import set_list
 from aionoah.fs.overlay import OverlayFileSystem
-from aionoah.fs.path import Dentry
+from aionoah.fs.path import Dentry, attributes
 from aionoah.fs.tmpfs import TmpFileSystem
 from aionoah.fs.trails import Trails
 
@@ -108,6 +112,60 @@ def test_a_way_is_closed_to_a_user(host: Path) -> None:
         assert isinstance(tree.walk(FILE), Dentry)
         assert isinstance(tree.walk(FILE), Dentry)
     assert outcome(tree.walk, FILE) == "EACCES"
+
+
+class _Unprivileged(Owners):
+    """As if another user ran us: owners and modes are what guests believe, and the host's stay."""
+
+    def __init__(self) -> None:
+        super().__init__(is_ours_alone=True)
+        self._uid, self._gid, self._groups = 4711, 4711, {4711}
+
+
+def on_private_upper(top: Path) -> Tree:
+    (top.parent / "upper").mkdir()
+    upper = HostFileSystem(str(top.parent / "upper"), owners=_Unprivileged(), is_guests=True)
+    upper.is_ours_alone = True
+    tree = Tree(OverlayFileSystem([HostFileSystem(str(top))], upper))
+    tree.write(FILE, b"old")
+    tree.chown(b"/one/two", 1000, 1000)
+    tree.chmod(b"/one/two", 0o700)
+    with tree.acting_as(user(1000)):
+        for _ in range(2):
+            assert tree.read(FILE) == b"old"
+    return tree
+
+
+@pytest.mark.skipif(not hasattr(os, "setxattr"), reason="Python knows no extended attributes here")
+@pytest.mark.parametrize("mode", [0o000, 0o600])
+def test_owners_close_what_the_host_leaves_open(host: Path, mode: int) -> None:
+    tree = on_private_upper(host)
+    with tree.acting_as(user(1000)):
+        tree.chmod(b"/one/two", mode)
+        assert outcome(tree.read, FILE) == "EACCES"
+        assert outcome(attributes, tree.context, tree.context.cwd, FILE) == "EACCES"
+
+
+@pytest.mark.skipif(not hasattr(os, "setxattr"), reason="Python knows no extended attributes here")
+def test_a_directory_gets_another_owner_that_the_host_does_not_see(host: Path) -> None:
+    tree = on_private_upper(host)
+    tree.chown(b"/one/two", 1001, 1001)
+    with tree.acting_as(user(1000)):
+        assert outcome(tree.read, FILE) == "EACCES"
+
+
+@pytest.mark.skipif(not hasattr(os, "setxattr"), reason="Python knows no extended attributes here")
+def test_the_first_list_closes_a_directory(host: Path) -> None:
+    tree = Tree(on_overlay(host))
+    tree.write(FILE, b"old")
+    with tree.acting_as(user(1000)):
+        for _ in range(2):
+            assert tree.read(FILE) == b"old"
+    entries = [Entry(ACL.USER_OBJ, 7), Entry(ACL.USER, 0, 1000), Entry(ACL.GROUP_OBJ, 5)]
+    entries += [Entry(ACL.MASK, 5), Entry(ACL.OTHER, 5)]
+    set_list(tree.context, tree.walk(b"/one/two").inode, XATTR_POSIX_ACL_ACCESS, pack(entries))
+    with tree.acting_as(user(1000)):
+        assert outcome(tree.read, FILE) == "EACCES"
 
 
 def test_a_mount_covers_a_directory(tree: Tree) -> None:
