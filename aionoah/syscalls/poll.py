@@ -139,13 +139,7 @@ async def _select(task: "Task", nfds: int, addresses: Sequence[int], deadline_ns
         for address in addresses
     ]
     fds = _members(sets[0] | sets[1] | sets[2])
-    watches = [
-        (
-            task.files.get(fd, allow_path=True),
-            sum(events for bits, events in zip(sets, _SETS, strict=True) if bits >> fd & 1),
-        )
-        for fd in fds
-    ]
+    watches = [(task.files.get(fd, allow_path=True), _asked(sets, fd)) for fd in fds]
     found = await _wait(task, watches, deadline_ns)
     results = [0, 0, 0]
     for fd, events in zip(fds, found, strict=True):
@@ -156,6 +150,15 @@ async def _select(task: "Task", nfds: int, addresses: Sequence[int], deadline_ns
         if address:
             task.memory.write(address, bits.to_bytes(length, "little"))
     return sum(bits.bit_count() for bits in results)
+
+
+def _asked(sets: Sequence[int], fd: int) -> int:
+    """The events that the sets with a descriptor in them stand for, some for several."""
+    asked = 0
+    for bits, events in zip(sets, _SETS, strict=True):
+        if bits >> fd & 1:
+            asked |= events
+    return asked
 
 
 def _members(bits: int) -> list[int]:

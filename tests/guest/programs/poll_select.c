@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/select.h>
+#include <sys/socket.h>
 #include <time.h>
 
 static long milliseconds(void) {
@@ -61,6 +62,19 @@ static void waiting(void) {
     tv = (struct timeval){0, 10000};
     CALL(select(0, NULL, NULL, NULL, &tv));
     printf("waited: %d\n", milliseconds() - start >= 10);
+    CALL(close(pair[0])), CALL(close(pair[1]));
+
+    /* It could be written, but nobody asks. */
+    fd_set except;
+    FD_ZERO(&set);
+    FD_ZERO(&except);
+    CALL(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+    FD_SET(pair[0], &set);
+    FD_SET(pair[0], &except);
+    start = milliseconds();
+    tv = (struct timeval){0, 20000};
+    CALL(select(pair[0] + 1, &set, NULL, &except, &tv));
+    printf("waited: %d\n", milliseconds() - start >= 20);
     CALL(close(pair[0])), CALL(close(pair[1]));
 }
 
