@@ -11,14 +11,14 @@ import contextlib
 import logging
 import threading
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.signal import SIG
 from aionoah.host.turnstile import Place
-from aionoah.host.waiting import kernel_lock, kernel_lock_in_turn, turnstile
+from aionoah.host.waiting import Waiter, kernel_lock, kernel_lock_in_turn, turnstile
 from aionoah.hypervisor.protocols import ExitKind, Vcpu
 from aionoah.process.current import set_current
 from aionoah.process.rseq import Registration, restart_at, update
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from aionoah.process.exec import Loaded
     from aionoah.process.task import Task
     from aionoah.vcpu_threads import VcpuThreads
+    from aionoah.vcpu_tracing import VcpuTracing
 
 _log: Final = logging.getLogger("aionoah")
 
@@ -69,6 +70,7 @@ class VcpuThread:
         self._is_aarch64 = architecture.name == "aarch64"
         self._faults = VcpuFaults(self._machine, architecture)
         self._times = VcpuTimes()
+        self._tracing: VcpuTracing | None = None  # once it is traced
         self._vcpu: Vcpu | None = None
         self._program: Loaded | None = None
         self._sleeping: SleepingCall | None = None
@@ -343,6 +345,8 @@ class VcpuThread:
     # -- answers: one for each kind of exit ------------------------------------------------------------------
 
     def _answer_syscall(self) -> None:
+        if self._task.tracing is not None and not self._traced.enters_call():
+            return
         words = self._syscall_words(self._registers)
         set_current(self._task)
         try:
@@ -416,21 +420,26 @@ class VcpuThread:
             if self._is_moving:
                 self._is_moving = False
                 self._tell_cpu_number(self._running_vcpu)
-            if self._task.process.stop.signal:
+            if self._task.tracing is not None:
+                delivery = self._traced.next_delivery()
+            elif self._task.process.stop.signal:
                 self._stay_stopped()
                 continue
-            delivery = next_signal(self._task)
+            else:
+                delivery = next_signal(self._task)
             if delivery is not None:
                 self._take(delivery)
             else:
                 self._end_interrupted_call(runs_handler=False, is_restarting=False)
                 self._task.signals.restore_mask()  # which may let a further signal in
+        if self._task.tracing is not None:
+            self._traced.leave()
         return not self._is_exiting
 
     def _take(self, delivery: Delivery) -> None:
         if delivery.effect is Effect.HANDLE:
             self._run_handler(delivery)
-            self._needs_attention |= self._task.is_interrupted
+            self._needs_attention |= self._task.is_interrupted or self._task.tracing is not None
             return
         self._needs_attention = True  # there may be another
         if delivery.effect is Effect.STOP:
@@ -440,13 +449,24 @@ class VcpuThread:
 
     def _stay_stopped(self) -> None:
         """Park until the process goes on; a call that was interrupted for it ends after that."""
+        self.park(stay_stopped(self._task))
+
+    def park(self, coroutine: Coroutine[Waiter, None, object]) -> None:
+        """Sleep outside of calls, for as long as the coroutine does."""
         self._needs_attention = True
-        coroutine = stay_stopped(self._task)
         try:
             waiter = coroutine.send(None)
         except StopIteration:
             return
         self._sleep(Suspended(coroutine, waiter))
+
+    @property
+    def _traced(self) -> "VcpuTracing":
+        if self._tracing is None:
+            from aionoah.vcpu_tracing import VcpuTracing  # noqa: PLC0415 - few are traced
+
+            self._tracing = VcpuTracing(self)
+        return self._tracing
 
     def enter_program(self, program: "Loaded") -> None:
         """The first instruction of a new program, in an address space of its own."""

@@ -27,7 +27,7 @@ class PidFile(AnonymousFile):
         self.process = process
         self.task = task
 
-    def refers_to(self, process: "Process") -> bool:
+    def refers_to(self, process: object) -> bool:
         """Whether this is the process, for those who wait for it."""
         return process is self.process
 

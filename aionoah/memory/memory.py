@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.resource import RLIM_INFINITY
 from aionoah.hypervisor.protocols import AddressSpace, Machine, Prot
-from aionoah.memory import advice, faults, forking, heap, locking, mappings, remapping
+from aionoah.memory import advice, faults, forced, forking, heap, locking, mappings, remapping
 from aionoah.memory.backing import FileBacking, FramesBacking, MappableFile
 from aionoah.memory.faults import FaultResult
 from aionoah.memory.futex_key import shared_key
@@ -232,6 +232,16 @@ class Memory(GuestMemory):
         self._references -= 1
         if self._references == 0:
             self.close()
+
+    # -- for debuggers --------------------------------------------------------------------------------
+
+    def peek(self, address: int, length: int) -> bytes:
+        """What is there, as much as is, whether the program may read it or not."""
+        return forced.read(self, self._mm, address, length)
+
+    def poke(self, address: int, data: bytes) -> int:
+        """Write what a debugger may, program text too; how much that was."""
+        return forced.write(self, self._mm, address, data)
 
     # -- for the vCPU threads -------------------------------------------------------------------------
 

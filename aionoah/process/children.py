@@ -3,21 +3,33 @@ Linux kernel/exit.c, wait_consider_task).
 """
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.siginfo import CLD
 from aionoah.abi.signal import SIG
 from aionoah.abi.wait import WAIT_CONTINUED, W, stopped_status
 from aionoah.host.waiting import Source, sleep_on
-from aionoah.process.family import ending, stopping
+from aionoah.process.family import ending, ending_of_tracee, news_of_tracee, stopping
 from aionoah.process.usage import Usage, usage_with_children
 
 if TYPE_CHECKING:
     from aionoah.process.task import Process, Task
+    from aionoah.process.tracees import Tracing
     from aionoah.signals.info import SigInfo
 
-Wanted = Callable[["Process"], bool]
+
+class Waitable(Protocol):
+    """What the argument of a wait can mean: a child, or a thread that is traced."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def process_group(self) -> int: ...
+
+
+Wanted = Callable[[Waitable], bool]
 
 
 class News(NamedTuple):
@@ -36,10 +48,15 @@ async def wait_for_child(task: "Task", wanted: Wanted, options: W) -> News | Non
     """
     while True:
         candidates = list(_candidates(task, wanted, options))
-        if not candidates:
+        tracees = [tracing for tracing in tracees_of(task, options) if wanted(tracing.subject)]
+        if not candidates and not tracees:
             raise LinuxError(Errno.ECHILD)
         for child in candidates:
             news = _news_of(child, options)
+            if news is not None:
+                return news
+        for tracing in tracees:
+            news = _news_of_tracee(tracing, options)
             if news is not None:
                 return news
         if options & W.NOHANG:
@@ -63,6 +80,8 @@ def _news_of(child: "Process", options: W) -> News | None:
     is_taken = not options & W.NOWAIT
     stop = child.stop
     if child.wait_status is not None:
+        if child.held_threads or child.tracing is not None:
+            return None  # its tracer comes first
         news = News(child.pid, child.wait_status, ending(child), usage_with_children(child))
         if is_taken:
             child.reap(is_waited_for=True)
@@ -83,3 +102,34 @@ def _news_of(child: "Process", options: W) -> News | None:
         info = stopping(child, CLD.CONTINUED, SIG.CONT)
         return News(child.pid, WAIT_CONTINUED, info, usage_with_children(child))
     return None
+
+
+# -- who is traced --------------------------------------------------------------------------------------
+
+
+def tracees_of(task: "Task", options: W) -> "list[Tracing]":
+    """Whom the thread traces, or any of its process."""
+    tracers = [task] if options & W.NOTHREAD else task.process.tasks.values()
+    return [tracing for tracer in tracers if tracer.tracees for tracing in tracer.tracees.values()]
+
+
+def _news_of_tracee(tracing: "Tracing", options: W) -> News | None:
+    """What there is to tell of a thread; stops whether they are asked for or not."""
+    if tracing.end is not None:
+        return _end_of_tracee(tracing, options)
+    stop = tracing.stop
+    if stop is None or stop.is_reported or stop.is_listening:
+        return None
+    stop.is_reported = not options & W.NOWAIT
+    info = news_of_tracee(tracing, CLD.TRAPPED, stop.status)
+    return News(tracing.pid, stopped_status(stop.status), info, usage_with_children(tracing.task.process))
+
+
+def _end_of_tracee(tracing: "Tracing", options: W) -> News | None:
+    if tracing.end is None or not options & W.EXITED:
+        return None
+    process, status = tracing.task.process, tracing.end
+    news = News(tracing.pid, status, ending_of_tracee(tracing, status), usage_with_children(process))
+    if not options & W.NOWAIT:
+        tracing.forget_end()
+    return news

@@ -53,6 +53,8 @@ def clone_task(task: Task, request: CloneRequest) -> Task:
         child.clear_child_tid = request.child_tid
     if CLONE.SYSVSEM in request.flags:
         _share_undo(task, child)
+    if task.tracing is not None:
+        task.tracing.inherit(child, request.flags, request.exit_signal)
     return child
 
 
@@ -69,6 +71,8 @@ def discard_task(child: Task) -> None:
     child.has_exited = True
     if child.semaphore_undo is not None:
         child.semaphore_undo.leave(child)
+    if child.tracing is not None:
+        child.tracing.unlink()
     child.files.leave()
     child.memory.drop()
     process.cpus -= 1

@@ -19,6 +19,7 @@ from aionoah.terminal import job_control
 
 if TYPE_CHECKING:
     from aionoah.process.task import Process, Task
+    from aionoah.process.tracees import Tracing
 
 _TICK_NS: Final = 10_000_000  # of USER_HZ, in which siginfo counts CPU time
 
@@ -42,11 +43,19 @@ def process_ended(process: "Process", last: "Task") -> None:
     parent = process.parent
     if parent is not None and _is_other_group_of_session(process, parent):
         _wake_orphaned_group(process, process)
-    _tell_of_end(process)
+    tell_of_end(process)
 
 
-def _tell_of_end(process: "Process") -> None:
-    """SIGCHLD or what it is, and the end of the zombie if nobody wants to know (do_notify_parent)."""
+def tell_of_end(process: "Process") -> None:
+    """SIGCHLD or what it is, and the end of the zombie if nobody wants to know (do_notify_parent). Tracers come first:
+    they let go of what they hold, and then it is told again.
+    """
+    if process.held_threads:
+        return
+    if process.tracing is not None:
+        process.tracing.end = process.wait_status
+        tell_tracer_of_end(process.tracing, process.wait_status or 0)
+        return
     parent = process.parent
     if parent is None or parent.is_init:
         process.reap()
@@ -64,13 +73,49 @@ def _tell_of_end(process: "Process") -> None:
 
 def ending(process: "Process", signal: int = SIG.CHLD) -> SigInfo:
     """The siginfo of a process that has ended, for its parent."""
-    status = process.wait_status or 0
-    killer = term_signal(status)
-    code = (CLD.DUMPED if status & CORE_FLAG else CLD.KILLED) if killer else CLD.EXITED
-    return _news(process, signal, code, killer or exit_code(status))
+    code, status = _how_it_ended(process.wait_status or 0)
+    return _news(process, signal, code, status)
+
+
+def _how_it_ended(wait_status: int) -> tuple[int, int]:
+    """The CLD code, and the exit code or signal."""
+    killer = term_signal(wait_status)
+    if not killer:
+        return CLD.EXITED, exit_code(wait_status)
+    return CLD.DUMPED if wait_status & CORE_FLAG else CLD.KILLED, killer
 
 
 # -- stops ----------------------------------------------------------------------------------------------
+
+
+def tell_tracer(tracing: "Tracing", code: int, status: int) -> None:
+    """A thread is in a stop for its tracer (do_notify_parent_cldstop)."""
+    process = tracing.tracer.process
+    disposition = process.signals.dispositions[SIG.CHLD]
+    if disposition.handler != SIG_IGN and SA.NOCLDSTOP not in disposition.flags:
+        signal = tracing.task.process.stop.signal if code == CLD.STOPPED else status & 0x7F
+        send_to_process(process, news_of_tracee(tracing, code, signal))
+    process.child_changed.wake()
+
+
+def tell_tracer_of_end(tracing: "Tracing", wait_status: int) -> None:
+    """A thread that is traced has ended."""
+    process = tracing.tracer.process
+    if process.signals.dispositions[SIG.CHLD].handler != SIG_IGN:
+        send_to_process(process, ending_of_tracee(tracing, wait_status))
+    process.child_changed.wake()
+
+
+def ending_of_tracee(tracing: "Tracing", wait_status: int) -> SigInfo:
+    code, status = _how_it_ended(wait_status)
+    return news_of_tracee(tracing, code, status)
+
+
+def news_of_tracee(tracing: "Tracing", code: int, status: int) -> SigInfo:
+    """The siginfo of what a thread that is traced does, for its tracer."""
+    usage = usage_of_process(tracing.task.process)
+    user, system = usage.user_time_ns // _TICK_NS, usage.system_time_ns // _TICK_NS
+    return from_child(SIG.CHLD, code, tracing.pid, tracing.task.credentials.uid, status, user, system)
 
 
 def state_changed(process: "Process", code: int, signal: int) -> None:
@@ -110,7 +155,7 @@ def _give_children_away(process: "Process", last: "Task") -> None:
         _send_death_signals(child, last)
         child.exit_signal = SIG.CHLD
         if child.wait_status is not None:
-            _tell_of_end(child)
+            tell_of_end(child)
         if was_looked_after:
             _wake_orphaned_group(child)
 

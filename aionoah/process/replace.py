@@ -35,13 +35,15 @@ async def replace_program(
         is_shared=lambda: _is_shared(task),
     )
     loaded = load_program(program)
-    old = task.memory
+    old, old_tid = task.memory, task.tid
     try:
         await task.leave_threads()
     except BaseException:  # killed meanwhile
         loaded.memory.drop()
         raise
     task.become(loaded)
+    if task.tracing is not None:
+        task.tracing.exec_from = old_tid
     task.control.start_program(loaded)
     old.drop()
     task.process.vfork_done.wake()

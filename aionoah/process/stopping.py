@@ -36,14 +36,17 @@ def begin_stop(process: "Process", signal: int) -> None:
     """One of the threads has taken a signal that stops: all are to park."""
     process.stop.signal = signal
     for task in process.tasks.values():
-        task.signals.interrupt()
+        if task.tracing is None:
+            task.signals.interrupt()
+        else:
+            task.tracing.group_changed(is_stopping=True)
 
 
 async def stay_stopped(task: "Task") -> None:
     """Sleep until the process goes on. Other signals wait meanwhile."""
     stop = task.process.stop
     try:
-        while stop.signal:
+        while stop.signal and task.tracing is None:
             task.is_stopped = True
             look_for_completion(task.process)
             try:
@@ -62,13 +65,22 @@ def look_for_completion(process: "Process") -> None:
         return
     if all(task.is_stopped for task in process.tasks.values()):
         stop.is_complete, stop.has_continued = True, False
-        stop.unreported = stop.signal
-        state_changed(process, CLD.STOPPED, stop.signal)
+        if not _is_traced_by_parent(process):  # who hears of it as that
+            stop.unreported = stop.signal
+            state_changed(process, CLD.STOPPED, stop.signal)
+
+
+def _is_traced_by_parent(process: "Process") -> bool:
+    leader = process.tasks.get(process.pid)
+    return leader is not None and leader.tracing is not None and not leader.tracing.is_reparented
 
 
 def resume(process: "Process") -> None:
     """SIGCONT has been generated, whatever becomes of it then. A stop that was under way counts as one."""
     stop = process.stop
+    for task in process.tasks.values():
+        if task.tracing is not None:
+            task.tracing.group_changed(is_stopping=False)
     if not stop.signal:
         return
     was_complete, signal = stop.is_complete, stop.signal

@@ -1,5 +1,6 @@
 """Tasks and processes: what a system-call handler can reach."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aionoah.abi.errno import LinuxError
@@ -14,6 +15,7 @@ from aionoah.process.limits import Limits
 from aionoah.process.robust import exit_futexes, exit_thread_word
 from aionoah.process.stopping import StopState, begin_stop, look_for_completion, release, resume
 from aionoah.process.usage import Usage, usage_of_process, usage_of_thread, usage_with_children
+from aionoah.signals.generate import offer_to_others
 from aionoah.signals.state import SharedSignals, TaskSignals
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from aionoah.process.kernel import Kernel
     from aionoah.process.rseq import Registration
     from aionoah.process.scheduling import Scheduling
+    from aionoah.process.tracees import Tracing
     from aionoah.terminal.pty import Pty
 
 COMM_LENGTH: Final = 15  # TASK_COMM_LEN without the NUL
@@ -53,7 +56,7 @@ class Process:
         "is_thp_disabled",
         *("vfork_done", "oom_score_adj", "stop", "cpu_numbers", "left_guest", "parent_task", "exec_count"),
         *("parent_exec_count", "origin"),
-        *("terminal", "old_foreground", "login"),
+        *("terminal", "old_foreground", "login", "tracing", "held_threads"),
     )
 
     name: bytes  # comm of the main thread, at most 15 bytes
@@ -100,6 +103,8 @@ class Process:
         self.exit_status: int | None = None  # what exit_group has said
         self.wait_status: int | None = None  # as wait4 reports it, once the process has ended
         self.ended = WaitQueue()  # woken when a thread has ended, and when the process has been reaped
+        self.tracing: Tracing | None = None  # of a main thread that has ended: its tracer hears of it first
+        self.held_threads = 0  # others that have ended, of which their tracers have not heard yet
         self.start_ns = start_ns  # CLOCK_BOOTTIME of the start
         self.ended_usage = Usage()  # of threads that have ended, and of memory that it has left by execve
         self.children_usage = Usage()  # of children that have been waited for, and theirs
@@ -226,7 +231,7 @@ class Task:
         *("kernel", "process", "tid", "architecture", "memory", "files", "fs", "credentials", "signals"),
         *("clear_child_tid", "robust_list", "name", "control", "has_exited", "scheduling", "personality"),
         *("parent_death_signal", "timer_slack_ns", "is_stopped", "is_sleeping", "counts", "cpu", "rseq"),
-        *("has_too_many_tasks", "semaphore_undo", "__weakref__"),
+        *("has_too_many_tasks", "semaphore_undo", "tracing", "tracees", "__weakref__"),
     )
 
     def __init__(
@@ -251,6 +256,7 @@ class Task:
         self.fs = fs  # root, working directory, umask
         self.credentials = credentials
         self.signals = signals or TaskSignals(process.signals)  # mask, private queue, alternate stack
+        self.signals.offer_to_others = partial(offer_to_others, self)
         self.scheduling = scheduling  # nice value, policy, affinity
         self.control: TaskControl = NoControl()
         self.clear_child_tid = 0  # address for set_tid_address
@@ -267,11 +273,20 @@ class Task:
         self.has_exited = False
         self.is_sleeping = False  # parked until a call ends
         self.is_stopped = False  # parked by a signal that stops the process
+        self.tracing: Tracing | None = None  # somebody traces it
+        self.tracees: dict[int, Tracing] | None = None  # whom it traces, by number
 
     @property
     def is_interrupted(self) -> bool:
         """Whether there is a signal to deliver, or a stop to take part in: it must not sleep."""
-        return self.signals.is_interrupted or bool(self.process.stop.signal)
+        return self.signals.is_interrupted or self.must_stop
+
+    @property
+    def must_stop(self) -> bool:
+        """Whether there is a stop to take part in; who is traced does so when his tracer lets him."""
+        if self.tracing is not None:
+            return self.tracing.is_wanted
+        return bool(self.process.stop.signal)
 
     @property
     def is_leader(self) -> bool:
@@ -308,8 +323,12 @@ class Task:
         if not self.is_leader:
             del process.tasks[self.tid], self.kernel.tasks[self.tid]
             self.kernel.free_pid(self.tid)
-            self.tid = process.pid
+            old_tid, self.tid = self.tid, process.pid
             process.tasks[self.tid] = self.kernel.tasks[self.tid] = self
+            if self.tracing is not None or process.tracing is not None:
+                from aionoah.process.tracees import number_changed  # noqa: PLC0415 - few are traced
+
+                number_changed(self, old_tid)
 
     def become(self, program: "Loaded") -> None:
         """The kernel's side of execve once nothing can fail any more: this task is the new program.
@@ -371,9 +390,12 @@ class Task:
             self.kernel.used_ipc.memory.leave(self)
         if self.is_leader:
             process.uid = self.credentials.uid
-        else:
+        elif self.tracing is None:
             self.kernel.free_pid(self.tid)
+        if self.tracing is not None or self.tracees:
+            self._end_tracing(wait_status)
         if process.tasks:
+            offer_to_others(self, ~self.signals.mask)
             thread_ended(self)
             look_for_completion(process)
             process.ended.wake()
@@ -383,6 +405,13 @@ class Task:
             process.ended.wake()
             process_ended(process, self)
         self.control.exit_thread()
+
+    def _end_tracing(self, wait_status: int) -> None:
+        from aionoah.process.tracees import tracee_ended, tracer_ended  # noqa: PLC0415 - few are traced
+
+        tracer_ended(self)
+        if self.tracing is not None:
+            tracee_ended(self, self.tracing, wait_status)
 
     def release(self) -> None:
         """The thread has ended and its virtual CPU is gone."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aionoah.abi.signal import SA, SIG, signal_bit
 from aionoah.process.groups import is_orphaned
-from aionoah.signals.actions import DEFAULT, UNBLOCKABLE, Disposition, Effect
+from aionoah.signals.actions import DEFAULT, Disposition, Effect
 from aionoah.signals.info import SigInfo
 
 if TYPE_CHECKING:
@@ -48,26 +48,34 @@ def take_signal(task: "Task", wanted: int) -> SigInfo | None:
 
 
 def next_signal(task: "Task") -> Delivery | None:
-    """The next signal to deliver; those that are ignored are dropped here. None if there is none.
-
-    SIGKILL comes before all others: a stop of the thread's own, taken first, would hold who is to die for ever.
-    """
-    signals = task.signals
-    while pending := signals.all_pending:
-        wanted = pending & _KILL or pending & ~signals.mask
-        info = take_signal(task, wanted) if wanted else None
-        if info is None:
-            return None
-        signal = info.si_signo
-        disposition = signals.shared.dispositions[signal]
-        effect = disposition.effect(signal)
-        if effect is Effect.IGNORE or (effect is Effect.STOP and _may_not_stop(task, signal)):
-            continue
-        if effect is Effect.HANDLE and disposition.flags & SA.RESETHAND:
-            signals.shared.dispositions[signal] = DEFAULT
-        mask = signals.mask if signals.saved_mask is None else signals.saved_mask
-        return Delivery(info, effect, disposition, mask)
+    """The next signal to deliver; those that are ignored are dropped here. None if there is none."""
+    while (info := take_deliverable(task)) is not None:
+        delivery = delivery_of(task, info)
+        if delivery is not None:
+            return delivery
     return None
+
+
+def take_deliverable(task: "Task") -> SigInfo | None:
+    """Take what comes next, ignored or not. SIGKILL comes before all others: a stop of the thread's own, taken
+    first, would hold who is to die for ever.
+    """
+    pending = task.signals.all_pending
+    wanted = pending & _KILL or pending & ~task.signals.mask
+    return take_signal(task, wanted) if wanted else None
+
+
+def delivery_of(task: "Task", info: SigInfo) -> Delivery | None:
+    """What becomes of a signal that has been taken; None if nothing does."""
+    signals, signal = task.signals, info.si_signo
+    disposition = signals.shared.dispositions[signal]
+    effect = disposition.effect(signal)
+    if effect is Effect.IGNORE or (effect is Effect.STOP and _may_not_stop(task, signal)):
+        return None
+    if effect is Effect.HANDLE and disposition.flags & SA.RESETHAND:
+        signals.shared.dispositions[signal] = DEFAULT
+    mask = signals.mask if signals.saved_mask is None else signals.saved_mask
+    return Delivery(info, effect, disposition, mask)
 
 
 def _may_not_stop(task: "Task", signal: int) -> bool:
@@ -82,4 +90,4 @@ def enter_handler(task: "Task", delivery: Delivery) -> None:
     if not delivery.disposition.flags & SA.NODEFER:
         blocked |= signal_bit(delivery.signal)
     signals.saved_mask = None
-    signals.mask = (signals.mask | blocked) & ~UNBLOCKABLE
+    signals.block(signals.mask | blocked)

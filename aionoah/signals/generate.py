@@ -6,7 +6,7 @@ Source: kernel/signal.c (prepare_signal, complete_signal, force_sig_info_to_task
 from typing import TYPE_CHECKING
 
 from aionoah.abi.signal import SIG, SIG_DFL, SIG_IGN, signal_bit
-from aionoah.signals.actions import CONTINUING, DEFAULT, IGNORED_BY_DEFAULT, STOPPING, Effect
+from aionoah.signals.actions import CONTINUING, DEFAULT, IGNORED_BY_DEFAULT, STOPPING, Effect, members
 from aionoah.signals.info import SigInfo
 
 if TYPE_CHECKING:
@@ -55,6 +55,13 @@ def force(task: "Task", info: SigInfo) -> None:
     signals.interrupt()
 
 
+def offer_to_others(task: "Task", refused: int) -> None:
+    """A thread that may have been told of its process's signals takes this set no more (retarget_shared_pending)."""
+    others = [other for other in task.process.tasks.values() if other is not task]
+    for signal in members(task.process.signals.pending.bits & refused):
+        _interrupt_first(others, signal)
+
+
 def discard_ignored(process: "Process", signal: int) -> None:
     """A signal has just been set to be ignored: pending ones vanish (POSIX 3.3.1.3)."""
     handler = process.signals.dispositions[signal].handler
@@ -83,24 +90,25 @@ def _discard(process: "Process", unwanted: int) -> None:
 
 def _is_dropped(signals: "TaskSignals", signal: int) -> bool:
     """An ignored signal is dropped at once unless it is blocked: the program may change its mind before
-    it unblocks it, and sigtimedwait and signalfd see it.
+    it unblocks it, and sigtimedwait and signalfd see it. So who waits for signals should have blocked them.
     """
-    if (signals.mask | signals.waited) & signal_bit(signal):
+    if signals.mask & signal_bit(signal) or (signals.is_traced and signal != SIG.KILL):
         return False
     effect = signals.effect(signal)
     return effect is Effect.IGNORE or (signals.shared.is_unkillable and effect is not Effect.HANDLE)
 
 
 def _interrupt_first(tasks: "list[Task]", signal: int) -> None:
-    """Interrupt the first thread that takes the signal; one in sigtimedwait has been woken already.
+    """Interrupt the first thread that takes the signal; one in sigtimedwait has been woken already, but dies of
+    one that is fatal and not blocked (complete_signal).
 
     SIGKILL ends all threads, so that all are interrupted.
     """
     bit = signal_bit(signal)
     for task in tasks:
-        if task.signals.waited & bit:
+        if task.signals.waited & bit and (task.signals.mask & bit or not task.signals.is_fatal(signal)):
             return
-        if not task.signals.mask & bit:
+        if not task.signals.mask & bit and (signal == SIG.KILL or not task.signals.is_held):
             task.signals.interrupt()
             if signal != SIG.KILL:
                 return

@@ -60,6 +60,10 @@ class PendingSignals:
         self._has_left(info)
         return info
 
+    def waiting(self) -> list[SigInfo]:
+        """All of them, by number and then by age."""
+        return [info for signal in sorted(self._queues) for info in self._queues[signal]]
+
     def remove(self, info: SigInfo) -> None:
         """Take back a certain signal, if it is still pending."""
         queue = self._queues.get(info.si_signo, deque())

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
 from aionoah.abi.errno import Errno, LinuxError
-from aionoah.abi.signal import SIG_IGN, SS, StackT
+from aionoah.abi.signal import SIG, SIG_IGN, SS, StackT, signal_bit
 from aionoah.host.waiting import WaitQueue
 from aionoah.signals.actions import DEFAULT, LAST_SIGNAL, UNBLOCKABLE, Disposition, Effect, members
 from aionoah.signals.pending import PendingSignals
@@ -32,6 +32,7 @@ class AlternateStack(NamedTuple):
 
 
 NO_STACK: Final = AlternateStack()
+_KILL: Final = signal_bit(SIG.KILL)
 
 
 def _signed(word: int) -> int:
@@ -87,11 +88,15 @@ class TaskSignals:
         self.stack = NO_STACK
         self.saved_mask: int | None = None  # what sigsuspend and the like replaced until a signal came
         self.waited = 0  # the set that rt_sigtimedwait sleeps for
+        self.is_traced = False  # a tracer sees every signal first, ignored ones too, and decides
+        self.is_held = False  # by him, in a stop: other threads take signals sooner
         self.restart_block: Callable[[], Awaitable[int | None]] | None = None
         self.interrupt: Callable[[], None] = _nothing_runs
         """A signal can be delivered now: kick the CPU, or throw LinuxError(ERESTARTSYS) into the sleep."""
         self.stack_pointer: Callable[[], int] = _no_stack_pointer
         """The guest's stack pointer at its present system call."""
+        self.offer_to_others: Callable[[int], None] = _nobody_else
+        """Signals of a set have been blocked, which are pending for all threads of the process."""
 
     @property
     def all_pending(self) -> int:
@@ -109,12 +114,20 @@ class TaskSignals:
         signal interrupts (complete_signal). Those that dump core do not count.
         """
         deliverable = self.all_pending & ~self.mask
+        if self.is_traced:
+            return bool(deliverable & _KILL)
         return any(self.effect(signal) is Effect.TERMINATE for signal in members(deliverable))
 
     def set_mask(self, mask: int) -> None:
         """Block exactly this set; SIGKILL and SIGSTOP never are."""
-        self.mask = mask & ~UNBLOCKABLE
+        self.block(mask)
         self._look()
+
+    def block(self, mask: int) -> None:
+        """The same, where nothing can have become deliverable."""
+        newly, self.mask = mask & ~self.mask, mask & ~UNBLOCKABLE
+        if newly & self.shared.pending.bits:
+            self.offer_to_others(newly)
 
     def replace_mask(self, mask: int) -> None:
         """Block exactly this set until the next signal has been dealt with (sigsuspend, ppoll)."""
@@ -125,8 +138,8 @@ class TaskSignals:
     def restore_mask(self) -> None:
         """No handler will run: undo replace_mask."""
         if self.saved_mask is not None:
-            self.mask, self.saved_mask = self.saved_mask, None
-            self._look()
+            mask, self.saved_mask = self.saved_mask, None
+            self.set_mask(mask)
 
     def wait_for(self, signals: int) -> None:
         """Sleep for a set of signals (rt_sigtimedwait), which do not interrupt meanwhile; 0 to end that."""
@@ -148,6 +161,10 @@ class TaskSignals:
         """What delivering a signal would do at present."""
         return self.shared.dispositions[signal].effect(signal)
 
+    def is_fatal(self, signal: int) -> bool:
+        """Whether it would end the process at once; where a core is dumped, the thread that takes it does that."""
+        return self.effect(signal) is Effect.TERMINATE
+
     def reset_for_exec(self) -> None:
         """A new program has no alternate stack; mask and pending signals stay."""
         self.stack = NO_STACK
@@ -162,6 +179,10 @@ class TaskSignals:
 
 def _nothing_runs() -> None:
     """No virtual CPU has been attached yet: it will look when it starts."""
+
+
+def _nobody_else(_signals: int) -> None:
+    """Not a thread of a process yet."""
 
 
 def _no_stack_pointer() -> int:

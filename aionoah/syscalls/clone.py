@@ -33,7 +33,7 @@ async def vfork(task: Task) -> int:
     return await _clone(task, CloneRequest(CLONE(CLONE.VFORK | CLONE.VM), SIG.CHLD), 0, 0)
 
 
-@syscall(partial="No namespaces and no tracing: CLONE_NEW… fails as in a kernel without them.")
+@syscall(partial="No namespaces: CLONE_NEW… fails as in a kernel without them.")
 async def clone(task: Task, flags: ULong, stack: Addr, parent_tid: Addr, fourth: Addr, fifth: Addr) -> int:
     """The last two are child_tid and tls, in the order that the architecture has."""
     tail = (fourth, fifth)
@@ -49,7 +49,7 @@ async def clone(task: Task, flags: ULong, stack: Addr, parent_tid: Addr, fourth:
     return await _clone(task, request, stack, tail[task.architecture.clone_tls_argument - first])
 
 
-@syscall(partial="No namespaces, no control groups and no tracing, as clone.")
+@syscall(partial="No namespaces and no control groups, as clone.")
 async def clone3(task: Task, args: Addr, size: Size) -> int:
     wanted = _read_args(task, args, size)
     flags = CLONE(wanted.flags)
@@ -118,8 +118,16 @@ async def _clone(task: Task, request: CloneRequest, stack: int, tls: int) -> int
         undo.pop_all()
     if CLONE.PARENT_SETTID in flags:
         _store_tid(task, request.parent_tid, tid)
+    if task.tracing is not None:
+        from aionoah.process.tracing_stops import stop_in_clone  # noqa: PLC0415 - few are traced
+
+        await stop_in_clone(task, flags, request.exit_signal, tid)
     if CLONE.VFORK in flags:
         await _memory_is_back(task, child)
+        if task.tracing is not None:
+            from aionoah.process.tracing_stops import stop_after_vfork  # noqa: PLC0415
+
+            await stop_after_vfork(task, tid)
     return tid
 
 

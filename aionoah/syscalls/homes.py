@@ -188,6 +188,7 @@ HOMES: Final[dict[str, str]] = {
     "process_vm_readv": "inspection",
     "process_vm_writev": "inspection",
     "pselect6": "poll",
+    "ptrace": "ptrace",
     "pwrite64": "positioned",
     "pwritev": "positioned",
     "pwritev2": "positioned",
