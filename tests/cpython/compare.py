@@ -152,6 +152,7 @@ class Place:
             for attempt in range(_MOST_HANGS):
                 before = set(done)
                 work = self.directory / f"{suite}.{attempt}"
+                shutil.rmtree(work, ignore_errors=True)  # of a run that was killed
                 work.mkdir()
                 self.runner.own(work)
                 words = self.command(notes.name, work.name, suites.arguments(suite, done))
