@@ -8,6 +8,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import select
 import socket
 import stat
 import struct
@@ -46,6 +47,7 @@ __all__ = [
     "socket_option",
     "thread_cpu_time_ns",
     "total_memory",
+    "wait_for_end",
 ]
 
 _PC_CASE_SENSITIVE: Final = 11  # sys/unistd.h
@@ -157,6 +159,22 @@ def rename_flags(flags: int) -> int:
 def is_pollable(fd: int) -> bool:
     """Kqueue takes regular files too, but reports them ready at their end only."""
     return not (stat.S_ISREG(mode := os.fstat(fd).st_mode) or stat.S_ISDIR(mode) or stat.S_ISBLK(mode))
+
+
+_EVFILT_PROC: Final = -5  # sys/event.h
+_EV_ADD: Final = 1
+_NOTE_EXIT: Final = 0x80000000
+
+
+def wait_for_end(pid: int, seconds: float) -> bool:
+    queue: Any = select.kqueue()  # type: ignore[attr-defined]
+    with contextlib.closing(queue):
+        end = select.kevent(pid, _EVFILT_PROC, _EV_ADD, _NOTE_EXIT)  # type: ignore[attr-defined]
+        try:
+            queue.control([end], 1, max(seconds, 0))
+        except ProcessLookupError:
+            return False
+    return True
 
 
 _FLOCK: Final = struct.Struct("qqihh")  # struct flock: start, length, pid, type, whence

@@ -8,6 +8,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import select
 import socket
 import stat
 import struct
@@ -47,6 +48,7 @@ __all__ = [
     "socket_option",
     "thread_cpu_time_ns",
     "total_memory",
+    "wait_for_end",
 ]
 
 _FS_IOC_GETFLAGS: Final = 0x80086601  # linux/fs.h
@@ -144,6 +146,21 @@ def rename(old_dir: int, old: bytes, new_dir: int, new: bytes, flags: int) -> No
 def is_pollable(fd: int) -> bool:
     """Whether an event loop can wait for the descriptor: epoll refuses regular files and directories."""
     return not (stat.S_ISREG(mode := os.fstat(fd).st_mode) or stat.S_ISDIR(mode) or stat.S_ISBLK(mode))
+
+
+def wait_for_end(pid: int, seconds: float) -> bool:
+    """Wait until a process has ended, or the time is over; False if there is no such process to wait for."""
+    try:
+        fd = os.pidfd_open(pid)
+    except OSError:
+        return False
+    try:
+        poller = select.poll()
+        poller.register(fd, select.POLLIN)
+        poller.poll(max(seconds, 0) * 1000)
+    finally:
+        os.close(fd)
+    return True
 
 
 # -- locks --------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ not used: they wait without end, and try again for minutes.
 
 import contextlib
 import hashlib
+import os
 import re
 import socket
 import ssl
@@ -250,7 +251,8 @@ def _trusted(host: str) -> ssl.SSLContext:
     """The system's authorities (SSL_CERT_FILE and SSL_CERT_DIR may name others) and this registry's. ImageError."""
     context = ssl.create_default_context()
     for place in _AUTHORITIES:
-        for path in sorted((Path(place).expanduser() / host).glob("*.crt")):
+        directory = os.path.expanduser(place)  # noqa: PTH111 - as it is if this user has no home
+        for path in sorted(Path(directory, host).glob("*.crt")):
             try:
                 context.load_verify_locations(path)
             except OSError as error:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from aionoah.host import platform
+from aionoah.host.user_places import user_place
 from aionoah.images import ImageError
 from aionoah.images.reference import checked_digest, digest_of
 
@@ -42,12 +43,8 @@ class Record(NamedTuple):
 
 
 def default_home() -> Path:
-    """$AIONOAH_HOME, else aionoah's place among the user's data."""
-    home = os.environ.get("AIONOAH_HOME")
-    if home:
-        return Path(home)
-    data = os.environ.get("XDG_DATA_HOME") or Path("~/.local/share").expanduser()
-    return Path(data, "aionoah")
+    """Where images are, and packages of distributions. OSError if this user has no home."""
+    return user_place("XDG_DATA_HOME", ".local/share")
 
 
 class Store:

@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, Self
 
+from aionoah.host import platform
+from aionoah.host.peers import peer_uid
 from aionoah.instances import InstanceError
 from aionoah.instances.place import Place, holder
 from aionoah.instances.protocol import PROTOCOL, Assembler, Message, ProtocolError, receive, send
@@ -75,28 +77,51 @@ class ComplaintError(InstanceError):
 
 
 def _connect(place: Place) -> socket.socket:
-    """Whoever holds the lock opens a socket soon, and again if it has been removed."""
+    """Whoever holds the lock opens a socket soon, and again if it has been removed: of both nobody tells, and mostly
+    it is there already.
+    """
     place.check_exists()
     end = time.monotonic() + _PATIENCE
     has_asked = False
     while (pid := holder(place)) is not None:
         state = read_state(place)
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            if pid and state.pid == pid:
-                connection.connect(state.socket)
-                return connection
-        except OSError:
-            connection.close()
-            if state.is_detached and not has_asked:
-                has_asked = True
-                os.kill(pid, signal.SIGUSR1)
-        else:
-            connection.close()
+        if pid and state.pid == pid:
+            try:
+                return _connected(place, state.socket)
+            except BlockingIOError:
+                pass  # it has no time for anybody
+            except OSError:
+                if state.is_detached and not has_asked:
+                    has_asked = True
+                    _signal(pid, signal.SIGUSR1)
         if time.monotonic() > end:
             raise InstanceError(f"{place.name} runs as process {pid}, but cannot be reached")
         time.sleep(_PAUSE)
     raise InstanceError(f"{place.name} is not running")
+
+
+def _connected(place: Place, path: str) -> socket.socket:
+    """InstanceError if somebody else listens there: he would be given our descriptors. OSError."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(_QUICK)
+        connection.connect(path)
+        _check_peer(connection, place)
+    except BaseException:
+        connection.close()
+        raise
+    connection.settimeout(None)
+    return connection
+
+
+def _check_peer(connection: socket.socket, place: Place) -> None:
+    if peer_uid(connection) not in (os.geteuid(), 0, place.directory.stat().st_uid):
+        raise InstanceError(f"another user listens at {place.name}'s socket, {connection.getpeername()}")
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it has just ended
+        os.kill(pid, number)
 
 
 def current_state(place: Place) -> State:
@@ -114,10 +139,12 @@ def current_state(place: Place) -> State:
 def wait_until_free(place: Place, timeout: float) -> bool:
     """Whether nobody runs the instance any more, or soon."""
     end = time.monotonic() + timeout
-    while holder(place) is not None:
-        if time.monotonic() > end:
+    while (pid := holder(place)) is not None:
+        left = end - time.monotonic()
+        if left <= 0:
             return False
-        time.sleep(_PAUSE)
+        if not pid or not platform.wait_for_end(pid, left):  # another container's process, perhaps
+            time.sleep(_PAUSE)
     return True
 
 
@@ -127,18 +154,19 @@ def stop(place: Place, timeout: float | None) -> None:
     if pid is None:
         place.check_exists()
         return
+    patience = _PATIENCE
     try:
         with Connection(place) as connection:
             given: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
             connection.ask("stop", **given)
+            connection.answer(_PATIENCE)
             while connection.answer() is not None:
                 pass
     except InstanceError:  # another version, or it cannot be reached: any of them hears this
         if pid and holder(place) == pid:
-            os.kill(pid, signal.SIGTERM)
-            if not wait_until_free(place, 2 * _PATIENCE + (timeout or 0)):
-                raise
-    if not wait_until_free(place, _PATIENCE):
+            _signal(pid, signal.SIGTERM)
+            patience += _PATIENCE + (timeout or 0)
+    if not wait_until_free(place, patience):
         raise InstanceError(f"{place.name} does not end: `kill -9 {pid}`")
 
 

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Final
 
 from aionoah.host import platform
+from aionoah.host.user_places import user_place
 from aionoah.instances import InstanceError
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_TEMPORARY: Final = "/tmp"  # noqa: S108 - what is in it is checked to be ours
 _SOCKET_PATH_BYTES: Final = 103  # and a NUL, on macOS; Linux has four more
 
 
@@ -29,13 +31,8 @@ def checked_name(name: str) -> str:
 
 
 def state_home() -> Path:
-    """$AIONOAH_HOME, else aionoah's place among the user's state (XDG Base Directory Specification)."""
-    home = os.environ.get("AIONOAH_HOME")
-    if home:
-        return Path(home).absolute() / "instances"
-    state = os.environ.get("XDG_STATE_HOME", "")
-    base = Path(state) if state.startswith("/") else Path("~/.local/state").expanduser()
-    return base / "aionoah" / "instances"
+    """Where instances are. OSError if this user has no home."""
+    return user_place("XDG_STATE_HOME", ".local/state") / "instances"
 
 
 class Place:
@@ -61,18 +58,24 @@ class Place:
         A digest keeps it short, and apart from those of another $AIONOAH_HOME.
         """
         digest = hashlib.sha256(os.fsencode(self.directory)).hexdigest()[:16]
-        for directory in _runtime_directories():
+        failure: Exception = InstanceError("no directory for sockets has a path that is short enough")
+        for directory in (*_runtime_directories(), self.directory):
             path = directory / f"{digest}.sock"
             if len(os.fsencode(path)) <= _SOCKET_PATH_BYTES:
-                _make_private(directory)
-                return path
-        raise InstanceError("no directory for temporary files has a path short enough for a socket")
+                try:
+                    make_private(directory)
+                except (InstanceError, OSError) as error:
+                    failure = error
+                else:
+                    return path
+        raise failure
 
 
 def places() -> list[Place]:
     """Of all instances, by name."""
+    home = state_home()
     try:
-        names = sorted(entry.name for entry in state_home().iterdir() if entry.is_dir())
+        names = sorted(entry.name for entry in home.iterdir() if entry.is_dir())
     except FileNotFoundError:
         return []
     return [Place(name) for name in names if _NAME.fullmatch(name)]
@@ -84,12 +87,14 @@ def _runtime_directories() -> Iterator[Path]:
     with contextlib.suppress(OSError):
         if runtime.startswith("/") and os.stat(runtime).st_uid == os.geteuid():  # noqa: PTH116 - text
             yield Path(runtime, "aionoah")
-    for base in (tempfile.gettempdir(), "/tmp"):  # noqa: S108 - checked to be ours
+    for base in (tempfile.gettempdir(), _TEMPORARY):
         yield Path(base, f"aionoah-{os.geteuid()}")
 
 
-def _make_private(directory: Path) -> None:
-    """InstanceError if somebody else has made it, or can get in."""
+def make_private(directory: Path) -> None:
+    """A directory into which nobody else gets, if there is none yet. InstanceError if somebody else has made it,
+    OSError.
+    """
     with contextlib.suppress(FileExistsError):
         directory.mkdir(mode=0o700)
     status = directory.lstat()
@@ -101,6 +106,9 @@ def _make_private(directory: Path) -> None:
 
 # -- the lock ------------------------------------------------------------------------------------------------
 
+_RUN: Final = 0  # the byte of the file that is locked by whoever runs the instance,
+_SAID: Final = 1  # and the one that he locks when the file says who he is: it said something before
+
 
 class Lock:
     """Held by whoever runs the instance or changes what it is, and given back with the process, however it ends.
@@ -111,15 +119,19 @@ class Lock:
     def __init__(self, place: Place) -> None:
         """InstanceError if somebody has it, or there is no such instance."""
         place.check_exists()
-        self._fd = os.open(place.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._fd = os.open(place.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            raise _removed(place) from None
         try:
             try:
-                platform.lock_range(self._fd, fcntl.LOCK_EX, 0, 1)
+                platform.lock_range(self._fd, fcntl.LOCK_EX, _RUN, 1)
             except (BlockingIOError, PermissionError):
                 raise InstanceError(f"{place.name} is running already") from None
             _check_same(self._fd, place)
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, b"%d\n" % os.getpid(), 0)
+            platform.lock_range(self._fd, fcntl.LOCK_EX, _SAID, 1)
         except BaseException:
             os.close(self._fd)
             raise
@@ -135,8 +147,10 @@ def holder(place: Place) -> int | None:
     except FileNotFoundError:
         return None
     try:
-        if platform.range_holder(fd, 0, 1, exclusive=True) is None:
+        if platform.range_holder(fd, _RUN, 1, exclusive=True) is None:
             return None
+        if platform.range_holder(fd, _SAID, 1, exclusive=True) is None:
+            return 0
         text = os.pread(fd, 20, 0)
         return int(text) if text.strip().isdigit() else 0
     finally:
@@ -148,4 +162,8 @@ def _check_same(fd: int, place: Place) -> None:
     with contextlib.suppress(FileNotFoundError):
         if os.path.samestat(os.fstat(fd), place.lock.stat()):
             return
-    raise InstanceError(f"{place.name} has just been removed")
+    raise _removed(place)
+
+
+def _removed(place: Place) -> InstanceError:
+    return InstanceError(f"{place.name} has just been removed")

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from aionoah.host.peers import peer_uid
 from aionoah.instances import InstanceError
+from aionoah.instances.place import make_private
 from aionoah.instances.protocol import Assembler, Message, ProtocolError, pack, receive
 
 _PATIENCE: Final = 10.0  # seconds until a client has said what it wants
@@ -87,18 +88,18 @@ class ControlServer:
 
     def open(self) -> None:
         """Whoever holds the instance's lock may: what is at the path is nobody's. Also again, if it has been
-        removed, as a user's runtime directory is at logout. OSError.
+        removed, as a user's runtime directory is at logout. OSError, InstanceError.
         """
         self._close_listener()
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            self._path.parent.mkdir(mode=0o700, exist_ok=True)
+            make_private(self._path.parent)
             self._path.unlink(missing_ok=True)
             listener.bind(os.fsencode(self._path))  # nobody else gets into the directory
             self._path.chmod(0o600)
             listener.listen(64)
             listener.setblocking(False)
-        except OSError:
+        except (InstanceError, OSError):
             listener.close()
             raise
         self._listener = listener

@@ -123,7 +123,7 @@ class Service:
 
     def _reopen(self) -> None:
         """The socket has vanished, as with a user's runtime directory at logout; a client wants another."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(InstanceError, OSError):
             self._server.open()
 
     # -- clients --------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import os
 import pty
 import socket
 import struct
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -282,3 +283,17 @@ def test_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not linux.folds_case(b"/proc"), "which knows no flags"
     monkeypatch.setattr(os, "pathconf", lambda _path, _number: 0)
     assert darwin.folds_case(b"/")
+
+
+# -- processes ------------------------------------------------------------------------------------------
+
+
+def test_the_end_of_a_process() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    assert platform.wait_for_end(child.pid, 0)
+    assert child.poll() is None
+    child.communicate(b"\n")
+    assert not platform.wait_for_end(child.pid, 1000)
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    assert platform.wait_for_end(child.pid, 1000)
+    assert child.wait(0) == 0

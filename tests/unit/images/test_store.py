@@ -39,6 +39,8 @@ def test_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_DATA_HOME")
     monkeypatch.setenv("HOME", "/c")
     assert default_home() == Path("/c/.local/share/aionoah")
+    monkeypatch.setenv("XDG_DATA_HOME", "not/absolute")
+    assert default_home() == Path("/c/.local/share/aionoah")
 
 
 def test_nobody_else_gets_in(store: Store) -> None:

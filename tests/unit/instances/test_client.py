@@ -1,6 +1,7 @@
 """Clients of instances that are not as they should be: processes that hold the lock, and answer as they are told."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -105,6 +106,27 @@ def test_nobody_to_be_reached(impostor: Impostor, place: Place, monkeypatch: pyt
     write_state(place, State("running", 1.0, process.pid, socket="/nowhere", is_detached=False))
     with pytest.raises(InstanceError, match=f"web runs as process {process.pid}, but cannot be reached"):
         Connection(place)
+
+
+def test_another_user_is_told_nothing(
+    impostor: Impostor, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impostor('{"done": true}')
+    monkeypatch.setattr(client, "peer_uid", lambda _: 12345)
+    with pytest.raises(InstanceError, match="another user listens at web's socket"):
+        Connection(place)
+
+
+def test_one_that_hangs_is_not_waited_for_in_vain(
+    impostor: Impostor, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "_PATIENCE", 0.05)
+    process = impostor("", is_silent=True)
+    process.send_signal(signal.SIGSTOP)
+    with pytest.raises(InstanceError, match=f"web does not end: `kill -9 {process.pid}`"):
+        stop(place, 0)
+    process.send_signal(signal.SIGCONT)
+    assert process.wait() == -signal.SIGTERM
 
 
 def test_nobody_runs_it(place: Place) -> None:

@@ -5,13 +5,14 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aionoah.instances import InstanceError
+from aionoah.instances import InstanceError, place
 from aionoah.instances.keeping import make, remove
 from aionoah.instances.place import Lock, Place, checked_name, holder, places, state_home
 from aionoah.instances.spec import Spec
@@ -75,16 +76,37 @@ def test_long_paths_have_their_sockets_elsewhere(tmp_path: Path, monkeypatch: py
     assert len(os.fsencode(path)) <= 103
 
 
-def test_a_directory_for_sockets_that_somebody_else_has_made(tmp_path: Path) -> None:
+def test_directories_for_sockets_that_cannot_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: Spec
+) -> None:
+    """They are somebody else's, as they may be in /tmp, or full; then the instance's own is left."""
+    own = make(spec).directory
     (tmp_path / "run" / "aionoah").symlink_to(tmp_path)
-    with pytest.raises(InstanceError, match="not a directory of yours"):
+    path = Place("web").new_socket_path()
+    assert tmp_path not in path.parents
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    monkeypatch.setattr(place, "_TEMPORARY", str(tmp_path / "nowhere"))
+    monkeypatch.setattr(place, "_SOCKET_PATH_BYTES", 1000)
+    assert Place("web").new_socket_path().parent == own
+    monkeypatch.setattr(place, "_SOCKET_PATH_BYTES", 10)
+    with pytest.raises(InstanceError, match="short enough"):
         Place("web").new_socket_path()
 
 
+def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "AIONOAH_HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000_000)
+    for ask in (state_home, places, lambda: Place("web")):
+        with pytest.raises(OSError, match="this user has no home: set HOME or AIONOAH_HOME"):
+            ask()
+
+
 def test_making_and_removing(spec: Spec, home: Path) -> None:
-    place = make(spec)
-    assert stat.S_IMODE(place.directory.stat().st_mode) == 0o700
-    assert stat.S_IMODE(place.spec.stat().st_mode) == 0o600
+    made = make(spec)
+    assert stat.S_IMODE(made.directory.stat().st_mode) == 0o700
+    assert stat.S_IMODE(made.spec.stat().st_mode) == 0o600
     (home / "a-file").write_text("")
     (home / "..rest").mkdir()
     assert [each.name for each in places()] == ["web"]
@@ -92,10 +114,10 @@ def test_making_and_removing(spec: Spec, home: Path) -> None:
     (home / "..rest").rmdir()
     with pytest.raises(InstanceError, match="there is an instance web already"):
         make(spec)
-    inner = place.upper / "locked" / "inner"
+    inner = made.upper / "locked" / "inner"
     inner.mkdir(parents=True)
     inner.parent.chmod(0)
-    remove(place)
+    remove(made)
     assert list(home.iterdir()) == []
 
 
@@ -104,20 +126,33 @@ def test_no_places_at_all() -> None:
 
 
 def test_the_lock(spec: Spec) -> None:
-    place = make(spec)
-    assert holder(place) is None
-    lock = Lock(place)
-    assert holder(place) == os.getpid()
+    made = make(spec)
+    assert holder(made) is None
+    lock = Lock(made)
+    assert holder(made) == os.getpid()
     with pytest.raises(InstanceError, match="web is running already"):
-        Lock(place)
-    assert holder(place) == os.getpid()  # asking takes nothing away
+        Lock(made)
+    assert holder(made) == os.getpid()  # asking takes nothing away
     lock.close()
-    assert holder(place) is None
-    Lock(place).close()
+    assert holder(made) is None
+    Lock(made).close()
+
+
+def test_who_held_the_lock_before_is_not_taken_for_its_holder(
+    spec: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """His number may be another process's by now, and whoever holds an instance is sent signals."""
+    made = make(spec)
+    made.lock.write_text("1\n")
+    seen = []
+    monkeypatch.setattr(os, "ftruncate", lambda *_: seen.append(holder(made)))
+    monkeypatch.setattr(os, "pwrite", lambda *_: seen.append(holder(made)))
+    with contextlib.closing(Lock(made)):
+        assert seen == [0, 0]
 
 
 def test_the_lock_of_a_killed_process_is_free(spec: Spec) -> None:
-    place = make(spec)
+    made = make(spec)
     text = (
         "from aionoah.instances.place import *; import time; lock = Lock(Place('web')); print(1, flush=True)"
     )
@@ -126,28 +161,28 @@ def test_the_lock_of_a_killed_process_is_free(spec: Spec) -> None:
     )
     assert child.stdout is not None
     child.stdout.readline()
-    assert holder(place) == child.pid
+    assert holder(made) == child.pid
     child.kill()
     child.wait()
     child.stdout.close()
-    assert holder(place) is None
+    assert holder(made) is None
 
 
 def test_the_lock_of_an_instance_that_is_removed_meanwhile(
     spec: Spec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = make(spec)
+    made = make(spec)
     opened = os.open
 
-    def open_and_lose(path: str, flags: int, mode: int = 0o777) -> int:
+    def open_and_lose(path: Path, flags: int, mode: int = 0o777) -> int:
         fd = opened(path, flags, mode)
-        if path == place.lock:
-            place.lock.unlink()
+        if path == made.lock:
+            made.lock.unlink()
         return fd
 
     monkeypatch.setattr(os, "open", open_and_lose)
     with pytest.raises(InstanceError, match="just been removed"):
-        Lock(place)
+        Lock(made)
 
 
 def test_an_instance_that_is_not_there() -> None:

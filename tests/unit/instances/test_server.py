@@ -111,6 +111,17 @@ async def test_a_stale_socket_and_one_that_has_vanished(echo: Echo) -> None:
     writer.close()
 
 
+async def test_a_directory_that_is_somebody_elses_meanwhile(echo: Echo, tmp_path: Path) -> None:
+    """Who owns it could put a socket of his own in place of ours."""
+    echo.path.unlink()
+    echo.path.parent.rmdir()
+    (tmp_path / "other").mkdir()
+    echo.path.parent.symlink_to(tmp_path / "other")
+    with pytest.raises(InstanceError, match="not a directory of yours"):
+        echo.server.open()
+    assert not list((tmp_path / "other").iterdir())
+
+
 async def test_the_end_closes_connections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "_GRACE", 0.01)
     echo = Echo(tmp_path / "x.sock")
