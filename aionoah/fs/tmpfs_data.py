@@ -1,7 +1,8 @@
-"""The contents of a file in memory: a few bytes of our own, or pages of a host file without a name.
+"""The contents of a file in memory: some bytes of our own, or pages of a host file without a name.
 
-Small files are bytes in a bytearray. A file that grows beyond a page, or is mapped, moves to an anonymous
-host file, so that a mapping of it is a mapping of that, and holes cost nothing.
+Small files are bytes in a bytearray, for the host has only so many descriptors. A file that grows large, gets a hole
+of whole pages, or is mapped, moves to an anonymous host file, so that a mapping of it is a mapping of that, and holes
+cost nothing.
 """
 
 import os
@@ -10,12 +11,12 @@ from typing import Final
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import FALLOC, SEEK
 from aionoah.fs.host_io import read_at, write_at
-from aionoah.host import platform
+from aionoah.host import platform, reserve
 from aionoah.host.errors import host_errors, raise_linux_error
 from aionoah.memory.buffer import Buffer
 
 PAGE: Final = 4096
-_SMALL: Final = PAGE  # bytes kept without a host file
+_SMALL: Final = 16 * PAGE  # bytes kept without a host file
 _BLOCK: Final = 512  # unit of st_blocks
 
 
@@ -42,7 +43,7 @@ class Contents:
 
     def __init__(self, quota: Quota) -> None:
         self._quota = quota
-        self._charged = 0  # pages
+        self._charged = 0  # pages; while there is no host file, all, or none of a single page that is a hole
         self._small: bytearray | None = bytearray()  # None once there is a host file
         self._fd = -1
         self._size = 0
@@ -77,9 +78,9 @@ class Contents:
         """The host file, made if there is none yet."""
         if self._small is not None:
             with host_errors():
-                self._fd = platform.anonymous_file("tmpfs")
+                self._fd = reserve.require_more(platform.anonymous_file("tmpfs"))
                 os.ftruncate(self._fd, self._size)
-                if self._small.strip(b"\0"):
+                if self._charged:
                     os.pwrite(self._fd, self._small, 0)
             self._small = None
             self._measure()
@@ -111,24 +112,29 @@ class Contents:
         end = offset + src.length
         if end > (1 << 63) - 1:
             raise LinuxError(Errno.EFBIG)
-        if self._small is not None and end <= _SMALL:
-            return self._write_small(src, offset)
+        if self._small is not None and self._keeps_small(offset, end):
+            return self._write_small(self._small, src, offset)
+        if self._small is not None and offset >= self._charged * PAGE and not self._quota.free_pages:
+            raise LinuxError(Errno.ENOSPC)  # without a host file for what gets nothing
         fd = self.descriptor()
         done = write_at(fd, src, offset, self._room(offset, src.length))
         self._size = max(self._size, offset + done)
         self._measure()
         return done
 
-    def _write_small(self, src: Buffer, offset: int) -> int:
-        small = self._small
-        if small is None or (not self._charged and not self._quota.free_pages):
-            raise LinuxError(Errno.ENOSPC)
+    def _keeps_small(self, offset: int, end: int) -> bool:
+        """Whether a write leaves neither a hole of whole pages nor too much, and there is room for all of it."""
+        next_page = _pages(self._size) * PAGE if self._charged else PAGE - 1
+        more = _pages(max(end, self._size)) - self._charged
+        return end <= _SMALL and offset <= next_page and more <= self._quota.free_pages
+
+    def _write_small(self, small: bytearray, src: Buffer, offset: int) -> int:
         data = src.take()
         if len(small) < offset:
             small.extend(bytes(offset - len(small)))
         small[offset : offset + len(data)] = data
         self._size = len(small)
-        self._hold_small(1)
+        self._hold_small(_pages(self._size))
         return len(data)
 
     def _room(self, offset: int, length: int) -> int:
@@ -156,12 +162,12 @@ class Contents:
     # -- size and holes -------------------------------------------------------------------------------
 
     def truncate(self, size: int) -> None:
-        if self._small is not None and size <= _SMALL:
-            small = self._small
+        small = self._small
+        if small is not None and size <= max(_pages(self._size) * PAGE, PAGE):
             del small[size:]
             small.extend(bytes(size - len(small)))
             self._size = size
-            self._hold_small(self._charged if size else 0)
+            self._hold_small(_pages(size) if self._charged else 0)
             return
         fd = self.descriptor()
         with host_errors():
@@ -193,3 +199,7 @@ class Contents:
             platform.fallocate(fd, mode, offset, length)
             self._size = os.fstat(fd).st_size
         self._measure()
+
+
+def _pages(size: int) -> int:
+    return -(-size // PAGE)

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -36,18 +37,39 @@ def open_descriptors() -> int:
 def test_small_files_take_no_host_descriptor(tree: Tree) -> None:
     before = open_descriptors()
     for number in range(100):
-        tree.write(b"%d" % number, b"x" * 4096)
+        tree.write(b"%d" % number, b"x" * 16 * PAGE)
     assert open_descriptors() == before
-    tree.write(b"large", b"x" * 4097)
+    tree.write(b"large", b"x" * (16 * PAGE + 1))
     assert open_descriptors() == before + 1
+
+
+def test_what_gets_no_room_takes_no_host_descriptor() -> None:
+    tree = Tree(TmpFileSystem(limit=PAGE))
+    tree.write(b"all", b"x")
+    before = open_descriptors()
+    for number in range(10):
+        assert outcome(tree.write, b"%d" % number, b"x" * 10000) == "ENOSPC"
+    assert open_descriptors() == before
+
+
+def test_the_last_host_descriptors_are_not_for_files(tree: Tree) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 80, before[1]))
+    try:
+        outcomes = {outcome(tree.write, b"%d" % number, b"x" * 17 * PAGE) for number in range(80)}
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert outcomes == {17 * PAGE, "ENFILE"}
 
 
 def test_host_descriptors_are_given_back(tree: Tree) -> None:
     before = open_descriptors()
-    tree.write(b"large", b"x" * 10000)
+    tree.write(b"large", b"x" * 100_000)
     file = tree.open(b"large")
     tree.unlink(b"large")
-    assert file.attributes().size == 10000
+    assert file.attributes().size == 100_000
     file.drop()
     del file
     assert open_descriptors() == before
@@ -58,12 +80,12 @@ def test_release_frees_the_whole_tree() -> None:
     tree = Tree(TmpFileSystem())
     tree.mkdir(b"a")
     tree.mkdir(b"a/b")
-    tree.write(b"a/b/large", b"x" * 10000)
+    tree.write(b"a/b/large", b"x" * 100_000)
     held = tree.open(b"a/b/large")
-    tree.write(b"other", b"x" * 10000)
+    tree.write(b"other", b"x" * 100_000)
     tree.namespace.release()
     assert open_descriptors() == before + 1
-    assert held.attributes().size == 10000
+    assert held.attributes().size == 100_000
     held.drop()
     del held
     assert open_descriptors() == before
@@ -82,6 +104,48 @@ def test_contents_are_those_of_a_byte_array(writes: list[tuple[int, bytes]]) -> 
     assert found[:count] == model
     assert contents.size == len(model)
     contents.release()
+
+
+_CHANGES = st.one_of(
+    st.tuples(st.just("write"), st.integers(0, 70_000), st.integers(1, 9000)),
+    st.tuples(st.just("append"), st.just(0), st.integers(1, 30_000)),
+    st.tuples(st.just("truncate"), st.integers(0, 70_000), st.just(0)),
+    st.tuples(st.just("map"), st.just(0), st.just(0)),
+)
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="needs Linux's own files in memory")
+@settings(deadline=None)
+@given(st.lists(_CHANGES, max_size=8))
+def test_pages_and_holes_are_those_of_linux(changes: list[tuple[str, int, int]]) -> None:
+    contents, fd = Contents(Quota(1000)), os.memfd_create("oracle")
+    for change, offset, length in changes:
+        if change == "truncate":
+            contents.truncate(offset)
+            os.ftruncate(fd, offset)
+        elif change == "map":
+            contents.descriptor()
+        else:
+            place = contents.size if change == "append" else offset
+            assert contents.write(KernelBuffer(b"x" * length), place) == length
+            os.pwrite(fd, b"x" * length, place)
+        status = os.fstat(fd)
+        assert (contents.size, contents.pages * 8) == (status.st_size, status.st_blocks)
+        for whence in (SEEK.DATA, SEEK.HOLE):
+            for start in range(0, contents.size, 3 * PAGE):
+                assert contents.seek(start, whence) == sought(fd, start, whence)
+    found = bytearray(100_000)
+    assert contents.read(KernelBuffer(found), 0) == os.fstat(fd).st_size
+    assert found[: contents.size] == os.pread(fd, 100_000, 0)
+    contents.release()
+    os.close(fd)
+
+
+def sought(fd: int, start: int, whence: int) -> int:
+    try:
+        return os.lseek(fd, start, whence)
+    except OSError:
+        return -1
 
 
 def test_a_file_that_becomes_a_mapping_keeps_its_bytes(tree: Tree) -> None:
