@@ -7,7 +7,7 @@ that Linux gives where the kind cannot.
 
 from contextlib import AbstractContextManager, nullcontext
 from time import monotonic_ns
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     from aionoah.fs.epoll_crowd import Crowd
     from aionoah.fs.inode import Attributes, DirectoryEntry, FileSystemStatus, Inode, Row
     from aionoah.fs.path import Dentry
+
+
+TO_READ: Final = Poll(Poll.IN)
+TO_WRITE: Final = Poll(Poll.OUT)
+_ACCESS: Final = O.ACCMODE | O.PATH
+_READING: Final = (O.RDONLY, O.RDWR)
+_WRITING: Final = (O.WRONLY, O.RDWR)
 
 
 class WouldBlock(Exception):  # noqa: N818 - a condition, named like trio's
@@ -135,15 +142,15 @@ class File:
 
     @property
     def is_readable(self) -> bool:
-        return self.flags & O.ACCMODE in (O.RDONLY, O.RDWR) and not self.flags & O.PATH
+        return self.flags & _ACCESS in _READING
 
     @property
     def is_writable(self) -> bool:
-        return self.flags & O.ACCMODE in (O.WRONLY, O.RDWR) and not self.flags & O.PATH
+        return self.flags & _ACCESS in _WRITING
 
     @property
     def is_nonblocking(self) -> bool:
-        return O.NONBLOCK in self.flags
+        return bool(self.flags & O.NONBLOCK)
 
     # -- data: what a kind of file implements -------------------------------------------------------
 
@@ -271,7 +278,7 @@ async def read(file: File, dst: Buffer) -> int:
             if notify.WATCHES and done:
                 notify.accessed(file)
             return done
-        await sleep_until(file, Poll(Poll.IN), deadline_ns)
+        await sleep_until(file, TO_READ, deadline_ns)
 
 
 async def write(file: File, src: Buffer) -> int:
@@ -291,7 +298,7 @@ async def write(file: File, src: Buffer) -> int:
                     file.space_watcher.lacks_room()
                 if file.is_nonblocking or has_passed(deadline_ns):
                     raise LinuxError(Errno.EAGAIN) from None
-                await sleep_until(file, Poll(Poll.OUT), deadline_ns)
+                await sleep_until(file, TO_WRITE, deadline_ns)
                 continue
             written += done
             if notify.WATCHES and done:

@@ -20,9 +20,9 @@ class GuestBuffer:
     def __init__(self, memory: "GuestMemory", ranges: list[tuple[int, int]], access: int) -> None:
         """`ranges` are pairs of address and length; `access` is 2 for a buffer that is written to, or 0."""
         self._memory = memory
-        self._ranges = [item for item in ranges if item[1]]
+        self._ranges = ranges
         self._access = access
-        self.length = sum(length for _, length in ranges)
+        self.length = ranges[0][1] if len(ranges) == 1 else sum(length for _, length in ranges)
 
     def segments(self, limit: int | None = None) -> Sequence[memoryview]:
         direct = self._direct(self.length if limit is None else min(limit, self.length))

@@ -173,13 +173,16 @@ class GuestMemory:
 
     def readable(self, address: int, length: int) -> Buffer:
         """A buffer to take from (the source of write); `length` is clipped to Linux's MAX_RW_COUNT."""
-        self.check_range(address, length)
-        return GuestBuffer(self, [(address, min(length, MAX_RW_COUNT))], 0)
+        return self._buffer(address, length, 0)
 
     def writable(self, address: int, length: int) -> Buffer:
         """A buffer to fill (the destination of read)."""
-        self.check_range(address, length)
-        return GuestBuffer(self, [(address, min(length, MAX_RW_COUNT))], _WRITE)
+        return self._buffer(address, length, _WRITE)
+
+    def _buffer(self, address: int, length: int, access: int) -> Buffer:
+        if address < 0 or address + length > self._end:
+            raise LinuxError(Errno.EFAULT)
+        return GuestBuffer(self, [(address, min(MAX_RW_COUNT, length))], access)
 
     def readable_vector(self, iov: int, count: int) -> Buffer:
         """A buffer over an array of `count` struct iovec: EINVAL beyond IOV_MAX or a negative length."""
@@ -192,14 +195,17 @@ class GuestMemory:
         """The ranges of an array of struct iovec, MAX_RW_COUNT bytes at most (lib/iov_iter.c)."""
         if not 0 <= count <= UIO_MAXIOV:
             raise LinuxError(Errno.EINVAL)
-        ranges = list(_IOVEC.iter_unpack(self.read(iov, count * _IOVEC.size)))
-        if any(length >= _SIGN for _, length in ranges):
-            raise LinuxError(Errno.EINVAL)
+        given = list(_IOVEC.iter_unpack(self.read(iov, count * _IOVEC.size)))
+        for _, length in given:
+            if length >= _SIGN:
+                raise LinuxError(Errno.EINVAL)
+        ranges: list[tuple[int, int]] = []
         room = MAX_RW_COUNT
-        for index, (address, length) in enumerate(ranges):
+        for address, length in given:
             self.check_range(address, length)
-            ranges[index] = address, min(length, room)
-            room -= min(length, room)
+            if clipped := min(length, room):
+                ranges.append((address, clipped))
+                room -= clipped
         return ranges
 
     # -- for GuestBuffer ----------------------------------------------------------------------------

@@ -100,15 +100,12 @@ def _timeout_ns(value: bytes) -> int | None:
 class LocalOptions:
     """The options of one socket."""
 
-    __slots__ = ("_numbers", "linger", "may_force")
+    __slots__ = ("_numbers", "linger", "send_buffer")
 
     def __init__(self) -> None:
-        self._numbers: dict[int, int] = {SO.SNDBUF: DEFAULT_BUFFER, SO.RCVBUF: DEFAULT_BUFFER, SO.RCVLOWAT: 1}
+        self.send_buffer = DEFAULT_BUFFER  # bytes
+        self._numbers: dict[int, int] = {SO.RCVBUF: DEFAULT_BUFFER, SO.RCVLOWAT: 1}
         self.linger = Linger(0, 0)
-
-    @property
-    def send_buffer(self) -> int:
-        return self._numbers[SO.SNDBUF]
 
     def is_set(self, option: int) -> bool:
         return bool(self._numbers.get(option))
@@ -117,6 +114,8 @@ class LocalOptions:
         """ENOPROTOOPT."""
         if option == SO.LINGER:
             return self.linger.pack()
+        if option == SO.SNDBUF:
+            return from_int(self.send_buffer)
         if option == SO.SNDLOWAT:
             return from_int(1)
         if option in _BOOLEANS or option in (SO.PRIORITY, SO.MARK):
@@ -152,7 +151,11 @@ class LocalOptions:
 
     def _set_buffer(self, option: int, size: int) -> None:
         """Twice what was asked for: the kernel's own needs come out of it."""
-        self._numbers[option] = max(min(size, 0x3FFF_FFFF) * 2, _SMALLEST[option])
+        doubled = max(min(size, 0x3FFF_FFFF) * 2, _SMALLEST[option])
+        if option == SO.SNDBUF:
+            self.send_buffer = doubled
+        else:
+            self._numbers[option] = doubled
 
     def _set_linger(self, value: bytes) -> None:
         if len(value) < Linger.SIZE:

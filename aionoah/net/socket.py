@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.ioctl import IOCTL
-from aionoah.abi.poll import Poll
 from aionoah.abi.socket import AF, MSG, SHUT, SOCK, Ucred
 from aionoah.abi.stat import S, makedev
 from aionoah.abi.statfs import MAGIC
-from aionoah.fs.file import File, WouldBlock, deadline_after, has_passed
+from aionoah.fs.file import TO_READ, TO_WRITE, File, WouldBlock, deadline_after, has_passed
 from aionoah.fs.inode import Attributes, Change, FileSystem, FileSystemStatus, Inode, changed
 from aionoah.fs.stdio import Exchange
 from aionoah.host.waiting import Source, sleep_on
@@ -36,6 +35,8 @@ SHUT_RECEIVE: Final = 1
 SHUT_SEND: Final = 2
 SHUT_BOTH: Final = 3
 SHUT_BITS: Final = {SHUT.RD: SHUT_RECEIVE, SHUT.WR: SHUT_SEND, SHUT.RDWR: SHUT_BOTH}
+NO_FLAGS: Final = MSG(0)
+_END_OF_RECORD: Final = MSG(MSG.EOR)
 OVERFLOW_ID: Final = 65534  # the user and group that stand for unknown ones
 
 
@@ -55,7 +56,7 @@ class Outgoing:
     def __init__(
         self,
         src: Buffer,
-        flags: MSG = MSG(0),  # noqa: B008 - immutable
+        flags: MSG = NO_FLAGS,
         address: bytes | None = None,
         control: "tuple[Control, ...]" = (),
         files: "tuple[File, ...]" = (),
@@ -148,7 +149,7 @@ class Socket(File):
 
     def send_source(self, message: Outgoing) -> Source:
         """What to wait for when `send_nowait` would block."""
-        return self.source(Poll(Poll.OUT))
+        return self.source(TO_WRITE)
 
     def require_level(self, level: int) -> None:
         """EOPNOTSUPP or ENOPROTOOPT for a level of which nothing can be asked."""
@@ -181,14 +182,13 @@ class Socket(File):
     def read_nowait(self, dst: Buffer) -> int:
         if not dst.length:
             return 0
-        received = self.receive_nowait(dst, MSG(0))
+        received = self.receive_nowait(dst, NO_FLAGS)
         for file in received.files:  # nobody to give them to
             file.drop()
         return received.length
 
     def write_nowait(self, src: Buffer) -> int:
-        flags = MSG.EOR if self.kind == SOCK.SEQPACKET else 0
-        return self.send_nowait(Outgoing(src, MSG(flags)))
+        return self.send_nowait(Outgoing(src, _END_OF_RECORD if self.kind == SOCK.SEQPACKET else NO_FLAGS))
 
     @property
     def exchanges(self) -> "Mapping[int, Exchange]":
@@ -236,7 +236,7 @@ async def accept(socket: Socket) -> tuple[Socket, bytes]:
         try:
             accepted = socket.accept_nowait()
         except WouldBlock:
-            await _pause(socket, socket.source(Poll(Poll.IN)), deadline_ns, MSG(0))
+            await _pause(socket, socket.source(TO_READ), deadline_ns, NO_FLAGS)
             continue
         if socket.crowd is not None:
             socket.crowd.pass_on()
@@ -277,7 +277,7 @@ async def receive(socket: Socket, dst: Buffer, flags: MSG) -> Received:
     """Receive, sleeping until there is something; with MSG_WAITALL until a stream has filled the buffer."""
     deadline_ns = deadline_after(socket.read_timeout_ns)
     goes_on = (
-        MSG.WAITALL in flags
+        bool(flags & MSG.WAITALL)
         and socket.is_stream
         and not flags & (MSG.PEEK | MSG.OOB | MSG.ERRQUEUE)
         and not _is_hasty(socket, flags)
@@ -288,13 +288,15 @@ async def receive(socket: Socket, dst: Buffer, flags: MSG) -> Received:
             try:
                 received = socket.receive_nowait(dst, flags)
             except WouldBlock:
-                await _pause(socket, socket.source(Poll(Poll.IN)), deadline_ns, flags)
+                await _pause(socket, socket.source(TO_READ), deadline_ns, flags)
                 continue
-            is_complete = not received.length or received.length >= dst.length or bool(received.files)
-            so_far = received._replace(length=received.length + (so_far.length if so_far else 0))
-            if is_complete or not goes_on:
-                return so_far
-            dst.advance(received.length)
+            count = received.length
+            if so_far is not None:
+                received = received._replace(length=count + so_far.length)
+            if not goes_on or not count or count >= dst.length or received.files:
+                return received
+            so_far = received
+            dst.advance(count)
     except LinuxError:
         if so_far is None:
             raise
@@ -302,7 +304,7 @@ async def receive(socket: Socket, dst: Buffer, flags: MSG) -> Received:
 
 
 def _is_hasty(socket: Socket, flags: MSG) -> bool:
-    return socket.is_nonblocking or MSG.DONTWAIT in flags
+    return socket.is_nonblocking or bool(flags & MSG.DONTWAIT)
 
 
 async def _pause(socket: Socket, source: Source, deadline_ns: int | None, flags: MSG) -> None:

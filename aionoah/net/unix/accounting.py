@@ -4,6 +4,7 @@ Programs see it in how much fits, so the arithmetic of sock_alloc_send_pskb is f
 net/core/skbuff.c, net/unix/af_unix.c; 4 KiB pages).
 """
 
+from functools import lru_cache
 from typing import Final
 
 _PAGE: Final = 4096
@@ -25,17 +26,20 @@ def _paged(length: int) -> int:
     return -(-length // _PAGE) * _PAGE
 
 
+@lru_cache(maxsize=256)
 def packet_cost(length: int) -> int:
     """Of one packet of a datagram or sequenced-packet socket."""
     beyond = _paged(max(length - _LARGEST_HEAD, 0))
     return _with_head(length - beyond) + beyond if beyond else _with_head(length)
 
 
+@lru_cache(maxsize=256)
 def segment_limit(send_buffer: int) -> int:
     """How many bytes of a stream go into one segment at most."""
     return min((send_buffer >> 1) - 64, _PAGE_HEAD + _FRAGMENTS)
 
 
+@lru_cache(maxsize=256)
 def segment_cost(length: int) -> int:
     """Of one segment of a stream."""
     beyond = min(length, _paged(max(0, length - _PAGE_HEAD)))

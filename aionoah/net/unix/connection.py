@@ -17,7 +17,7 @@ from aionoah.net.socket import SHUT_BOTH, SHUT_RECEIVE, SHUT_SEND, Outgoing, Rec
 from aionoah.net.unix import address as addresses
 from aionoah.net.unix.accounting import packet_cost
 from aionoah.net.unix.host import HostEnd
-from aionoah.net.unix.socket import UnixSocket
+from aionoah.net.unix.socket import CAN_READ, CAN_WRITE, UnixSocket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -197,11 +197,11 @@ class ConnectionSocket(UnixSocket):
             return self.host_end.poll()
         mask = self.poll_queue()
         if self.embryos:
-            mask |= Poll.IN | Poll.RDNORM
+            mask |= CAN_READ
         if self.state is State.CLOSED:
             mask |= Poll.HUP
         if not self.is_listening and self.is_writable_now:
-            mask |= Poll.OUT | Poll.WRNORM | Poll.WRBAND
+            mask |= CAN_WRITE
         return Poll(mask)
 
     def require_peer(self) -> UnixSocket:

@@ -10,7 +10,7 @@ from aionoah.host.waiting import Source
 from aionoah.net.socket import SHUT_RECEIVE, SHUT_SEND, Outgoing, Received, family_of
 from aionoah.net.unix import address as addresses
 from aionoah.net.unix.accounting import packet_cost
-from aionoah.net.unix.socket import UnixSocket
+from aionoah.net.unix.socket import CAN_WRITE, UnixSocket
 
 if TYPE_CHECKING:
     from aionoah.fs.context import FsContext
@@ -132,7 +132,7 @@ class DatagramSocket(UnixSocket):
     def poll(self) -> Poll:
         mask = self.poll_queue()
         if self.is_writable_now and not (self.peer is not None and self._is_full(self.peer)):
-            mask |= Poll.OUT | Poll.WRNORM | Poll.WRBAND
+            mask |= CAN_WRITE
         return Poll(mask)
 
     def source(self, events: Poll) -> Source:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from aionoah.memory.buffer import Buffer
     from aionoah.net.network import Network, Place
 
+CAN_READ: Final = Poll.IN | Poll.RDNORM
+CAN_WRITE: Final = Poll.OUT | Poll.WRNORM | Poll.WRBAND
 _NOBODY: Final = Ucred(0, OVERFLOW_ID, OVERFLOW_ID)
 
 
@@ -210,7 +212,7 @@ class UnixSocket(Socket):
         self.writable.wake()
 
     def source(self, events: Poll) -> Source:
-        if events & (Poll.OUT | Poll.WRNORM | Poll.WRBAND):
+        if events & CAN_WRITE:
             return Source(self.readable, self.writable)
         return Source(self.readable)
 
@@ -228,21 +230,24 @@ class UnixSocket(Socket):
         if self.shut == SHUT_BOTH:
             mask |= Poll.HUP
         if self.shut & SHUT_RECEIVE:
-            mask |= Poll.RDHUP | Poll.IN | Poll.RDNORM
+            mask |= Poll.RDHUP | CAN_READ
         if self.packets:
-            mask |= Poll.IN | Poll.RDNORM
+            mask |= CAN_READ
         return mask
 
     # -- messages ---------------------------------------------------------------------------------------
 
     def packet(self, message: Outgoing, data: bytes, cost: int, receiver: "UnixSocket") -> Packet:
         """A message for a receiver. Its files are held from now on."""
-        require_shallow(message.files)
+        files = message.files
+        if files:
+            require_shallow(files)
+            files = send_files(files)
         credentials = message.credentials
         if credentials is None and (self.passes_credentials or receiver.passes_credentials):
             credentials = caller_credentials()
         self.used += cost
-        return Packet(self, data, cost, send_files(message.files), credentials)
+        return Packet(self, data, cost, files, credentials)
 
     def deliver(self, packet: Packet) -> None:
         """Put a packet into this queue."""
@@ -257,6 +262,8 @@ class UnixSocket(Socket):
     @staticmethod
     def take_files(packet: Packet, *, peek: bool) -> "tuple[File, ...]":
         """The files of a packet for its receiver; for one who only peeks, references of his own."""
+        if not packet.files:
+            return ()
         if peek:
             return tuple(file.hold() for file in packet.files)
         files, packet.files = packet.files, ()

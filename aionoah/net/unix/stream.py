@@ -20,7 +20,7 @@ from aionoah.net.unix.socket import Packet, UnixSocket
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from aionoah.fs.file import File
     from aionoah.memory.buffer import Buffer
@@ -51,8 +51,9 @@ class StreamSocket(ConnectionSocket):
             return 0
         if not self.has_room:
             raise WouldBlock
-        limit = segment_limit(self.options.send_buffer)
-        data = message.src.take(self.options.send_buffer - self.used + limit)  # no more can fit
+        room = self.options.send_buffer
+        limit = segment_limit(room)
+        data = message.src.take(room - self.used + limit)  # no more can fit
         end = len(data) - (is_urgent and len(data) == message.src.length)  # the last byte is the urgent one
         sent, files = 0, message.files
         while sent < end and self.has_room:
@@ -125,10 +126,13 @@ class StreamSocket(ConnectionSocket):
         is_next = len(self.packets) > 1 and self.packets[1] is self.urgent
         return first is self.urgent or (not first.length and (self.urgent is None or is_next))
 
-    def _parts(self, packets: "Iterable[Packet]", limit: int) -> "list[tuple[Packet, int]]":
+    def _parts(self, packets: "list[Packet] | deque[Packet]", limit: int) -> "list[tuple[Packet, int]]":
         """What one call reads: up to the end of the first packet with files, or before an urgent byte or its mark,
         or one of another sender.
         """
+        first = packets[0]
+        if len(packets) == 1 or first.length >= limit or first.files:
+            return [(first, min(first.length, limit))]
         parts: list[tuple[Packet, int]] = []
         for packet in packets:
             if not limit or (parts and (packet is self.urgent or not packet.length)):
