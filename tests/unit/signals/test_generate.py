@@ -1,5 +1,6 @@
 """Who gets a signal, who is woken, and what is dropped at once."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from aionoah.abi.siginfo import SI
 from aionoah.abi.signal import SIG, SIG_IGN
 from aionoah.host.waiting import Source, Waiter
 from aionoah.signals.actions import DEFAULT, Disposition, signal_set
-from aionoah.signals.generate import discard_ignored, force, send_to_process, send_to_task
+from aionoah.signals.generate import discard_ignored, force, offer_to_others, send_to_process, send_to_task
 from aionoah.signals.info import from_fault, from_user
 
 HANDLED = Disposition(0x1000)
@@ -70,11 +71,35 @@ def test_ignored_signals_that_are_blocked_wait(task: Any, send: Any) -> None:
     assert task.interrupts == 0
 
 
-def test_ignored_signals_that_are_waited_for_arrive(task: Any) -> None:
+def test_ignored_signals_that_are_waited_for_have_to_be_blocked(task: Any) -> None:
     task.signals.wait_for(signal_set(SIG.CHLD))
+    send_to_process(task.process, from_user(SIG.CHLD, 1, 0))
+    assert task.signals.all_pending == 0
+    task.signals.set_mask(signal_set(SIG.CHLD))
     send_to_process(task.process, from_user(SIG.CHLD, 1, 0))
     assert task.signals.all_pending == signal_set(SIG.CHLD)
     assert task.interrupts == 0
+
+
+@pytest.mark.parametrize(("signal", "interrupts"), [(SIG.TERM, 1), (SIG.QUIT, 0), (SIG.USR1, 0)])
+def test_fatal_signals_that_are_waited_for_have_to_be_blocked(
+    task: Any, signal: int, interrupts: int
+) -> None:
+    task.process.signals.dispositions[SIG.USR1] = HANDLED
+    task.signals.wait_for(signal_set(signal))
+    send_to_process(task.process, from_user(signal, 1, 0))
+    assert task.interrupts == interrupts
+
+
+def test_a_signal_that_the_chosen_thread_blocks_goes_on_to_another(task: Any) -> None:
+    second, third = second_thread(task), FakeTask(task.process, task.tid + 2)
+    second.signals.set_mask(signal_set(SIG.TERM))
+    send_to_process(task.process, from_user(SIG.TERM, 1, 0))
+    task.signals.offer_to_others = partial(offer_to_others, task)
+    task.signals.set_mask(signal_set(SIG.HUP))
+    assert third.interrupts == 0
+    task.signals.set_mask(signal_set(SIG.TERM))
+    assert (second.interrupts, third.interrupts) == (0, 1)
 
 
 def test_whoever_watches_the_queue_is_woken_even_for_blocked_signals(task: Any) -> None:
