@@ -16,8 +16,9 @@ from aionoah.fs.acl import Entry
 from aionoah.fs.context import FsContext
 from aionoah.fs.inode import Attributes, Inode
 from aionoah.fs.lists import default_list, inherit
-from aionoah.fs.path import PATH_MAX, Dentry, LastComponent, retried, walk, walk_parent
+from aionoah.fs.path import Dentry, LastComponent, retried, walk, walk_parent
 from aionoah.fs.permissions import require
+from aionoah.fs.walking import PATH_MAX
 
 
 class Masked(NamedTuple):

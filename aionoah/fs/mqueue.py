@@ -20,8 +20,9 @@ from aionoah.fs.file import File
 from aionoah.fs.inode import NOW, Attributes, Change, DirectoryEntry, FileSystem, FileSystemStatus, Inode
 from aionoah.fs.mount import Mount
 from aionoah.fs.opening import open_dentry
-from aionoah.fs.path import NAME_MAX, Dentry
+from aionoah.fs.path import Dentry
 from aionoah.fs.removal import unlink
+from aionoah.fs.walking import NAME_MAX
 from aionoah.process.current import current_task
 
 if TYPE_CHECKING:

@@ -14,12 +14,14 @@ from aionoah.fs.directory import PathFile
 from aionoah.fs.file import File
 from aionoah.fs.file_capabilities import remove_capabilities
 from aionoah.fs.inode import Attributes, Change, Inode
-from aionoah.fs.path import NAME_MAX, Dentry, Walk, retried
+from aionoah.fs.path import Dentry, retried, stat
 from aionoah.fs.permissions import require
 from aionoah.fs.regular import RegularFile
+from aionoah.fs.walking import NAME_MAX, Walk
 
 _PATH_FLAGS = O.PATH | O.DIRECTORY | O.NOFOLLOW
 _CREATION_FLAGS = O.CREAT | O.EXCL | O.NOCTTY | O.TRUNC | O.CLOEXEC
+_SPECIAL = O.PATH | O.CREAT | (O.TMPFILE & ~O.DIRECTORY)
 _WANTED = {
     O.RDONLY: ACCESS.R,
     O.WRONLY: ACCESS.W,
@@ -36,6 +38,9 @@ def open_file(
 
     O_CLOEXEC is the descriptor's and left to the caller, like O_NOCTTY. MustWait for a FIFO.
     """
+    if not flags & _SPECIAL:
+        target, seen = stat(context, start, path, follow=not flags & O.NOFOLLOW, resolve=resolve)
+        return open_dentry(context, target, flags, seen)
     if O.PATH in flags:
         return _open_path(context, start, path, flags, resolve)
     if O.TMPFILE in flags:
@@ -43,10 +48,6 @@ def open_file(
             raise LinuxError(Errno.EINVAL)
         directory = Walk(context, start, path, resolve).finish(follow=O.NOFOLLOW not in flags)
         return _open_nameless(context, directory, flags, mode)
-    if O.CREAT not in flags:
-        state = Walk(context, start, path, resolve)
-        target = state.finish(follow=O.NOFOLLOW not in flags)
-        return open_dentry(context, target, flags, state.attributes())
     if O.DIRECTORY in flags:
         raise LinuxError(Errno.EINVAL)
     state = Walk(context, start, path, resolve)

@@ -1,8 +1,7 @@
-"""Positions in the tree of mounts, and the walk along a path.
+"""Positions in the tree of mounts, and where a path leads.
 
-Symbolic links are resolved here, one component at a time, and never by the host; `..` is a step to the
-parent in this tree, so neither can leave the root. Sources: path_resolution(7), openat2(2), symlink(7);
-Linux fs/namei.c.
+Most paths lead through directories that a remembered way leads through, to a name that is no symbolic link: that
+is looked at first, and else a Walk goes step by step. Sources: path_resolution(7), openat2(2); Linux fs/namei.c.
 """
 
 import functools
@@ -11,22 +10,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple, ParamSpec, TypeVar
 
 from aionoah.abi.errno import Errno, LinuxError
-from aionoah.abi.fcntl import ACCESS, RESOLVE
-from aionoah.abi.mount import MS
+from aionoah.abi.fcntl import ACCESS
 from aionoah.abi.stat import S
 from aionoah.fs.context import FsContext
 from aionoah.fs.inode import Attributes, Inode
 from aionoah.fs.permissions import require
-from aionoah.fs.trails import Trail, Trails
+from aionoah.fs.walking import DOTS, NAME_MAX, PATH_MAX, Walk
 
 if TYPE_CHECKING:
     from aionoah.fs.mount import Mount
+    from aionoah.fs.trails import Trail, Trails
 
-NAME_MAX: Final = 255
-PATH_MAX: Final = 4096  # with the terminating NUL
-MAX_LINKS: Final = 40
 _RETRIES: Final = 16
-_DOTS: Final = (b".", b"..")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -151,237 +146,6 @@ class LastComponent(NamedTuple):
         return self.name not in (b"", b".", b"..")
 
 
-class Walk:
-    """The state of one path resolution.
-
-    `to_last` goes as far as the directory of the last component; the caller looks at that with
-    `step`, and may go on through a symbolic link with `enter_link`.
-    """
-
-    __slots__ = (
-        "_identity",
-        "_is_fresh",
-        "_links",
-        "_pending",
-        "_resolve",
-        "_root",
-        "_searches_all",
-        "_start",
-        "_trail",
-        "_way",
-        "has_peeked",
-        "position",
-        "wants_directory",
-    )
-
-    def __init__(self, context: FsContext, start: Dentry, path: bytes, resolve: int = 0) -> None:
-        """ENOENT for an empty path, ENAMETOOLONG, ENOTDIR if `start` is needed and no directory."""
-        if not path:
-            raise LinuxError(Errno.ENOENT)
-        if len(path) >= PATH_MAX:
-            raise LinuxError(Errno.ENAMETOOLONG)
-        self._identity = context.identity
-        self._searches_all = self._identity.searches_all
-        self._is_fresh = False  # whether the present position has just been looked up
-        self._links = 0
-        self._resolve = resolve
-        self._root = start if resolve & (RESOLVE.BENEATH | RESOLVE.IN_ROOT) else context.root
-        self.position = start
-        self.has_peeked = False  # the position is the directory of what has been looked at
-        self.wants_directory = False
-        self._pending: list[bytes] = []  # components still to go, the next one last
-        self._way = b"" if resolve or path.endswith(b"/") else path.rpartition(b"/")[0]  # for a trail
-        self._trail: Trail | None = None  # that is being made, from …
-        self._start = start
-        self._push(path)
-        if self.position.inode.kind != S.IFDIR:
-            raise LinuxError(Errno.ENOTDIR)
-
-    def _push(self, path: bytes) -> None:
-        """Put the components of a path before those that are pending."""
-        if path.startswith(b"/"):
-            if self._resolve & RESOLVE.BENEATH:
-                raise LinuxError(Errno.EXDEV)
-            self._jump(self._root)
-        if path.endswith(b"/") and not self._pending:
-            self.wants_directory = True
-        parts = [part for part in path.split(b"/") if part]
-        parts.reverse()
-        self._pending += parts
-
-    def _jump(self, target: Dentry) -> None:
-        if self._resolve & RESOLVE.NO_XDEV and target.mount is not self.position.mount:
-            raise LinuxError(Errno.EXDEV)
-        self.position = target
-        self._is_fresh = False
-
-    def to_last(self) -> bytes | None:
-        """Walk up to the last component and return its name; None if there is none left.
-
-        ENOENT, ENOTDIR, EACCES without search permission, ELOOP, ENAMETOOLONG, EXDEV.
-        """
-        pending = self._pending
-        if self._way and len(pending) > 1:
-            self._take_trail()
-        while pending:
-            if not self._searches_all:
-                self._require_search()
-            name = pending.pop()
-            if not pending:
-                if self._trail is not None:
-                    self._keep_trail(self._trail)
-                return name
-            target = self.step(name)
-            if self._trail is not None:
-                self._note_step(self._trail, name, target)
-            kind = target.inode.kind
-            if kind == S.IFDIR:
-                self.arrive(name, target)
-            elif kind == S.IFLNK:
-                self.enter_link(target)
-            else:
-                raise LinuxError(Errno.ENOTDIR)
-        return None
-
-    # -- trails ---------------------------------------------------------------------------------------------
-
-    def _take_trail(self) -> None:
-        """Go as far as the last directory at once, by a way that is known; or begin to make one known."""
-        if not self._searches_all:
-            self._require_search()
-        self._start = start = self.position
-        known = start.trails.get(self._way) if start.trails is not None else None
-        target = known.follow(self._identity, self._root) if known is not None else None
-        if known is None or target is None:
-            self._trail = Trail(self._identity, self._root)
-            return
-        self.position, self._is_fresh = target, known.is_fresh
-        self._links += known.links
-        self._way = b""
-        del self._pending[1:]
-
-    def _note_step(self, trail: Trail, name: bytes, target: Dentry) -> None:
-        """Only of steps down into what can be tested; and what a mount puts there is known without."""
-        position = self.position
-        if position.is_covered(name):
-            return
-        may_test = name not in _DOTS and (self._searches_all or not position.inode.keeps_lists())
-        if not may_test or not trail.add(position.inode.confirmer(name, target.inode)):
-            self._trail, self._way = None, b""
-
-    def _keep_trail(self, trail: Trail) -> None:
-        trail.links = self._links
-        trail.ends_at(self.position, is_fresh=self._is_fresh)
-        start = self._start
-        if start.trails is None:
-            start.trails = Trails()
-        start.trails.keep(self._way, trail)
-        self._trail, self._way = None, b""
-
-    def arrive(self, name: bytes, target: Dentry) -> None:
-        """Make what a step has led to the present position."""
-        self._is_fresh = name not in _DOTS and target.mount is self.position.mount
-        self.position = target
-
-    def attributes(self) -> Attributes:
-        """Of the present position, without asking again if the last step has just done so."""
-        inode = self.position.inode
-        return inode.looked_up_attributes() if self._is_fresh else inode.attributes()
-
-    def _require_search(self) -> None:
-        require(self.attributes(), self._identity, ACCESS.X, self.position.inode)
-
-    def step(self, name: bytes) -> Dentry:
-        """What a name in the present directory leads to; a symbolic link is not followed."""
-        position = self.position
-        if name == b".":
-            return position
-        if name == b"..":
-            return self._up()
-        if len(name) > NAME_MAX:
-            raise LinuxError(Errno.ENAMETOOLONG)
-        target = position.child(name)
-        if self._resolve & RESOLVE.NO_XDEV and target.mount is not position.mount:
-            raise LinuxError(Errno.EXDEV)
-        return target
-
-    def _up(self) -> Dentry:
-        position = self.position
-        if position.is_at(self._root):
-            if self._resolve & RESOLVE.BENEATH:
-                raise LinuxError(Errno.EXDEV)
-            return position
-        parent = position.parent
-        if parent is None:
-            return position
-        if self._resolve & RESOLVE.NO_XDEV and parent.mount is not position.mount:
-            raise LinuxError(Errno.EXDEV)
-        return parent
-
-    def enter_link(self, link: Dentry) -> None:
-        """Go where a symbolic link in the present directory points to. ELOOP, ENOENT if it is empty."""
-        self._links += 1
-        if (
-            self._links > MAX_LINKS
-            or self._resolve & RESOLVE.NO_SYMLINKS
-            or link.mount.flags & MS.NOSYMFOLLOW
-        ):
-            raise LinuxError(Errno.ELOOP)
-        magic = link.inode.magic_target()
-        if magic is not None:
-            self._enter_magic_link(magic)
-            return
-        target = link.inode.readlink()
-        if not target:
-            raise LinuxError(Errno.ENOENT)
-        self._push(target)
-
-    def _enter_magic_link(self, target: Dentry) -> None:
-        """A link of /proc leads to an object, whatever path that has."""
-        if self._resolve & RESOLVE.NO_MAGICLINKS:
-            raise LinuxError(Errno.ELOOP)
-        if self._resolve & (RESOLVE.BENEATH | RESOLVE.IN_ROOT):
-            raise LinuxError(Errno.EXDEV)
-        self._jump(target)
-        if self._pending and target.inode.kind != S.IFDIR:
-            raise LinuxError(Errno.ENOTDIR)
-
-    def finish(self, *, follow: bool) -> Dentry:
-        """Walk to the end; the last component is followed if `follow` or a slash stands behind it."""
-        while (name := self.to_last()) is not None:
-            self._take_last(name, follow=follow)
-        if self.wants_directory and self.position.inode.kind != S.IFDIR:
-            raise LinuxError(Errno.ENOTDIR)
-        return self.position
-
-    def _take_last(self, name: bytes, *, follow: bool) -> None:
-        target = self.step(name)
-        if (follow or self.wants_directory) and target.inode.kind == S.IFLNK:
-            self.enter_link(target)
-        else:
-            self.arrive(name, target)
-
-    def finish_looking(self, *, follow: bool) -> Attributes:
-        """As finish, for who wants nothing but the attributes: what is at the end is not made an inode of ours,
-        where the file system can do without.
-        """
-        while (name := self.to_last()) is not None:
-            if self._may_peek(name):
-                found = self.position.inode.peek(name)
-                kind = found.mode & S.IFMT
-                if kind != S.IFLNK or not (follow or self.wants_directory):
-                    if self.wants_directory and kind != S.IFDIR:
-                        raise LinuxError(Errno.ENOTDIR)
-                    self.has_peeked = True
-                    return found
-            self._take_last(name, follow=follow)
-        return self.attributes()
-
-    def _may_peek(self, name: bytes) -> bool:
-        covers = self.position.covers
-        return name not in _DOTS and len(name) <= NAME_MAX and (covers is None or name not in covers)
-
-
 def retried(attempt: Callable[P, T]) -> Callable[P, T]:
     """Start a path operation again while the host changes what its walk has just seen.
 
@@ -390,15 +154,54 @@ def retried(attempt: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(attempt)
     def persistent(*args: P.args, **kwargs: P.kwargs) -> T:
-        for _ in range(_RETRIES):
+        retries = _RETRIES
+        while True:
             try:
                 return attempt(*args, **kwargs)
             except LinuxError as error:
-                if error.errno is not Errno.ESTALE:
+                if error.errno is not Errno.ESTALE or not retries:
                     raise
-        return attempt(*args, **kwargs)
+            retries -= 1
 
     return persistent
+
+
+def last_directory(context: FsContext, start: Dentry, path: bytes) -> tuple[Dentry, bytes] | None:
+    """Where a path's last component is to be looked up, and its name: an ordinary one, with no slash behind it. None if
+    there has to be a Walk to say so. EACCES.
+    """
+    way, slash, name = path.rpartition(b"/")
+    if not name or name in DOTS or len(name) > NAME_MAX or len(path) >= PATH_MAX:
+        return None
+    directory = context.root if path.startswith(b"/") else start
+    if way:
+        trail = directory.trails.get(way) if directory.trails is not None else None
+        if trail is None:
+            return None
+        target = _end_of(trail, directory, context)
+        return None if target is None else (target, name)
+    if not slash and directory.inode.kind != S.IFDIR:
+        return None
+    identity = context.identity
+    if not identity.searches_all:
+        require(directory.inode.attributes(), identity, ACCESS.X, directory.inode)
+    return directory, name
+
+
+def _end_of(trail: "Trail", start: Dentry, context: FsContext) -> Dentry | None:
+    """Where a remembered way leads, if it still does. EACCES where it begins and where it ends, which it has no tests
+    of.
+    """
+    identity = context.identity
+    if identity.searches_all:
+        return trail.follow(identity, context.root)
+    require(start.inode.attributes(), identity, ACCESS.X, start.inode)
+    target = trail.follow(identity, context.root)
+    if target is not None:
+        inode = target.inode
+        seen = inode.looked_up_attributes() if trail.is_fresh else inode.attributes()
+        require(seen, identity, ACCESS.X, inode)
+    return target
 
 
 @retried
@@ -408,6 +211,11 @@ def walk(context: FsContext, start: Dentry, path: bytes, *, follow: bool = True,
     `start` is where relative paths begin. ENOENT (an empty path too), ENOTDIR, EACCES, ELOOP,
     ENAMETOOLONG, EXDEV.
     """
+    place = None if resolve else last_directory(context, start, path)
+    if place is not None:
+        target = place[0].child(place[1])
+        if not follow or target.inode.kind != S.IFLNK:
+            return target
     return Walk(context, start, path, resolve).finish(follow=follow)
 
 
@@ -418,6 +226,14 @@ def stat(
     """As walk, with the attributes: on host files it saves one of the host calls that asking the inode
     afterwards would make.
     """
+    place = None if resolve else last_directory(context, start, path)
+    if place is not None:
+        directory, name = place
+        target = directory.child(name)
+        inode = target.inode
+        if not follow or inode.kind != S.IFLNK:
+            is_fresh = target.mount is directory.mount
+            return target, inode.looked_up_attributes() if is_fresh else inode.attributes()
     state = Walk(context, start, path, resolve)
     return state.finish(follow=follow), state.attributes()
 
@@ -425,6 +241,11 @@ def stat(
 @retried
 def attributes(context: FsContext, start: Dentry, path: bytes, *, follow: bool = True) -> Attributes:
     """What stat(2) tells of what a path leads to, in as few steps as the file systems need for that."""
+    place = last_directory(context, start, path)
+    if place is not None:
+        found = _peek(*place, follow=follow)
+        if found is not None:
+            return found
     return Walk(context, start, path).finish_looking(follow=follow)
 
 
@@ -433,14 +254,30 @@ def look(
     context: FsContext, start: Dentry, path: bytes, *, follow: bool = True
 ) -> tuple[Attributes, Dentry, bool]:
     """As `attributes`, with a position in the same mount; the last says whether that is the place itself."""
+    place = last_directory(context, start, path)
+    if place is not None:
+        seen = _peek(*place, follow=follow)
+        if seen is not None:
+            return seen, place[0], False
     state = Walk(context, start, path)
     found = state.finish_looking(follow=follow)
     return found, state.position, not state.has_peeked
 
 
+def _peek(directory: Dentry, name: bytes, *, follow: bool) -> Attributes | None:
+    """The attributes of an entry; None for a mountpoint, and for a symbolic link that is to be followed."""
+    if directory.is_covered(name):
+        return None
+    found = directory.inode.peek(name)
+    return None if follow and found.mode & S.IFMT == S.IFLNK else found
+
+
 @retried
 def walk_parent(context: FsContext, start: Dentry, path: bytes) -> LastComponent:
     """The directory of a path's last component and its name, which need not exist."""
+    place = last_directory(context, start, path)
+    if place is not None:
+        return LastComponent(*place, wants_directory=False)
     state = Walk(context, start, path)
     name = state.to_last() or b""
     if len(name) > NAME_MAX:
