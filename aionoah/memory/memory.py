@@ -233,6 +233,11 @@ class Memory(GuestMemory):
         if self._references == 0:
             self.close()
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether nobody uses it any more."""
+        return self._references == 0
+
     # -- for debuggers --------------------------------------------------------------------------------
 
     def peek(self, address: int, length: int) -> bytes:

@@ -14,11 +14,12 @@ from aionoah.signals.actions import LAST_SIGNAL
 from aionoah.syscalls.arguments import Addr, ULong
 from aionoah.syscalls.registry import syscall
 
+_ANYBODY: Final = (1 << 64) - 1  # PR_SET_PTRACER_ANY
 Operation = Callable[[Task, int, int, int, int], int | None]
 
 
 @syscall(
-    partial="Names, death signal, dumpability, capabilities, no_new_privs, timer slack, subreaper, seccomp "
+    partial="Names, death signal, dumpability, capabilities, no_new_privs, timer slack, subreaper, tracers, seccomp "
     "mode 0. The rest is EINVAL, as in a kernel built without it."
 )
 def prctl(task: Task, option: PR, arg2: ULong, arg3: ULong, arg4: ULong, arg5: ULong) -> int | None:
@@ -116,6 +117,12 @@ def _set_tsc(_task: Task, value: int, *_: int) -> None:
 
 def _get_tsc(task: Task, address: int, *_: int) -> None:
     task.memory.write_word(address, PR_TSC.ENABLE, 4)
+
+
+def _set_tracer(task: Task, pid: int, *_: int) -> None:
+    """Whom Yama would let trace this process: without its restrictions, as here, anybody of the same user may."""
+    if pid not in (0, _ANYBODY) and pid & 0xFFFF_FFFF not in task.kernel.tasks:
+        raise LinuxError(Errno.EINVAL)
 
 
 def _get_seccomp(_task: Task, *_: int) -> int:
@@ -220,6 +227,7 @@ _OPERATIONS: Final[dict[int, Operation]] = {
     PR.SET_TSC: _set_tsc,
     PR.GET_TSC: _get_tsc,
     PR.GET_SECCOMP: _get_seccomp,
+    PR.SET_PTRACER: _set_tracer,
     PR.SET_NO_NEW_PRIVS: _set_no_new_privileges,
     PR.GET_NO_NEW_PRIVS: _get_no_new_privileges,
     PR.SET_KEEPCAPS: _set_keep_capabilities,

@@ -34,6 +34,8 @@ def _state(subject: Subject) -> bytes:
     task = find_task(subject)
     if task is None:
         return b"Z"
+    if task.tracing is not None and task.tracing.stop is not None:
+        return b"T" if task.tracing.stop.is_listening else b"t"
     if task.is_stopped:
         return b"T"
     return b"S" if task.is_sleeping else b"R"
@@ -68,7 +70,13 @@ def status(subject: Subject) -> bytes:
     return b"\n".join(lines) + b"\n"
 
 
-_STATE_NAMES = {b"R": b"R (running)", b"S": b"S (sleeping)", b"T": b"T (stopped)", b"Z": b"Z (zombie)"}
+_STATE_NAMES = {
+    b"R": b"R (running)",
+    b"S": b"S (sleeping)",
+    b"T": b"T (stopped)",
+    b"t": b"t (tracing stop)",
+    b"Z": b"Z (zombie)",
+}
 
 
 def _identity_lines(subject: Subject, task: "Task | None") -> Iterator[bytes]:
@@ -81,7 +89,9 @@ def _identity_lines(subject: Subject, task: "Task | None") -> Iterator[bytes]:
     yield b"Ngid:\t0"
     yield b"Pid:\t%d" % number
     yield b"PPid:\t%d" % (process.parent.pid if process.parent is not None else 0)
-    yield b"TracerPid:\t0"
+    yield b"TracerPid:\t%d" % (
+        task.tracing.tracer.tid if task is not None and task.tracing is not None else 0
+    )
     who = task.credentials if task is not None else None
     uids = (who.uid, who.euid, who.suid, who.fsuid) if who is not None else (0, 0, 0, 0)
     gids = (who.gid, who.egid, who.sgid, who.fsgid) if who is not None else (0, 0, 0, 0)

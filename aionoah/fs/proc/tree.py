@@ -22,6 +22,7 @@ from aionoah.fs.proc import (
     system,
 )
 from aionoah.fs.proc.descriptors import parse_number
+from aionoah.fs.proc.mem import MemoryFile
 from aionoah.fs.proc.namespaces import NS
 from aionoah.fs.proc.subject import Subject, find_task, ids_of, process_of, require_inspectable, task_of
 from aionoah.fs.synthetic import Bound, Directory, LazyDirectory, Link, Node, Place, SyntheticInode, Text
@@ -93,6 +94,18 @@ class _PagemapInode(SyntheticInode[_Pagemap]):
         return smaps.PagemapFile(flags, dentry, self.owner)
 
 
+class _Memory(Node[Subject]):
+    kind = S.IFREG
+
+    def make_inode(self, place: Place) -> SyntheticInode["_Memory"]:
+        return _MemoryInode(place, self)
+
+
+class _MemoryInode(SyntheticInode[_Memory]):
+    def open(self, flags: O, dentry: "Dentry") -> File:
+        return MemoryFile(flags, dentry, require_inspectable(self.owner).memory)
+
+
 def _load_net() -> Directory[Subject]:
     from aionoah.fs.proc.network import NET  # noqa: PLC0415 - sockets are loaded by those who want them
 
@@ -110,6 +123,7 @@ _COMMON: Final[dict[bytes, Node[Subject]]] = {
     b"loginuid": _text(details.login_user, details.set_login_user),
     b"mountstats": _text(details.mountstats, mode=0o400),
     b"net": LazyDirectory(_load_net),
+    b"mem": _Memory(0o600),
     b"ns": NS,
     b"oom_adj": _text(details.oom_adj, details.set_oom_adj),
     b"oom_score": _text(details.oom_score),
