@@ -9,7 +9,7 @@ from aionoah.abi.fcntl import O
 from aionoah.abi.poll import Poll
 from aionoah.abi.stat import makedev
 from aionoah.fs.file import File, HostMapping, WouldBlock
-from aionoah.host import platform
+from aionoah.host import platform, reserve
 from aionoah.host.errors import host_errors
 from aionoah.host.waiting import Source, WaitQueue
 from aionoah.memory.buffer import Buffer
@@ -89,7 +89,7 @@ class ZeroDevice(_MemoryDevice):
         """A sparse host file of zeros, made when it is first needed."""
         if self._memory is None:
             with host_errors():
-                self._memory = platform.anonymous_file("zero")
+                self._memory = reserve.require_more(platform.anonymous_file("zero"))
                 os.ftruncate(self._memory, _ENDLESS)
         return HostMapping(self._memory, 0)
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.fs.file import File, WouldBlock
-from aionoah.host import platform
+from aionoah.host import platform, reserve
 from aionoah.host.errors import errno_of, host_errors
 
 _HELD: Final = (Errno.EAGAIN, Errno.EACCES)
@@ -75,7 +75,7 @@ class Mirror:
 
 
 def mirror_of(file: File, *, of_description: bool) -> Mirror | None:
-    """For the owner of a lock on a file; None for what is no file of the host."""
+    """For the owner of a lock on a file; None for what is no file of the host. ENOLCK if it has no more descriptors."""
     fd = file.lock_descriptor()
     if fd is None:
         return None
@@ -84,9 +84,10 @@ def mirror_of(file: File, *, of_description: bool) -> Mirror | None:
     for flags in (os.O_RDWR, os.O_WRONLY if file.is_writable else os.O_RDONLY):
         with file.unobserved():
             try:
-                return Mirror(file, platform.reopen(fd, flags), is_own=True)
-            except OSError:
-                continue
+                return Mirror(file, reserve.require_more(platform.reopen(fd, flags)), is_own=True)
+            except OSError as error:
+                if errno_of(error) in (Errno.ENFILE, Errno.EMFILE):
+                    raise LinuxError(Errno.ENOLCK) from None
     return None
 
 

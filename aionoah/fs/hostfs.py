@@ -32,7 +32,7 @@ from aionoah.fs.inode import (
 )
 from aionoah.fs.path import Dentry
 from aionoah.fs.trails import Test
-from aionoah.host import platform
+from aionoah.host import platform, reserve
 from aionoah.host.errors import errno_of, host_errors, raise_linux_error
 
 HIDDEN: Final[set[tuple[int, int]]] = set()
@@ -200,7 +200,9 @@ class HostDirectory(HostInode):
     def _reopen(self) -> None:
         assert self.directory is not None  # noqa: S101 - the top cannot be opened anew
         try:
-            fd = platform.path_open(self.name, self.directory.descriptor(), directory=True)
+            fd = reserve.require_more(
+                platform.path_open(self.name, self.directory.descriptor(), directory=True)
+            )
         except OSError as error:
             if errno_of(error) in (Errno.ENOTDIR, Errno.ELOOP):
                 raise stale() from None
@@ -323,6 +325,10 @@ class HostDirectory(HostInode):
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with host_errors():
             fd = os.open(name, flags, wanted.mode & 0o777, dir_fd=self.descriptor())
+            if reserve.is_kept(fd):
+                os.close(fd)
+                os.unlink(name, dir_fd=self.descriptor())
+                raise LinuxError(Errno.ENFILE)
         self.names.made(name)
         try:
             with host_errors():
@@ -341,7 +347,7 @@ class HostDirectory(HostInode):
             raise LinuxError(Errno.EOPNOTSUPP)
         flags = os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC | (0 if is_linkable else os.O_EXCL)
         with host_errors():
-            fd = os.open(".", flags, mode & 0o777, dir_fd=self.descriptor())
+            fd = reserve.require_more(os.open(".", flags, mode & 0o777, dir_fd=self.descriptor()))
         made = HostNode(self.filesystem, self, b"", os.fstat(fd))
         made.keep_spare(fd)
         made.is_linkable = is_linkable

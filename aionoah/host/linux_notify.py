@@ -5,6 +5,7 @@ import os
 import struct
 from typing import Final, NamedTuple
 
+from aionoah.host import reserve
 from aionoah.host.libc import call
 
 _FLAGS: Final = os.O_NONBLOCK | os.O_CLOEXEC  # IN_NONBLOCK | IN_CLOEXEC
@@ -24,12 +25,12 @@ class HostEvent(NamedTuple):
 class HostNotifier:
     """Watches on files of the host, and a queue of what has happened to them.
 
-    Its descriptor can be read once there is something in the queue. OSError: EMFILE and ENOSPC at the host's
+    Its descriptor can be read once there is something in the queue. OSError: EMFILE, ENFILE and ENOSPC at the host's
     limits, EACCES for what the user that runs us may not read.
     """
 
     def __init__(self) -> None:
-        self._fd = call("inotify_init1", _FLAGS)
+        self._fd = reserve.require_more(call("inotify_init1", _FLAGS))
 
     def fileno(self) -> int:
         return self._fd

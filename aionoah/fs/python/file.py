@@ -18,7 +18,7 @@ from aionoah.fs.file import File, HostMapping
 from aionoah.fs.inode import Attributes
 from aionoah.fs.python.calls import checked_count, checked_data
 from aionoah.fs.regular import MAX_OFFSET, RegularFile
-from aionoah.host import platform
+from aionoah.host import platform, reserve
 from aionoah.host.errors import host_errors
 from aionoah.host.waiting import WaitQueue
 from aionoah.memory.buffer import Buffer
@@ -136,7 +136,7 @@ class Snapshot(File):
         self.shows = shows
         self._size = len(contents)
         with host_errors():
-            self._fd = platform.anonymous_file("python")
+            self._fd = reserve.require_more(platform.anonymous_file("python"))
             with os.fdopen(os.dup(self._fd), "wb") as host_file:
                 host_file.write(contents)
 

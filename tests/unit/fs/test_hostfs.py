@@ -2,6 +2,7 @@
 
 import gc
 import os
+import resource
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -292,6 +293,47 @@ def test_no_descriptor_is_left(top: Path) -> None:
     tree.namespace.release()
     del tree, files, file
     assert open_descriptors() == before
+
+
+@pytest.mark.skipif(not IS_LINUX, reason="needs O_TMPFILE")
+def test_guests_do_not_get_the_last_descriptors(tree: Tree, top: Path) -> None:
+    for number in range(40):
+        (top / f"dir{number}").mkdir()
+    held: list[object] = []
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 90, before[1]))
+    try:
+        for call in (make_one, make_nameless, enter_one):
+            tries = [outcome(call, tree, number) for number in range(40)]
+            held += tries
+            assert tries[-1] == "ENFILE"
+        free = [os.dup(0) for _ in range(50)]  # for us
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    for fd in free:
+        os.close(fd)
+    made = sum(1 for each in held[:40] if each != "ENFILE")
+    assert 0 < made < 40
+    assert len(list(top.glob("made*"))) == made
+
+
+def make_one(tree: Tree, number: int) -> object:
+    return tree.open(b"/made%d" % number, O.CREAT | O.RDWR)
+
+
+def make_nameless(tree: Tree, number: int) -> object:
+    del number
+    return tree.open(b"/", O.TMPFILE | O.RDWR)
+
+
+def enter_one(tree: Tree, number: int) -> object:
+    place = tree.walk(b"/dir%d" % number)
+    outcome(tree.walk, b"/dir%d/x" % number)
+    assert isinstance(place.inode, HostDirectory)
+    place.inode.descriptor()
+    return place
 
 
 def test_after_release_nothing_can_be_found(top: Path) -> None:
