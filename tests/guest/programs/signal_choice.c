@@ -30,8 +30,9 @@ static void on_hup(int signal) {
 }
 
 static void *waits(void *unused) {
-    pause();
-    return NULL;
+    for (;;) {
+        pause();
+    }
 }
 
 static void handle(int signal, void (*handler)(int)) {
@@ -55,7 +56,6 @@ static void chosen_thread_blocks_it(void) {
         _exit(0);
     }
     wait(NULL);
-    pthread_join(other, NULL);
     alarm(0);
 }
 
