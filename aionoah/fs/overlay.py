@@ -192,7 +192,7 @@ class OverlayFileSystem(GivesHandles):
     def below(self, directory: OverlayDirectory, name: bytes, upper: Inode) -> Iterator[Inode]:
         """What the lower layers have for a directory of the upper one; Linux may have renamed it (redirect_dir=on)."""
         target = redirect_of(upper) if self.has_history else None
-        parts = [part for part in (target or b"").split(b"/") if part] or [name]
+        parts = [name] if target is None else target.removeprefix(b"/").split(b"/")
         here = self.root if target is not None and target.startswith(b"/") else directory
         for part in parts[:-1]:
             lowers = [found for found in here.lower_entries(part) if found.kind == S.IFDIR]

@@ -70,8 +70,18 @@ def set_origin(inode: Inode, value: bytes) -> None:
 
 
 def redirect_of(directory: Inode) -> bytes | None:
-    """What a directory that Linux has renamed is called below: a path from the root, or a name beside it."""
-    return _mark_of(directory, _REDIRECT)
+    """What a directory that Linux has renamed is called below: a path from the root, or a name beside it.
+
+    EINVAL for anything else, above all for what would lead out of the layers (Linux: ovl_get_redirect_xattr).
+    """
+    found = _mark_of(directory, _REDIRECT)
+    if found is None:
+        return None
+    names = found.removeprefix(b"/").split(b"/")
+    is_valid = len(names) == 1 or found.startswith(b"/")
+    if not is_valid or b"\0" in found or not {b"", b".", b".."}.isdisjoint(names):
+        raise LinuxError(Errno.EINVAL)
+    return found
 
 
 def lacks_data(inode: Inode) -> bool:

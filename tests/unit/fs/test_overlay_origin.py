@@ -155,6 +155,19 @@ def test_directories_that_linux_has_renamed(layers: Path) -> None:
     assert tree.stat(b"renamed").ino == (layers / "lower/d").stat().st_ino
 
 
+@pytest.mark.parametrize(
+    "redirect",
+    [b"..", b"../../secret", b"/../../secret", b"/d/../../../secret", b"/.", b"/", b"//d", b"a\0b", b"d/e"],
+)
+def test_a_note_cannot_lead_out_of_the_layers(layers: Path, redirect: bytes) -> None:
+    (layers.parent / "secret").mkdir(exist_ok=True)
+    (layers / "upper/moved").mkdir()
+    os.setxattr(layers / "upper/moved", "user.overlay.redirect", redirect)
+    tree = mounted(layers)
+    assert outcome(tree.names, b"moved") == "EINVAL"
+    assert outcome(tree.read, b"moved/f") == "EINVAL"
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts")
 def test_files_whose_data_linux_has_left_below(layers: Path) -> None:
     """Better none than empty ones."""
