@@ -22,6 +22,10 @@ from aionoah.fs.path import Dentry, walk
 from aionoah.fs.permissions import BY_USER
 from aionoah.fs.trails import Tree
 
+MOUNTS_MAX: Final = 8192
+"""In one name space (fs.mount-max). Linux's limit is 100,000: a program that binds a tree below itself has so many at
+once, and we would be busy with them for minutes."""
+
 _OPTIONS: Final = {
     b"nosuid": MS.NOSUID,
     b"nodev": MS.NODEV,
@@ -234,15 +238,13 @@ class Namespace:
         parent, name = mount.root.parent, mount.root.name
         assert parent is not None  # noqa: S101 - the root of all is never detached
         assert parent.covers is not None  # noqa: S101 - it covers something
-        for other in self.mounts:
-            if other.beneath is mount.root:
-                other.beneath = mount.beneath
-                break
+        if parent.covers[name] is not mount.root:  # another mount lies over it
+            above = next(other for other in self.mounts if other.beneath is mount.root)
+            above.beneath = mount.beneath
+        elif mount.beneath is None:
+            del parent.covers[name]
         else:
-            if mount.beneath is None:
-                del parent.covers[name]
-            else:
-                parent.covers[name] = mount.beneath
+            parent.covers[name] = mount.beneath
         mount.beneath = None
         self.mounts.remove(mount)
 

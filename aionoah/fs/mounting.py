@@ -15,6 +15,7 @@ from aionoah.fs import notify, propagation
 from aionoah.fs.inode import FileSystem
 from aionoah.fs.mount import Mount, Namespace
 from aionoah.fs.path import Dentry, path_of
+from aionoah.fs.trails import Tree
 
 _PER_MOUNT: Final = (
     MS.NOSUID | MS.NODEV | MS.NOEXEC | MS.NOATIME | MS.NODIRATIME | MS.RELATIME | MS.NOSYMFOLLOW
@@ -50,9 +51,10 @@ def _spot(target: Dentry) -> tuple[Dentry, bytes]:
 def mount_new(
     namespace: Namespace, filesystem: FileSystem, target: Dentry, flags: int, source: bytes, details: bytes
 ) -> Mount:
-    """A file system that a program has asked for."""
+    """A file system that a program has asked for. ENOTDIR, EBUSY, ENOSPC."""
     require_place(target, is_directory=filesystem.root.kind == S.IFDIR)
     parent, name = _spot(target)
+    propagation.require_room(namespace, target, 1)
     mount = Mount(filesystem, parent, name, read_only=bool(flags & MS.RDONLY), source=source, options=details)
     set_flags(mount, flags)
     namespace.attach(mount, parent, name)
@@ -64,12 +66,13 @@ def mount_new(
 
 
 def bind(namespace: Namespace, source: Dentry, target: Dentry, *, recursive: bool) -> None:
-    """Show a place at another one too. EINVAL for a mount that is not in the tree or is unbindable."""
+    """Show a place at another one too. EINVAL for a mount that is not in the tree or is unbindable, ENOSPC."""
     origin = source.mount
     if origin not in namespace.mounts or origin.is_unbindable:
         raise LinuxError(Errno.EINVAL)
     require_place(target, is_directory=source.inode.kind == S.IFDIR)
     below = list(_mounts_below(namespace, source)) if recursive else []
+    propagation.require_room(namespace, target, 1 + len(below))
     made = [copy for _, copy in _copy_all(namespace, source, target, below)]
     propagation.attached(namespace, made, target, partial(_copy_tree, namespace))
 
@@ -140,6 +143,7 @@ def remount(target: Dentry, flags: int) -> None:
         raise LinuxError(Errno.EPERM)
     mount.is_read_only = read_only
     set_flags(mount, flags)
+    Tree.changes += 1  # links on remembered ways may be closed now
 
 
 def set_propagation(namespace: Namespace, target: Dentry, flags: int) -> None:
@@ -169,9 +173,10 @@ def move(namespace: Namespace, source: Dentry, target: Dentry) -> None:
             raise LinuxError(Errno.ELOOP)
         here = here.parent
     parent, name = _spot(target)
+    moved = [mount, *(each for each, _ in _mounts_below(namespace, mount.root))]
+    propagation.require_room(namespace, target, len(moved))
     namespace.detach(mount)
     namespace.attach(mount, parent, name)
-    moved = [mount, *(each for each, _ in _mounts_below(namespace, mount.root))]
     propagation.attached(namespace, moved, target, partial(_copy_tree, namespace))
 
 
@@ -209,7 +214,7 @@ def unmount(namespace: Namespace, target: Dentry, flags: int, roots_in_use: Call
         mount.has_expired = True
         raise LinuxError(Errno.EAGAIN)
     for each in (*reversed(below), *copies, mount):
-        if each is not mount and any(propagation.under(other) is each for other in namespace.mounts):
+        if each in copies and any(propagation.under(other) is each for other in namespace.mounts):
             continue  # somebody has mounted something on it
         namespace.detach(each)
         propagation.leave(namespace, each)

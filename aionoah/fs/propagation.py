@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.mount import MS
-from aionoah.fs.mount import Mount, Namespace
+from aionoah.fs.mount import MOUNTS_MAX, Mount, Namespace
 from aionoah.fs.path import Dentry
 
 CopyTree = Callable[[Mount, Dentry], list[tuple[Mount, Mount]]]
@@ -28,10 +28,12 @@ def change(namespace: Namespace, mount: Mount, kind: int) -> None:
         leave(namespace, mount)
 
 
-def share(namespace: Namespace, mount: Mount) -> None:
-    if not mount.peer_group:
-        used = {each.peer_group for each in namespace.mounts}
-        mount.peer_group = next(number for number in itertools.count(1) if number not in used)
+def share(namespace: Namespace, *mounts: Mount) -> None:
+    """Give each that has none a group of its own."""
+    used = {each.peer_group for each in namespace.mounts}
+    free = (number for number in itertools.count(1) if number not in used)
+    for mount in mounts:
+        mount.peer_group = mount.peer_group or next(free)
 
 
 def _enslave(namespace: Namespace, mount: Mount) -> None:
@@ -70,14 +72,20 @@ def under(mount: Mount) -> Mount | None:
 # -- mounting ---------------------------------------------------------------------------------------------
 
 
+def require_room(namespace: Namespace, target: Dentry, count: int) -> None:
+    """ENOSPC if a tree of `count` mounts over a place would be too many, with its copies for all who receive from there."""
+    receivers = _receivers(namespace, target.mount) if target.mount.peer_group else []
+    if len(namespace.mounts) + count * (1 + len(receivers)) > MOUNTS_MAX:
+        raise LinuxError(Errno.ENOSPC)
+
+
 def attached(namespace: Namespace, mounts: list[Mount], target: Dentry, copy_tree: CopyTree) -> None:
     """A mount, and those below it, have been put over a place: in a shared one they are shared, and all who receive
     from there get copies.
     """
     if not target.mount.peer_group:
         return
-    for mount in mounts:
-        share(namespace, mount)
+    share(namespace, *mounts)
     _spread(namespace, mounts[0], target, copy_tree, {target.mount, *mounts})
 
 
@@ -96,9 +104,8 @@ def _spread(namespace: Namespace, top: Mount, target: Dentry, copy_tree: CopyTre
             continue
         for original, copy in copies:
             copy.peer_group, copy.master = 0, original.peer_group
-            if receiver.peer_group:
-                share(namespace, copy)
         if receiver.peer_group:
+            share(namespace, *(copy for _, copy in copies))
             _spread(namespace, copies[0][1], place, copy_tree, done)
 
 

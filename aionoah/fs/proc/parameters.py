@@ -85,7 +85,6 @@ _FS: Final[Table] = {
     "inode-state": b"0\t0\t0\t0\t0\t0\t0",
     "lease-break-time": 45,
     "leases-enable": 1,
-    "mount-max": 100000,
     "pipe-user-pages-hard": 0,
     "pipe-user-pages-soft": 16384,
     "protected_fifos": 0,

@@ -10,6 +10,7 @@ from aionoah.abi.capability import CAP_LAST_CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.limits import NGROUPS_MAX
 from aionoah.abi.utsname import NEW_UTS_LEN
+from aionoah.fs.mount import MOUNTS_MAX
 from aionoah.fs.pipe import MAX_CAPACITY
 from aionoah.fs.proc import ipc
 from aionoah.fs.proc.parameters import PARAMETERS, Table
@@ -146,6 +147,7 @@ _FS: dict[bytes, Node["Kernel"]] = {
     b"aio-max-nr": _settable(lambda kernel: kernel.aio_limits, "most"),
     b"aio-nr": _read_only(lambda kernel: kernel.aio_limits.taken),
     b"inotify": Directory(_INOTIFY),
+    b"mount-max": _read_only(MOUNTS_MAX),
     b"mqueue": Directory(_MQUEUE),
     b"file-max": _read_only((1 << 63) - 1),
     b"file-nr": _read_only(_open_files),
