@@ -223,8 +223,7 @@ class Walk:
         """Walk to the end; the last component is followed if `follow` or a slash stands behind it."""
         while (name := self.to_last()) is not None:
             self._take_last(name, follow=follow)
-        if self.wants_directory and self.position.inode.kind != S.IFDIR:
-            raise LinuxError(Errno.ENOTDIR)
+        self._require_wanted(self.position.inode.kind)
         return self.position
 
     def _take_last(self, name: bytes, *, follow: bool) -> None:
@@ -243,12 +242,17 @@ class Walk:
                 found = self.position.inode.peek(name)
                 kind = found.mode & S.IFMT
                 if kind != S.IFLNK or not (follow or self.wants_directory):
-                    if self.wants_directory and kind != S.IFDIR:
-                        raise LinuxError(Errno.ENOTDIR)
+                    self._require_wanted(kind)
                     self.has_peeked = True
                     return found
             self._take_last(name, follow=follow)
+        self._require_wanted(self.position.inode.kind)
         return self.attributes()
+
+    def _require_wanted(self, kind: int) -> None:
+        """A slash behind a path asks for a directory: ENOTDIR."""
+        if self.wants_directory and kind != S.IFDIR:
+            raise LinuxError(Errno.ENOTDIR)
 
     def _may_peek(self, name: bytes) -> bool:
         covers = self.position.covers

@@ -9,6 +9,7 @@ from aionoah.abi.fcntl import O
 from aionoah.abi.stat import DT, S
 from aionoah.fs.hostfs import HostFileSystem
 from aionoah.fs.inode import FileSystem
+from aionoah.fs.path import attributes
 from aionoah.fs.tmpfs import TmpFileSystem
 
 
@@ -116,6 +117,7 @@ def test_a_single_file_can_be_mounted_over_another(host: Tree, tmp_path: Path) -
     host.write(b"etc/passwd", b"more")
     assert own.read_text() == "more"
     assert outcome(host.walk, b"etc/passwd/x") == "ENOTDIR"
+    assert outcome(attributes, host.context, host.root, b"/etc/passwd/") == "ENOTDIR"
 
 
 def test_a_part_of_a_file_system_can_be_mounted() -> None:
