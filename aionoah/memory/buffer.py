@@ -15,7 +15,8 @@ class Buffer(Protocol):
 
     def segments(self, limit: int | None = None) -> Sequence[memoryview]:
         """The bytes in place, at most `limit` of them, for os.readv and the like; valid until the
-        handler awaits. Never empty unless `length` or `limit` is 0.
+        handler awaits. Never empty unless `length` or `limit` is 0; no more pieces than the host takes
+        in one call (IOV_MAX): what lies behind them is left out.
         """
         ...
 

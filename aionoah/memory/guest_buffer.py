@@ -1,6 +1,7 @@
 """Guest memory as a Buffer: addresses that are resolved anew whenever somebody wants the bytes."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import LinuxError
@@ -25,26 +26,30 @@ class GuestBuffer:
         self.length = ranges[0][1] if len(ranges) == 1 else sum(length for _, length in ranges)
 
     def segments(self, limit: int | None = None) -> Sequence[memoryview]:
-        direct = self._direct(self.length if limit is None else min(limit, self.length))
-        if direct is not None:
-            return [direct if self._access else direct.toreadonly()]
-        views: list[memoryview] = []
-        for _, view in self._pieces(self.length if limit is None else limit):
-            views.append(view if self._access else view.toreadonly())
-            if len(views) == _SEGMENTS_MAX:
-                break
-        return views
+        limit = self.length if limit is None else limit
+        views = self._direct(limit)
+        if views is None:
+            views = [view for _, view in islice(self._pieces(limit), _SEGMENTS_MAX)]
+        return views if self._access else [view.toreadonly() for view in views]
 
     def fill(self, data: bytes | bytearray | memoryview) -> int:
-        direct = self._direct(min(len(data), self.length))
-        if direct is not None:
-            direct[:] = data[: len(direct)]
-            return len(direct)
-        rest = memoryview(data)
+        direct = self._direct(len(data))
+        if direct is None:
+            return self._fill_pieces(memoryview(data))
+        if len(direct) == 1 and len(direct[0]) == len(data):  # mostly
+            direct[0][:] = data
+            return len(data)
+        rest, done = memoryview(data), 0
+        for view in direct:
+            view[:] = rest[done : done + len(view)]
+            done += len(view)
+        return done
+
+    def _fill_pieces(self, data: memoryview) -> int:
         done = 0
-        for window, view in self._pieces(len(rest)):
+        for window, view in self._pieces(len(data)):
             try:
-                self._memory.copy_out(view, rest[done : done + len(view)], window)
+                self._memory.copy_out(view, data[done : done + len(view)], window)
             except LinuxError:
                 if not done:
                     raise
@@ -53,11 +58,12 @@ class GuestBuffer:
         return done
 
     def take(self, limit: int | None = None) -> bytes:
-        direct = self._direct(self.length if limit is None else min(limit, self.length))
+        limit = self.length if limit is None else limit
+        direct = self._direct(limit)
         if direct is not None:
-            return bytes(direct)
+            return bytes(direct[0]) if len(direct) == 1 else b"".join(direct)
         parts: list[bytes] = []
-        for window, view in self._pieces(self.length if limit is None else limit):
+        for window, view in self._pieces(limit):
             try:
                 parts.append(self._memory.copy_in(view, window))
             except LinuxError:
@@ -76,11 +82,18 @@ class GuestBuffer:
             count -= length
             del self._ranges[0]
 
-    def _direct(self, count: int) -> memoryview | None:
-        """The first bytes as one view, if that is quickly to be had."""
-        if count > 0 and len(self._ranges) == 1:
-            return self._memory.direct_view(self._ranges[0][0], count, self._access)
-        return None
+    def _direct(self, limit: int) -> list[memoryview] | None:
+        """The first bytes in one piece for each range, if they are quickly to be had."""
+        views: list[memoryview] = []
+        for address, length in self._ranges:
+            if limit <= 0:
+                break
+            view = self._memory.direct_view(address, min(length, limit), self._access)
+            if view is None or len(views) == _SEGMENTS_MAX:
+                return None
+            views.append(view)
+            limit -= len(view)
+        return views
 
     def _pieces(self, limit: int) -> Iterator[tuple[Window, memoryview]]:
         """The accessible bytes at the front, `limit` at most: EFAULT if there are none at all."""

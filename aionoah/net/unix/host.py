@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from aionoah.memory.buffer import Buffer
 
 _MOST_AT_ONCE: Final = 1 << 16  # bytes that are looked through in one go
-_MAX_SEGMENTS: Final = 1024  # IOV_MAX of both hosts
 
 
 class Filter(Protocol):
@@ -77,7 +76,7 @@ class HostEnd:
             return 0
         try:
             if self._filter is None:
-                segments = message.src.segments()[:_MAX_SEGMENTS]
+                segments = message.src.segments()
                 return sockets.send(self._host, segments, message.flags, None)
             data = message.src.take(_MOST_AT_ONCE)
             changed = self._filter.changed(data)
@@ -94,7 +93,7 @@ class HostEnd:
     def receive(self, dst: "Buffer", flags: MSG) -> Received:
         if MSG.OOB in flags:
             raise LinuxError(Errno.EOPNOTSUPP)
-        segments = dst.segments()[:_MAX_SEGMENTS] if dst.length else []
+        segments = dst.segments() if dst.length else []
         try:
             count, _, reported, _ = sockets.receive(self._host, segments, flags, 0)
         except BlockingIOError:
