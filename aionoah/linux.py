@@ -145,7 +145,7 @@ class Linux:
             self._machine,
             self._reactor,
             self._table,
-            lambda thread, failure: self._report(self._has_ended, thread, failure),
+            self._thread_ends,
         )
         self._is_open = True
         return self
@@ -308,6 +308,16 @@ class Linux:
             streams.close()
             started.set_exception(error)
         return started
+
+    def _thread_ends(self, thread: VcpuThread, failure: BaseException | None) -> None:
+        """On a guest thread, under the kernel lock. The loop, whose turn costs much of what a short thread does, hears
+        only of what somebody may wait for: of processes that the application has started, and of the last thread.
+        """
+        running, guest = self._threads.running, thread.task.process
+        running.discard(thread)
+        is_our_child = guest.parent is self.kernel.init
+        if failure is not None or not running or (guest.cpus == 0 and is_our_child):
+            self._report(self._has_ended, thread, failure)
 
     def _has_ended(self, thread: VcpuThread, failure: BaseException | None) -> None:
         """A guest thread has ended; with the last one of a process its Process has."""

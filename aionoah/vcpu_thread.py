@@ -173,23 +173,20 @@ class VcpuThread:
         """All of it, on an OS thread that nobody else uses meanwhile."""
         failure: BaseException | None = None
         self._times.begin()
-        has_begun = False
-        try:
-            with kernel_lock_in_turn():  # to the end: whoever hears of it finds the memory free
-                try:
-                    self._thread = threading.current_thread()
-                    task = self._begin(self)
-                    if task is None:
-                        return
-                    has_begun = True
-                    self._thread.name = f"vcpu-{task.tid}"
-                    self._live()
-                except BaseException as bug:  # noqa: BLE001 - logged, and given to whoever waits for the process
-                    _log.critical("thread %d died of an error in aionoah", self._task.tid, exc_info=bug)
-                    failure, has_begun = bug, True
+        with kernel_lock_in_turn():  # to the end: whoever hears of it finds the memory free
+            try:
+                self._thread = threading.current_thread()
+                task = self._begin(self)
+                if task is None:
+                    return
+                self._thread.name = f"vcpu-{task.tid}"
+                self._live()
+            except BaseException as bug:  # noqa: BLE001 - logged, and given to whoever waits for the process
+                _log.critical("thread %d died of an error in aionoah", self._task.tid, exc_info=bug)
+                failure = bug
+            try:
                 self._detach(failure)
-        finally:  # or nobody would ever hear of the end
-            if has_begun:
+            finally:  # or nobody would ever hear of the end
                 self._threads.on_exit(self, failure)
 
     def adopt(self, task: "Task") -> None:

@@ -28,7 +28,7 @@ class VcpuThreads:
         table: "SyscallTable",
         on_exit: "Callable[[VcpuThread, BaseException | None], None]",
     ) -> None:
-        """`on_exit` is the last that a thread calls: with None, or the exception of a bug of ours."""
+        """`on_exit` is the last that a thread calls, under the kernel lock: with None, or the exception of a bug of ours."""
         self.machine = machine
         self.reactor = reactor
         self.table = table
