@@ -31,6 +31,8 @@ _TYPES: Final = {
 }
 _DEVICES: Final = {"char": S.IFCHR, "block": S.IFBLK}
 _CAN_CARRY: Final = (S.IFREG, S.IFDIR)
+_FILES: Final = frozenset(_TYPES) - {S.IFLNK, S.IFDIR}  # what a regular file can stand for
+_ID_MAX: Final = (1 << 32) - 1  # which stands for none
 _TRUE_MAX: Final = 1 << 14
 
 
@@ -59,9 +61,11 @@ def parse(text: bytes, kind: int) -> Belief | None:
         rdev = makedev(int(numbers[0]), int(numbers[1])) if name in _DEVICES else 0
     except (ValueError, IndexError):
         return None
+    is_sense = 0 <= uid < _ID_MAX and 0 <= gid < _ID_MAX and mode >= 0 and 0 <= rdev < 1 << 64
     if kind == S.IFREG:
         kind = _DEVICES.get(name, mode & S.IFMT or kind)
-    return Belief(uid, gid, kind | mode & S.IALLUGO, rdev)
+        is_sense = is_sense and kind in _FILES
+    return Belief(uid, gid, kind | mode & S.IALLUGO, rdev) if is_sense else None
 
 
 class Owners:

@@ -42,6 +42,15 @@ def mounted(top: Path) -> Tree:
         (b"1:2", S.IFREG, None),
         (b"0:0:0600:char-x", S.IFREG, None),
         (b"\xff:0:0", S.IFREG, None),
+        (b"-1:0:0644", S.IFREG, None),  # nobody has such numbers
+        (b"0:4294967295:0644", S.IFREG, None),
+        (b"0:99999999999999999999:0644", S.IFDIR, None),
+        (b"0:0:-0644", S.IFREG, None),
+        (b"0:0:0600:char--1-300", S.IFREG, None),
+        (b"0:0:0600:char-5-99999999999999999999", S.IFREG, None),
+        (b"0:0:0120777", S.IFREG, None),  # a file with contents is no link
+        (b"0:0:0130777", S.IFREG, None),
+        (b"0:0:040755", S.IFREG, None),
     ],
 )
 def test_the_form(text: bytes, kind: int, belief: Belief | None) -> None:
