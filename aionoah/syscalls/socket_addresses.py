@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.socket import SOCKADDR_STORAGE_SIZE
 from aionoah.net.socket import Socket
-from aionoah.syscalls.cells import Cell32
 
 if TYPE_CHECKING:
     from aionoah.process.task import Task
@@ -28,9 +27,9 @@ def read_address(task: "Task", address: int, length: int) -> bytes:
 
 def write_address(task: "Task", name: bytes, address: int, length_address: int) -> None:
     """As much of a sockaddr as there is room for, and how long it is (move_addr_to_user). EINVAL, EFAULT."""
-    room = task.memory.get(Cell32, length_address).value
-    if room < 0:
+    room = task.memory.read_word(length_address, 4)
+    if room >= 1 << 31:  # an int
         raise LinuxError(Errno.EINVAL)
     if name[:room]:
         task.memory.write(address, name[:room])
-    task.memory.put(length_address, Cell32(len(name)))
+    task.memory.write_word(length_address, len(name), 4)

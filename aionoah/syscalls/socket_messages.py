@@ -1,6 +1,7 @@
 """Sending and receiving: send(2), recv(2), sendmmsg(2), recvmmsg(2)."""
 
 from collections.abc import Callable, Coroutine
+from struct import Struct
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +24,10 @@ from aionoah.syscalls.socket_control import ControlWriter, add_control
 if TYPE_CHECKING:
     from aionoah.process.task import Task
 
+_HEADER: Final = Msghdr.flat()
+_NAMELEN_OFFSET: Final = 8  # of struct msghdr's msg_namelen
+_TOLD: Final = Struct("<QI")  # msg_controllen and msg_flags
+_TOLD_OFFSET: Final = 40
 _LENGTH_OFFSET: Final = Msghdr.SIZE  # of msg_len in struct mmsghdr
 _MAX_CONTROL: Final = 0x7FFF_FFFF
 _OPTMEM_MAX: Final = 131072  # net.core.optmem_max
@@ -42,7 +47,7 @@ async def sendto(task: "Task", fd: Fd, buf: Addr, size: Size, flags: MSG, addr: 
 @syscall
 async def sendmsg(task: "Task", fd: Fd, msg: Ptr[Msghdr], flags: MSG) -> int:
     socket = socket_of(task, fd)
-    return await _send(task, socket, _outgoing(task, socket, task.memory.get(Msghdr, msg), flags))
+    return await _send(task, socket, _outgoing(task, socket, msg, flags))
 
 
 @syscall
@@ -51,33 +56,27 @@ async def sendmmsg(task: "Task", fd: Fd, msgvec: Ptr[Mmsghdr], vlen: UInt, flags
     socket = socket_of(task, fd)
 
     async def one(address: int) -> int:
-        header = task.memory.get(Msghdr, address)
-        return await _send(task, socket, _outgoing(task, socket, header, flags))
+        return await _send(task, socket, _outgoing(task, socket, address, flags))
 
     return await _each(task, msgvec, min(vlen, UIO_MAXIOV), one)
 
 
-def _outgoing(task: "Task", socket: Socket, header: Msghdr, flags: MSG) -> Outgoing:
-    """EMSGSIZE, EINVAL, EFAULT, ENOBUFS and what control messages raise."""
-    address = _named(task, header)
-    if header.msg_iovlen > UIO_MAXIOV:
+def _outgoing(task: "Task", socket: Socket, msg: int, flags: MSG) -> Outgoing:
+    """The message of a struct msghdr. EMSGSIZE, EINVAL, EFAULT, ENOBUFS and what control messages raise."""
+    name, namelen, iov, iovlen, control, controllen, _ = _HEADER.unpack(task.memory.read(msg, Msghdr.SIZE))
+    address = None
+    if name and namelen:
+        if namelen < 0:
+            raise LinuxError(Errno.EINVAL)
+        address = read_address(task, name, min(namelen, SOCKADDR_STORAGE_SIZE))
+    if iovlen > UIO_MAXIOV:
         raise LinuxError(Errno.EMSGSIZE)
-    src = task.memory.readable_vector(header.msg_iov, header.msg_iovlen)
-    message = Outgoing(src, flags, address, fs=task.fs)
-    if header.msg_controllen:
-        if header.msg_controllen > min(_MAX_CONTROL, _OPTMEM_MAX):
+    message = Outgoing(task.memory.readable_vector(iov, iovlen), flags, address, fs=task.fs)
+    if controllen:
+        if controllen > min(_MAX_CONTROL, _OPTMEM_MAX):
             raise LinuxError(Errno.ENOBUFS)
-        data = task.memory.read(header.msg_control, header.msg_controllen)
-        add_control(task, message, socket.family, data)
+        add_control(task, message, socket.family, task.memory.read(control, controllen))
     return message
-
-
-def _named(task: "Task", header: Msghdr) -> bytes | None:
-    if not header.msg_name or not header.msg_namelen:
-        return None
-    if header.msg_namelen < 0:
-        raise LinuxError(Errno.EINVAL)
-    return read_address(task, header.msg_name, min(header.msg_namelen, SOCKADDR_STORAGE_SIZE))
 
 
 async def _send(task: "Task", socket: Socket, message: Outgoing) -> int:
@@ -142,26 +141,26 @@ async def recvmmsg(
 
 async def _receive(task: "Task", socket: Socket, msg: int, flags: MSG) -> int:
     memory = task.memory
-    header = memory.get(Msghdr, msg)
-    if header.msg_name and header.msg_namelen < 0:
+    name, namelen, iov, iovlen, control, controllen, _ = _HEADER.unpack(memory.read(msg, Msghdr.SIZE))
+    if name and namelen < 0:
         raise LinuxError(Errno.EINVAL)
-    if header.msg_iovlen > UIO_MAXIOV:
+    if iovlen > UIO_MAXIOV:
         raise LinuxError(Errno.EMSGSIZE)
-    dst = memory.writable_vector(header.msg_iov, header.msg_iovlen)
-    received = await sockets.receive(socket, dst, flags)
-    control = ControlWriter(task, header.msg_control, min(header.msg_controllen, _MAX_CONTROL))
-    try:
-        if header.msg_name:
-            memory.write(header.msg_name, received.address[: header.msg_namelen])
-    except LinuxError:
-        _discard(received)
-        raise
-    control.write(received, cloexec=MSG.CMSG_CLOEXEC in flags)
-    if header.msg_name:
-        header.msg_namelen = len(received.address)
-    header.msg_flags = received.flags | control.flags | flags & MSG.CMSG_CLOEXEC
-    header.msg_controllen = control.used
-    memory.put(msg, header)
+    received = await sockets.receive(socket, memory.writable_vector(iov, iovlen), flags)
+    if name:
+        try:
+            memory.write(name, received.address[:namelen])
+        except LinuxError:
+            _discard(received)
+            raise
+    used, told = 0, received.flags | flags & MSG.CMSG_CLOEXEC
+    if received.control or received.files:
+        writer = ControlWriter(task, control, min(controllen, _MAX_CONTROL))
+        writer.write(received, cloexec=bool(flags & MSG.CMSG_CLOEXEC))
+        used, told = writer.used, told | writer.flags
+    if name:
+        memory.write_word(msg + _NAMELEN_OFFSET, len(received.address), 4)
+    memory.write(msg + _TOLD_OFFSET, _TOLD.pack(used, told))
     return received.length
 
 
