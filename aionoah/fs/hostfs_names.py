@@ -81,8 +81,10 @@ class Finding:
             status = os.stat(self._name, dir_fd=fd, follow_symlinks=False)
         except OSError:
             return False
+        if _likeness(status) != self._expected:
+            return False
         self._inode.seen = status
-        return _likeness(status) == self._expected
+        return True
 
     def is_unchanged(self) -> bool:
         """The same, where nobody but us makes changes."""

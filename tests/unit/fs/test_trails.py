@@ -74,6 +74,15 @@ def test_a_directory_on_the_way_becomes_another(
     assert tree.read(FILE) == b"new"
 
 
+def test_what_is_held_is_not_taken_for_what_has_replaced_it(tree: Tree, host: Path) -> None:
+    held = tree.walk(b"/one/two").inode
+    number = held.looked_up_attributes().ino
+    replaced(host)
+    (host / "one/two").chmod(0o711)
+    assert tree.read(FILE) == b"new"
+    assert held.looked_up_attributes().ino == number
+
+
 def test_a_directory_on_the_way_goes(tree: Tree, host: Path) -> None:
     (host / "one/two").rename(host / "one/gone")
     assert outcome(tree.read, FILE) == "ENOENT"
