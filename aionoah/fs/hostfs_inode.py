@@ -301,7 +301,7 @@ class HostNode(HostInode):
             raise MustWait(lambda: open_fifo(self, flags, dentry))
         if self.kind != self._kind:
             return open_device(self._shown(self.seen).rdev, flags, dentry)
-        if self._kind in (S.IFCHR, S.IFBLK) or self.identity[0] in self.filesystem.closed_devices:
+        if self._kind in (S.IFCHR, S.IFBLK):
             raise LinuxError(Errno.EACCES)
         if self._kind != S.IFREG:
             raise LinuxError(Errno.ENXIO)
@@ -313,8 +313,10 @@ class HostNode(HostInode):
 
     def _open_host(self, host_flags: int) -> int:
         """Open the regular file that the walk has found and no other. O_NONBLOCK: what another program
-        puts in its place must not make us wait.
+        puts in its place must not make us wait. EACCES for the host's /proc.
         """
+        if self.identity[0] in self.filesystem.closed_devices:
+            raise LinuxError(Errno.EACCES)
         host_flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
         if (fd := self._reopened(host_flags)) >= 0:
             return fd

@@ -228,6 +228,7 @@ def test_our_own_process_cannot_be_reached_through_proc() -> None:
     tree = Tree(HostFileSystem("/"))
     for path in (b"/proc/self/mem", b"/proc/self/environ", b"/proc/%d/maps" % os.getpid()):
         assert outcome(tree.try_open, path, O.RDONLY) == "EACCES"
+    assert outcome(tree.truncate, b"/proc/self/coredump_filter", 0) == "EACCES"
     tree.namespace.release()
 
 
