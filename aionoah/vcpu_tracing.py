@@ -74,12 +74,13 @@ class VcpuTracing:
     def _stop_before_call(self, tracing: Tracing) -> bool:
         """The tracer may change the call, and take it away. False for that."""
         thread, task = self._thread, tracing.task
+        is_emulated = tracing.request in _EMULATING
         tracing.state = self._view_in_call()
         state = self._park(tracing, trap(task, system_call_code(tracing), EVENTMSG.ENTRY))
         self._send_what_was_given(tracing)
         tracing.number = state.number
         self._put(state)
-        if state.number == NO_CALL or tracing.request in _EMULATING:
+        if state.number == NO_CALL or is_emulated:
             return False
         if self._shares_register:
             thread._registers[self._number_register] = state.number & 0xFFFF_FFFF

@@ -177,6 +177,6 @@ class UserRegs(Struct):
     gs: U64
 
 
-USER_SIZE = 912  # sizeof(struct user) of x86_64
+USER_SIZE = 928  # sizeof(struct user) of x86_64, two words more than programs know of
 USER_DEBUGREG = 848  # offsetof(struct user, u_debugreg)
 DEBUG_REGISTERS = 8

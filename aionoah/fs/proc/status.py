@@ -35,7 +35,7 @@ def _state(subject: Subject) -> bytes:
     if task is None:
         return b"Z"
     if task.tracing is not None and task.tracing.stop is not None:
-        return b"T" if task.tracing.stop.is_listening else b"t"
+        return b"t"
     if task.is_stopped:
         return b"T"
     return b"S" if task.is_sleeping else b"R"
