@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from aionoah.abi.dirent import PackedEntries
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import SEEK, O
 from aionoah.abi.stat import directory_type
@@ -42,7 +43,7 @@ class DirectoryFile(File):
 
     def __init__(self, flags: O, dentry: "Dentry") -> None:
         super().__init__(flags, dentry)
-        self._listing: list[Row] | None = None
+        self._entries: PackedEntries | None = None
 
     def entries(self) -> Iterator[DirectoryEntry]:
         """The entries from the position on. The position passes an entry when the next one is asked
@@ -53,21 +54,25 @@ class DirectoryFile(File):
             self.offset = entry.cookie
 
     def listing(self) -> list[Row]:
+        return self.packed().rows()
+
+    def packed(self) -> PackedEntries:
         if self.dentry.is_deleted:
             raise LinuxError(Errno.ENOENT)
-        if self._listing is None or self.offset == 0:
-            self._listing = self._list()
-        return self._listing
+        if self._entries is None or self.offset == 0:
+            self._entries = self._list()
+        return self._entries
 
-    def _list(self) -> list[Row]:
+    def _list(self) -> PackedEntries:
+        if not self.dentry.covers:
+            return self.dentry.inode.packed_listing()
         found = self.dentry.inode.listing()
-        if self.dentry.covers:
-            names = {name for _, _, name in found}
-            for name, cover in self.dentry.covers.items():
-                if name not in names:
-                    attributes = cover.inode.attributes()
-                    found.append((attributes.ino, directory_type(attributes.mode), name))
-        return found
+        names = {name for _, _, name in found}
+        for name, cover in self.dentry.covers.items():
+            if name not in names:
+                attributes = cover.inode.attributes()
+                found.append((attributes.ino, directory_type(attributes.mode), name))
+        return PackedEntries.of(found)
 
     def read_nowait(self, dst: object) -> int:  # noqa: ARG002
         raise LinuxError(Errno.EISDIR)

@@ -19,6 +19,7 @@ from aionoah.memory.buffer import Buffer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from aionoah.abi.dirent import PackedEntries
     from aionoah.fs.epoll_crowd import Crowd
     from aionoah.fs.inode import Attributes, DirectoryEntry, FileSystemStatus, Inode, Row
     from aionoah.fs.path import Dentry
@@ -197,6 +198,10 @@ class File:
 
     def listing(self) -> "list[Row]":
         """All entries of a directory, of which those before the present position have been read."""
+        raise LinuxError(Errno.ENOTDIR)
+
+    def packed(self) -> "PackedEntries":
+        """The same as getdents64 gives them."""
         raise LinuxError(Errno.ENOTDIR)
 
     # -- the rest -------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Final
 from weakref import WeakValueDictionary
 
+from aionoah.abi.dirent import PackedEntries
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.stat import DT, S, directory_type
@@ -33,6 +34,7 @@ from aionoah.fs.inode import (
 from aionoah.fs.path import Dentry
 from aionoah.fs.trails import Test
 from aionoah.host import platform, reserve
+from aionoah.host.directory import read_entries
 from aionoah.host.errors import errno_of, host_errors, raise_linux_error
 
 HIDDEN: Final[set[tuple[int, int]]] = set()
@@ -304,11 +306,26 @@ class HostDirectory(HostInode):
         return dots + self._scan()
 
     @as_own
+    def plain_listing(self) -> PackedEntries | None:
+        if self.directory is None:  # the parent of the top is not to be seen
+            return None
+        with host_errors():
+            fd = self._open_readable()
+            try:
+                return read_entries(fd, self._hidden_numbers())
+            finally:
+                os.close(fd)
+
+    def _hidden_numbers(self) -> set[int]:
+        """Of directories on this device that are not to be shown."""
+        return {ino for device, ino in HIDDEN if device == self.identity[0]} if HIDDEN else set()
+
+    @as_own
     def _scan(self) -> list[Row]:
         with host_errors():
             fd = self._open_readable()
             try:
-                hidden = {ino for device, ino in HIDDEN if device == self.identity[0]}
+                hidden = self._hidden_numbers()
                 with os.scandir(fd) as found:
                     listing = [(each.inode(), _kind_of(each), os.fsencode(each.name)) for each in found]
                 return [each for each in listing if each[0] not in hidden] if hidden else listing

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from aionoah.abi.dirent import PackedEntries
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.stat import S
@@ -263,6 +264,15 @@ class Inode:
     def listing(self) -> list[Row]:
         """All entries, "." and ".." among them, without the price of an object for each."""
         return [(ino, kind, name) for ino, _, kind, name in self.entries(0)]
+
+    def packed_listing(self) -> PackedEntries:
+        """The same as getdents64 gives it."""
+        plain = self.plain_listing()
+        return PackedEntries.of(self.listing()) if plain is None else plain
+
+    def plain_listing(self) -> PackedEntries | None:
+        """The same, if it is to be had without looking at each entry and there are no devices; else None."""
+        return None
 
     # -- symbolic links -----------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
+from aionoah.abi.dirent import PackedEntries
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import RENAME, O
 from aionoah.abi.stat import DT, S
@@ -179,6 +180,19 @@ class OverlayDirectory(OverlayInode):
         dots = [(self.number[0], _DIRECTORY, b"."), (parent.number[0], _DIRECTORY, b"..")]
         return dots + self._merged()
 
+    def plain_listing(self) -> PackedEntries | None:
+        """That of the only layer, if its numbers are the overlay's: what is no device hides nothing."""
+        if self.upper is not None or len(self.lowers) != 1 or self.parent is None:
+            return None
+        return self.lowers[0].plain_listing() if self._is_shown_by(self.lowers[0]) else None
+
+    def _is_shown_by(self, layer: Inode) -> bool:
+        """Whether a layer has the overlay's numbers, and nothing but devices in it can hide anything."""
+        device = layer.looked_up_number()[1]
+        if self._is_marked(layer):
+            return False
+        return self.filesystem.number(0, device) == (0, self.filesystem.device)
+
     def _merged(self) -> list[Row]:
         """Number, type and name of all entries that are not hidden; each layer is read once."""
         if self.upper is None and len(self.lowers) == 1:
@@ -207,8 +221,7 @@ class OverlayDirectory(OverlayInode):
 
     def _unchanged(self, layer: Inode) -> list[Row] | None:
         """The listing of the only layer, if that has nothing in it that hides and its numbers are the overlay's."""
-        device = layer.looked_up_attributes().dev
-        if self._is_marked(layer) or self.filesystem.number(0, device) != (0, self.filesystem.device):
+        if not self._is_shown_by(layer):
             return None
         rows = [row for row in layer.listing() if row[2] not in _DOTS]
         return None if any(kind == _DEVICE for _, kind, _ in rows) else rows

@@ -3,11 +3,10 @@
 Sources: mkdir(2), mknod(2), getdents(2), getcwd(2), chdir(2), chroot(2), umask(2); Linux fs/readdir.c, fs/d_path.c.
 """
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.capability import CAP
-from aionoah.abi.dirent import pack_dirent, pack_dirent64
+from aionoah.abi.dirent import pack_dirent
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.stat import S, makedev
 from aionoah.fs import notify, operations
@@ -59,35 +58,38 @@ def umask(task: "Task", mask: Mode) -> int:
 
 @syscall
 def getdents(task: "Task", fd: Fd, dirp: Addr, count: UInt) -> int:
-    return _list(task, task.files[fd], dirp, count, pack_dirent)
+    """As many whole entries as there is room for. EINVAL if there is none for the first."""
+    file = task.files[fd]
+    listing, first = file.listing(), file.offset
+    packed: list[bytes] = []
+    used = 0
+    for cookie, (ino, kind, name) in enumerate(listing[first : first + count // _SMALLEST], first + 1):
+        record = pack_dirent(ino, cookie, kind, name)
+        used += len(record)
+        if used > count:
+            break
+        packed.append(record)
+    return _give(task, file, dirp, b"".join(packed), first + len(packed), is_last=first >= len(listing))
 
 
 @syscall
 def getdents64(task: "Task", fd: Fd, dirp: Addr, count: UInt) -> int:
-    return _list(task, task.files[fd], dirp, count, pack_dirent64)
+    file = task.files[fd]
+    entries, first = file.packed(), file.offset
+    data, last = entries.part(first, count)
+    return _give(task, file, dirp, data, last, is_last=first >= len(entries))
 
 
-def _list(task: "Task", file: File, address: int, room: int, pack: Callable[..., bytes]) -> int:
-    """As many whole entries as there is room for. EINVAL if there is none for the first."""
-    listing, first = file.listing(), file.offset
-    packed: list[bytes] = []
-    used = 0
-    for cookie, (ino, kind, name) in enumerate(listing[first : first + room // _SMALLEST], first + 1):
-        record = pack(ino, cookie, kind, name)
-        used += len(record)
-        if used > room:
-            used -= len(record)
-            break
-        packed.append(record)
-    if not packed and first < len(listing):
+def _give(task: "Task", file: File, address: int, data: bytes, position: int, *, is_last: bool) -> int:
+    if not data and not is_last:
         raise LinuxError(Errno.EINVAL)
     try:
-        task.memory.write(address, b"".join(packed))
-        file.offset = first + len(packed)
+        task.memory.write(address, data)
+        file.offset = position
     finally:
         if notify.WATCHES:
             notify.accessed(file)
-    return used
+    return len(data)
 
 
 # -- root and working directory -------------------------------------------------------------------------

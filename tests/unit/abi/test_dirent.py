@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aionoah.abi.architecture import Architecture
-from aionoah.abi.dirent import dirent64_size, pack_dirent, pack_dirent64
+from aionoah.abi.dirent import PackedEntries, dirent64_size, pack_dirent, pack_dirent64
 from aionoah.abi.stat import DT
 
 # Makes files with names of one to twelve letters, then writes what a call tells of their directory.
@@ -87,3 +87,37 @@ def test_any_entry_can_be_read_back(ino: int, cookie: int, kind: int, name: byte
     assert len(old) % 8 == 0
     assert old[18 : 18 + len(name) + 1] == name + b"\0"
     assert old[-1] == kind
+
+
+ROWS = st.lists(
+    st.tuples(
+        st.integers(0, (1 << 64) - 1),
+        st.sampled_from([DT.REG, DT.DIR, DT.LNK, DT.UNKNOWN]).map(int),
+        st.binary(min_size=1, max_size=255).filter(lambda name: b"\0" not in name),
+    ),
+    max_size=20,
+)
+
+
+@given(ROWS, st.integers(0, 600))
+def test_a_whole_directory_goes_out_in_parts(rows: list[tuple[int, int, bytes]], room: int) -> None:
+    packed = PackedEntries.of(rows)
+    assert len(packed) == len(rows)
+    assert packed.rows() == rows
+    position, parts = 0, []
+    while True:
+        part, behind = packed.part(position, room)
+        assert len(part) <= room
+        if not part:
+            break
+        parts.append(part)
+        position = behind
+    if position < len(rows):
+        assert dirent64_size(rows[position][2]) > room
+    assert entries(b"".join(parts)) == [
+        pack_dirent64(ino, cookie, kind, name) for cookie, (ino, kind, name) in enumerate(rows[:position], 1)
+    ]
+
+
+def test_there_is_nothing_behind_the_last_entry() -> None:
+    assert PackedEntries.of([(1, DT.REG, b"a")]).part(7, 4096) == (b"", 7)
