@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
-NATIVE := $(wildcard aionoah/hypervisor/native/*)
+NATIVE := $(wildcard aionoah/hypervisor/native/* aionoah/host/native/*)
 ARGS ?= -- /bin/ls -l /
 
 .PHONY: setup run test lint types docs bench test-svm test-programs test-cpython clean
