@@ -184,7 +184,9 @@ static pid_t other_tracer(pid_t tracee, int how) {
         }
         if (how == 3) {
             int status = 0;
+            siginfo_t info;
             kill(tracee, SIGKILL);
+            waitid(P_PID, tracee, &info, WEXITED | WNOWAIT);
             while (write(ready[1], &byte, 1) != 1 || read(go[0], &byte, 1) != 1) {
             }
             printf("its tracer: ");
