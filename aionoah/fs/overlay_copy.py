@@ -37,7 +37,7 @@ def copy_up(inode: "OverlayInode", *, with_data: bool) -> Inode:
         filesystem.was_copied_up(inode, made, made.attributes())
         return made
     has_data = with_data and attributes.mode & S.IFMT == S.IFREG
-    aside = _copied_aside(inode, attributes) if has_data and attributes.size >= LARGE else None
+    aside = _copied_aside(inode) if has_data and attributes.size >= LARGE else None
     is_removed = inode.attributes().nlink == 0
     directory = None if is_removed else inode.parent.copied_up()
     work = filesystem.work()
@@ -60,10 +60,10 @@ def copy_up(inode: "OverlayInode", *, with_data: bool) -> Inode:
     return made
 
 
-def _copied_aside(inode: "OverlayInode", attributes: Attributes) -> tuple[bytes, Inode] | None:
+def _copied_aside(inode: "OverlayInode") -> tuple[bytes, Inode] | None:
     from aionoah.fs.overlay_copying import copy_aside  # noqa: PLC0415 - for large files
 
-    return copy_aside(inode, attributes)
+    return copy_aside(inode)
 
 
 def make_empty(work: Inode, name: bytes, lower: Inode, attributes: Attributes) -> Inode:

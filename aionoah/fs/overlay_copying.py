@@ -21,7 +21,7 @@ from aionoah.host.copying import copy_contents
 from aionoah.host.errors import host_errors
 
 if TYPE_CHECKING:
-    from aionoah.fs.inode import Attributes, Inode
+    from aionoah.fs.inode import Inode
 
 
 class Copying:
@@ -105,14 +105,17 @@ def _host_file(inode: "Inode", *, is_written: bool = False) -> HostFile:
     return file
 
 
-def copy_aside(inode: OverlayInode, attributes: "Attributes") -> "tuple[bytes, Inode] | None":
-    """A copy of the data in the work directory; None for what had better be copied at once. NotYet."""
+def copy_aside(inode: OverlayInode) -> "tuple[bytes, Inode] | None":
+    """A copy of the data in the work directory; None for what had better be copied at once. NotYet.
+
+    A file that the host's programs change meanwhile is copied once too: a log that always grows would keep us for ever.
+    """
     lower, work = inode.lowers[0], inode.filesystem.upper.root
     while isinstance(lower, OverlayInode):  # of an overlay that is a layer of this one
         lower = lower.real
     if not isinstance(lower, HostInode) or not isinstance(work, HostDirectory):
         return None
-    answer = ask(("copy up", inode, attributes.size, attributes.mtime_ns), partial(_begin, inode))
+    answer = ask(("copy up", inode), partial(_begin, inode))
     if isinstance(answer.error, LinuxError):
         raise LinuxError(answer.error.errno)
     copying = answer.value

@@ -140,6 +140,27 @@ def test_a_file_that_is_emptied_meanwhile_stays_empty(tree: Tree, place: Path, g
     assert os.listdir(place / "upper" / OverlayFileSystem.WORK.decode()) == []
 
 
+def test_a_file_that_always_grows_is_copied_once(
+    tree: Tree, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = 0
+
+    def copy(source: int, target: int, size: int, is_stopped: Callable[[], bool]) -> None:
+        nonlocal count
+        count += 1
+        assert count < 10
+        with (place / "lower/file").open("ab") as log:
+            log.write(b"line")
+        copying.copy_contents(source, target, size, is_stopped)
+
+    monkeypatch.setattr(overlay_copying, "copy_contents", copy)
+    thread, results = in_thread(lambda: tree.chmod(b"file", 0o600))
+    thread.join()
+    assert results == [None]
+    assert count == 1
+    assert tree.read(b"file") == (place / "lower/file").read_bytes()[:SIZE]
+
+
 def overlay(tree: Tree) -> OverlayFileSystem:
     filesystem = tree.namespace.mounts[0].filesystem
     assert isinstance(filesystem, OverlayFileSystem)
