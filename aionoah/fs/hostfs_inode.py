@@ -252,10 +252,13 @@ class HostNode(HostInode):
         return value
 
     def status(self) -> os.stat_result:
-        with host_errors():
-            if self._open or self._spare >= 0:
-                return os.fstat(self._open[-1] if self._open else self._spare)
+        held = self._open[-1] if self._open else self._spare
+        try:
+            if held >= 0:
+                return os.fstat(held)
             found = os.stat(self.name, dir_fd=self.directory.descriptor(), follow_symlinks=False)
+        except OSError as error:
+            raise_linux_error(error)
         return self.require_same(found)
 
     @contextmanager

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from aionoah.syscalls.strace import Tracer
 
 _WORD: Final = 0xFFFF_FFFF_FFFF_FFFF
+_LOWEST_RESTART: Final = Errno.ERESTARTSYS
 
 Call = Callable[..., Any]
 
@@ -64,14 +65,18 @@ class SyscallTable:
         call, is_async = found
         try:
             result = call(task, *args)
+            if is_async:  # most do not sleep, so this is the first part of `step`, without another function's price
+                return Suspended(result, result.send(None), (call, task, args))
+        except StopIteration as stop:
+            if not is_async:
+                raise
+            result = stop.value
         except LinuxError as error:
             return self._fail(error)
         except NotYet as question:
             return self.step(answered(partial(call, task, *args), question))
         except MemoryError:
             return error_result(LinuxError(Errno.ENOMEM))
-        if is_async:
-            return self.step(result, None, (call, task, args))
         return result & _WORD if result.__class__ is int else encode(result)
 
     def step(
@@ -102,9 +107,10 @@ class SyscallTable:
 
     @staticmethod
     def _fail(error: LinuxError) -> int:
-        if wants_restart(error):
+        number = error.errno
+        if number >= _LOWEST_RESTART and wants_restart(error):
             raise error
-        return error_result(error)
+        return -number & _WORD
 
     def _bind(self, number: int) -> tuple[Call, bool]:
         """What answers a number, kept for the next time unless the number means nothing."""
