@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import gzip
 import lzma
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -49,13 +51,14 @@ Description: what will be installed first
 
 def bootstrap(plan: Plan, target: Path, stage: Stage, *, hypervisor: str = "auto") -> int:
     """Build a root in a directory that is empty or not there; how many packages it has. BootstrapError, OSError."""
+    target = Path(os.path.abspath(target))  # noqa: PTH100 - `..` goes too: it has a name then
     _require_empty(target)
-    log = target.with_name(target.name + ".log")
     with closing(Mirror(plan.mirror, default_home() / "packages")) as mirror:
         release = read_release(mirror, plan.suite, plan.keyring)
         packages, files = _fetch(plan, mirror, release, stage)
         with _unfinished(target) as top:
             _unpack(plan, release, top, packages, files, stage)
+            log = _new_log(target)
             _install(plan, top, packages, files, stage, hypervisor, log)
     log.unlink()
     return len(packages)
@@ -66,14 +69,26 @@ def _require_empty(target: Path) -> None:
         raise BootstrapError(f"{target} is not empty")
     if target.exists() and not target.is_dir():
         raise BootstrapError(f"{target} is no directory")
-    if not target.absolute().parent.is_dir():
+    if not target.parent.is_dir():
         raise BootstrapError(f"{target} cannot be made: {target.parent} is no directory")
+    if target == Path.cwd():  # another directory takes its place in the end
+        raise BootstrapError(f"{target} is the working directory: go somewhere else")
+
+
+def _new_log(target: Path) -> Path:
+    """A file beside the target that nobody has had."""
+    for number in count():
+        path = target.with_name(f"{target.name}{number or ''}.log")
+        with contextlib.suppress(FileExistsError):
+            path.touch(exist_ok=False)
+            return path
+    raise AssertionError
 
 
 @contextlib.contextmanager
 def _unfinished(target: Path) -> Iterator[Path]:
     """A directory beside the target, which becomes the target if all goes well, and else goes."""
-    made = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.absolute().parent))
+    made = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         yield made
         made.chmod(0o755)

@@ -1,11 +1,12 @@
 """The second stage: packages are installed by the tree's own dpkg, in a guest, in the order that debootstrap has found to work."""
 
+import asyncio
 import contextlib
 import os
 import shlex
 import tempfile
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +28,7 @@ _ENVIRONMENT: Final = {
 _DPKG: Final = "/usr/bin/dpkg --force-depends --force-unsafe-io --status-fd 3"
 _STATES: Final = ("status: ", ": unpacked"), ("status: ", ": installed")
 _REMEMBERED: Final = 40  # lines of what has been said last
+_LONGEST: Final = 65536  # bytes of a line
 
 
 def script(packages: Sequence[Package]) -> str:
@@ -77,7 +79,7 @@ async def configure(
             last = deque[str](maxlen=_REMEMBERED)
             seen: set[str] = set()
             assert shell.stdout is not None  # noqa: S101 - it is a pipe
-            async for line in shell.stdout:
+            async for line in _lines(shell.stdout):
                 written.write(line)
                 text = line.decode(errors="replace").strip()
                 if any(text.startswith(start) and text.endswith(end) for start, end in _STATES):
@@ -89,6 +91,20 @@ async def configure(
                 raise BootstrapError(
                     f"the packages cannot be installed: {_reason(last)} (all that was said is in {log})"
                 )
+
+
+async def _lines(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """Those that are very long in parts: StreamReader.readline would not take them."""
+    rest = b""
+    while data := await reader.read(_LONGEST):
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            yield line + b"\n"
+        if len(rest) >= _LONGEST:
+            yield rest
+            rest = b""
+    if rest:
+        yield rest
 
 
 def _reason(lines: "deque[str]") -> str:

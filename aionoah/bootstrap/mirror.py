@@ -21,7 +21,7 @@ _PIECE: Final = 1 << 17  # bytes of a read
 _LARGEST_DOCUMENT: Final = 16 << 20  # bytes
 _TRIES: Final = 5  # of a download that stops in the middle, as long as each brings something
 _DOWNLOADS: Final = 4  # at once
-_FAILURES: Final = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError)
+_FAILURES: Final = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError)
 
 
 class Wanted(NamedTuple):

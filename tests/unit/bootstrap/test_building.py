@@ -1,12 +1,13 @@
 """What is planned, and what a tree is told of where it comes from."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from aionoah.bootstrap import BootstrapError
-from aionoah.bootstrap.building import sources
-from aionoah.bootstrap.configuring import script
+from aionoah.bootstrap.building import _new_log, bootstrap, sources
+from aionoah.bootstrap.configuring import _lines, script
 from aionoah.bootstrap.mirror import Wanted
 from aionoah.bootstrap.packages import Package
 from aionoah.bootstrap.plan import new_plan
@@ -65,3 +66,34 @@ def test_the_order_of_the_second_stage() -> None:
         ),
         *("*.deb", "--pending", ">&2"),
     ]
+
+
+def test_logs_are_nobody_elses(tmp_path: Path) -> None:
+    mine = tmp_path / "tree.log"
+    mine.write_text("mine")
+    assert _new_log(tmp_path / "tree") == tmp_path / "tree1.log"
+    assert _new_log(tmp_path / "tree") == tmp_path / "tree2.log"
+    assert mine.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", [".", "", "../place", "a/.."])
+def test_the_working_directory(
+    keyring: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The tree would take its place, and whoever is in it would still see the old one."""
+    (tmp_path / "place").mkdir()
+    monkeypatch.chdir(tmp_path / "place")
+    with pytest.raises(BootstrapError, match="/place is the working directory: go somewhere else"):
+        bootstrap(
+            new_plan("debian", "x86_64", keyring=keyring), Path(name), lambda _: pytest.fail("too late")
+        )
+
+
+async def test_lines_of_any_length() -> None:
+    reader = asyncio.StreamReader()
+    reader.feed_data(b"one\n" + b"x" * 200_000 + b"\nlast")
+    reader.feed_eof()
+    lines = [line async for line in _lines(reader)]
+    assert b"".join(lines) == b"one\n" + b"x" * 200_000 + b"\nlast"
+    assert (lines[0], lines[-1]) == (b"one\n", b"last")
+    assert max(map(len, lines)) <= 2 * 65536

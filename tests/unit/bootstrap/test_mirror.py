@@ -1,5 +1,6 @@
 """Downloads that break off, lie or never come; and lists that somebody else has signed."""
 
+import io
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,24 @@ def test_too_little_and_too_much(mirror: FakeMirror, wanted: Wanted, place: Path
     mirror.files["pool/file"] = DATA + b"more"
     with pytest.raises(BootstrapError, match="something else"):
         Mirror(mirror.address, place / "other").fetch(wanted, Counter())
+
+
+def test_a_full_disk(
+    mirror: FakeMirror, wanted: Wanted, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not the mirror's fault, which is not asked again."""
+
+    class Full(io.FileIO):
+        def write(self, _: object) -> int:
+            raise OSError(28, "No space left on device")
+
+    opened = Path.open
+    monkeypatch.setattr(
+        Path, "open", lambda path, mode: Full(path, "a+") if "a" in mode else opened(path, mode)
+    )
+    with pytest.raises(BootstrapError, match=r"\.part cannot be written: No space left on device"):
+        Mirror(mirror.address, place).fetch(wanted, Counter())
+    assert len(mirror.requests) == 1
 
 
 def test_what_is_not_there(mirror: FakeMirror, place: Path) -> None:
