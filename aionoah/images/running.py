@@ -1,5 +1,6 @@
 """How a program is run in an image: its words, environment, user and places, as the image's configuration wants them."""
 
+import stat
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aionoah.images import ImageError
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
 
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _LARGEST_ID: Final = (1 << 32) - 2
+_LARGEST_TABLE: Final = 16 << 20  # bytes
+_PIECE: Final = 1 << 20  # bytes of a read
 
 
 class User(NamedTuple):
@@ -78,12 +81,21 @@ async def _find_group(files: "Files", wanted: str) -> int:
 
 
 async def _table(files: "Files", path: str, fields: int) -> list[list[str]]:
-    """The lines of a file of fields between colons, as guests see it; none if there is no such file."""
+    """The lines of a file of fields between colons, as guests see it; none if there is no such file. ImageError for
+    one without end: it may be a link to /dev/zero, and is read into our own memory.
+    """
+    data = b""
     try:
-        text = (await files.read(path)).decode("utf-8", "surrogateescape")
+        if not stat.S_ISREG((await files.stat(path)).st_mode):
+            return []
+        async with files.open(path) as file:
+            while piece := await file.read(_PIECE):
+                data += piece
+                if len(data) > _LARGEST_TABLE:
+                    raise ImageError(f"{path} is too large")
     except OSError:
         return []
-    lines = (line.split(":") for line in text.splitlines())
+    lines = (line.split(":") for line in data.decode("utf-8", "surrogateescape").splitlines())
     return [line for line in lines if len(line) == fields and line[0]]
 
 

@@ -151,7 +151,11 @@ class Store:
                         f"a layer of {record.name} is missing, {self.layer_path(diff_id)}: {error.strerror}"
                     )
                     raise ImageError(sentence) from None
-            yield [self.layer_path(diff_id) for diff_id in reversed(record.layers)]
+            paths = [self.layer_path(diff_id) for diff_id in reversed(record.layers)]
+            for path in paths:
+                if not path.is_dir():  # removed before it was locked
+                    raise ImageError(f"a layer of {record.name} is missing, {path}")
+            yield paths
 
     def _path(self, place: str, digest: str) -> Path:
         return self.place / place / checked_digest(digest).removeprefix("sha256:")

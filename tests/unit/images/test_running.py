@@ -1,5 +1,11 @@
 """What an image wants of its program."""
 
+import contextlib
+import io
+import os
+import stat
+from collections.abc import AsyncIterator
+
 import pytest
 
 from aionoah.images import ImageError
@@ -36,17 +42,27 @@ def test_variables() -> None:
     assert variables(CONFIG) == {"PATH": PATH, "A": "1", "B": "", "C": "a=b"}
 
 
+class OpenFile(io.BytesIO):
+    async def read(self, size: int) -> bytes:  # type: ignore[override]
+        return super().read(size)
+
+
 class Files:
     """Those of a guest, as far as they are asked for."""
 
     def __init__(self, **texts: str) -> None:
         self.texts = {f"/etc/{name}": text for name, text in texts.items()}
+        self.modes = dict.fromkeys(self.texts, stat.S_IFREG)
         self.made: dict[str, tuple[int, int]] = {}
 
-    async def read(self, path: str) -> bytes:
+    async def stat(self, path: str) -> os.stat_result:
         if path not in self.texts:
             raise FileNotFoundError(path)
-        return self.texts[path].encode()
+        return os.stat_result((self.modes[path], *range(9)))
+
+    @contextlib.asynccontextmanager
+    async def open(self, path: str) -> AsyncIterator["OpenFile"]:
+        yield OpenFile(self.texts[path].encode())
 
     async def exists(self, path: str) -> bool:
         return path == "/there"
@@ -99,3 +115,13 @@ async def test_places() -> None:
     config = Config("x86_64", (), workdir="/work/here", volumes=("/there", "/vol", "relative"))
     await make_places(files, config, User(1, 2, "/"))  # type: ignore[arg-type]
     assert files.made == {"/work/here": (1, 2), "/vol": (1, 2)}
+
+
+async def test_tables_without_end() -> None:
+    """An image's /etc/passwd may be a link to /dev/zero, a pipe, or a file of many gigabytes."""
+    with pytest.raises(ImageError, match="/etc/passwd is too large"):
+        await find_user(Files(passwd="x" * (17 << 20)), "web")  # type: ignore[arg-type]
+    files = Files(passwd="web:x:80:80::/srv:/bin/sh\n")
+    files.modes["/etc/passwd"] = stat.S_IFCHR
+    with pytest.raises(ImageError, match="the image has no user web"):
+        await find_user(files, "web")  # type: ignore[arg-type]

@@ -1,13 +1,16 @@
 """What is kept, what goes, and who waits for whom."""
 
+import contextlib
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from harness.registry import digest_of, tarball
 
 from aionoah.images import ImageError
+from aionoah.images import store as module
 from aionoah.images.archive import Limits
 from aionoah.images.layers import unpack_layer
 from aionoah.images.store import Record, Store, default_home
@@ -77,6 +80,19 @@ def test_what_runs_stays(store: Store) -> None:
         assert all(layer.is_dir() for layer in layers)
     store.collect()
     assert not any(layer.exists() for layer in layers)
+
+
+def test_what_goes_before_it_is_held(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = enter(store, "one", ONE)
+
+    @contextlib.contextmanager
+    def late(path: Path, _how: int) -> Iterator[None]:
+        path.rename(store.place / "work" / "doomed")
+        yield
+
+    monkeypatch.setattr(module, "_locked", late)
+    with pytest.raises(ImageError, match="a layer of one is missing"), store.held(record):
+        pass
 
 
 def test_what_is_being_added_stays(store: Store) -> None:
