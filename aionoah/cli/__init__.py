@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import click
 
+from aionoah.cli.complaints import FAILED
+
 _LONGEST: Final = 200  # characters of a sentence
-_FAILED: Final = 125  # aionoah itself, as docker has it
 _INTERRUPTED: Final = 130  # as shells have it
 _UNWRITABLE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # a broken pipe is click's business
 # command → the module of this package that has it, as a click command of that name.
@@ -64,7 +65,7 @@ class _Commands(click.Group):
             click.echo(f"aionoah: the output cannot be written: {error.strerror}.", err=True)
             with suppress(OSError):  # what is left in it cannot be written either
                 sys.stdout.close()
-            sys.exit(_FAILED)
+            sys.exit(FAILED)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,24 +1,22 @@
 """`aionoah bootstrap`: a root made of a distribution's packages."""
 
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from aionoah.bootstrap import BootstrapError
 from aionoah.bootstrap.plan import DISTRIBUTIONS, VARIANTS, Variant, new_plan
+from aionoah.cli.complaints import fail
 from aionoah.cli.images import Bar
 from aionoah.hypervisor.errors import HypervisorError
 from aionoah.hypervisor.select import ARCHITECTURES, BACKENDS, host_architecture
 
 if TYPE_CHECKING:
     from aionoah.bootstrap.plan import Plan
-
-_FAILED: Final = 125  # aionoah itself, as for images
 
 
 def _words(_context: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -78,8 +76,7 @@ def bootstrap(
         )
         count = _build(plan, directory, hypervisor)
     except (BootstrapError, HypervisorError, OSError) as error:
-        click.echo(f"aionoah: {_sentence(error).rstrip('.')}.", err=True)
-        sys.exit(_FAILED)
+        fail(error, "the directory")
     click.echo(f"{directory}: {count} packages of {plan.distribution.name} {plan.suite}, {plan.architecture}")
 
 
@@ -89,12 +86,6 @@ def _build(plan: "Plan", directory: Path, hypervisor: str) -> int:
     except ModuleNotFoundError as error:
         raise BootstrapError(f"{error.name} is not installed: `pip install aionoah[bootstrap]`") from None
     return build(plan, directory, _stage, hypervisor=hypervisor)
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename} cannot be used: {error.strerror}"
-    return str(error)
 
 
 @contextmanager

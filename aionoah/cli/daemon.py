@@ -7,7 +7,8 @@ from pathlib import Path
 
 import uvloop
 
-from aionoah.cli.named import FAILED, open_launch
+from aionoah.cli.complaints import FAILED
+from aionoah.cli.named import open_launch
 from aionoah.fs.hostfs import HIDDEN
 from aionoah.instances import InstanceError
 from aionoah.instances.detach import Reporter, become_daemon, settle

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from aionoah.cli.named import fail
+from aionoah.cli.complaints import INSTANCES, fail
 from aionoah.cli.options import ENV_OPTION, TERMINAL_OPTIONS, environment, with_options
 from aionoah.host.standard_streams import reserve_standard_streams
 from aionoah.instances import InstanceError
@@ -54,7 +54,7 @@ def exec(  # noqa: A001 - the command's name
         with Connection(Place(name)) as connection:
             sys.exit(_execute(connection, fields, has_terminal=has_terminal))
     except (InstanceError, OSError) as error:
-        fail(error)
+        fail(error, INSTANCES)
 
 
 def _changes(env: tuple[str, ...], *, has_terminal: bool) -> dict[str, str | None]:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from aionoah.cli.images import one_sentence
+from aionoah.cli.complaints import IMAGES, one_sentence
 from aionoah.cli.options import environment
 from aionoah.hypervisor.select import host_architecture
 from aionoah.images import ImageError
@@ -39,7 +39,7 @@ def open_image(
 ) -> Iterator[ImageRun]:
     """As `find_image`, but the command exits with a sentence if it cannot be run."""
     with ExitStack() as stack:
-        with one_sentence():
+        with one_sentence(ImageError, IMAGES):
             found = stack.enter_context(find_image(name, given, instance, **wishes))
         yield found
 

@@ -3,13 +3,14 @@
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import click
 
+from aionoah.cli.complaints import IMAGES, one_sentence
+from aionoah.cli.numbers import parse_size
 from aionoah.hypervisor.select import ARCHITECTURES, host_architecture
 from aionoah.images import ImageError
 
@@ -19,35 +20,18 @@ if TYPE_CHECKING:
     from aionoah.images.archive import Limits
     from aionoah.images.store import Record
 
-_FAILED: Final = 125  # aionoah itself, as docker has it
 _ARCHITECTURE: Final = click.option(
     "--arch", type=click.Choice(ARCHITECTURES), help="Architecture of the image; the host's if not given."
 )
 _UNITS: Final = ("B", "KB", "MB", "GB")
 
 
-def _size(_context: click.Context, _option: click.Parameter, text: str | None) -> int | None:
-    from aionoah.cli.options import parse_size  # noqa: PLC0415
-
-    return parse_size(text)
-
-
 _LIMIT: Final = click.option(
-    "--limit", metavar="SIZE", callback=_size, help="How large each layer may be when unpacked (64G)."
+    "--limit",
+    metavar="SIZE",
+    callback=lambda _context, _option, text: parse_size(text),
+    help="How large each layer may be when unpacked (64G).",
 )
-
-
-@contextmanager
-def one_sentence() -> Iterator[None]:
-    """What is wrong with an image ends the command."""
-    try:
-        yield
-    except (ImageError, OSError) as error:
-        sentence = str(error)
-        if isinstance(error, OSError):  # of the store itself
-            sentence = f"{error.filename or 'the store of images'} cannot be used: {error.strerror}"
-        click.echo(f"aionoah: {sentence.rstrip('.')}.", err=True)
-        sys.exit(_FAILED)
 
 
 @click.command()
@@ -57,7 +41,7 @@ def one_sentence() -> Iterator[None]:
 @click.argument("image")
 def pull(*, arch: str | None, limit: int | None, plain_http: bool, image: str) -> None:
     """Fetch IMAGE from its registry: NAME, NAME:TAG, HOST/NAME:TAG or NAME@sha256:DIGEST."""
-    with one_sentence():
+    with one_sentence(ImageError, IMAGES):
         try:
             import aionoah.images.registry  # noqa: F401, PLC0415 - an extra
         except ModuleNotFoundError as error:
@@ -84,7 +68,7 @@ def images() -> None:
     """List the images there are."""
     from aionoah.images.store import Store  # noqa: PLC0415
 
-    with one_sentence():
+    with one_sentence(ImageError, IMAGES):
         records = Store().records()
     rows = [("IMAGE", "ARCHITECTURE", "CONFIGURATION", "PULLED", "SIZE")]
     for each in records:
@@ -103,7 +87,7 @@ def rmi(*, names: tuple[str, ...]) -> None:
     from aionoah.images.reference import Reference  # noqa: PLC0415
     from aionoah.images.store import Store  # noqa: PLC0415
 
-    with one_sentence():
+    with one_sentence(ImageError, IMAGES):
         for name in names:
             Store().remove(str(Reference.parse(name)))
 
@@ -118,7 +102,7 @@ def import_(*, arch: str | None, limit: int | None, tarball: Path, name: str | N
     from aionoah.images.importing import import_tarball  # noqa: PLC0415
     from aionoah.images.store import Store  # noqa: PLC0415
 
-    with one_sentence():
+    with one_sentence(ImageError, IMAGES):
         records = import_tarball(Store(), tarball, name, arch or host_architecture(), limits=_limits(limit))
     for record in records:
         _say(record)

@@ -3,14 +3,21 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from typing import Any, Final, NoReturn
 
 import click
 
-from aionoah.cli.named import DAEMON, FAILED, complain, fail
-from aionoah.cli.named_options import parse_duration
+from aionoah.cli.complaints import (
+    FAILED,
+    INSTANCES,
+    complain,
+    one_sentence,
+    printable,
+    sentence_of,
+)
+from aionoah.cli.named import DAEMON
+from aionoah.cli.numbers import parse_duration
 from aionoah.host.standard_streams import reserve_standard_streams
 from aionoah.instances import InstanceError
 from aionoah.instances import client as clients
@@ -29,15 +36,6 @@ _TIMEOUT: Final = click.option(
 _SHORT: Final = 40  # characters of a command
 
 
-@contextmanager
-def one_sentence() -> Iterator[None]:
-    """What is wrong with an instance ends the command."""
-    try:
-        yield
-    except (InstanceError, OSError) as error:
-        fail(error)
-
-
 # -- what there is -------------------------------------------------------------------------------------------
 
 
@@ -46,8 +44,8 @@ def one_sentence() -> Iterator[None]:
 @click.option("--json", "as_json", is_flag=True, help="A JSON object for each.")
 def ps(*, all_: bool, as_json: bool) -> None:
     """List the instances that run."""
-    with one_sentence():
-        found = [_describe(place) for place in places()]
+    with one_sentence(InstanceError, INSTANCES):
+        found = [described for place in places() if (described := _describe(place)) is not None]
     shown = [each for each in found if all_ or each["status"] in ALIVE]
     if as_json:
         for each in shown:
@@ -55,7 +53,7 @@ def ps(*, all_: bool, as_json: bool) -> None:
         return
     rows = [("NAME", "PID", "STATUS", "SINCE", "RESTARTS", "HEALTH", "COMMAND")]
     for each in shown:
-        command = " ".join(each["command"])
+        command = printable(" ".join(each["command"]))
         rows.append(
             (
                 each["name"],
@@ -72,12 +70,15 @@ def ps(*, all_: bool, as_json: bool) -> None:
         click.echo("  ".join(f"{word:{width}}" for word, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _describe(place: Place) -> dict[str, Any]:
-    state = clients.current_state(place)
+def _describe(place: Place) -> dict[str, Any] | None:
+    """None if it has been removed meanwhile."""
     try:
+        state = clients.current_state(place)
         spec = read_spec(place)
-    except InstanceError as error:
-        state, command, image = State("dead", error=str(error)), [], None
+    except (InstanceError, OSError) as error:
+        if not place.directory.is_dir():
+            return None
+        state, command, image = State("dead", error=sentence_of(error, INSTANCES)), [], None
     else:
         command, image = spec.command, spec.image
     shown = ("status", "pid", "since", "restarts", "exit_status", "health", "error")
@@ -116,14 +117,17 @@ def start(*, all_: bool, foreground: bool, names: tuple[str, ...]) -> None:
     reserve_standard_streams()
     if foreground:
         _start_here(names[0])
-    _each([place.name for place in places() if _is_wanted(place)] if all_ else names, _start)
+    if all_:
+        with one_sentence(InstanceError, INSTANCES):
+            names = tuple(place.name for place in places() if _is_wanted(place))
+    _each(names, _start)
 
 
 def _start_here(name: str) -> NoReturn:
     from aionoah.cli.daemon import run_here  # noqa: PLC0415 - brings all of Linux with it
     from aionoah.instances.detach import take_environment  # noqa: PLC0415
 
-    with one_sentence():
+    with one_sentence(InstanceError, INSTANCES):
         place = Place(name)
         take_environment(read_spec(place))
     sys.exit(run_here(place))
@@ -133,11 +137,11 @@ def _is_wanted(place: Place) -> bool:
     """Whether it should run, and does not."""
     try:
         policy = read_spec(place).restart
-    except InstanceError as error:
-        complain(error)
+        is_wanted = policy == "always" or (policy == "unless-stopped" and not read_state(place).was_stopped)
+        return is_wanted and holder(place) is None
+    except (InstanceError, OSError) as error:
+        complain(error, INSTANCES)
         return False
-    is_wanted = policy == "always" or (policy == "unless-stopped" and not read_state(place).was_stopped)
-    return is_wanted and holder(place) is None
 
 
 @click.command()
@@ -175,7 +179,11 @@ def rm(*, force: bool, names: tuple[str, ...]) -> None:
             clients.stop(place, 0)
         elif holder(place) is not None:
             raise InstanceError(f"{place.name} runs: `aionoah stop {place.name}` first, or `rm -f`")
-        remove(place)
+        try:
+            remove(place)
+        except InstanceError:
+            if place.directory.is_dir():  # else somebody else has removed it, as `run --rm` does at its end
+                raise
 
     _each(names, forget)
 
@@ -204,7 +212,7 @@ def _each(names: Iterable[str], act: Callable[[Place], None]) -> None:
         try:
             act(Place(name))
         except (InstanceError, OSError) as error:
-            complain(error)
+            complain(error, INSTANCES)
             is_well = False
         else:
             click.echo(name)

@@ -8,7 +8,9 @@ from contextlib import closing
 
 import click
 
-from aionoah.cli.instances import one_sentence
+from aionoah.cli.complaints import INSTANCES, one_sentence
+from aionoah.cli.numbers import parse_number
+from aionoah.instances import InstanceError
 from aionoah.instances import client as clients
 from aionoah.instances.logs import LogReader, Record, parse_since, selected
 from aionoah.instances.place import Place, holder
@@ -22,15 +24,15 @@ from aionoah.instances.place import Place, holder
 @click.argument("name")
 def logs(*, follow: bool, tail: str, since: str | None, timestamps: bool, name: str) -> None:
     """Print what the program of an instance has said since it was made; what it said on stderr to stderr."""
-    if tail != "all" and not tail.isdecimal():
+    lines = parse_number(tail)
+    if tail != "all" and lines is None:
         raise click.BadParameter(f"{tail!r} is no number of lines.")
     try:
         oldest = None if since is None else parse_since(since, time.time_ns())
     except (ValueError, OverflowError):
         raise click.BadParameter(f"{since!r} is no time: write 10m, or 2026-01-31T12:00:00.") from None
-    lines = None if tail == "all" else int(tail)
     try:
-        with one_sentence():
+        with one_sentence(InstanceError, INSTANCES):
             _print(Place(name), _Printer(with_times=timestamps), lines, oldest, follow=follow)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -50,9 +52,12 @@ def _print(place: Place, printer: "_Printer", tail: int | None, since: bytes | N
 
 def _news(place: Place) -> Iterator[None]:
     """Each time there may be more, until the instance has ended, and once then."""
-    if holder(place) is not None:
+    try:
         with clients.Connection(place) as connection:
             yield from clients.news(connection)
+    except InstanceError:
+        if holder(place) is not None:
+            raise
     yield
 
 
@@ -64,11 +69,14 @@ class _Printer:
     def print(self, records: Iterator[Record]) -> None:
         """BrokenPipeError."""
         for record in records:
-            out = sys.stdout.buffer if record.stream == "stdout" else sys.stderr.buffer
+            out = sys.stdout if record.stream == "stdout" else sys.stderr
+            if out is None:  # it has been closed
+                continue
             text = record.text if record.stream != "aionoah" else b"aionoah: " + record.text
             if self._with_times and not self._is_begun.get(record.stream):
                 text = record.time + b" " + text
-            out.write(text + b"\n" * record.is_whole)
+            out.buffer.write(text + b"\n" * record.is_whole)
             self._is_begun[record.stream] = not record.is_whole
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for each in (sys.stdout, sys.stderr):
+            if each is not None:
+                each.flush()

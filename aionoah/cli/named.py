@@ -1,16 +1,15 @@
 """What an instance with a name is, from the command line to the process that runs it."""
 
 import os
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from aionoah.cli.named_options import HEALTH
-from aionoah.cli.options import environment, new_linux, parse_user
+from aionoah.cli.options import environment, new_linux, parse_user, split_volume
 from aionoah.instances import InstanceError
 from aionoah.instances.place import Place
 from aionoah.instances.spec import HealthCheck, Spec
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from aionoah.instances.supervisor import Launch
     from aionoah.linux import Linux
 
-FAILED: Final = 125  # aionoah itself, as docker has it
 DAEMON: Final = "aionoah.cli.daemon"
 
 
@@ -32,7 +30,7 @@ def new_spec(
     instance: dict[str, Any],
     **program: Any,  # noqa: ANN401
 ) -> Spec:
-    """`program`: image, entrypoint, env, workdir, user and whether it has a terminal."""
+    """`program`: image, entrypoint, env, workdir, user and whether it has a terminal. InstanceError, click.UsageError."""
     health = None
     if named["health_cmd"] is not None:
         given = {key.removeprefix("health_"): named[key] for key in HEALTH if named[key] is not None}
@@ -46,12 +44,20 @@ def new_spec(
         instance=_absolute(instance),
         environment=_own_environment(),
         variables=list(env),
-        directory=os.getcwd(),  # noqa: PTH109 - text
+        directory=_current_directory(),
         health=health,
         created=time.time(),
         **fields,
         **program,
     )
+
+
+def _current_directory() -> str:
+    """InstanceError if there is none any more."""
+    try:
+        return os.getcwd()  # noqa: PTH109 - text
+    except FileNotFoundError:
+        raise InstanceError("the working directory has been removed") from None
 
 
 def _own_environment() -> dict[str, str]:
@@ -67,8 +73,8 @@ def _absolute(instance: dict[str, Any]) -> dict[str, Any]:
         if isinstance(changed[key], str) and changed[key] != "-":
             changed[key] = os.path.abspath(changed[key])  # noqa: PTH100 - text
     changed["volume"] = [
-        f"{os.path.abspath(host)}:{rest}"  # noqa: PTH100 - text
-        for host, _, rest in (volume.partition(":") for volume in instance["volume"])
+        f"{os.path.abspath(host)}:{guest}:{mode or 'rw'}"  # noqa: PTH100 - text
+        for host, guest, mode in map(split_volume, instance["volume"])
     ]
     return {key: list(value) if isinstance(value, tuple) else value for key, value in changed.items()}
 
@@ -163,17 +169,3 @@ def _own_options(spec: Spec) -> "Callable[[Linux], Awaitable[dict[str, Any]]]":
         return {"env": env, "cwd": cwd, "user": uid, "group": gid}
 
     return prepare
-
-
-def complain(error: Exception) -> None:
-    sentence = str(error).rstrip(".")
-    if isinstance(error, OSError) and error.strerror:
-        sentence = f"{error.filename or 'the place of instances'} cannot be used: {error.strerror}"
-    click.echo(f"aionoah: {sentence}.", err=True)
-
-
-def fail(error: Exception) -> NoReturn:
-    """One sentence, and the exit status for it."""
-    complain(error)
-    status = getattr(error, "status", None)
-    sys.exit(status if isinstance(status, int) else FAILED)

@@ -1,27 +1,15 @@
 """The options of `aionoah run` for instances with names, and what their texts mean."""
 
-import re
 from typing import Any, Final
 
 import click
 
-from aionoah.cli.options import parse_size
-
-_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+from aionoah.cli.numbers import parse_duration, parse_size
 
 
 def _seconds(_context: click.Context, _option: click.Parameter, text: str | None) -> float | None:
     """30s, 1m30s, 500ms; seconds without a unit."""
     return None if text is None else parse_duration(text)
-
-
-def parse_duration(text: str) -> float:
-    """Seconds. click.BadParameter."""
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        return float(text)
-    if not re.fullmatch(r"(\d+(\.\d+)?(ms|s|m|h))+", text):
-        raise click.BadParameter(f"{text!r} is no time: write 500ms, 30s, 1m30s, 2h.")
-    return sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"([\d.]+)(ms|[smh])", text))
 
 
 NAMED_OPTIONS: Final = (

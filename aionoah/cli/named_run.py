@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
+from aionoah.cli.complaints import INSTANCES, fail
 from aionoah.cli.daemon import hide
-from aionoah.cli.named import DAEMON, fail, new_spec, open_launch
+from aionoah.cli.named import DAEMON, new_spec, open_launch
+from aionoah.cli.options import check_instance, parse_user
 from aionoah.cli.run import (
     allow_many_descriptors,
     forwarded_signals,
@@ -47,15 +49,18 @@ def run_named(
         raise click.UsageError("--image excludes --root and --rw.")
     if has_terminal is None:
         has_terminal = not named["detach"] and os.isatty(0) and os.isatty(1)
+    check_instance(instance)
+    if program["image"] is None:
+        parse_user(program["user"])
     reserve_standard_streams()
-    spec = new_spec(named, command, instance, has_terminal=has_terminal, **program)
     try:
+        spec = new_spec(named, command, instance, has_terminal=has_terminal, **program)
         place = make(spec)
         if named["detach"]:
             _detach(place, spec)
         status = _attend(place, spec, is_removed=named["is_removed"])
     except (InstanceError, OSError) as error:
-        fail(error)
+        fail(error, INSTANCES)
     sys.exit(status)
 
 
@@ -73,18 +78,20 @@ def _attend(place: Place, spec: "Spec", *, is_removed: bool) -> int:
     import uvloop  # noqa: PLC0415 - only now is it needed
 
     allow_many_descriptors()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # until it is the program's
+    service = Service(place, spec, lambda: open_launch(place, spec))
     try:
         with contextlib.closing(Lock(place)), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             hide(place)
-            service = Service(place, spec, lambda: open_launch(place, spec))
             status = runner.run(service.run(_Own(has_terminal=spec.has_terminal)))
     except StartError:
         is_removed = True
         raise
-    except KeyboardInterrupt:  # before there was a program to forward it to
+    except KeyboardInterrupt:
+        is_removed = is_removed or not service.has_started
         status = _SIGNALLED + signal.SIGINT
     finally:
-        if is_removed:
+        if is_removed and place.directory.is_dir():  # `rm -f` may have been quicker
             remove(place)
     return status
 

@@ -4,23 +4,21 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TextIO, TypeVar
 
 import click
 
+from aionoah.cli.network_options import parse_network
+from aionoah.cli.numbers import parse_number, parse_size
 from aionoah.hypervisor.select import ARCHITECTURES, BACKENDS
 
 if TYPE_CHECKING:
     from aionoah.linux import Linux, Mount
-    from aionoah.network import Network
     from aionoah.root import Writes
     from aionoah.x11 import Display
 
-_MAX_PORT: Final = 65535
-_UNITS: Final = {"": 0, "K": 10, "M": 20, "G": 30}  # powers of two
 F = TypeVar("F", bound=Callable[..., Any])
-T = TypeVar("T")
 
 
 class ProgramCommand(click.Command):
@@ -267,104 +265,28 @@ def environment(changes: tuple[str, ...], variables: Mapping[str, str] = os.envi
 def parse_volumes(volumes: tuple[str, ...]) -> "dict[str, Mount]":
     from aionoah.linux import Mount  # noqa: PLC0415
 
-    mounts = {}
-    for volume in volumes:
-        host, separator, rest = volume.partition(":")
-        guest, _, mode = rest.partition(":")
-        if not separator or not host or not guest.startswith("/") or mode not in {"", "ro", "rw"}:
-            raise click.UsageError(f"-v {volume}: write HOST:GUEST or HOST:GUEST:ro, with an absolute GUEST.")
-        if not os.path.lexists(host):
-            raise click.UsageError(f"-v {volume}: {host} does not exist.")
-        mounts[guest] = Mount(host, read_only=mode == "ro")
-    return mounts
+    parts = map(split_volume, volumes)
+    return {guest: Mount(host, read_only=mode == "ro") for host, guest, mode in parts}
 
 
-def parse_network(
-    name: str | None,
-    publish: tuple[str, ...],
-    allow: tuple[str, ...],
-    deny: tuple[str, ...],
-    add_host: tuple[str, ...],
-) -> "str | Network":
-    """A name, or a network as the further options describe it; these mean a private one if nothing is named.
-
-    A private one without any --allow lets everything through but the host's own loopback.
-    """
-    further = publish or allow or deny or add_host
-    if name in ("host", "none") and further:
-        raise click.UsageError(
-            "-p, --allow, --deny and --add-host need --net private, or loopback; host and none have no such thing."
-        )
-    if name == "loopback" and (allow or deny):
-        raise click.UsageError("--allow and --deny need --net private: loopback reaches nothing outside.")
-    if name != "private" and not further:
-        return name or "host"
-    from aionoah.network import Network  # noqa: PLC0415
-
-    published = {
-        kind: _publications(text for text in publish if _protocol(text) == kind) for kind in ("tcp", "udp")
-    }
-    try:
-        return Network(
-            allow=() if name == "loopback" else allow or ("*",),
-            deny=deny,
-            publish=published["tcp"],
-            publish_udp=published["udp"],
-            hosts=dict(map(_parse_host, add_host)),
-        )
-    except ValueError as error:
-        raise click.UsageError(f"{error}.") from None
+def split_volume(volume: str) -> tuple[str, str, str]:
+    """HOST, which exists, GUEST and the mode. click.UsageError."""
+    host, separator, rest = volume.partition(":")
+    guest, _, mode = rest.partition(":")
+    if not separator or not host or not guest.startswith("/") or mode not in {"", "ro", "rw"}:
+        raise click.UsageError(f"-v {volume}: write HOST:GUEST or HOST:GUEST:ro, with an absolute GUEST.")
+    if not os.path.lexists(host):
+        raise click.UsageError(f"-v {volume}: {host} does not exist.")
+    return host, guest, mode
 
 
-def _protocol(publication: str) -> str:
-    """What docker writes behind a slash."""
-    _, separator, protocol = publication.rpartition("/")
-    if separator and protocol not in ("tcp", "udp"):
-        raise click.UsageError(f"-p {publication}: the protocol is tcp or udp.")
-    return protocol if separator else "tcp"
-
-
-def _publications(texts: Iterable[str]) -> dict[int | tuple[str, int], int]:
-    published = [_parsed(_parse_publication, text) for text in texts]
-    for (address, port), _ in published:
-        if sum(known == (address, port) for known, _ in published) > 1:
-            raise click.UsageError(f"-p: port {port} of {address} cannot lead to two ports.")
-    return dict(published)
-
-
-def _parsed(parse: Callable[[str], T], text: str) -> T:
-    try:
-        return parse(text)
-    except ValueError as error:
-        raise click.UsageError(f"{error}.") from None
-
-
-def _parse_publication(text: str) -> tuple[tuple[str, int], int]:
-    rest, _, guest = text.partition("/")[0].rpartition(":")
-    address, _, host = rest.rpartition(":")
-    ports = [int(word) if word.isdecimal() else 0 for word in (host, guest)]
-    if not all(0 < port <= _MAX_PORT for port in ports):
-        raise ValueError(
-            f"-p {text}: write HOST:GUEST or ADDRESS:HOST:GUEST, with ports from 1 to {_MAX_PORT}"
-        )
-    return (address.strip("[]") or "127.0.0.1", ports[0]), ports[1]
-
-
-def _parse_host(text: str) -> tuple[str, str]:
-    name, separator, address = text.partition(":")
-    if not name or not separator or not address:
-        raise ValueError(f"--add-host {text}: write NAME:ADDRESS")
-    return name, address.strip("[]")
-
-
-def parse_size(text: str | None) -> int | None:
-    """A number of bytes: 65536, 64K, 512M, 2G."""
-    if text is None:
-        return None
-    digits, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
-    if not digits.isdecimal() or unit not in _UNITS or not int(digits):
-        raise click.BadParameter(f"{text!r} is no size: write a number of bytes, or one with K, M or G.")
-    return int(digits) << _UNITS[unit]
+def check_instance(instance: Mapping[str, Any]) -> None:
+    """What can be known to be wrong with INSTANCE_OPTIONS before there is an instance. click.UsageError."""
+    writes = {key: instance[key] for key in ("write_through", "read_only")}
+    _writes(instance["upper"], **writes)
+    for volume in instance["volume"]:
+        split_volume(volume)
+    parse_network(*(instance[key] for key in ("network", "publish", "allow", "deny", "add_host")))
 
 
 def parse_user(user: str | None) -> tuple[int | None, int | None]:
@@ -372,9 +294,10 @@ def parse_user(user: str | None) -> tuple[int | None, int | None]:
 
     if user is None:
         return None, None
-    uid, separator, gid = user.partition(":")
-    if not uid.isdecimal() or (separator and not gid.isdecimal()):
+    first, separator, second = user.partition(":")
+    uid, gid = parse_number(first), parse_number(second if separator else first)
+    if uid is None or gid is None:
         raise click.UsageError(f"-u {user}: write UID or UID:GID, in numbers.")
-    if max(int(uid), int(gid or 0)) > MAX_ID:
+    if max(uid, gid) > MAX_ID:
         raise click.UsageError(f"-u {user}: the largest user and group is {MAX_ID}.")
-    return int(uid), int(gid or uid)
+    return uid, gid

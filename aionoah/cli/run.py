@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
+from aionoah.cli.complaints import FAILED, complain
 from aionoah.cli.named_options import NAMED_OPTIONS, take_named
 from aionoah.cli.options import (
     INSTANCE_OPTIONS,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 _NOT_EXECUTABLE: Final = 126  # as shells have it
 _NOT_FOUND: Final = 127
-_FAILED: Final = 125  # aionoah itself, as docker has it
 _SIGNALLED: Final = 128  # and the number of the signal
 _FORWARDED: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH")
 
@@ -136,7 +136,7 @@ async def _run(
                 status = await wait_for(process, has_terminal="terminal" in options)
     except (HypervisorError, MemoryError, OSError) as error:
         complain(error)
-        return _FAILED
+        return FAILED
     return status if status >= 0 else _SIGNALLED - status
 
 
@@ -156,12 +156,6 @@ async def wait_for(process: "Process", *, has_terminal: bool) -> int:
     from aionoah.cli.terminal import attend  # noqa: PLC0415 - loaded by those who have one
 
     return await attend(process)
-
-
-def complain(error: Exception) -> None:
-    """One sentence on standard error."""
-    sentence = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    click.echo(f"aionoah: {sentence.rstrip('.')}.", err=True)
 
 
 def allow_many_descriptors() -> None:

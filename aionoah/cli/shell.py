@@ -1,6 +1,7 @@
 """`aionoah shell`: a login shell in a root."""
 
 import os
+import stat
 from typing import Any, Final, NamedTuple
 
 import click
@@ -18,6 +19,7 @@ from aionoah.cli.run import run_program
 
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _KEPT: Final = ("TERM", "COLORTERM", "LANG", "LC_ALL", "LC_CTYPE", "TZ")  # what a login keeps (login(1))
+_LONGEST: Final = 16 << 20  # characters of it, about
 _FIELDS: Final = 7  # of a line of passwd(5)
 
 
@@ -75,8 +77,10 @@ def find_account(root: str, uid: int, gid: int | None) -> Account:
 
 
 def _lines(path: str) -> list[str]:
+    """None of what is no file: whoever made the root may have made a link to /dev/zero of it, or a pipe."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123
-            return file.readlines()
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(fd, encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123 - a descriptor
+            return file.readlines(_LONGEST) if stat.S_ISREG(os.fstat(fd).st_mode) else []
     except OSError:
         return []

@@ -21,13 +21,13 @@ import click
 from aionoah.abi.errno import LinuxError
 from aionoah.abi.ioctl import IOCTL
 from aionoah.abi.termios import Termios
+from aionoah.cli.complaints import FAILED
 from aionoah.host import terminal
 from aionoah.terminal_bridge import bridge
 
 if TYPE_CHECKING:
     from aionoah.subprocess import Process
 
-_FAILED: Final = 125  # aionoah itself, as docker has it
 _GONE: Final = (errno.EPIPE, errno.EIO)  # who has closed our output knows that
 _DEFAULT_SIZE: Final = os.terminal_size((80, 24))
 
@@ -65,7 +65,7 @@ async def attend(process: "Process") -> int:
         status = await process.wait()
     if failure is not None and failure.errno not in _GONE:
         click.echo(f"aionoah: the output cannot be written: {failure.strerror}.", err=True)
-        return _FAILED
+        return FAILED
     return status
 
 

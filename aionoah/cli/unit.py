@@ -6,7 +6,8 @@ from typing import Final
 
 import click
 
-from aionoah.cli.instances import one_sentence
+from aionoah.cli.complaints import INSTANCES, one_sentence
+from aionoah.instances import InstanceError
 from aionoah.instances.place import Place
 from aionoah.instances.spec import read_spec
 
@@ -29,7 +30,7 @@ def unit(*, is_systemd: bool, name: str) -> None:
     """
     from aionoah.instances.units import launchd_plist, systemd_unit  # noqa: PLC0415 - plistlib is slow to import
 
-    with one_sentence():
+    with one_sentence(InstanceError, INSTANCES):
         spec = read_spec(Place(name))
     words = [sys.executable, "-P", "-m", "aionoah", "start", "--foreground", name]
     variables = {variable: os.environ[variable] for variable in _WHERE if os.environ.get(variable)}

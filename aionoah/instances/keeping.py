@@ -4,11 +4,17 @@ import contextlib
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
+from typing import Final
 
 from aionoah.instances import InstanceError
-from aionoah.instances.place import Lock, Place, state_home
+from aionoah.instances.place import Lock, Place, holder_of, state_home
 from aionoah.instances.spec import Spec, write_spec
+
+_NEW: Final = ".new-"
+_GONE: Final = ".gone-"
+_LONG: Final = 3600.0  # seconds, in which every instance has been made
 
 
 def make(spec: Spec) -> Place:
@@ -16,7 +22,8 @@ def make(spec: Spec) -> Place:
     place = Place(spec.name)
     home = state_home()
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=".new-", dir=home))
+    _sweep(home)
+    work = Path(tempfile.mkdtemp(prefix=_NEW, dir=home))
     try:
         write_spec(work, spec)
         work.rename(place.directory)
@@ -34,7 +41,7 @@ def remove(place: Place) -> None:
     """With all that it has changed and said. InstanceError if it runs, or something of it stays."""
     lock = Lock(place)
     try:
-        doomed = place.directory.with_name(f".gone-{place.name}-{os.getpid()}")
+        doomed = place.directory.with_name(f"{_GONE}{place.name}-{os.getpid()}")
         place.directory.rename(doomed)  # the name is free at once
         _remove_tree(doomed)
     except OSError as error:
@@ -52,4 +59,18 @@ def _remove_tree(directory: Path) -> None:
             os.chmod(top, 0o700)  # noqa: PTH101 - text
             with os.scandir(top) as entries:
                 waiting += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
-    shutil.rmtree(directory)
+    while directory.is_dir():
+        with contextlib.suppress(FileNotFoundError):  # somebody else sweeps
+            shutil.rmtree(directory)
+
+
+def _sweep(home: Path) -> None:
+    """Remove what was being made or removed when a process was killed."""
+    for path in home.iterdir():
+        with contextlib.suppress(OSError):
+            if path.name.startswith(_NEW):
+                is_left = path.lstat().st_mtime < time.time() - _LONG
+            else:
+                is_left = path.name.startswith(_GONE) and holder_of(path / "lock") is None
+            if is_left:
+                _remove_tree(path)

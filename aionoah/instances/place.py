@@ -142,8 +142,13 @@ class Lock:
 
 def holder(place: Place) -> int | None:
     """The process that holds the lock; 0 if it has not said yet who it is, None if there is none."""
+    return holder_of(place.lock)
+
+
+def holder_of(lock: Path) -> int | None:
+    """The same, wherever the file is."""
     try:
-        fd = os.open(place.lock, os.O_RDWR | os.O_CLOEXEC)
+        fd = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     try:

@@ -1,10 +1,12 @@
 """Whether a program that has ended is started again, and when (docker-run(1), --restart)."""
 
+import re
 from typing import Final, NamedTuple
 
 from aionoah.instances import InstanceError
 
 KINDS: Final = ("no", "on-failure", "always", "unless-stopped")
+_TIMES: Final = re.compile(r"[0-9]{1,9}")
 _FIRST_DELAY: Final = 0.1  # seconds
 _LONGEST_DELAY: Final = 60.0
 _STABLE: Final = 10.0  # seconds that it has run for its start to count as a success
@@ -18,7 +20,7 @@ class Policy(NamedTuple):
     def parse(cls, text: str) -> "Policy":
         """InstanceError."""
         kind, colon, most = text.partition(":")
-        if kind not in KINDS or (colon and (kind != "on-failure" or not most.isdecimal())):
+        if kind not in KINDS or (colon and (kind != "on-failure" or not _TIMES.fullmatch(most))):
             raise InstanceError(f"{text!r} is no restart policy: {', '.join(KINDS)}, or on-failure:TIMES")
         return cls(kind, int(most) if colon else None)
 

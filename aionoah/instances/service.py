@@ -48,6 +48,11 @@ class Service:
         self._notifier = Notifier()
         self._is_announced = False
 
+    @property
+    def has_started(self) -> bool:
+        """Whether the program has run."""
+        return self._ready is None
+
     async def run(self, outside: Outside) -> int:
         """Until the program has ended for good: its status as shells have it. StartError, InstanceError, OSError."""
         return await self._run(outside, contextlib.nullcontext(), is_detached=False)

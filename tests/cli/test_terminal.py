@@ -246,3 +246,7 @@ def test_accounts_of_a_root(tmp_path: Path) -> None:
     assert find_account(str(tmp_path), 7, None) == ("ann", 7, 8, "/home/ann", "/bin/zsh")
     assert find_account(str(tmp_path), 7, 5) == ("ann", 7, 5, "/home/ann", "/bin/zsh")
     assert find_account(str(tmp_path), 9, None) == ("bob", 9, 9, "/", "/bin/sh")
+    for make in (lambda path: path.symlink_to("/dev/zero"), os.mkfifo):
+        (tmp_path / "etc/passwd").unlink()
+        make(tmp_path / "etc/passwd")
+        assert find_account(str(tmp_path), 9, None) == ("9", 9, 9, "/", "/bin/sh")

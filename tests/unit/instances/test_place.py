@@ -121,6 +121,21 @@ def test_making_and_removing(spec: Spec, home: Path) -> None:
     assert list(home.iterdir()) == []
 
 
+def test_what_a_kill_has_left_goes_with_the_next(spec: Spec, home: Path) -> None:
+    home.mkdir(parents=True)
+    left = [home / name for name in (".gone-web-17", ".new-old")]
+    kept = [home / name for name in (".gone-api-18", ".new-young")]
+    for path in left + kept:
+        (path / "upper").mkdir(parents=True)
+    os.utime(left[1], (1, 1))
+    shared = Place("api")
+    kept[0].rename(shared.directory)
+    with contextlib.closing(Lock(shared)):  # somebody is just removing it
+        shared.directory.rename(kept[0])
+        make(spec)
+    assert sorted(home.iterdir()) == sorted([*kept, home / "web"])
+
+
 def test_no_places_at_all() -> None:
     assert places() == []
 
