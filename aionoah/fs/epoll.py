@@ -35,33 +35,25 @@ class Interest(NamedTuple):
 class Entry:
     """One descriptor of an epoll file. It does not keep its file open, and ends with it."""
 
-    __slots__ = ("_source", "container", "fd", "file", "interest")
+    __slots__ = ("_source", "container", "fd", "file", "interest", "is_exclusive", "wanted")
 
     def __init__(self, epoll: "EpollFile", file: File, fd: int, interest: Interest) -> None:
         self.container = epoll
         self.file = file
         self.fd = fd
-        self.interest = interest
         self._source = Source()
+        self.set_interest(interest)
 
-    @property
-    def is_disabled(self) -> bool:
-        """Whether its one shot has been fired."""
-        return not self.interest.events & ~_MODES
+    def set_interest(self, interest: Interest) -> None:
+        self.interest = interest
+        self.wanted = interest.events & ~_MODES  # nothing once its one shot has been fired
+        self.is_exclusive = bool(interest.events & Epoll.EXCLUSIVE)
 
     def events(self) -> int:
         """What has happened of what is wanted."""
-        return 0 if self.is_disabled else self.file.poll() & self.interest.events
+        return self.file.poll() & self.wanted if self.wanted else 0
 
     # -- listening ----------------------------------------------------------------------------------------
-
-    @property
-    def wanted(self) -> int:
-        return self.interest.events & ~_MODES
-
-    @property
-    def is_exclusive(self) -> bool:
-        return bool(self.interest.events & Epoll.EXCLUSIVE)
 
     def listen(self) -> None:
         """EPERM for a descriptor of the host that cannot be waited for."""
@@ -70,7 +62,7 @@ class Entry:
                 self.file.crowd = Crowd(self.file, self.container.edges)
             self.file.crowd.add(self)
             return
-        source = self.file.source(Poll(self.interest.events & ~_MODES))
+        source = self.file.source(Poll(self.wanted))
         for fd in source.descriptors:
             with host_errors():
                 self.container.edges.watch(
@@ -93,15 +85,16 @@ class Entry:
 
     def notify(self) -> None:
         """Something has happened to the file."""
-        if not self.is_disabled:
+        if self.wanted:
             self.container.is_ready(self)
 
     def take_news(self) -> bool:
         """As `notify`, of an exclusive entry: whether a call that slept has been woken."""
-        return not self.is_disabled and self.container.is_ready(self)
+        return bool(self.wanted) and self.container.is_ready(self)
 
     def has_been_looked_at(self) -> None:
-        if self.is_exclusive and self.file.crowd is not None:
+        """Of an exclusive entry."""
+        if self.file.crowd is not None:
             self.file.crowd.has_looked(self)
 
     def file_released(self) -> None:
@@ -160,7 +153,7 @@ class EpollFile(AnonymousFile):
         if Epoll.EXCLUSIVE in entry.interest.events:
             raise LinuxError(Errno.EINVAL)
         entry.stop_listening()
-        entry.interest = _with_errors(interest)
+        entry.set_interest(_with_errors(interest))
         entry.listen()
         self._look_at(entry)
 
@@ -180,6 +173,13 @@ class EpollFile(AnonymousFile):
             return self._entries[file, fd]
         except KeyError:
             raise LinuxError(Errno.ENOENT) from None
+
+    def target(self, fd: int, index: int) -> File:
+        """The file of the entry for a descriptor; other files have had the same number before. ENOENT."""
+        files = [file for file, number in self._entries if number == fd]
+        if index >= len(files):
+            raise LinuxError(Errno.ENOENT)
+        return files[index]
 
     def _check_nesting(self, inner: "EpollFile") -> None:
         """ELOOP for a circle, and for a chain that becomes too long."""
@@ -219,7 +219,8 @@ class EpollFile(AnonymousFile):
         stale: list[Entry] = []
         for entry in self._ready:
             events = entry.events()
-            entry.has_been_looked_at()
+            if entry.is_exclusive:
+                entry.has_been_looked_at()
             if not events:
                 stale.append(entry)
                 continue
@@ -235,9 +236,9 @@ class EpollFile(AnonymousFile):
         for entry, _ in found:
             del self._ready[entry]
             events = entry.interest.events
-            if Epoll.ONESHOT in events:
-                entry.interest = Interest(Epoll(events & _MODES), entry.interest.data)
-            elif Epoll.ET not in events:
+            if events & Epoll.ONESHOT:
+                entry.set_interest(Interest(Epoll(events & _MODES), entry.interest.data))
+            elif not events & Epoll.ET:
                 self._ready[entry] = None
 
     def wake_next(self) -> bool:

@@ -104,8 +104,8 @@ async def _wait(task: Task, epfd: int, address: int, most: int, deadline_ns: int
             if task.signals.is_interrupted:
                 raise LinuxError(Errno.EINTR)
             await _sleep(epoll, deadline_ns)
-        told = (kind(events, entry.interest.data) for entry, events in found)
-        task.memory.write(address, b"".join(event.pack() for event in told))
+        told = b"".join([kind.pack_values(events, entry.interest.data) for entry, events in found])
+        task.memory.write(address, told)
         epoll.report(found)
         return len(found)
     finally:

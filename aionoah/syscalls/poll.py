@@ -4,7 +4,6 @@ Sources: poll(2), select(2); Linux fs/select.c. The timeouts of ppoll, select an
 back as what is left of them, which the C library hides.
 """
 
-from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -18,7 +17,7 @@ from aionoah.abi.poll import Poll, PollFd
 from aionoah.abi.resource import RLIMIT
 from aionoah.abi.signal import SigsetArgument
 from aionoah.abi.time import NSEC_PER_SEC, NSEC_PER_USEC, Timespec, Timeval
-from aionoah.fs.file import File
+from aionoah.fs.file import File, has_passed
 from aionoah.host.waiting import Source, sleep_on
 from aionoah.syscalls.arguments import Addr, In, Int, Ptr, Size, UInt
 from aionoah.syscalls.registry import syscall
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
 
 _ALWAYS: Final = Poll.ERR | Poll.HUP
 _NSEC_PER_MSEC: Final = 1_000_000
+_WORDS: Final = PollFd.SIZE // 2  # of 16 bits in a struct pollfd
+_REVENTS: Final = 3  # which of them
 
 # What makes a descriptor show up in each set of select, and what is asked for it (fs/select.c).
 _IN_SET: Final = Poll.IN | Poll.RDNORM | Poll.RDBAND | Poll.HUP | Poll.ERR | Poll.NVAL
@@ -37,7 +38,7 @@ _EX_SET: Final = Poll.PRI | Poll.NVAL
 _SETS: Final = (_IN_SET, _OUT_SET, _EX_SET)
 
 Watch = tuple[File, int]
-"""A file and the events that are wanted of it, ERR and HUP not counted."""
+"""A file and the events that are wanted of it, ERR and HUP among them."""
 
 
 # -- poll ---------------------------------------------------------------------------------------------
@@ -76,25 +77,26 @@ async def _poll(task: "Task", fds: int, nfds: int, deadline_ns: int | None) -> i
     if nfds > task.process.limits.soft(RLIMIT.NOFILE):
         raise LinuxError(Errno.EINVAL)
     data = bytearray(task.memory.read(fds, nfds * PollFd.SIZE))
-    happened = array("h", bytes(2 * nfds))
+    happened = memoryview(data).cast("h")[_REVENTS::_WORDS]
     watched: list[int] = []
     watches: list[Watch] = []
     invalid = 0
     for index, (fd, events, _) in enumerate(PollFd.rows(data)):
+        happened[index] = 0
         if fd < 0:
             continue
         try:
-            watches.append((task.files[fd], events))
+            watches.append((task.files[fd], events | _ALWAYS))
             watched.append(index)
         except LinuxError:
             happened[index] = Poll.NVAL
             invalid += 1
     found = await _wait(task, watches, monotonic_ns() if invalid else deadline_ns)
     for index, events in zip(watched, found, strict=True):
-        happened[index] = events
-    memoryview(data).cast("h")[3::4] = memoryview(happened)
+        if events:
+            happened[index] = events
     task.memory.write(fds, data)
-    return invalid + sum(1 for events in found if events)
+    return invalid + len(found) - found.count(0)
 
 
 # -- select -------------------------------------------------------------------------------------------
@@ -139,7 +141,7 @@ async def _select(task: "Task", nfds: int, addresses: Sequence[int], deadline_ns
         for address in addresses
     ]
     fds = _members(sets[0] | sets[1] | sets[2])
-    watches = [(task.files.get(fd, allow_path=True), _asked(sets, fd)) for fd in fds]
+    watches = [(task.files.get(fd, allow_path=True), _asked(sets, fd) | _ALWAYS) for fd in fds]
     found = await _wait(task, watches, deadline_ns)
     results = [0, 0, 0]
     for fd, events in zip(fds, found, strict=True):
@@ -182,33 +184,38 @@ async def _wait(task: "Task", watches: Sequence[Watch], deadline_ns: int | None)
 
     ERESTARTNOHAND if a signal comes first: after a handler these calls never go on.
     """
+    found = _look(watches)
+    if any(found) or has_passed(deadline_ns):
+        return found
     for file, _ in watches:
         file.hold()
     try:
-        while True:
-            found = [_events(file, wanted) for file, wanted in watches]
-            if any(found) or (deadline_ns is not None and monotonic_ns() >= deadline_ns):
-                return found
+        while not any(found) and not has_passed(deadline_ns):
             if task.signals.is_interrupted:
                 raise LinuxError(Errno.ERESTARTNOHAND)
             await _sleep(watches, deadline_ns)
+            found = _look(watches)
+        return found
     finally:
         for file, _ in watches:
             file.drop()
 
 
-def _events(file: File, wanted: int) -> int:
+def _look(watches: Sequence[Watch]) -> list[int]:
     """What has happened. An O_PATH descriptor is none to poll; select calls it ready for everything."""
-    return Poll.NVAL if file.flags & O.PATH else file.poll() & (wanted | _ALWAYS)
+    return [Poll.NVAL if file.flags & O.PATH else file.poll() & wanted for file, wanted in watches]
 
 
 async def _sleep(watches: Sequence[Watch], deadline_ns: int | None) -> None:
-    sources = [file.source(Poll(events | _ALWAYS)) for file, events in watches]
-    everything = Source(
-        *(queue for source in sources for queue in source.queues),
-        readable=(fd for source in sources for fd in source.readable),
-        writable=(fd for source in sources for fd in source.writable),
-    )
+    sources = [file.source(Poll(events)) for file, events in watches]
+    if len(sources) == 1:
+        everything = sources[0]
+    else:
+        everything = Source(
+            *(queue for source in sources for queue in source.queues),
+            readable=(fd for source in sources for fd in source.readable),
+            writable=(fd for source in sources for fd in source.writable),
+        )
     try:
         await sleep_on(everything, deadline_ns)
     except LinuxError as error:
