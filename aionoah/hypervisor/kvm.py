@@ -21,6 +21,7 @@ from aionoah.hypervisor.vectors import X86_VECTORS
 _EXIT_KINDS: Final = {int(kind): kind for kind in ExitKind}
 _SYSCALL: Final = ExitKind.SYSCALL  # finding a member by its name takes longer than all else here
 _SPARES: Final = 2  # what a fork and the execve after it take
+_MOST_REMAINS: Final = 32  # that wait to be freed
 _EXHAUSTED: Final = {errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 _log: Final = logging.getLogger("aionoah")
 _image: Any = (
@@ -86,7 +87,8 @@ class Workshop:
     """Makes virtual machines before they are wanted, and frees used ones, on a thread of its own: KVM takes a millisecond
     for each, which nobody should wait for under the kernel lock.
 
-    Who wants a second one wants more: so an instance with one process makes no spare ones.
+    Who wants a second one wants more: so an instance with one process makes no spare ones. And who wants them faster
+    than they can be freed waits for that, or a loop of forks would use up the host's descriptors.
     """
 
     def __init__(self, machine: Any) -> None:  # noqa: ANN401 - cffi
@@ -102,6 +104,8 @@ class Workshop:
 
     def take(self) -> Any:  # noqa: ANN401
         """A virtual machine that nobody uses; NULL, with errno, if KVM refuses."""
+        while len(self._remains) > _MOST_REMAINS:
+            self._free_one()
         found = self._spares.popleft() if self._spares else None
         if not self._is_first and len(self._spares) + len(self._orders) < _SPARES:
             self._orders.append(None)
@@ -124,12 +128,16 @@ class Workshop:
     def _work(self) -> None:
         while self._jobs.get():
             if not self._orders:
-                lib.kvm_space_free(self._remains.popleft())
+                self._free_one()
                 continue
             made = lib.kvm_space_prepare(self._machine)
             if made != ffi.NULL:  # else whoever wants one tries again, and is told
                 self._spares.append(made)
             self._orders.popleft()
+
+    def _free_one(self) -> None:
+        with suppress(IndexError):  # another thread was quicker
+            lib.kvm_space_free(self._remains.popleft())
 
     def close(self) -> None:
         """Wait until everything has been freed."""

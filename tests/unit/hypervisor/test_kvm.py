@@ -2,6 +2,7 @@
 
 import errno
 import os
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -207,6 +208,28 @@ def test_a_single_machine_makes_no_spare_ones(machine: KvmMachine) -> None:
     space.close()
     machine.workshop.close()
     assert resources() == before
+
+
+def test_what_waits_to_be_freed_is_bounded(machine: KvmMachine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the thread is that frees."""
+    before, is_busy = resources(), threading.Lock()
+
+    def free(space: Any) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            with is_busy:
+                pass
+        kvm_lib.kvm_space_free(space)
+
+    slow = Library()
+    slow.kvm_space_free = free  # type: ignore[attr-defined]
+    monkeypatch.setattr(kvm, "lib", slow)
+    with is_busy:
+        for _ in range(100):
+            machine.new_space().close()
+        assert len(machine.workshop._remains) < 40
+    machine.workshop.close()
+    assert not machine.workshop._remains
+    assert not resources().more_than(before)
 
 
 def test_spare_machines_are_used_and_freed() -> None:
