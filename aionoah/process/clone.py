@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from aionoah.process.descriptors import DescriptorTable
     from aionoah.process.limits import Limits
 
-_NAMESPACES: Final = (
+NAMESPACES: Final = (
     CLONE.NEWNS | CLONE.NEWCGROUP | CLONE.NEWUTS | CLONE.NEWIPC | CLONE.NEWUSER | CLONE.NEWPID | CLONE.NEWNET
     | CLONE.NEWTIME
 )  # fmt: skip
@@ -86,7 +86,7 @@ def discard_task(child: Task) -> None:
 def _check_flags(task: Task, request: CloneRequest) -> None:
     """What makes no sense, in the order of Linux's copy_process."""
     flags = request.flags
-    namespaces = flags & _NAMESPACES
+    namespaces = flags & NAMESPACES
     needs = ((CLONE.THREAD, CLONE.SIGHAND), (CLONE.SIGHAND, CLONE.VM))
     excludes = (
         *((CLONE.NEWNS, CLONE.FS), (CLONE.NEWUSER, CLONE.FS), (CLONE.THREAD, CLONE.NEWUSER)),

@@ -297,6 +297,7 @@ HOMES: Final[dict[str, str]] = {
     "uname": "system",
     "unlink": "links",
     "unlinkat": "links",
+    "unshare": "unshare",
     "utime": "times",
     "utimensat": "times",
     "utimes": "times",
