@@ -21,7 +21,8 @@ from aionoah.fs.walking import NAME_MAX, Walk
 
 _PATH_FLAGS = O.PATH | O.DIRECTORY | O.NOFOLLOW
 _CREATION_FLAGS = O.CREAT | O.EXCL | O.NOCTTY | O.TRUNC | O.CLOEXEC
-_SPECIAL = O.PATH | O.CREAT | (O.TMPFILE & ~O.DIRECTORY)
+_NAMELESS = O.TMPFILE & ~O.DIRECTORY  # O_TMPFILE's own bit
+_SPECIAL = O.PATH | O.CREAT | _NAMELESS
 _WANTED = {
     O.RDONLY: ACCESS.R,
     O.WRONLY: ACCESS.W,
@@ -43,13 +44,10 @@ def open_file(
         return open_dentry(context, target, flags, seen)
     if O.PATH in flags:
         return _open_path(context, start, path, flags, resolve)
+    _require_sensible(flags)
     if O.TMPFILE in flags:
-        if not flags & O.ACCMODE:
-            raise LinuxError(Errno.EINVAL)
         directory = Walk(context, start, path, resolve).finish(follow=O.NOFOLLOW not in flags)
         return _open_nameless(context, directory, flags, mode)
-    if O.DIRECTORY in flags:
-        raise LinuxError(Errno.EINVAL)
     state = Walk(context, start, path, resolve)
     target, is_new = _look_up_or_create(context, state, flags, mode)
     if is_new:
@@ -59,6 +57,14 @@ def open_file(
     if target.inode.kind == S.IFDIR:
         raise LinuxError(Errno.EISDIR)
     return open_dentry(context, target, flags, state.attributes())
+
+
+def _require_sensible(flags: O) -> None:
+    """A directory is not created, and a nameless file is for writing. EINVAL. (Linux 6.4, build_open_flags)"""
+    if O.CREAT in flags and O.DIRECTORY in flags:
+        raise LinuxError(Errno.EINVAL)
+    if flags & _NAMELESS and not (O.DIRECTORY in flags and flags & O.ACCMODE):
+        raise LinuxError(Errno.EINVAL)
 
 
 def _open_path(context: FsContext, start: Dentry, path: bytes, flags: O, resolve: int) -> File:

@@ -21,6 +21,11 @@ int main(void) {
     mkdir("dir", 0755);
     SHOW(open("dir", O_TMPFILE | O_RDONLY, 0644));
     SHOW(open("missing", O_TMPFILE | O_RDWR, 0644));
+    SHOW(open("missing", O_TMPFILE | O_RDWR | O_CREAT, 0644));
+    SHOW(open("dir", O_TMPFILE | O_RDWR | O_CREAT, 0644));
+    SHOW(open("dir", (O_TMPFILE & ~O_DIRECTORY) | O_RDWR, 0644));
+    SHOW(open("missing", (O_TMPFILE & ~O_DIRECTORY) | O_RDWR | O_CREAT, 0644));
+    SHOW(open("missing", O_CREAT | O_DIRECTORY, 0644));
     int fd = open("dir", O_TMPFILE | O_RDWR, 0666);
     printf("made: %d\n", fd >= 0);
     show(fd);
