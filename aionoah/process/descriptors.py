@@ -57,6 +57,11 @@ class DescriptorTable:
     def __len__(self) -> int:
         return len(self._files) + len(self._path_files)
 
+    @property
+    def highest(self) -> int:
+        """The highest number that is taken; 0 if none is."""
+        return max(self._taken.bit_length() - 1, 0)
+
     # -- taking numbers -------------------------------------------------------------------------------
 
     def reserve(self, count: int = 1, minimum: int = 0) -> "Reservation":

@@ -165,12 +165,17 @@ def _asked(sets: Sequence[int], fd: int) -> int:
 
 def _members(bits: int) -> list[int]:
     """The numbers of the bits that are set."""
-    return [index for index in range(bits.bit_length()) if bits >> index & 1]
+    found = []
+    while bits:
+        lowest = bits & -bits
+        found.append(lowest.bit_length() - 1)
+        bits ^= lowest
+    return found
 
 
 def _table_size(task: "Task") -> int:
     """How many descriptors Linux would look at: its table's capacity, which grows in steps (fs/file.c)."""
-    highest = max(task.files, default=0)
+    highest = task.files.highest
     if highest < 64:
         return 64
     return int(128 << (highest // 128).bit_length())
