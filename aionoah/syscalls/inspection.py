@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from aionoah.abi.errno import Errno, LinuxError
-from aionoah.abi.kcmp import KCMP
+from aionoah.abi.kcmp import KCMP, KcmpEpollSlot
 from aionoah.abi.uio import UIO_MAXIOV, Iovec
+from aionoah.fs.epoll import EpollFile
 from aionoah.memory.buffer import Buffer
 from aionoah.process.task import Task
 from aionoah.process.tracing import require_tracing
@@ -97,7 +98,7 @@ def _find_task(task: Task, pid: int) -> Task:
 # -- what is shared -------------------------------------------------------------------------------------
 
 
-@syscall(partial="Targets of an epoll descriptor cannot be compared.")
+@syscall
 def kcmp(task: Task, pid1: Pid, pid2: Pid, kind: KCMP, index1: ULong, index2: ULong) -> int:
     first, second = _find_task(task, pid1), _find_task(task, pid2)
     require_tracing(task, first)
@@ -105,8 +106,10 @@ def kcmp(task: Task, pid1: Pid, pid2: Pid, kind: KCMP, index1: ULong, index2: UL
     if kind == KCMP.IO:
         return 0  # nobody has any
     if kind == KCMP.EPOLL_TFD:
-        raise LinuxError(Errno.EOPNOTSUPP)
-    one, other = _resource(first, kind, index1), _resource(second, kind, index2)
+        slot = KcmpEpollSlot.unpack(task.memory.read(index2, KcmpEpollSlot.SIZE))
+        one, other = _resource(first, KCMP.FILE, index1), _epoll_target(second, slot)
+    else:
+        one, other = _resource(first, kind, index1), _resource(second, kind, index2)
     if one is other:
         return 0
     return 1 if id(one) < id(other) else 2
@@ -126,3 +129,11 @@ def _resource(task: Task, kind: int, index: int) -> object:
     if kind == KCMP.SYSVSEM:
         return task.semaphore_undo
     raise LinuxError(Errno.EINVAL)
+
+
+def _epoll_target(task: Task, slot: KcmpEpollSlot) -> object:
+    """The file that a descriptor of epoll waits for. EBADF, EINVAL, ENOENT."""
+    epoll = task.files.get(slot.efd, allow_path=True)
+    if not isinstance(epoll, EpollFile):
+        raise LinuxError(Errno.EINVAL)
+    return epoll.target(slot.tfd, slot.toff)

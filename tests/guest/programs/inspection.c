@@ -3,6 +3,7 @@
 
 #include <linux/kcmp.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -85,11 +86,39 @@ static void comparing(void) {
     close(fd), close(copy), close(again);
 }
 
+static long epoll_target(int fd, unsigned epoll, unsigned target, unsigned offset) {
+    struct kcmp_epoll_slot slot = {epoll, target, offset};
+    return kcmp_raw(getpid(), getpid(), KCMP_EPOLL_TFD, fd, (uintptr_t)&slot);
+}
+
+static void epoll_targets(void) {
+    struct epoll_event event = {.events = EPOLLIN};
+    int ends[2], epoll = epoll_create1(0), old = 50, copy;
+    CALL(pipe(ends));
+    copy = dup(ends[0]);
+    CALL(dup2(ends[1], old));
+    CALL(epoll_ctl(epoll, EPOLL_CTL_ADD, ends[0], &event));
+    CALL(epoll_ctl(epoll, EPOLL_CTL_ADD, old, &event));
+    CALL(dup2(copy, old)); /* another file has the number; the entry stays, as its file is open */
+    CALL(epoll_ctl(epoll, EPOLL_CTL_ADD, old, &event));
+    CALL(epoll_target(copy, epoll, ends[0], 0));
+    CALL(epoll_target(ends[1], epoll, ends[0], 0));
+    CALL(epoll_target(copy, epoll, ends[0], 1));
+    printf("%d\n", epoll_target(copy, epoll, old, 0) == 0 || epoll_target(copy, epoll, old, 1) == 0);
+    CALL(epoll_target(copy, epoll, old, 2));
+    CALL(epoll_target(copy, epoll, ends[1], 0));
+    CALL(epoll_target(copy, ends[0], ends[0], 0));
+    CALL(epoll_target(copy, 99, ends[0], 0));
+    CALL(epoll_target(99, epoll, ends[0], 0));
+    CALL(kcmp_raw(getpid(), getpid(), KCMP_EPOLL_TFD, copy, 8));
+}
+
 int main(int argc, char **argv) {
     enter_scratch(argc, argv);
     page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     munmap(page + 4096, 4096);
     memory();
     comparing();
+    epoll_targets();
     return leave_scratch();
 }
