@@ -1,48 +1,30 @@
 """Moving bytes between buffers and host files at an offset."""
 
 import os
-from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from collections.abc import Callable
+from typing import TypeVar
 
 from aionoah.abi.errno import Errno
-from aionoah.host.errors import errno_of, host_errors
+from aionoah.host.errors import errno_of, raise_linux_error
 from aionoah.memory.buffer import Buffer
 
 T = TypeVar("T")
-_MAX_SEGMENTS: Final = 1024  # IOV_MAX of both hosts
 
 
 def read_at(fd: int, dst: Buffer, offset: int, limit: int | None = None) -> int:
     """Read up to `limit` bytes; fewer only at the end of the file, or where `dst` ends early."""
-    return _in_parts(os.preadv, fd, dst.segments(limit), offset)
+    try:
+        return os.preadv(fd, dst.segments(limit), offset)
+    except OSError as error:
+        raise_linux_error(error)
 
 
 def write_at(fd: int, src: Buffer, offset: int, limit: int | None = None) -> int:
     """Write up to `limit` bytes; fewer where the host takes fewer."""
-    return _in_parts(os.pwritev, fd, src.segments(limit), offset)
-
-
-def _in_parts(
-    call: Callable[[int, Sequence[memoryview], int], int],
-    fd: int,
-    segments: Sequence[memoryview],
-    offset: int,
-) -> int:
-    """One host call for up to IOV_MAX segments. An error after the first part ends the transfer."""
-    done = 0
-    with host_errors():
-        for first in range(0, len(segments), _MAX_SEGMENTS):
-            part = segments[first : first + _MAX_SEGMENTS]
-            try:
-                count = call(fd, part, offset + done)
-            except OSError:
-                if not done:
-                    raise
-                break
-            done += count
-            if count < sum(map(len, part)):
-                break
-    return done
+    try:
+        return os.pwritev(fd, src.segments(limit), offset)
+    except OSError as error:
+        raise_linux_error(error)
 
 
 def on_descriptor(fd: int, call: Callable[[int | str], T]) -> T:

@@ -9,11 +9,11 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.fs.file import HostMapping
 from aionoah.fs.host_io import read_at, write_at
-from aionoah.fs.hostwatch import own_doing
+from aionoah.fs.hostwatch import OBSERVERS, own_doing
 from aionoah.fs.path import Dentry
 from aionoah.fs.regular import RegularFile
 from aionoah.host import platform
-from aionoah.host.errors import host_errors
+from aionoah.host.errors import host_errors, raise_linux_error
 from aionoah.memory.buffer import Buffer
 
 if TYPE_CHECKING:
@@ -32,20 +32,29 @@ class HostFile(RegularFile):
 
     def release(self) -> None:
         self._node.closed(self.fd)
+        if not OBSERVERS:
+            os.close(self.fd)
+            return
         with own_doing(self._node):
             os.close(self.fd)
 
     def size(self) -> int:
-        with host_errors():
-            return os.fstat(self.fd).st_size
+        try:
+            return os.lseek(self.fd, 0, os.SEEK_END)  # whose position nobody uses; a third of fstat's price
+        except OSError as error:
+            raise_linux_error(error)
 
     def pread(self, dst: Buffer, offset: int) -> int:
+        if not OBSERVERS:
+            return read_at(self.fd, dst, offset)
         with own_doing(self._node):
             return read_at(self.fd, dst, offset)
 
     def _store(self, src: Buffer, offset: int) -> int:
-        if self._host_appends != (O.APPEND in self.flags):
+        if self._host_appends != (self.flags & O.APPEND != 0):
             self._set_appending()
+        if not OBSERVERS:
+            return write_at(self.fd, src, offset)
         with own_doing(self._node):
             return write_at(self.fd, src, offset)
 

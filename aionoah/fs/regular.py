@@ -44,7 +44,8 @@ class RegularFile(File):
         """An empty write changes nothing, not even the position of a file that is appended to."""
         if not src.length:
             return 0
-        self.changing()
+        if self.before_write is not None:
+            self.changing()
         offset = self._write_offset(self.offset)
         done = self._store(src, offset)
         self.offset = offset + done
@@ -54,7 +55,8 @@ class RegularFile(File):
         """With O_APPEND Linux appends, whatever the offset (pwrite(2), BUGS)."""
         if not src.length:
             return 0
-        self.changing()
+        if self.before_write is not None:
+            self.changing()
         return self._store(src, self._write_offset(offset))
 
     def overwrite(self, src: Buffer, offset: int) -> int:
@@ -66,7 +68,7 @@ class RegularFile(File):
             self.flags = flags
 
     def _write_offset(self, offset: int) -> int:
-        return self.size() if O.APPEND in self.flags else offset
+        return self.size() if self.flags & O.APPEND else offset
 
     def seek(self, offset: int, whence: int) -> int:
         """EINVAL for a position before the start, ENXIO for SEEK_DATA and SEEK_HOLE beyond the end."""
