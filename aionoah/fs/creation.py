@@ -108,17 +108,22 @@ def mkdir(context: FsContext, start: Dentry, path: bytes, mode: int) -> Dentry:
     return place.directory.attach(place.name, made)
 
 
+def require_node_mode(mode: int) -> None:
+    """Whether mknodat(2) makes such a thing at all: EPERM for a directory, EINVAL (may_mknod)."""
+    kind = mode & S.IFMT
+    if kind == S.IFDIR:
+        raise LinuxError(Errno.EPERM)
+    if kind not in (0, S.IFREG, S.IFCHR, S.IFBLK, S.IFIFO, S.IFSOCK):
+        raise LinuxError(Errno.EINVAL)
+
+
 @retried
 def mknod(context: FsContext, start: Dentry, path: bytes, mode: int, rdev: int) -> Dentry:
-    """mknodat(2): a regular file, FIFO or socket for everybody, a device for root. EPERM, EINVAL.
+    """mknodat(2): a regular file, FIFO or socket for everybody, a device for root: EPERM. The mode has been required.
 
     `rdev` is in the 64-bit form of stat.
     """
     kind = mode & S.IFMT or S.IFREG
-    if kind == S.IFDIR:
-        raise LinuxError(Errno.EPERM)
-    if kind not in (S.IFREG, S.IFCHR, S.IFBLK, S.IFIFO, S.IFSOCK):
-        raise LinuxError(Errno.EINVAL)
     place = _new_name(context, start, path)
     is_whiteout = kind == S.IFCHR and rdev == 0  # the mark of overlay file systems, which harms nobody
     if kind in (S.IFCHR, S.IFBLK) and not is_whiteout and not context.identity.has(CAP.MKNOD):

@@ -15,10 +15,10 @@ from aionoah.fs.attributes import (
     set_times,
     truncate,
 )
-from aionoah.fs.creation import link, link_dentry, mkdir, mknod, symlink
+from aionoah.fs.creation import link, link_dentry, mkdir, mknod, require_node_mode, symlink
 from aionoah.fs.opening import open_dentry, open_file
 from aionoah.fs.path import path_of, stat, walk, walk_parent
-from aionoah.fs.removal import rename, rmdir, unlink
+from aionoah.fs.removal import rename, require_rename_flags, rmdir, unlink
 
 __all__ = [
     "access",
@@ -36,6 +36,8 @@ __all__ = [
     "rename",
     "require_enterable",
     "require_executable",
+    "require_node_mode",
+    "require_rename_flags",
     "rmdir",
     "set_times",
     "stat",

@@ -65,6 +65,13 @@ def _require_may_delete(context: FsContext, directory: Dentry, victim: Dentry) -
     require_removable(parent.attributes(), entry.attributes(), context.identity, parent)
 
 
+def require_rename_flags(flags: int) -> None:
+    """EINVAL."""
+    others = flags & ~RENAME.EXCHANGE
+    if others & ~(RENAME.NOREPLACE | RENAME.WHITEOUT) or (flags & RENAME.EXCHANGE and others):
+        raise LinuxError(Errno.EINVAL)
+
+
 @retried
 def rename(
     context: FsContext,
@@ -74,10 +81,7 @@ def rename(
     new_path: bytes,
     flags: int = 0,
 ) -> None:
-    """renameat2(2)."""
-    others = flags & ~RENAME.EXCHANGE
-    if others & ~(RENAME.NOREPLACE | RENAME.WHITEOUT) or (flags & RENAME.EXCHANGE and others):
-        raise LinuxError(Errno.EINVAL)
+    """renameat2(2), with flags that have been required."""
     old = walk_parent(context, old_start, old_path)
     new = walk_parent(context, new_start, new_path)
     _require_renamable(old, new, flags)

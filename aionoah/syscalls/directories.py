@@ -42,6 +42,7 @@ def mknod(task: "Task", pathname: Path, mode: Mode, dev: UInt) -> None:
 @syscall
 def mknodat(task: "Task", dirfd: DirFd, pathname: Path, mode: Mode, dev: UInt) -> None:
     """The device number of a call has 32 bits: twelve of the major one amid twenty of the minor."""
+    operations.require_node_mode(mode)
     device = makedev(dev >> 8 & 0xFFF, dev & 0xFF | dev >> 12 & 0xFFF00)
     operations.mknod(task.fs, base(task, dirfd, pathname), pathname, mode, device)
 

@@ -100,5 +100,6 @@ def renameat(task: "Task", olddirfd: DirFd, oldpath: Path, newdirfd: DirFd, newp
 def renameat2(
     task: "Task", olddirfd: DirFd, oldpath: Path, newdirfd: DirFd, newpath: Path, flags: RENAME
 ) -> None:
+    operations.require_rename_flags(flags)
     old, new = base(task, olddirfd, oldpath), base(task, newdirfd, newpath)
     operations.rename(task.fs, old, oldpath, new, newpath, flags)

@@ -24,26 +24,33 @@ if TYPE_CHECKING:
 
 @syscall
 def setxattr(task: "Task", path: Path, name: Name, value: Addr, size: Size, flags: XATTR) -> None:
-    _set(task, locate(task, WORKING_DIRECTORY, path), name, value, size, flags)
+    given = _given(task, name, value, size, flags)
+    _set(task, name, locate(task, WORKING_DIRECTORY, path), given, flags)
 
 
 @syscall
 def lsetxattr(task: "Task", path: Path, name: Name, value: Addr, size: Size, flags: XATTR) -> None:
-    _set(task, _locate_link(task, path), name, value, size, flags)
+    given = _given(task, name, value, size, flags)
+    _set(task, name, _locate_link(task, path), given, flags)
 
 
 @syscall
 def fsetxattr(task: "Task", fd: Fd, name: Name, value: Addr, size: Size, flags: XATTR) -> None:
-    _set(task, place_of(task.files[fd]), name, value, size, flags)
+    given = _given(task, name, value, size, flags)
+    _set(task, name, place_of(task.files[fd]), given, flags)
 
 
-def _set(task: "Task", place: Dentry, name: bytes, address: int, size: int, flags: XATTR) -> None:
+def _given(task: "Task", name: bytes, address: int, size: int, flags: XATTR) -> bytes:
+    """The value, which Linux (6.13) looks at before it looks for the file. EINVAL, ERANGE, E2BIG, EFAULT."""
     if flags.outside(XATTR.CREATE | XATTR.REPLACE):
         raise LinuxError(Errno.EINVAL)
-    _require_name(name)
+    _required(name)
     if size > XATTR_SIZE_MAX:
         raise LinuxError(Errno.E2BIG)
-    value = task.memory.read(address, size)
+    return task.memory.read(address, size)
+
+
+def _set(task: "Task", name: bytes, place: Dentry, value: bytes, flags: XATTR) -> None:
     require_value(name, value)
     require_xattr(task.fs, task.credentials, place, name, write=True)
     set_xattr(task.fs, place, name, value, flags)
@@ -55,21 +62,20 @@ def _set(task: "Task", place: Dentry, name: bytes, address: int, size: int, flag
 
 @syscall
 def getxattr(task: "Task", path: Path, name: Name, value: Addr, size: Size) -> int:
-    return _get(task, locate(task, WORKING_DIRECTORY, path), name, value, size)
+    return _get(task, _required(name), locate(task, WORKING_DIRECTORY, path), value, size)
 
 
 @syscall
 def lgetxattr(task: "Task", path: Path, name: Name, value: Addr, size: Size) -> int:
-    return _get(task, _locate_link(task, path), name, value, size)
+    return _get(task, _required(name), _locate_link(task, path), value, size)
 
 
 @syscall
 def fgetxattr(task: "Task", fd: Fd, name: Name, value: Addr, size: Size) -> int:
-    return _get(task, place_of(task.files[fd]), name, value, size)
+    return _get(task, _required(name), place_of(task.files[fd]), value, size)
 
 
-def _get(task: "Task", place: Dentry, name: bytes, address: int, size: int) -> int:
-    _require_name(name)
+def _get(task: "Task", name: bytes, place: Dentry, address: int, size: int) -> int:
     require_xattr(task.fs, task.credentials, place, name, write=False)
     return _give(task, get_xattr(place, name), address, size)
 
@@ -120,21 +126,20 @@ def _list(task: "Task", place: Dentry, address: int, size: int) -> int:
 
 @syscall
 def removexattr(task: "Task", path: Path, name: Name) -> None:
-    _remove(task, locate(task, WORKING_DIRECTORY, path), name)
+    _remove(task, _required(name), locate(task, WORKING_DIRECTORY, path))
 
 
 @syscall
 def lremovexattr(task: "Task", path: Path, name: Name) -> None:
-    _remove(task, _locate_link(task, path), name)
+    _remove(task, _required(name), _locate_link(task, path))
 
 
 @syscall
 def fremovexattr(task: "Task", fd: Fd, name: Name) -> None:
-    _remove(task, place_of(task.files[fd]), name)
+    _remove(task, _required(name), place_of(task.files[fd]))
 
 
-def _remove(task: "Task", place: Dentry, name: bytes) -> None:
-    _require_name(name)
+def _remove(task: "Task", name: bytes, place: Dentry) -> None:
     require_xattr(task.fs, task.credentials, place, name, write=True)
     remove_xattr(task.fs, place, name)
     notify.attributes_changed(place)
@@ -147,6 +152,8 @@ def _locate_link(task: "Task", path: bytes) -> Dentry:
     return locate(task, WORKING_DIRECTORY, path, AT.SYMLINK_NOFOLLOW)
 
 
-def _require_name(name: bytes) -> None:
+def _required(name: bytes) -> bytes:
+    """An attribute's name, before its file is looked for. ERANGE."""
     if not name:
         raise LinuxError(Errno.ERANGE)
+    return name

@@ -108,6 +108,7 @@ class Tree:
         operations.mkdir(self.context, self.context.cwd, path, mode)
 
     def mknod(self, path: bytes, mode: int, rdev: int = 0) -> None:
+        operations.require_node_mode(mode)
         operations.mknod(self.context, self.context.cwd, path, mode, rdev)
 
     def symlink(self, target: bytes, path: bytes) -> None:
@@ -123,6 +124,7 @@ class Tree:
         operations.rmdir(self.context, self.context.cwd, path)
 
     def rename(self, old: bytes, new: bytes, flags: int = 0) -> None:
+        operations.require_rename_flags(flags)
         operations.rename(self.context, self.context.cwd, old, self.context.cwd, new, flags)
 
     def readlink(self, path: bytes) -> bytes:

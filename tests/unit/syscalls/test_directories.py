@@ -65,6 +65,7 @@ def test_making_nodes(same: Any, make: Callable[..., int]) -> None:
         for path in (b"file", b"", b"x/", b"missing/x"):
             yield path, k.call("mknodat", HERE, path, S.IFIFO | 0o644, 0)
         yield k.call("mknodat", 999, b"x", S.IFIFO, 0)
+        yield k.call("mknodat", 999, b"x", S.IFDIR, 0), k.call("mknodat", 999, b"x", S.IFLNK, 0)
 
     same(script)
 

@@ -113,6 +113,7 @@ def test_refused_renaming(same: Any, make: Callable[..., int]) -> None:
         yield (
             k.call("renameat2", HERE, b"file", HERE, b"new", 8),
             k.call("renameat2", 999, b"file", HERE, b"n", 0),
+            k.call("renameat2", 999, b"file", HERE, b"n", 8),
         )
         yield (
             k.call("renameat2", HERE, b"file", 999, b"new", 0),

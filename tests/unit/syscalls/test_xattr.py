@@ -89,6 +89,19 @@ def test_refused_arguments(same: Any, make: Callable[..., int]) -> None:
     same(script)
 
 
+def test_what_is_given_is_looked_at_before_the_file(guest: Any, make: Callable[..., int]) -> None:
+    """As since Linux 6.13."""
+    make(guest, b"file")
+    value = guest.put(b"value")
+    assert guest.call("setxattr", b"missing", b"user.x", value, 65537, 0) is Errno.E2BIG
+    assert guest.call("setxattr", b"missing", b"user.x", value, 5, 4) is Errno.EINVAL
+    assert guest.call("setxattr", b"missing", b"user.x", WILD, 5, 0) is Errno.EFAULT
+    assert guest.call("lsetxattr", b"missing", b"", value, 5, 0) is Errno.ERANGE
+    assert guest.call("fsetxattr", 999, b"", value, 5, 0) is Errno.ERANGE
+    assert guest.call("getxattr", b"missing", b"", value, 5) is Errno.ERANGE
+    assert guest.call("fremovexattr", 999, b"") is Errno.ERANGE
+
+
 def test_trusted_attributes_are_for_the_privileged(guest: Any, make: Callable[..., int]) -> None:
     make(guest, b"file")
     value, buffer = guest.put(b"value"), guest.space(64)
