@@ -71,7 +71,7 @@ class Mount:
         self.source = source or filesystem.type_name  # what /proc/mounts shows in its first column
         words = [word for word in options.split(b",") if word]
         self.details = b",".join(word for word in words if word not in _OPTIONS)
-        self.flags = MS(sum(_OPTIONS.get(word, 0) for word in words) or MS.RELATIME)
+        self.flags = MS(sum(_OPTIONS.get(word, 0) for word in {*words}) or MS.RELATIME)
         if not self.flags & (MS.NOATIME | MS.RELATIME):
             self.flags = MS(self.flags | MS.RELATIME)
         self.root_path = b"/"  # of its root within the file system

@@ -309,7 +309,7 @@ _EVENTS: Final = tuple(
 def poll_now(fd: int) -> int:
     """What poll(2) says of a host descriptor at this moment, in bits of Poll."""
     poller = select.poll()
-    poller.register(fd, sum(host for _, host in _EVENTS))
+    poller.register(fd, sum({host for _, host in _EVENTS}))  # Darwin has one bit for OUT and WRNORM
     ready = poller.poll(0)
     if not ready:
         return 0

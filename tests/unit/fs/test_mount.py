@@ -169,6 +169,8 @@ def test_mountpoints_are_busy_but_their_parents_may_move() -> None:
 def test_what_proc_mounts_shows(host: Tree) -> None:
     data = host.namespace.mount(TmpFileSystem(), b"/data", source=b"shm", options=b"nosuid")
     assert (data.source, data.option_text) == (b"shm", b"rw,nosuid,relatime")
+    twice = host.namespace.mount(TmpFileSystem(), b"/data", options=b"nosuid,nosuid")
+    assert twice.option_text == b"rw,nosuid,relatime"
     top = host.namespace.mounts[0]
     assert (top.source, top.option_text) == (b"hostfs", b"ro,relatime")
 

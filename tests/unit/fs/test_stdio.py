@@ -87,6 +87,17 @@ def given() -> Iterator[Given]:
     assert open_descriptors() == before, "descriptors have been left open"
 
 
+def test_a_host_may_have_one_bit_for_two_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    same = [(bits, select.POLLOUT if bits == Poll.WRNORM else host) for bits, host in stdio._EVENTS]
+    monkeypatch.setattr(stdio, "_EVENTS", tuple(same))
+    reader, writer = os.pipe()
+    try:
+        assert stdio.poll_now(writer) == Poll.OUT | Poll.WRNORM
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
 @pytest.fixture(params=["reopened", "polled"])
 def pipe(request: pytest.FixtureRequest, given: Given, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
     """A pipe of the host; in its second form on a host that cannot open it anew."""
