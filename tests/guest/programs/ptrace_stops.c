@@ -203,7 +203,8 @@ static pid_t other_tracer(pid_t tracee, int how) {
     if (read(ready[0], &byte, 1) != 1) {
         exit(2);
     }
-    printf("%s traces %s\n", label(pid), label(tracee));
+    printf("%s traces ", label(pid));
+    printf("%s\n", label(tracee));
     if (how == 3) {
         show_wait(tracee, WNOHANG);
         show_line(tracee, "State:");

@@ -89,7 +89,9 @@ static pid_t with_threads(pid_t *threads) {
         exit(2);
     }
     close(numbers[0]), close(numbers[1]);
-    printf("%s with %s and %s\n", label(pid), label(threads[0]), label(threads[1]));
+    printf("%s with ", label(pid));
+    printf("%s and ", label(threads[0]));
+    printf("%s\n", label(threads[1]));
     return pid;
 }
 
