@@ -9,8 +9,9 @@ import os
 from collections.abc import Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
+from operator import attrgetter
 from time import time_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
@@ -31,6 +32,8 @@ from aionoah.host.errors import errno_of, host_errors, raise_linux_error
 
 if TYPE_CHECKING:
     from aionoah.fs.hostfs import HostDirectory, HostFileSystem
+
+_SYNCHRONOUS: Final = O.SYNC | O.DSYNC
 
 
 @cache  # there are few
@@ -55,6 +58,9 @@ def attributes_of(status: os.stat_result) -> Attributes:
         status.st_mtime_ns,
         status.st_ctime_ns,
     )
+
+
+_likeness: Final = attrgetter("st_ino", "st_dev", "st_mode", "st_uid", "st_gid")
 
 
 def stale() -> LinuxError:
@@ -300,19 +306,20 @@ class HostNode(HostInode):
         """EACCES for devices, ENXIO for sockets and for FIFOs that no guest has made: the host's programs
         are behind those.
         """
-        if self._kind == S.IFIFO and self.filesystem.is_guests_fifo(self.identity):
-            raise MustWait(lambda: open_fifo(self, flags, dentry))
         if self.kind != self._kind:
             return open_device(self._shown(self.seen).rdev, flags, dentry)
-        if self._kind in (S.IFCHR, S.IFBLK):
-            raise LinuxError(Errno.EACCES)
         if self._kind != S.IFREG:
-            raise LinuxError(Errno.ENXIO)
+            return self._open_other(flags, dentry)
         fd, self._spare = self._spare, -1
         if fd < 0:
-            fd = self._open_host(platform.host_open_flags(_access(flags) | flags & (O.SYNC | O.DSYNC)))
+            fd = self._open_host(platform.host_open_flags(_access(flags) | flags & _SYNCHRONOUS))
         self._open.append(fd)
         return HostFile(flags, dentry, self, fd)
+
+    def _open_other(self, flags: O, dentry: Dentry) -> File:
+        if self._kind == S.IFIFO and self.filesystem.is_guests_fifo(self.identity):
+            raise MustWait(lambda: open_fifo(self, flags, dentry))
+        raise LinuxError(Errno.EACCES if self._kind in (S.IFCHR, S.IFBLK) else Errno.ENXIO)
 
     def _open_host(self, host_flags: int) -> int:
         """Open the regular file that the walk has found and no other. O_NONBLOCK: what another program
@@ -348,8 +355,9 @@ class HostNode(HostInode):
         """What has been opened must be what permissions were checked for. A file that took over the
         number may have other ones: then check again.
         """
-        seen, self.seen = self.seen, self.require_same(status)
-        if (seen.st_mode, seen.st_uid, seen.st_gid) != (status.st_mode, status.st_uid, status.st_gid):
+        is_checked = _likeness(status) == _likeness(self.seen)
+        self.seen = status if is_checked else self.require_same(status)
+        if not is_checked:
             raise stale()
 
     @as_own

@@ -136,11 +136,11 @@ def open_dentry(context: FsContext, target: Dentry, flags: O, attributes: Attrib
     """
     inode = target.inode
     kind = inode.kind
-    if O.DIRECTORY in flags and kind != S.IFDIR:
+    if flags & O.DIRECTORY and kind != S.IFDIR:
         raise LinuxError(Errno.ENOTDIR)
     if kind == S.IFLNK:
         raise LinuxError(Errno.ELOOP)
-    wanted = _WANTED[flags & O.ACCMODE] | (ACCESS.W if O.TRUNC in flags else 0)
+    wanted = _WANTED[flags & O.ACCMODE] | (ACCESS.W if flags & O.TRUNC else 0)
     if kind == S.IFDIR and wanted & ACCESS.W:
         raise LinuxError(Errno.EISDIR)
     attributes = attributes or inode.attributes()
@@ -149,13 +149,13 @@ def open_dentry(context: FsContext, target: Dentry, flags: O, attributes: Attrib
         target.mount.require_writable()
     if kind in (S.IFCHR, S.IFBLK):
         target.mount.require_devices()
-    if O.NOATIME in flags and not context.identity.may_act_as(attributes.uid):
+    if flags & O.NOATIME and not context.identity.may_act_as(attributes.uid):
         raise LinuxError(Errno.EPERM)
-    if O.TRUNC in flags and kind == S.IFREG:
-        inode.will_be_emptied()
+    if not flags & O.TRUNC or kind != S.IFREG:
+        return _opened(context, target, attributes, flags)
+    inode.will_be_emptied()
     file = _opened(context, target, attributes, flags)
-    if O.TRUNC in flags and kind == S.IFREG:
-        _empty(file)
+    _empty(file)
     return file
 
 
@@ -164,7 +164,7 @@ def _opened(
 ) -> File:
     file = target.inode.open(_status(flags), target)
     target.mount.has_expired = False
-    if isinstance(file, RegularFile):
+    if flags & (O.ACCMODE | O.TRUNC) and isinstance(file, RegularFile):  # it may be changed
         mode = None if context.identity.has(CAP.FSETID) else without_privilege(context, attributes)
         if mode is not None or not is_new:
             file.before_write = lambda: _remove_privileges(target.inode, mode)

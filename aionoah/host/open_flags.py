@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from aionoah.abi.fcntl import O
@@ -36,6 +37,7 @@ _ALWAYS: Final = os.O_CLOEXEC | os.O_NOCTTY
 _PAIRS: Final = flag_pairs(vars(os))
 
 
+@lru_cache(256)
 def host_open_flags(flags: int) -> int:
     """The host's open flags for those of abi.fcntl.O, with CLOEXEC and NOCTTY in any case."""
     return translate(flags, _PAIRS) | _ALWAYS

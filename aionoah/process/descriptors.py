@@ -73,11 +73,24 @@ class DescriptorTable:
         fds: list[int] = []
         try:
             while len(fds) < count:
-                fds.append(self._take_lowest(minimum))
+                fds.append(self.take_lowest(minimum))
         except LinuxError:
             self._give_back(fds)
             raise
         return Reservation(self, tuple(fds))
+
+    def take_lowest(self, minimum: int = 0) -> int:
+        """Reserve one number, without a context around it: who does not `install` it gives it back. EMFILE."""
+        free = ~(self._taken >> minimum)
+        fd = minimum + (free & -free).bit_length() - 1
+        if fd >= self._limit():
+            raise LinuxError(Errno.EMFILE)
+        self._taken |= 1 << fd
+        return fd
+
+    def give_back(self, fd: int) -> None:
+        """A number that has been taken and not installed is free again."""
+        self._taken &= ~(1 << fd)
 
     def install(self, fd: int, file: File, *, cloexec: bool) -> None:
         """Open a reserved number. The table takes over the caller's reference of `file`."""
@@ -85,16 +98,8 @@ class DescriptorTable:
 
     def add(self, file: File, *, cloexec: bool, minimum: int = 0) -> int:
         """Open the lowest free number from `minimum` on; the table takes over the reference. EMFILE."""
-        fd = self._take_lowest(minimum)
+        fd = self.take_lowest(minimum)
         self._store(fd, file, cloexec=cloexec)
-        return fd
-
-    def _take_lowest(self, minimum: int) -> int:
-        free = ~(self._taken >> minimum)
-        fd = minimum + (free & -free).bit_length() - 1
-        if fd >= self._limit():
-            raise LinuxError(Errno.EMFILE)
-        self._taken |= 1 << fd
         return fd
 
     def _give_back(self, fds: "tuple[int, ...] | list[int]") -> None:
@@ -103,7 +108,7 @@ class DescriptorTable:
                 self._taken &= ~(1 << fd)
 
     def _store(self, fd: int, file: File, *, cloexec: bool) -> None:
-        (self._path_files if O.PATH in file.flags else self._files)[fd] = file
+        (self._path_files if file.flags & O.PATH else self._files)[fd] = file
         if cloexec:
             self._close_on_exec.add(fd)
 

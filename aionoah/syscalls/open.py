@@ -13,6 +13,8 @@ from aionoah.syscalls.paths import WORKING_DIRECTORY, base
 from aionoah.syscalls.registry import syscall
 
 if TYPE_CHECKING:
+    from aionoah.fs.file import File
+    from aionoah.process.descriptors import DescriptorTable
     from aionoah.process.task import Task
 
 _PAGE_SIZE: Final = 4096
@@ -53,7 +55,7 @@ async def openat2(task: "Task", dirfd: DirFd, pathname: Path, how: In[OpenHow], 
 
 def _tolerated(flags: O) -> O:
     """What the older calls do: ignore what they do not know, and with O_PATH nearly everything."""
-    return O(flags & (_VALID_PATH if O.PATH in flags else VALID_OPEN_FLAGS))
+    return O(flags & (_VALID_PATH if flags & O.PATH else VALID_OPEN_FLAGS))
 
 
 def _read_how(task: "Task", address: int, size: int) -> OpenHow:
@@ -85,12 +87,25 @@ def _require_valid(flags: O, how: OpenHow) -> None:
 
 
 async def _open(task: "Task", dirfd: int, path: bytes, flags: O, mode: int, resolve: int = 0) -> int:
-    with task.files.reserve() as (fd,):
-        try:
-            file = open_file(task.fs, base(task, dirfd, path), path, flags, mode, resolve)
-        except MustWait as condition:
-            file = await condition.opening()
-            if notify.WATCHES:
-                notify.opened(file)
-        task.files.install(fd, file, cloexec=O.CLOEXEC in flags)
+    files = task.files
+    fd = files.take_lowest()
+    try:
+        file = open_file(task.fs, base(task, dirfd, path), path, flags, mode, resolve)
+    except MustWait as condition:
+        file = await _open_slowly(condition, files, fd)
+    except BaseException:
+        files.give_back(fd)
+        raise
+    files.install(fd, file, cloexec=flags & O.CLOEXEC != 0)
     return fd
+
+
+async def _open_slowly(condition: MustWait, files: "DescriptorTable", fd: int) -> "File":
+    try:
+        file = await condition.opening()
+    except BaseException:
+        files.give_back(fd)
+        raise
+    if notify.WATCHES:
+        notify.opened(file)
+    return file
