@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from aionoah.abi.cstruct import I32, U8, U32, U64, Struct
+from aionoah.abi.cstruct import I32, U32, U64, Struct
 from aionoah.abi.flags import Choice, Flags
 
 
@@ -89,22 +89,18 @@ class SYSCALL_INFO(Choice):  # noqa: N801
     NONE = 0
     ENTRY = 1
     EXIT = 2
+    SECCOMP = 3
 
 
 class PtraceSyscallInfo(Struct):
-    """struct ptrace_syscall_info: what every one of its three shapes starts with."""
+    """struct ptrace_syscall_info: what every one of its shapes starts with. At an entry number and arguments follow, for a
+    filter its value too (u32), at an exit the result and a byte that says whether it is an errno.
+    """
 
     op: Annotated[int, "B3x"]
     arch: U32
     instruction_pointer: U64
     stack_pointer: U64
-
-
-class PtraceSyscallExit(Struct):
-    """What follows after a system call; of the last word one byte counts."""
-
-    rval: Annotated[int, "q"]
-    is_error: U8
 
 
 class PtracePeekSigInfo(Struct):

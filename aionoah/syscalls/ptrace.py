@@ -10,11 +10,11 @@ from aionoah.abi.ptrace import (
     EVENTMSG,
     PEEKSIGINFO_SHARED,
     PTRACE,
+    PTRACE_EVENT,
     PTRACE_O,
     SYSCALL_INFO,
     PtracePeekSigInfo,
     PtraceRseqConfiguration,
-    PtraceSyscallExit,
     PtraceSyscallInfo,
     UserRegs,
 )
@@ -281,15 +281,16 @@ def _get_call(task: Task, tracing: Tracing, size: int, data: int) -> int:
 
 def _call_details(tracing: Tracing, stop: "Stop", state: TracedState) -> tuple[int, bytes]:
     architecture = tracing.task.architecture
+    arguments = [state.registers[index] for index in architecture.syscall_registers[1:]]
+    call = b"".join(word.to_bytes(_WORD_SIZE, "little") for word in (state.number & _WORD, *arguments))
+    if stop.status == SIG.TRAP | PTRACE_EVENT.SECCOMP << 8:
+        return SYSCALL_INFO.SECCOMP, call + (stop.message & 0xFFFF_FFFF).to_bytes(4, "little")
     if stop.status == SIG.TRAP | 0x80 and stop.message == EVENTMSG.ENTRY:
-        arguments = [state.registers[index] for index in architecture.syscall_registers[1:]]
-        words = [state.number & _WORD, *arguments]
-        return SYSCALL_INFO.ENTRY, b"".join(word.to_bytes(_WORD_SIZE, "little") for word in words)
+        return SYSCALL_INFO.ENTRY, call
     if stop.status == SIG.TRAP | 0x80 and stop.message == EVENTMSG.EXIT:
         word = state.registers[architecture.result_register]
-        value = word - (1 << 64) if word >> 63 else word
-        rest = PtraceSyscallExit(value, int(-_MOST_ERRNO <= value < 0)).pack()
-        return SYSCALL_INFO.EXIT, rest[: _WORD_SIZE + 1]
+        is_error = word > _WORD - _MOST_ERRNO
+        return SYSCALL_INFO.EXIT, word.to_bytes(_WORD_SIZE, "little") + bytes((is_error,))
     return SYSCALL_INFO.NONE, b""
 
 
