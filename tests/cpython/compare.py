@@ -27,7 +27,7 @@ DEFAULT_LIMIT_S: Final = 1200
 _WRITABLE: Final = "/mnt"  # in the guest
 _RECORDER: Final = "/srv"
 _MOST_HANGS: Final = 5  # in one suite, before it is given up
-_STATUS_OF_LIMIT: Final = (124, 137)  # timeout(1)'s
+_STATUS_OF_LIMIT: Final = (124, 137, -9)  # timeout(1)'s; it dies of the signal that its child needed
 
 Results = dict[str, tuple[str, str]]
 """By test: ok, fail, error, skip, expected, unexpected or hang; and why."""
