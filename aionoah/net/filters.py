@@ -47,8 +47,14 @@ _TESTS: Final[dict[int, Callable[[int, int], bool]]] = {
 }
 
 
-class _Over(Exception):  # noqa: N818 - no error
+class Over(Exception):  # noqa: N818 - no error
     """The program goes beyond the packet, or divides by nothing: the packet is dropped."""
+
+
+def instructions(program: bytes) -> list[SockFilter]:
+    """An array of struct sock_filter."""
+    size = SockFilter.SIZE
+    return [SockFilter.unpack(program[at : at + size]) for at in range(0, len(program), size)]
 
 
 class Filter:
@@ -57,23 +63,20 @@ class Filter:
     def __init__(self, program: bytes) -> None:
         """EINVAL for what the kernel would not run. `program` is an array of struct sock_filter."""
         self.program = program
-        self._code = [
-            SockFilter.unpack(program[at : at + SockFilter.SIZE])
-            for at in range(0, len(program), SockFilter.SIZE)
-        ]
-        _check(self._code)
+        self._code = instructions(program)
+        check(self._code)
 
     def passed(self, packet: bytes) -> bytes | None:
         """What gets through of a packet; None if it is dropped."""
         try:
-            length = _Run(packet).result(self._code)
-        except _Over:
+            length = Run(packet).result(self._code)
+        except Over:
             return None
         return packet[:length] if length else None
 
 
-class _Run:
-    """One packet goes through a program."""
+class Run:
+    """One packet goes through a program. Filters of system calls have another `load` (process/seccomp.py)."""
 
     def __init__(self, packet: bytes) -> None:
         self._packet = packet
@@ -96,7 +99,7 @@ class _Run:
             elif (calculate := _ARITHMETIC.get(now.code & ~BPF_X)) is not None:
                 operand = self._operand(now)
                 if not operand and now.code & ~BPF_X in _DIVISIONS:
-                    raise _Over
+                    raise Over
                 self._a = calculate(self._a, operand) & _WORD
             else:
                 self._move(now)
@@ -129,21 +132,21 @@ class _Run:
             case BPF.ALU_NEG:
                 self._a = -self._a & _WORD
             case BPF.LDX_B_MSH:
-                self._x = (self._load(now.k, 1) & 15) * 4
+                self._x = (self.load(now.k, 1) & 15) * 4
             case _:
-                self._a = self._load(now.k + (self._x if now.code in _INDIRECT else 0), _SIZES[BPF(now.code)])
+                self._a = self.load(now.k + (self._x if now.code in _INDIRECT else 0), _SIZES[BPF(now.code)])
 
-    def _load(self, at: int, size: int) -> int:
+    def load(self, at: int, size: int) -> int:
         at &= _WORD
         if at + size > len(self._packet):
-            raise _Over
+            raise Over
         return int.from_bytes(self._packet[at : at + size], "big")
 
 
 # -- what may run -------------------------------------------------------------------------------------------
 
 
-def _check(code: Sequence[SockFilter]) -> None:
+def check(code: Sequence[SockFilter]) -> None:
     """EINVAL unless every instruction is one, every path ends, and nothing is read from memory before it is there."""
     if not 0 < len(code) <= BPF_MAXINSNS or code[-1].code not in _RETURNS:
         raise LinuxError(Errno.EINVAL)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from aionoah.fs.context import FsContext
     from aionoah.net.filters import Filter
     from aionoah.net.network import Network
+    from aionoah.process.task import Process
 
 SHUT_RECEIVE: Final = 1
 SHUT_SEND: Final = 2
@@ -46,6 +47,14 @@ class Control(NamedTuple):
     level: int
     kind: int
     data: bytes
+
+
+class Identity(NamedTuple):
+    """Who a connection was made by."""
+
+    credentials: Ucred
+    groups: tuple[int, ...] = ()
+    process: "Process | None" = None  # None for the kernel itself
 
 
 class Outgoing:
@@ -92,6 +101,7 @@ class Socket(File):
     filter: "Filter | None" = None  # what comes in goes through it, if this is no stream
     filter_program = b""
     is_filter_locked = False
+    peer_identity: Identity | None = None
     _numbers: ClassVar = count(10_000)
 
     def __init__(self, network: "Network", family: int, kind: int, protocol: int, flags: int = 0) -> None:
@@ -224,6 +234,15 @@ def caller_credentials() -> Ucred:
     except LinuxError:
         return Ucred(0, 0, 0)
     return Ucred(task.process.pid, task.credentials.euid, task.credentials.egid)
+
+
+def caller_identity() -> Identity:
+    """The same, and what else the other end of a connection may ask for."""
+    try:
+        task = current_task()
+    except LinuxError:
+        return Identity(caller_credentials())
+    return Identity(caller_credentials(), task.credentials.groups, task.process)
 
 
 # -- blocking -----------------------------------------------------------------------------------------------

@@ -1,10 +1,13 @@
 """getsockopt(2) and setsockopt(2)."""
 
+import struct
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.filter import BPF_MAXINSNS, SockFilter, SockFprog
 from aionoah.abi.socket import SO, SOL
+from aionoah.fs.pidfd import PidFile
 from aionoah.syscalls.arguments import Addr, Fd, Int, Ptr
 from aionoah.syscalls.cells import Cell32
 from aionoah.syscalls.registry import syscall
@@ -35,8 +38,9 @@ def getsockopt(task: "Task", fd: Fd, level: SOL, optname: Int, optval: Addr, opt
     socket.require_level(level)
     if room < 0:
         raise LinuxError(Errno.EINVAL)
-    if level == SOL.SOCKET and optname == SO.ATTACH_FILTER:  # SO_GET_FILTER is the same number
-        task.memory.put(optlen, Cell32(_get_filter(task, socket, optval, room)))
+    own = _OWN.get(optname) if level == SOL.SOCKET else None
+    if own is not None:
+        own(task, socket, optval, optlen, room)
         return
     value = socket.get_option(level, optname, min(room, _LONGEST))
     task.memory.write(optval, value)
@@ -55,11 +59,46 @@ def _attach_filter(task: "Task", socket: "Socket", optval: int, optlen: int) -> 
     socket.attach_filter(task.memory.read(given.filter, given.len * SockFilter.SIZE))
 
 
-def _get_filter(task: "Task", socket: "Socket", optval: int, room: int) -> int:
+# -- options that are more than bytes of a value ------------------------------------------------------------
+
+
+def _get_filter(task: "Task", socket: "Socket", optval: int, optlen: int, room: int) -> None:
     """How many instructions there are, put at `optval` unless `room`, in instructions too, is 0. EINVAL."""
     count = len(socket.filter_program) // SockFilter.SIZE
     if room and count:
         if room < count:
             raise LinuxError(Errno.EINVAL)
         task.memory.write(optval, socket.filter_program)
-    return count
+    task.memory.put(optlen, Cell32(count))
+
+
+def _get_peer_groups(task: "Task", socket: "Socket", optval: int, optlen: int, room: int) -> None:
+    """ERANGE where there is too little room, with how much it takes; ENODATA without a peer."""
+    if socket.peer_identity is None:
+        raise LinuxError(Errno.ENODATA)
+    groups = socket.peer_identity.groups
+    data = struct.pack(f"<{len(groups)}I", *groups)
+    if room >= len(data):
+        task.memory.write(optval, data)
+    task.memory.put(optlen, Cell32(len(data)))
+    if room < len(data):
+        raise LinuxError(Errno.ERANGE)
+
+
+def _get_peer_pidfd(task: "Task", socket: "Socket", optval: int, optlen: int, room: int) -> None:
+    """A descriptor of the process that made the connection, though it may have ended. ENODATA, EMFILE."""
+    peer = socket.peer_identity
+    if peer is None or peer.process is None:
+        raise LinuxError(Errno.ENODATA)
+    with task.files.reserve() as (fd,):
+        data = struct.pack("<i", fd)[:room]
+        task.memory.write(optval, data)
+        task.memory.put(optlen, Cell32(len(data)))
+        task.files.install(fd, PidFile(peer.process), cloexec=True)
+
+
+_OWN: Final[dict[int, Callable[["Task", "Socket", int, int, int], None]]] = {
+    SO.ATTACH_FILTER: _get_filter,  # SO_GET_FILTER is the same number
+    SO.PEERGROUPS: _get_peer_groups,
+    SO.PEERPIDFD: _get_peer_pidfd,
+}

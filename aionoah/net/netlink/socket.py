@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 _KERNEL: Final = SockaddrNl(AF.NETLINK, 0, 0).pack()
 _ANSWERED: Final = (NETLINK.ROUTE, NETLINK.SOCK_DIAG)
-_SILENT: Final = (NETLINK.USERSOCK, NETLINK.KOBJECT_UEVENT, NETLINK.AUDIT)
+_REFUSED: Final = (NETLINK.AUDIT, NETLINK.CONNECTOR)  # nobody listens outside the host's own name space
+_SILENT: Final = (NETLINK.USERSOCK, NETLINK.KOBJECT_UEVENT, *_REFUSED)
 _BOOLEANS: Final = (
     *(NETLINK_OPTION.PKTINFO, NETLINK_OPTION.BROADCAST_ERROR, NETLINK_OPTION.NO_ENOBUFS),
     *(NETLINK_OPTION.CAP_ACK, NETLINK_OPTION.EXT_ACK, NETLINK_OPTION.GET_STRICT_CHK),
@@ -93,9 +94,15 @@ class NetlinkSocket(Socket):
         wanted = self._parse(address)
         if self.port and wanted.nl_pid != self.port:
             raise LinuxError(Errno.EINVAL)
+        self._require_may_join(wanted.nl_groups)
         if not self.port:
             self._take_port(wanted.nl_pid)
         self.groups = wanted.nl_groups
+
+    def _require_may_join(self, groups: int) -> None:
+        """EPERM: of the connector, everybody may only hear of processes, the first group (cn_bind)."""
+        if self.protocol == NETLINK.CONNECTOR and groups & ~1 and caller_credentials().uid != 0:
+            raise LinuxError(Errno.EPERM)
 
     def _take_port(self, port: int = 0) -> None:
         """The wanted one (EADDRINUSE), or the process's number if that is free."""
@@ -150,7 +157,7 @@ class NetlinkSocket(Socket):
         if length > self._options.send_buffer - 32:
             raise LinuxError(Errno.EMSGSIZE)
         if self.protocol not in _ANSWERED:
-            raise LinuxError(Errno.ECONNREFUSED if self.protocol == NETLINK.AUDIT else Errno.EPERM)
+            raise LinuxError(Errno.ECONNREFUSED if self.protocol in _REFUSED else Errno.EPERM)
         request = message.src.take()
         if len(request) < length:
             raise LinuxError(Errno.EFAULT)
@@ -234,6 +241,8 @@ class NetlinkSocket(Socket):
                 raise LinuxError(Errno.EINVAL)
             bit = 1 << number - 1
             is_joining = option == NETLINK_OPTION.ADD_MEMBERSHIP
+            if is_joining:
+                self._require_may_join(bit)
             self.groups = self.groups | bit if is_joining else self.groups & ~bit
             return
         if option not in _BOOLEANS:

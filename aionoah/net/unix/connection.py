@@ -13,7 +13,7 @@ from aionoah.abi.poll import Poll
 from aionoah.abi.socket import MSG
 from aionoah.fs.file import WouldBlock, deadline_after, has_passed
 from aionoah.host.waiting import Source, sleep_on
-from aionoah.net.socket import SHUT_BOTH, SHUT_RECEIVE, SHUT_SEND, Outgoing, Received, caller_credentials
+from aionoah.net.socket import SHUT_BOTH, SHUT_RECEIVE, SHUT_SEND, Outgoing, Received, caller_identity
 from aionoah.net.unix import address as addresses
 from aionoah.net.unix.accounting import packet_cost
 from aionoah.net.unix.host import HostEnd
@@ -63,7 +63,7 @@ class ConnectionSocket(UnixSocket):
             raise LinuxError(Errno.EINVAL)
         self.backlog = min(backlog & 0xFFFF_FFFF, _MAX_BACKLOG)
         self.state = State.LISTENING
-        self.peer_credentials = caller_credentials()  # what those who connect are told
+        self.peer_identity = caller_identity()  # what those who connect are told
         self.accepted.wake()
 
     async def connect(self, address: bytes, fs: "FsContext") -> None:
@@ -122,8 +122,8 @@ class ConnectionSocket(UnixSocket):
         embryo = type(self)(self.network, self.family, self.kind, self.protocol)
         embryo.path = listener.path
         embryo.passes_credentials = listener.passes_credentials
-        embryo.peer_credentials = caller_credentials()
-        self.peer_credentials = listener.peer_credentials
+        embryo.peer_identity = caller_identity()
+        self.peer_identity = listener.peer_identity
         self.pair_with(embryo)
         listener.embryos.append(embryo)
         listener.readable.wake()
@@ -240,8 +240,8 @@ class SequencedPacketSocket(ConnectionSocket):
             raise LinuxError(Errno.ENOTCONN)
         if MSG.OOB in flags:
             raise LinuxError(Errno.EOPNOTSUPP)
-        if self.packets:
-            return self.receive_packet(dst, flags)
+        if (found := self.find_packet(flags)) is not None:
+            return self.receive_packet(dst, flags, *found)
         self.take_error()
         if self.shut & SHUT_RECEIVE:
             return Received(0)

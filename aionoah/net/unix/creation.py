@@ -5,7 +5,7 @@ from typing import Final
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.socket import AF, SOCK
 from aionoah.net.network import Network
-from aionoah.net.socket import caller_credentials
+from aionoah.net.socket import caller_identity
 from aionoah.net.unix.connection import SequencedPacketSocket
 from aionoah.net.unix.datagram import DatagramSocket
 from aionoah.net.unix.stream import StreamSocket
@@ -35,5 +35,5 @@ def new_unix_pair(network: Network, kind: int, protocol: int, flags: int) -> tup
     one = new_unix_socket(network, kind, protocol, flags)
     other = new_unix_socket(network, kind, protocol, flags)
     one.pair_with(other)  # type: ignore[arg-type] # both are of one kind
-    one.peer_credentials = other.peer_credentials = caller_credentials()
+    one.peer_identity = other.peer_identity = caller_identity()
     return one, other

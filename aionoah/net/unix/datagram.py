@@ -118,8 +118,8 @@ class DatagramSocket(UnixSocket):
         if MSG.OOB in flags:
             raise LinuxError(Errno.EOPNOTSUPP)
         self.take_error()
-        if self.packets:
-            return self.receive_packet(dst, flags)
+        if (found := self.find_packet(flags)) is not None:
+            return self.receive_packet(dst, flags, *found)
         if self.shut & SHUT_RECEIVE and not (self.is_nonblocking or MSG.DONTWAIT in flags):
             return Received(0)
         raise WouldBlock

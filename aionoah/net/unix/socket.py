@@ -37,13 +37,14 @@ if TYPE_CHECKING:
 
 CAN_READ: Final = Poll.IN | Poll.RDNORM
 CAN_WRITE: Final = Poll.OUT | Poll.WRNORM | Poll.WRBAND
+_UNKNOWN: Final = Ucred(0, 0xFFFF_FFFF, 0xFFFF_FFFF)
 _NOBODY: Final = Ucred(0, OVERFLOW_ID, OVERFLOW_ID)
 
 
 class Packet:
     """One sk_buff: bytes that wait in a queue, and what comes with them."""
 
-    __slots__ = ("address", "cost", "credentials", "data", "files", "sender", "start")
+    __slots__ = ("address", "cost", "credentials", "data", "files", "is_peeked", "sender", "start")
 
     def __init__(
         self,
@@ -57,6 +58,7 @@ class Packet:
         self.address = sender.address
         self.data = data
         self.start = 0  # bytes of a stream's packet that have been read
+        self.is_peeked = False  # an empty one, by a peek with an offset
         self.cost = cost  # of the sender's buffer, until the packet is gone
         self.files = files
         self.credentials = credentials or _NOBODY
@@ -83,7 +85,7 @@ class UnixSocket(Socket):
         self.error: Errno | None = None  # reported once
         self.is_dead = False
         self.passes_credentials = False
-        self.peer_credentials = Ucred(0, 0xFFFF_FFFF, 0xFFFF_FFFF)
+        self.peek_offset = -1  # where MSG_PEEK begins; from 0 on it goes forth and back with what is read
         self.options = LocalOptions()
         self.packets: deque[Packet] = deque()
         self.used = 0  # of the send buffer: what others have not received yet
@@ -270,12 +272,26 @@ class UnixSocket(Socket):
         receive_files(files)
         return files
 
-    def receive_packet(self, dst: "Buffer", flags: MSG) -> Received:
-        """The first packet, whole: what does not fit is lost. There must be one."""
-        packet = self.packets[0]
-        peek = MSG.PEEK in flags
+    def find_packet(self, flags: MSG) -> tuple[Packet, int] | None:
+        """The packet to be received, and from which byte on it is looked at; None if there is none."""
+        if not self.packets:
+            return None
+        offset = self.peek_offset
+        if offset < 0 or not flags & MSG.PEEK:
+            return self.packets[0], 0
+        for packet in self.packets:
+            if offset < packet.length or not (offset or packet.is_peeked):
+                packet.is_peeked = True
+                return packet, offset
+            offset -= packet.length
+        return None
+
+    def receive_packet(self, dst: "Buffer", flags: MSG, packet: Packet, skipped: int) -> Received:
+        """What `find_packet` has found, whole: what does not fit is lost."""
+        peek = bool(flags & MSG.PEEK)
+        data = packet.data[skipped:]
         try:
-            count = dst.fill(packet.data) if packet.data and dst.length else 0
+            count = dst.fill(data) if data and dst.length else 0
         except LinuxError:  # the packet is lost all the same
             if not peek:
                 drop_files(self._take_first().files)
@@ -283,14 +299,20 @@ class UnixSocket(Socket):
         files = self.take_files(packet, peek=peek)
         if not peek:
             self._take_first()
-        is_cut = count < len(packet.data)
+        self.move_peek_offset(count if peek else -len(data))
+        is_cut = count < len(data)
         return Received(
-            len(packet.data) if MSG.TRUNC in flags else count,
+            len(data) if flags & MSG.TRUNC else count,
             packet.address,
             self.control_of(packet),
             files,
             MSG.TRUNC if is_cut else 0,
         )
+
+    def move_peek_offset(self, count: int) -> None:
+        """So many bytes have been looked at, or with a negative number have gone."""
+        if self.peek_offset >= 0:
+            self.peek_offset = max(self.peek_offset + count, 0)
 
     def _take_first(self) -> Packet:
         packet = self.packets.popleft()
@@ -321,7 +343,9 @@ class UnixSocket(Socket):
             case SO.PASSCRED:
                 return from_int(int(self.passes_credentials))
             case SO.PEERCRED:
-                return self.peer_credentials.pack()
+                return (_UNKNOWN if self.peer_identity is None else self.peer_identity.credentials).pack()
+            case SO.PEEK_OFF:
+                return from_int(self.peek_offset)
             case _:
                 return self.options.get(option)
 
@@ -330,6 +354,8 @@ class UnixSocket(Socket):
             raise LinuxError(Errno.EOPNOTSUPP)
         if option == SO.PASSCRED:
             self.passes_credentials = as_int(value) != 0
+        elif option == SO.PEEK_OFF:
+            self.peek_offset = as_int(value)
         elif not set_common(self, option, value):
             self.options.set(option, value, is_admin=caller_credentials().uid == 0)
             self.writable.wake()

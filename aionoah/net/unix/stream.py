@@ -20,7 +20,7 @@ from aionoah.net.unix.socket import Packet, UnixSocket
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from aionoah.fs.file import File
     from aionoah.memory.buffer import Buffer
@@ -81,15 +81,19 @@ class StreamSocket(ConnectionSocket):
             raise LinuxError(Errno.EINVAL)
         if MSG.OOB in flags:
             return self._receive_urgent(dst, flags)
-        packets = self._after_mark(peek=MSG.PEEK in flags)
+        peek = bool(flags & MSG.PEEK)
+        packets, skipped = self._after_mark(peek=peek), 0
+        if peek and self.peek_offset > 0:
+            packets, skipped = _after(packets, self.peek_offset)
         if not packets:
             self.take_error()
             if self.shut & SHUT_RECEIVE:
                 return Received(0)
             raise WouldBlock
-        first, parts = packets[0], self._parts(packets, dst.length)
-        count = dst.fill(_joined(parts)) if dst.length else 0
-        files = self._consume(parts, count, peek=MSG.PEEK in flags)
+        first, parts = packets[0], self._parts(packets, skipped + dst.length)
+        count = dst.fill(_joined(parts)[skipped:]) if dst.length else 0
+        files = self._consume(parts, skipped + count, peek=peek)
+        self.move_peek_offset(count if peek else -count)
         return Received(count, first.address, self.control_of(first), files)
 
     def _receive_urgent(self, dst: "Buffer", flags: MSG) -> Received:
@@ -178,6 +182,14 @@ class StreamSocket(ConnectionSocket):
 
 
 _STREAM_EXCHANGES: Final = {**QUEUE_EXCHANGES, IOCTL.SIOCATMARK: Exchange(gives=4)}
+
+
+def _after(packets: "Iterable[Packet]", offset: int) -> "tuple[list[Packet], int]":
+    """The packets without so many bytes at their front, and how many of these the first one has."""
+    rest = list(packets)
+    while rest and offset >= rest[0].length:
+        offset -= rest.pop(0).length
+    return rest, offset
 
 
 def _joined(parts: "list[tuple[Packet, int]]") -> bytes | memoryview:

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from aionoah.abi.errno import Errno
 from aionoah.abi.netlink import NETLINK, NETLINK_OPTION, NLM_F, NLMSG, Nlmsghdr, SockaddrNl
 from aionoah.abi.poll import Poll
-from aionoah.abi.socket import AF, MSG, SO, SOCK, SOL
+from aionoah.abi.socket import AF, MSG, SO, SOCK, SOL, Ucred
 from aionoah.fs.context import FsContext
 from aionoah.fs.mount import Namespace
 from aionoah.fs.tmpfs import TmpFileSystem
 from aionoah.net.links import LOOPBACK, OUTWARD
+from aionoah.net.netlink import socket as netlink_socket
 from aionoah.net.netlink.route import LinkAnswerer, messages
 from aionoah.net.netlink.socket import NetlinkSocket, new_netlink_socket
 from aionoah.net.network import Network
@@ -166,7 +167,20 @@ def test_only_the_kernel_is_there(fs: FsContext) -> None:
     assert made.peer_name() == SockaddrNl(AF.NETLINK, 0, 0).pack()
     begin(made.connect(bytes(16), fs))
     fails(Errno.ECONNREFUSED, send, new(protocol=NETLINK.AUDIT), b"x")
+    fails(Errno.ECONNREFUSED, send, new(protocol=NETLINK.CONNECTOR), b"x")
     fails(Errno.EPERM, send, new(protocol=NETLINK.KOBJECT_UEVENT), b"x")
+
+
+def test_everybody_may_only_hear_of_processes(fs: FsContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = new(protocol=NETLINK.CONNECTOR)
+    made.bind(SockaddrNl(AF.NETLINK, 0, 2).pack(), fs)
+    user = new(protocol=NETLINK.CONNECTOR)
+    monkeypatch.setattr(netlink_socket, "caller_credentials", lambda: Ucred(5, 1000, 1000))
+    fails(Errno.EPERM, user.bind, SockaddrNl(AF.NETLINK, 0, 2).pack(), fs)
+    fails(Errno.EPERM, user.set_option, SOL.NETLINK, NETLINK_OPTION.ADD_MEMBERSHIP, b"\2\0\0\0")
+    assert not user.port
+    user.bind(SockaddrNl(AF.NETLINK, 0, 1).pack(), fs)
+    assert (made.groups, user.groups) == (2, 1)
 
 
 def test_datagrams_are_cut_and_can_be_looked_at() -> None:

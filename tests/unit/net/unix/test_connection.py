@@ -96,6 +96,33 @@ def test_peeking_takes_nothing(content: bytes, room: int) -> None:
     assert data(other, 200) == content
 
 
+@given(st.lists(st.tuples(st.integers(1, 9), st.booleans()), max_size=20), st.integers(0, 30))
+def test_peeking_with_an_offset_goes_on_where_it_was(reads: list[tuple[int, bool]], start: int) -> None:
+    """The stream is one string; the offset counts from what is left of it."""
+    one, other = pair()
+    for part in (b"abcdef", b"ghi", b"jklmnop"):
+        send(one, part)
+    rest, offset = b"abcdefghijklmnop", start
+    other.set_option(SOL.SOCKET, SO.PEEK_OFF, start.to_bytes(4, "little"))
+    for room, is_peek in reads:
+        at = offset if is_peek else 0
+        expected = rest[at : at + room] or None
+        assert data(other, room, MSG.PEEK if is_peek else 0) == expected
+        count = len(expected or b"")
+        rest, offset = (rest, offset + count) if is_peek else (rest[count:], max(offset - count, 0))
+        assert other.get_option(SOL.SOCKET, SO.PEEK_OFF, 4) == offset.to_bytes(4, "little")
+
+
+def test_peeking_with_an_offset_skips_packets() -> None:
+    one, other = pair(SEQUENCED)
+    for part in (b"abc", b"", b"de"):
+        send(one, part)
+    other.set_option(SOL.SOCKET, SO.PEEK_OFF, bytes(4))
+    assert [data(other, 2, MSG.PEEK) for _ in range(5)] == [b"ab", b"c", b"", b"de", None]
+    assert data(other) == b"abc"
+    assert other.get_option(SOL.SOCKET, SO.PEEK_OFF, 4) == b"\2\0\0\0"
+
+
 def test_the_length_of_a_packet_can_be_asked_for() -> None:
     one, other = pair(SEQUENCED)
     send(one, b"four")
