@@ -174,6 +174,19 @@ def test_no_way_leads_to_32_bit_code(guest: Guest, vcpu: Vcpu, way: str) -> None
 
 
 @KVM_ONLY
+@pytest.mark.parametrize("sp", [DATA, 1 << 47, 1 << 63, 0x9999_9999_9999_9999])
+def test_a_system_call_leaves_no_privilege_behind(guest: Guest, vcpu: Vcpu, sp: int) -> None:
+    """Wherever the stack is: a KVM in software interprets instructions while it is nowhere."""
+    at = guest.place(bytes.fromhex("0f05 0f20c0 0f05"))  # syscall; mov %cr0,%rax; syscall
+    for _ in range(3):
+        assert guest.start(vcpu, at, rsp=sp) is ExitKind.SYSCALL
+        assert vcpu.run() is ExitKind.EXCEPTION, vcpu.describe()
+        assert vcpu.exception.kind in REFUSALS
+        assert guest.get(vcpu, "rip") == at + 2
+        assert guest.start(vcpu, "sum", value=4) is ExitKind.SYSCALL
+
+
+@KVM_ONLY
 def test_the_guest_cannot_map_over_the_kernel(guest: Guest, vcpu: Vcpu) -> None:
     assert guest.space.end <= lib.KERNEL_BASE
     assert guest.start(vcpu, "jump", pointer=guest.space.end) is not ExitKind.SYSCALL

@@ -10,11 +10,19 @@
 #include <sys/ioctl.h>
 #include <time.h>
 
+/* Where KVM works in software, a SYSCALL that it interprets, as it does behind an instruction that it has to, enters
+ * ring 0 nevertheless. There the system registers come with every exit.
+ */
+static int is_in_ring_0(const struct kvm_vcpu *v) {
+    return (v->run->kvm_valid_regs & KVM_SYNC_X86_SREGS) && !(v->run->s.regs.sregs.cs.selector & 3);
+}
+
 static void enter(struct kvm_vcpu *v) {
     uint64_t *user = v->registers, *now = (uint64_t *)&v->run->s.regs.regs;
     user[RFLAGS] = (user[RFLAGS] & RFLAGS_USER) | RFLAGS_FIXED;
     memcpy(now, user, sizeof v->registers);
     v->run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
+    if (is_in_ring_0(v) && !v->in_kernel) v->in_kernel = PORT_VECTOR;
     if (!v->in_kernel) return;
     if (v->in_kernel == PORT_SYSCALL && user[RCX] == user[RIP] && user[R11] == user[RFLAGS]) {
         now[RIP] = ENTRY_SYSRET;
