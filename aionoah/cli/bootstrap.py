@@ -24,7 +24,9 @@ def _words(_context: click.Context, _option: click.Parameter, texts: tuple[str, 
 
 
 @click.command()
-@click.option("--suite", help="Release, such as bookworm or noble; Debian's stable one if not given.")
+@click.option(
+    "--suite", metavar="NAME", help="Release, such as bookworm or noble; Debian's stable one if not given."
+)
 @click.option(
     "--mirror", metavar="URL", help="Where the packages are; the distribution's own mirror if not given."
 )

@@ -36,7 +36,12 @@ NAMED_OPTIONS: Final = (
     click.option(
         "--health-start-period", metavar="TIME", callback=_seconds, help="When failures do not count (0s)."
     ),
-    click.option("--health-retries", type=click.IntRange(min=1), help="Failures in a row that count (3)."),
+    click.option(
+        "--health-retries",
+        type=click.IntRange(min=1),
+        metavar="NUMBER",
+        help="Failures in a row that count (3).",
+    ),
     click.option(
         "--health-on-failure",
         type=click.Choice(("none", "kill")),
@@ -53,7 +58,7 @@ NAMED_OPTIONS: Final = (
         help="With --name: how much output is kept (32M).",
     ),
 )
-_KEYS: Final = (
+KEYS: Final = (
     "name",
     "detach",
     "is_removed",
@@ -70,12 +75,12 @@ _KEYS: Final = (
 )
 
 
-HEALTH: Final = tuple(key for key in _KEYS if key.startswith("health_") and key != "health_cmd")
+HEALTH: Final = tuple(key for key in KEYS if key.startswith("health_") and key != "health_cmd")
 
 
 def take_named(options: dict[str, Any]) -> dict[str, Any] | None:
     """Those of NAMED_OPTIONS, taken out; None if there is no name. click.UsageError."""
-    named = {key: options.pop(key) for key in _KEYS}
+    named = {key: options.pop(key) for key in KEYS}
     if named["name"] is not None:
         _check(named, options)
         return named

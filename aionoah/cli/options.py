@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, TextIO, TypeVar
 
 import click
 
+from aionoah.cli.named_options import KEYS as NAMED_KEYS
 from aionoah.cli.network_options import parse_network
 from aionoah.cli.numbers import parse_number, parse_size
 from aionoah.hypervisor.select import ARCHITECTURES, BACKENDS
@@ -21,8 +22,30 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+# The sections of `--help`; what is in none of them comes last.
+_SECTIONS: Final = {
+    "The program": ("image", "entrypoint", "env", "workdir", "user", "has_terminal", "interactive"),
+    "Its files": ("root", "upper", "write_through", "read_only", "volume"),
+    "Its network": ("network", "publish", "allow", "deny", "add_host", "x11"),
+    "What is kept by a name": NAMED_KEYS,
+}
+
+
 class ProgramCommand(click.Command):
-    """Lets `--strace` stand alone: click would take the word behind it for its value."""
+    """Has many options, in sections. Lets `--strace` stand alone: click would take the word behind it for its value."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        titles = {name: title for title, names in _SECTIONS.items() for name in names}
+        sections: dict[str, list[tuple[str, str]]] = {title: [] for title in (*_SECTIONS, "Others")}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None and isinstance(param, click.Option):
+                names, text = record
+                sections[titles.get(param.name or "", "Others")].append((names.replace(" [=", "[="), text))
+        for title, records in sections.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         valued = {name for param in self.params for name in param.opts if _takes_a_value(param)}
@@ -98,14 +121,17 @@ INSTANCE_OPTIONS: Final = (
         help="What all programs together may use, in bytes or with K, M or G.",
     ),
     click.option(
-        "--pids", type=click.IntRange(min=1), help="How many processes and threads there may be at once."
+        "--pids",
+        type=click.IntRange(min=1),
+        metavar="NUMBER",
+        help="How many processes and threads there may be at once.",
     ),
     click.option(
         "--strace",
-        metavar="FILE",
+        metavar="[=FILE]",
         is_flag=False,
         flag_value="-",
-        help="Print every system call (--strace=FILE: to a file).",
+        help="Print every system call, on standard error or to a file.",
     ),
 )
 
@@ -117,7 +143,12 @@ ENV_OPTION: Final = click.option(
 PROGRAM_OPTIONS: Final = (
     ENV_OPTION,
     click.option("-w", "--workdir", metavar="DIR", help="Working directory, as the program sees it."),
-    click.option("-u", "--user", metavar="UID[:GID]", help="User and group that the program runs as."),
+    click.option(
+        "-u",
+        "--user",
+        metavar="UID[:GID]",
+        help="User and group that the program runs as, in numbers; those of an image by name, too.",
+    ),
 )
 
 TERMINAL_OPTIONS: Final = (

@@ -10,6 +10,7 @@ from cli.conftest import AIONOAH, Command
 from click.testing import CliRunner
 
 from aionoah.cli import _HOMES, doctor, main
+from aionoah.cli.run import run
 from aionoah.hypervisor import kvm
 
 
@@ -30,6 +31,15 @@ def test_the_help_names_every_option(aionoah: Command) -> None:
     text = aionoah("run", "--help").stdout
     for option in ("--root", "--volume", "--env", "--workdir", "--user", "--hypervisor", "--strace"):
         assert option in text
+
+
+def test_many_options_are_in_sections(aionoah: Command) -> None:
+    text = aionoah("run", "--help").stdout
+    titles = re.findall(r"^(\w.*):$", text, re.MULTILINE)
+    assert titles == ["The program", "Its files", "Its network", "What is kept by a name", "Others"]
+    assert "--strace[=FILE]" in text, "a word behind it is the program"
+    names = re.findall(r"--[a-z][a-z0-9-]+", re.sub(r"^ {10}.*$", "", text, flags=re.MULTILINE))
+    assert set(names) >= {option for param in run.params for option in param.opts if option[:2] == "--"}
 
 
 def test_the_help_of_all_commands(aionoah: Command) -> None:
