@@ -38,10 +38,9 @@ def masked(context: FsContext, directory: Dentry, mode: int) -> Masked:
     return Masked(mode if default else mode & ~context.umask, default)
 
 
-def new_owner(context: FsContext, directory: Dentry, mode: int) -> tuple[int, int, int]:
-    """Mode, user and group of a new inode: a set-group-ID directory passes its group on."""
+def new_owner(context: FsContext, attributes: Attributes, mode: int) -> tuple[int, int, int]:
+    """Mode, user and group of a new inode in a directory with these attributes: set-group-ID passes its group on."""
     identity = context.identity
-    attributes = directory.inode.attributes()
     if not attributes.mode & S.ISGID:
         return mode, identity.uid, identity.gid
     if mode & S.IFMT == S.IFDIR:
@@ -65,12 +64,14 @@ def without_privilege(context: FsContext, attributes: Attributes) -> int | None:
     return attributes.mode & S.IALLUGO & ~drop if attributes.mode & drop else None
 
 
-def require_may_create(context: FsContext, directory: Dentry) -> None:
-    """EROFS, ENOENT in a removed directory, EACCES."""
+def require_may_create(context: FsContext, directory: Dentry) -> Attributes:
+    """The attributes of the directory. EROFS, ENOENT in a removed one, EACCES."""
     directory.mount.require_writable()
     if directory.is_deleted:
         raise LinuxError(Errno.ENOENT)
-    require(directory.inode.attributes(), context.identity, ACCESS.W | ACCESS.X, directory.inode)
+    attributes = directory.inode.attributes()
+    require(attributes, context.identity, ACCESS.W | ACCESS.X, directory.inode)
+    return attributes
 
 
 def _exists(place: LastComponent) -> bool:
@@ -85,23 +86,22 @@ def _exists(place: LastComponent) -> bool:
 
 def _new_name(
     context: FsContext, start: Dentry, path: bytes, *, for_directory: bool = False
-) -> LastComponent:
-    """Where something new may be made: EEXIST, ENOENT, EROFS, EACCES."""
+) -> tuple[LastComponent, Attributes]:
+    """Where something new may be made, and the attributes of its directory: EEXIST, ENOENT, EROFS, EACCES."""
     place = walk_parent(context, start, path)
     if not place.is_ordinary or _exists(place):
         raise LinuxError(Errno.EEXIST)
     if place.wants_directory and not for_directory:
         raise LinuxError(Errno.ENOENT)
-    require_may_create(context, place.directory)
-    return place
+    return place, require_may_create(context, place.directory)
 
 
 @retried
 def mkdir(context: FsContext, start: Dentry, path: bytes, mode: int) -> Dentry:
     """mkdirat(2)."""
-    place = _new_name(context, start, path, for_directory=True)
+    place, above = _new_name(context, start, path, for_directory=True)
     wanted = masked(context, place.directory, mode & (S.IRWXUGO | S.ISVTX))
-    mode, uid, gid = new_owner(context, place.directory, S.IFDIR | wanted.mode)
+    mode, uid, gid = new_owner(context, above, S.IFDIR | wanted.mode)
     made = place.directory.inode.mkdir(place.name, mode & S.IALLUGO, uid, gid)
     wanted.pass_on(made)
     notify.created(place.directory, place.name, made)
@@ -124,12 +124,12 @@ def mknod(context: FsContext, start: Dentry, path: bytes, mode: int, rdev: int) 
     `rdev` is in the 64-bit form of stat.
     """
     kind = mode & S.IFMT or S.IFREG
-    place = _new_name(context, start, path)
+    place, above = _new_name(context, start, path)
     is_whiteout = kind == S.IFCHR and rdev == 0  # the mark of overlay file systems, which harms nobody
     if kind in (S.IFCHR, S.IFBLK) and not is_whiteout and not context.identity.has(CAP.MKNOD):
         raise LinuxError(Errno.EPERM)
     wanted = masked(context, place.directory, mode & S.IALLUGO)
-    mode, uid, gid = new_owner(context, place.directory, kind | wanted.mode)
+    mode, uid, gid = new_owner(context, above, kind | wanted.mode)
     directory = place.directory.inode
     if kind == S.IFREG:
         made = directory.create(place.name, mode & S.IALLUGO, uid, gid)
@@ -147,8 +147,8 @@ def symlink(context: FsContext, target: bytes, start: Dentry, path: bytes) -> De
         raise LinuxError(Errno.ENOENT)
     if len(target) >= PATH_MAX:
         raise LinuxError(Errno.ENAMETOOLONG)
-    place = _new_name(context, start, path)
-    _, uid, gid = new_owner(context, place.directory, S.IFLNK | S.IRWXUGO)
+    place, above = _new_name(context, start, path)
+    _, uid, gid = new_owner(context, above, S.IFLNK | S.IRWXUGO)
     made = place.directory.inode.symlink(place.name, target, uid, gid)
     notify.created(place.directory, place.name, made)
     return place.directory.attach(place.name, made)
@@ -171,7 +171,7 @@ def link(
 @retried
 def link_dentry(context: FsContext, old: Dentry, start: Dentry, path: bytes) -> None:
     """linkat(2) of something open (AT_EMPTY_PATH). EXDEV, EPERM for directories."""
-    place = _new_name(context, start, path)
+    place, _ = _new_name(context, start, path)
     if old.mount is not place.directory.mount:
         raise LinuxError(Errno.EXDEV)
     if old.inode.kind == S.IFDIR:

@@ -37,6 +37,10 @@ class Attributes(NamedTuple):
     ctime_ns: int = 0
     btime_ns: int | None = None
 
+    def known_as(self, ino: int, dev: int, nlink: int) -> "Attributes":
+        """The same under another number. (`_replace` takes three times as long.)"""
+        return Attributes(self.mode, ino, dev, nlink, *self[4:])
+
 
 class Details(NamedTuple):
     """What only statx(2) tells of an inode."""

@@ -89,9 +89,9 @@ class QueueFileSystem(FileSystem):
         if queue is None:
             if O.CREAT not in flags:
                 raise LinuxError(Errno.ENOENT)
-            require_may_create(context, directory)
+            above = require_may_create(context, directory)
             wanted = masked(context, directory, mode & S.IALLUGO).mode
-            mode, uid, gid = new_owner(context, directory, S.IFREG | wanted)
+            mode, uid, gid = new_owner(context, above, S.IFREG | wanted)
             made = self.root.create_queue(name, mode & S.IALLUGO, uid, gid, size)
             return made.open(_status(flags), directory.attach(name, made))
         if O.CREAT | O.EXCL in flags:

@@ -14,10 +14,10 @@ from aionoah.fs.directory import PathFile
 from aionoah.fs.file import File
 from aionoah.fs.file_capabilities import remove_capabilities
 from aionoah.fs.inode import Attributes, Change, Inode
-from aionoah.fs.path import Dentry, retried, stat
+from aionoah.fs.path import Dentry, last_directory, retried, stat
 from aionoah.fs.permissions import require
 from aionoah.fs.regular import RegularFile
-from aionoah.fs.walking import NAME_MAX, Walk
+from aionoah.fs.walking import DOTS, NAME_MAX, Walk
 
 _PATH_FLAGS = O.PATH | O.DIRECTORY | O.NOFOLLOW
 _CREATION_FLAGS = O.CREAT | O.EXCL | O.NOCTTY | O.TRUNC | O.CLOEXEC
@@ -48,15 +48,38 @@ def open_file(
     if O.TMPFILE in flags:
         directory = Walk(context, start, path, resolve).finish(follow=O.NOFOLLOW not in flags)
         return _open_nameless(context, directory, flags, mode)
+    return _open_or_create(context, start, path, flags, mode, resolve)
+
+
+def _open_or_create(
+    context: FsContext, start: Dentry, path: bytes, flags: O, mode: int, resolve: int
+) -> File:
+    follow = not flags & (O.NOFOLLOW | O.EXCL)
+    place = None if resolve else last_directory(context, start, path)
+    if place is not None:
+        directory, name = place
+        try:
+            target = directory.child(name)
+        except LinuxError as error:
+            made = _create_missing(context, directory, name, mode, error)
+            return _opened(context, made, None, flags, is_new=True)
+        if not follow or target.inode.kind != S.IFLNK:
+            is_fresh = target.mount is directory.mount
+            seen = target.inode.looked_up_attributes() if is_fresh else target.inode.attributes()
+            return _open_found(context, target, flags, seen)
     state = Walk(context, start, path, resolve)
-    target, is_new = _look_up_or_create(context, state, flags, mode)
+    target, is_new = _look_up_or_create(context, state, mode, follow=follow)
     if is_new:
-        return _opened(context, target, target.inode.attributes(), flags, is_new=True)
-    if O.EXCL in flags:
+        return _opened(context, target, None, flags, is_new=True)
+    return _open_found(context, target, flags, state.attributes())
+
+
+def _open_found(context: FsContext, target: Dentry, flags: O, seen: Attributes) -> File:
+    if flags & O.EXCL:
         raise LinuxError(Errno.EEXIST)
     if target.inode.kind == S.IFDIR:
         raise LinuxError(Errno.EISDIR)
-    return open_dentry(context, target, flags, state.attributes())
+    return open_dentry(context, target, flags, seen)
 
 
 def _require_sensible(flags: O) -> None:
@@ -74,11 +97,10 @@ def _open_path(context: FsContext, start: Dentry, path: bytes, flags: O, resolve
     return PathFile(O(flags & _PATH_FLAGS), target)
 
 
-def _look_up_or_create(context: FsContext, state: Walk, flags: O, mode: int) -> tuple[Dentry, bool]:
+def _look_up_or_create(context: FsContext, state: Walk, mode: int, *, follow: bool) -> tuple[Dentry, bool]:
     """What the path leads to, made as a regular file if there is nothing; whether it was made."""
-    follow = not flags & (O.NOFOLLOW | O.EXCL)
     while (name := state.to_last()) is not None:
-        if name in (b".", b".."):
+        if name in DOTS:
             state.arrive(name, state.step(name))
             return state.position, False
         if state.wants_directory:
@@ -88,9 +110,7 @@ def _look_up_or_create(context: FsContext, state: Walk, flags: O, mode: int) -> 
         try:
             target = state.step(name)
         except LinuxError as error:
-            if error.errno is not Errno.ENOENT:
-                raise
-            return _create(context, state.position, name, mode), True
+            return _create_missing(context, state.position, name, mode, error), True
         if not follow or target.inode.kind != S.IFLNK:
             state.arrive(name, target)
             return target, False
@@ -98,10 +118,19 @@ def _look_up_or_create(context: FsContext, state: Walk, flags: O, mode: int) -> 
     return state.position, False
 
 
+def _create_missing(
+    context: FsContext, directory: Dentry, name: bytes, mode: int, error: LinuxError
+) -> Dentry:
+    """After a lookup that has failed: with ENOENT, or with what is raised again."""
+    if error.errno is not Errno.ENOENT:
+        raise error
+    return _create(context, directory, name, mode)
+
+
 def _create(context: FsContext, directory: Dentry, name: bytes, mode: int) -> Dentry:
-    require_may_create(context, directory)
+    above = require_may_create(context, directory)
     wanted = masked(context, directory, mode & S.IALLUGO)
-    mode, uid, gid = new_owner(context, directory, S.IFREG | wanted.mode)
+    mode, uid, gid = new_owner(context, above, S.IFREG | wanted.mode)
     try:
         inode = directory.inode.create(name, mode & S.IALLUGO, uid, gid)
     except LinuxError as error:
@@ -117,9 +146,9 @@ def _open_nameless(context: FsContext, directory: Dentry, flags: O, mode: int) -
     """O_TMPFILE: a file that is in no directory; without O_EXCL linkat may put it into one."""
     if directory.inode.kind != S.IFDIR:
         raise LinuxError(Errno.ENOTDIR)
-    require_may_create(context, directory)
+    above = require_may_create(context, directory)
     wanted = masked(context, directory, mode & S.IALLUGO)
-    mode, uid, gid = new_owner(context, directory, S.IFREG | wanted.mode)
+    mode, uid, gid = new_owner(context, above, S.IFREG | wanted.mode)
     is_linkable = O.EXCL not in flags
     made = directory.inode.create_nameless(mode & S.IALLUGO, uid, gid, is_linkable=is_linkable)
     wanted.pass_on(made)
@@ -160,12 +189,14 @@ def open_dentry(context: FsContext, target: Dentry, flags: O, attributes: Attrib
 
 
 def _opened(
-    context: FsContext, target: Dentry, attributes: Attributes, flags: O, *, is_new: bool = False
+    context: FsContext, target: Dentry, attributes: Attributes | None, flags: O, *, is_new: bool = False
 ) -> File:
     file = target.inode.open(_status(flags), target)
     target.mount.has_expired = False
     if flags & (O.ACCMODE | O.TRUNC) and isinstance(file, RegularFile):  # it may be changed
-        mode = None if context.identity.has(CAP.FSETID) else without_privilege(context, attributes)
+        mode = None
+        if not context.identity.has(CAP.FSETID):
+            mode = without_privilege(context, attributes or target.inode.attributes())
         if mode is not None or not is_new:
             file.before_write = lambda: _remove_privileges(target.inode, mode)
     file.opened(flags)

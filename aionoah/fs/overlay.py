@@ -156,7 +156,7 @@ class OverlayFileSystem(GivesHandles):
         ino, device = self.origins.get((found.ino, found.dev)) or self.number(found.ino, found.dev)
         if ino == found.ino and device == found.dev:
             return found
-        return found._replace(ino=ino, dev=device)
+        return found.known_as(ino, device, found.nlink)
 
     def node(self, place: "Place", upper: Inode | None, lower: Inode | None) -> OverlayInode:
         """The inode of anything but a directory; while somebody holds it, always the same object."""

@@ -56,8 +56,8 @@ class OverlayDirectory(OverlayInode):
         """A merged directory has one link, which says that nobody has counted (as on Linux)."""
         found = super().attributes()
         if self.is_removed:
-            return found._replace(nlink=0)
-        return found._replace(nlink=1) if self.is_merged else found
+            return found.known_as(found.ino, found.dev, 0)
+        return found.known_as(found.ino, found.dev, 1) if self.is_merged else found
 
     @property
     def is_merged(self) -> bool:
@@ -266,6 +266,8 @@ class OverlayDirectory(OverlayInode):
     def link(self, name: bytes, inode: Inode) -> None:
         if not isinstance(inode, OverlayInode) or inode.filesystem is not self.filesystem:
             raise LinuxError(Errno.EXDEV)
+        if inode.index is not None and not inode.attributes().nlink:
+            raise LinuxError(Errno.ENOENT)  # what the work directory calls it is no name
         source = self.filesystem.refreshed(inode)
 
         def make(directory: Inode, new: bytes) -> Inode:

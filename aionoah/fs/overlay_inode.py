@@ -85,7 +85,7 @@ class OverlayInode(Inode):
         ino, device = self.number
         if found.ino == ino and found.dev == device and not self.extra_links:
             return found
-        return found._replace(ino=ino, dev=device, nlink=max(found.nlink + self.extra_links, 0))
+        return found.known_as(ino, device, max(found.nlink + self.extra_links, 0))
 
     def readlink(self) -> bytes:
         return self.real.readlink()

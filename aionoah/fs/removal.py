@@ -61,8 +61,9 @@ def _require_uncovered(place: LastComponent) -> None:
 
 
 def _require_may_delete(context: FsContext, directory: Dentry, victim: Dentry) -> None:
+    """The victim has just been looked up."""
     parent, entry = directory.inode, victim.inode
-    require_removable(parent.attributes(), entry.attributes(), context.identity, parent)
+    require_removable(parent.attributes(), entry.looked_up_attributes(), context.identity, parent)
 
 
 def require_rename_flags(flags: int) -> None:

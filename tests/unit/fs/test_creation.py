@@ -87,12 +87,32 @@ def test_a_set_group_id_directory_passes_its_group_on(tree: Tree) -> None:
     tree.chmod(b"dir", 0o2777)
     directory = tree.walk(b"dir")
     with tree.acting_as(user(7, 8)):
-        assert new_owner(tree.context, directory, S.IFDIR | 0o700) == (S.IFDIR | 0o2700, 7, 50)
-        assert new_owner(tree.context, directory, S.IFREG | 0o2710) == (S.IFREG | 0o710, 7, 50)
-        assert new_owner(tree.context, directory, S.IFREG | 0o2700) == (S.IFREG | 0o2700, 7, 50)
-        assert new_owner(tree.context, tree.root, S.IFREG | 0o2710) == (S.IFREG | 0o2710, 7, 8)
+        assert new_owner(tree.context, directory.inode.attributes(), S.IFDIR | 0o700) == (
+            S.IFDIR | 0o2700,
+            7,
+            50,
+        )
+        assert new_owner(tree.context, directory.inode.attributes(), S.IFREG | 0o2710) == (
+            S.IFREG | 0o710,
+            7,
+            50,
+        )
+        assert new_owner(tree.context, directory.inode.attributes(), S.IFREG | 0o2700) == (
+            S.IFREG | 0o2700,
+            7,
+            50,
+        )
+        assert new_owner(tree.context, tree.root.inode.attributes(), S.IFREG | 0o2710) == (
+            S.IFREG | 0o2710,
+            7,
+            8,
+        )
     with tree.acting_as(user(7, 8, (50,))):
-        assert new_owner(tree.context, directory, S.IFREG | 0o2710) == (S.IFREG | 0o2710, 7, 50)
+        assert new_owner(tree.context, directory.inode.attributes(), S.IFREG | 0o2710) == (
+            S.IFREG | 0o2710,
+            7,
+            50,
+        )
 
 
 @pytest.mark.parametrize(
