@@ -96,6 +96,8 @@ static inline void survive(uint64_t seed, uint64_t first, uint64_t last, void (*
         uint64_t seen = *next;
         for (int patience = 0; waitpid(child, 0, WNOHANG) == 0; patience++) {
             nanosleep(&moment, 0);
+            if (waitpid(-1, 0, WNOHANG | __WALL) == child) /* a thread of it that has asked to be traced ends first */
+                break;
             if (*next != seen) {
                 seen = *next;
                 patience = 0;
