@@ -1,7 +1,9 @@
 """What a guest's own instruction has caused: page faults that can be mended, and signals for all else."""
 
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 
+from aionoah.abi.errno import LinuxError
 from aionoah.abi.signal import SIG
 from aionoah.hypervisor.protocols import ExceptionKind, Machine, Vcpu
 from aionoah.memory.faults import FaultResult
@@ -12,6 +14,11 @@ from aionoah.signals.generate import force
 if TYPE_CHECKING:
     from aionoah.abi.architecture import Architecture
     from aionoah.process.task import Task
+
+
+_INT: Final = 0xCD
+_GENERAL_PROTECTION: Final = 13
+_FROM_IDT: Final = 2  # in an error code: the selector is that of an interrupt gate
 
 
 class VcpuFaults:
@@ -45,12 +52,24 @@ class VcpuFaults:
     def exception(self, task: "Task", vcpu: Vcpu) -> None:
         address = vcpu.registers[self._program_counter]
         kind, vector, code = vcpu.exception
+        number = self._interrupt_number(task, address) if kind is ExceptionKind.ILLEGAL_INSTRUCTION else None
+        if number is not None:
+            kind, vector, code = ExceptionKind.PROTECTION, _GENERAL_PROTECTION, number << 3 | _FROM_IDT
         self.details = FaultDetails(0, code, vector)
         if kind is ExceptionKind.FLOATING_POINT and not self._is_aarch64:
             info = faults.floating_point_fault(vcpu.get_fpu(), vector, address)
         else:
             info = faults.exception(kind.name, address, is_aarch64=self._is_aarch64)
         force(task, info)
+
+    def _interrupt_number(self, task: "Task", address: int) -> int | None:
+        """What an INT asks for, which a KVM in software takes for no instruction at all."""
+        if self._is_aarch64:
+            return None
+        with suppress(LinuxError):
+            opcode, number = task.memory.read(address, 2)
+            return number if opcode == _INT else None
+        return None
 
     def host_fault(self, task: "Task", vcpu: Vcpu) -> None:
         """The host has no page behind a frame. If its file was cut short, the page tables learn it now, and

@@ -57,6 +57,10 @@ static void without(int how) {
     case 27: DO("sysretq"); break;
     case 28: DO("swapgs"); break;
     case 29: DO("invlpg (%0)"); break;
+    case 30: DO("int $0x21"); break;
+    case 31: DO("int $0x0e"); break;
+    case 32: DO("int $0"); break;
+    case 33: DO("int $255"); break;
     }
 }
 
@@ -72,7 +76,7 @@ int main(void) {
             sigaction(signal, &action, NULL);
         }
     }
-    for (int how = 0; how < 30; how++) {
+    for (int how = 0; how < 34; how++) {
         for (unsigned i = 0; i < (how < 16 ? sizeof values / sizeof *values : 1); i++) {
             int status;
             printf("%d %lx: ", how, values[i]);
