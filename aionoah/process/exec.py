@@ -136,6 +136,7 @@ def _load(program: Program, files: _Files, layout: Layout, *, is_secure: bool, i
         raise LinuxError(Errno.ENOMEM) from None
     with ExitStack() as failure:
         failure.callback(memory.close)
+        _reserve_vcpu(memory)
         places = _place(program, memory, files, layout)
         stack = _make_stack(program, memory, files, places, layout, is_secure=is_secure)
         failure.pop_all()
@@ -153,6 +154,14 @@ def _load(program: Program, files: _Files, layout: Layout, *, is_secure: bool, i
         is_readable=is_readable,
         personality=program.personality,
     )
+
+
+def _reserve_vcpu(memory: Memory) -> None:
+    """What the task takes once nothing may fail any more. ENOMEM."""
+    try:
+        memory.space.reserve_vcpus(1)
+    except MemoryError:
+        raise LinuxError(Errno.ENOMEM) from None
 
 
 def _joined(strings: Sequence[bytes]) -> bytes:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
 import pytest
-from fakes.machine import FakeMachine
+from fakes.machine import FakeMachine, FakeSpace
 
 from aionoah.abi.aarch64 import AARCH64
 from aionoah.abi.architecture import Architecture
@@ -445,6 +445,21 @@ def test_running_out_of_frames(programs: dict[str, Path]) -> None:
         assert caught.value.errno in (Errno.ENOMEM, Errno.EFAULT)
         world.close()
         machine.close()  # complains about what is left
+
+
+def test_running_out_of_virtual_cpus(
+    world: World, programs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that a program will need is there before the old program is lost."""
+
+    def refuse(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(FakeSpace, "reserve_vcpus", refuse)
+    with pytest.raises(LinuxError) as caught:
+        world.load(programs["static"])
+    assert caught.value.errno is Errno.ENOMEM
+    assert not world.loaded
 
 
 def test_files_are_given_back(world: World, tmp_path: Path) -> None:
