@@ -79,9 +79,7 @@ def _parse_publication(text: str) -> tuple[tuple[str, int], int]:
     address, _, host = rest.rpartition(":")
     ports = [parse_number(word) or 0 for word in (host, guest)]
     if not all(0 < port <= _MAX_PORT for port in ports):
-        raise ValueError(
-            f"-p {text}: write HOST:GUEST or ADDRESS:HOST:GUEST, with ports from 1 to {_MAX_PORT}"
-        )
+        raise ValueError(f"-p {text}: write [ADDRESS:]HOST:GUEST[/udp], with ports from 1 to {_MAX_PORT}")
     return (address.strip("[]") or "127.0.0.1", ports[0]), ports[1]
 
 

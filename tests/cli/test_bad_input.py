@@ -123,7 +123,7 @@ def test_an_instance_that_cannot_be(aionoah: Command, options: list[str], words:
         (["--strace=/no/such/directory/file"], "cannot be written"),
         (["--no-such-option"], "--no-such-option"),
         (["-v"], "-v"),
-        (["-p", "99:x"], "write HOST:GUEST"),
+        (["-p", "99:x"], "write [ADDRESS:]HOST:GUEST[/udp]"),
         (["-p", "99:1/sctp"], "tcp or udp"),
         (["-p", "99:1/udp", "-p", "99:2/udp"], "port 99 of 127.0.0.1 cannot lead to two ports"),
         (["-p", "99:1", "-p", "99:2"], "port 99 of 127.0.0.1 cannot lead to two ports"),

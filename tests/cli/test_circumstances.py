@@ -126,7 +126,7 @@ def test_as_many_lines_as_there_are(aionoah: Command, box: Place) -> None:
         (["-v", "foo"], "-v foo: write HOST:GUEST"),
         (["-v", "/no/such/place:/x"], "/no/such/place does not exist"),
         (["-u", "bob"], "in numbers"),
-        (["-p", "x"], "write HOST:GUEST"),
+        (["-p", "x"], "write [ADDRESS:]HOST:GUEST[/udp]"),
         (["--rw", "--read-only"], "exclude each other"),
     ],
 )
