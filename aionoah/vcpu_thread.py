@@ -344,6 +344,8 @@ class VcpuThread:
     def _answer_syscall(self) -> None:
         if self._task.tracing is not None and not self._traced.enters_call():
             return
+        if self._task.seccomp is not None and not self._passes_filters():
+            return
         words = self._syscall_words(self._registers)
         set_current(self._task)
         try:
@@ -363,6 +365,11 @@ class VcpuThread:
         if self._task.memory.is_exhausted:  # as for a page fault of the guest's own
             self._task.memory.is_exhausted = False
             self._task.process.exit_group(SIG.KILL)
+
+    def _passes_filters(self) -> bool:
+        from aionoah.vcpu_filters import passes_filters  # noqa: PLC0415 - few programs have any
+
+        return passes_filters(self, self._syscall_words)
 
     def _sleep(self, suspended: Suspended) -> int | Outcome:
         """Finish a call that sleeps; the kernel lock is free meanwhile."""

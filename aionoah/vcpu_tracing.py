@@ -16,7 +16,7 @@ from aionoah.abi.signal import SIG, signal_bit
 from aionoah.abi.wait import exited_status
 from aionoah.abi.x86_64 import EFLAGS
 from aionoah.process.tracees import NO_CALL, Stop, TracedState, Tracing
-from aionoah.process.tracing_stops import group_stop, stay, system_call_code, trap
+from aionoah.process.tracing_stops import group_stop, is_killed, stay, system_call_code, trap
 from aionoah.signals.actions import Effect
 from aionoah.signals.delivery import Delivery, delivery_of, next_signal, take_deliverable
 from aionoah.signals.generate import force, send_to_task
@@ -73,20 +73,36 @@ class VcpuTracing:
 
     def _stop_before_call(self, tracing: Tracing) -> bool:
         """The tracer may change the call, and take it away. False for that."""
-        thread, task = self._thread, tracing.task
+        task = tracing.task
         is_emulated = tracing.request in _EMULATING
         tracing.state = self._view_in_call()
         state = self._park(tracing, trap(task, system_call_code(tracing), EVENTMSG.ENTRY))
         self._send_what_was_given(tracing)
         tracing.number = state.number
         self._put(state)
-        if state.number == NO_CALL or is_emulated:
+        return self._call_is(state.number) and not is_emulated
+
+    def _call_is(self, number: int) -> bool:
+        """What call is to be made; False for none, when all registers stay as they are."""
+        if number == NO_CALL:
             return False
-        if self._shares_register:
-            thread._registers[self._number_register] = state.number & 0xFFFF_FFFF
-        else:
-            thread._registers[self._number_register] = state.number
+        self._thread._registers[self._number_register] = (
+            number & 0xFFFF_FFFF if self._shares_register else number
+        )
         return True
+
+    def stop_for_filter(self, message: int) -> bool | None:
+        """A filter of calls asks the tracer (PTRACE_EVENT_SECCOMP): whether the call is made, None if he does not
+        want to be asked.
+        """
+        tracing = self._thread._task.tracing
+        if tracing is None or PTRACE_O.TRACESECCOMP not in tracing.options:
+            return None
+        tracing.state = self._view_in_call()
+        state = self._park(tracing, trap(tracing.task, SIG.TRAP | PTRACE_EVENT.SECCOMP << 8, message))
+        tracing.number = state.number
+        self._put(state)
+        return self._call_is(state.number)
 
     def _stop_before_exit(self, tracing: Tracing) -> None:
         """PTRACE_EVENT_EXIT, of a thread that ends itself."""
@@ -203,7 +219,7 @@ class VcpuTracing:
         task = tracing.task
         passed = info if info.si_signo == SIG.KILL else self._show_signal(tracing, info)
         delivery = delivery_of(task, passed) if passed is not None else None
-        if delivery is None:
+        if delivery is None or (delivery.effect is Effect.STOP and tracing.has_continued):
             return None
         if delivery.effect in (Effect.TERMINATE, Effect.CORE) and task.tracing is tracing:
             self._report_end(tracing, delivery.signal)
@@ -213,13 +229,14 @@ class VcpuTracing:
     def _show_signal(self, tracing: Tracing, info: SigInfo) -> SigInfo | None:
         """Stop before a signal: the tracer lets it through, changes it, or takes it away (None)."""
         task, stop = tracing.task, Stop(info.si_signo, info)
+        tracing.has_continued = False
         self._stop(tracing, stop)
         signal = tracing.signal
         if not signal or stop.info is None:
             return None
         if signal != stop.info.si_signo:
             stop.info = from_user(signal, tracing.tracer.tid, tracing.tracer.credentials.uid)
-        if task.signals.mask & signal_bit(signal):
+        if task.signals.mask & signal_bit(signal) or is_killed(task):
             task.signals.pending.add(stop.info)
             return None
         return stop.info

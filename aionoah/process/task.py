@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from aionoah.process.kernel import Kernel
     from aionoah.process.rseq import Registration
     from aionoah.process.scheduling import Scheduling
+    from aionoah.process.seccomp import Seccomp
     from aionoah.process.tracees import Tracing
     from aionoah.terminal.pty import Pty
 
@@ -231,7 +232,7 @@ class Task:
         *("kernel", "process", "tid", "architecture", "memory", "files", "fs", "credentials", "signals"),
         *("clear_child_tid", "robust_list", "name", "control", "has_exited", "scheduling", "personality"),
         *("parent_death_signal", "timer_slack_ns", "is_stopped", "is_sleeping", "counts", "cpu", "rseq"),
-        *("has_too_many_tasks", "semaphore_undo", "tracing", "tracees", "__weakref__"),
+        *("has_too_many_tasks", "semaphore_undo", "tracing", "tracees", "seccomp", "__weakref__"),
     )
 
     def __init__(
@@ -275,6 +276,7 @@ class Task:
         self.is_stopped = False  # parked by a signal that stops the process
         self.tracing: Tracing | None = None  # somebody traces it
         self.tracees: dict[int, Tracing] | None = None  # whom it traces, by number
+        self.seccomp: Seccomp | None = None  # which calls it lets itself make
 
     @property
     def is_interrupted(self) -> bool:

@@ -227,6 +227,7 @@ HOMES: Final[dict[str, str]] = {
     "sched_setparam": "scheduling",
     "sched_setscheduler": "scheduling",
     "sched_yield": "scheduling",
+    "seccomp": "seccomp",
     "select": "poll",
     "semctl": "sysv_sem",
     "semget": "sysv_sem",

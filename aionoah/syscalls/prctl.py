@@ -6,7 +6,7 @@ from typing import Final
 from aionoah.abi.capability import CAP, CAP_LAST_CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.limits import TASK_COMM_LEN
-from aionoah.abi.prctl import PR, PR_CAP_AMBIENT, PR_TSC, SUID_DUMP
+from aionoah.abi.prctl import PR, PR_CAP_AMBIENT, PR_TSC, SECCOMP_MODE, SUID_DUMP
 from aionoah.abi.securebits import SECBIT, SECURE_ALL_BITS, SECURE_ALL_LOCKS
 from aionoah.abi.x86_64 import ARCH
 from aionoah.process.task import DEFAULT_TIMER_SLACK_NS, Task
@@ -19,8 +19,8 @@ Operation = Callable[[Task, int, int, int, int], int | None]
 
 
 @syscall(
-    partial="Names, death signal, dumpability, capabilities, no_new_privs, timer slack, subreaper, tracers, seccomp "
-    "mode 0. The rest is EINVAL, as in a kernel built without it."
+    partial="Names, death signal, dumpability, capabilities, no_new_privs, timer slack, subreaper, tracers, seccomp. "
+    "The rest is EINVAL, as in a kernel built without it."
 )
 def prctl(task: Task, option: PR, arg2: ULong, arg3: ULong, arg4: ULong, arg5: ULong) -> int | None:
     operation = _OPERATIONS.get(option)
@@ -125,8 +125,14 @@ def _set_tracer(task: Task, pid: int, *_: int) -> None:
         raise LinuxError(Errno.EINVAL)
 
 
-def _get_seccomp(_task: Task, *_: int) -> int:
-    return 0
+def _set_seccomp(task: Task, mode: int, filters: int, *_: int) -> None:
+    from aionoah.syscalls.seccomp import set_mode  # noqa: PLC0415 - few have filters
+
+    set_mode(task, mode, filters)
+
+
+def _get_seccomp(task: Task, *_: int) -> int:
+    return task.seccomp.mode if task.seccomp is not None else SECCOMP_MODE.DISABLED
 
 
 # -- privileges -----------------------------------------------------------------------------------------
@@ -226,6 +232,7 @@ _OPERATIONS: Final[dict[int, Operation]] = {
     PR.GET_THP_DISABLE: _get_thp_disable,
     PR.SET_TSC: _set_tsc,
     PR.GET_TSC: _get_tsc,
+    PR.SET_SECCOMP: _set_seccomp,
     PR.GET_SECCOMP: _get_seccomp,
     PR.SET_PTRACER: _set_tracer,
     PR.SET_NO_NEW_PRIVS: _set_no_new_privileges,

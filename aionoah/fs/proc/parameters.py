@@ -8,7 +8,10 @@ from typing import Final
 Table = dict[str, "bytes | int | Table"]
 
 _KEYS: Final[Table] = {"maxbytes": 20000, "maxkeys": 200, "root_maxbytes": 25000000, "root_maxkeys": 1000000}
-_SECCOMP: Final[Table] = {"actions_avail": b"", "actions_logged": b""}
+_SECCOMP: Final[Table] = {
+    "actions_avail": b"kill_process kill_thread trap errno trace log allow",
+    "actions_logged": b"",
+}
 
 _KERNEL: Final[Table] = {
     "acct": b"4\t2\t30",

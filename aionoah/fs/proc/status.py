@@ -60,7 +60,9 @@ def status(subject: Subject) -> bytes:
     lines = [*_identity_lines(subject, task), *_memory_lines(subject, task), *_signal_lines(subject, task)]
     if task is not None:
         lines += _capability_lines(task)
-    lines += [b"Seccomp:\t0", b"Seccomp_filters:\t0"]
+    seccomp = task.seccomp if task is not None else None
+    mode, filters = (0, 0) if seccomp is None else (seccomp.mode, len(seccomp.programs))
+    lines += [b"Seccomp:\t%d" % mode, b"Seccomp_filters:\t%d" % filters]
     lines += [b"Speculation_Store_Bypass:\tunknown", b"SpeculationIndirectBranch:\tunsupported"]
     if task is not None:
         lines += _cpu_lines(task)

@@ -1,0 +1,37 @@
+"""Filters of system calls (uapi linux/seccomp.h; seccomp(2))."""
+
+from aionoah.abi.flags import Choice, Flags
+
+
+class SECCOMP_OP(Choice):  # noqa: N801 - operations of seccomp; the header has the prefix alone
+    SET_MODE_STRICT = 0
+    SET_MODE_FILTER = 1
+    GET_ACTION_AVAIL = 2
+    GET_NOTIF_SIZES = 3
+
+
+class SECCOMP_FILTER_FLAG(Flags):  # noqa: N801 - as the header has it
+    TSYNC = 1
+    LOG = 2
+    SPEC_ALLOW = 4
+    NEW_LISTENER = 8
+    TSYNC_ESRCH = 16
+    WAIT_KILLABLE_RECV = 32
+
+
+class SECCOMP_RET(Choice):  # noqa: N801 - as the header has it
+    """What a filter says: an action, and 16 bits for it. As signed numbers, the lowest counts most."""
+
+    KILL_PROCESS = 0x8000_0000
+    KILL_THREAD = 0
+    TRAP = 0x0003_0000
+    ERRNO = 0x0005_0000
+    USER_NOTIF = 0x7FC0_0000
+    TRACE = 0x7FF0_0000
+    LOG = 0x7FFC_0000
+    ALLOW = 0x7FFF_0000
+
+
+SECCOMP_RET_ACTION_FULL = 0xFFFF_0000
+SECCOMP_RET_DATA = 0x0000_FFFF
+SECCOMP_DATA_SIZE = 64  # struct seccomp_data: number, architecture, instruction pointer, six arguments

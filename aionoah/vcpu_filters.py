@@ -1,0 +1,33 @@
+"""A program's own filters of its calls, asked on the thread that makes one (seccomp(2))."""
+# ruff: noqa: SLF001 - a part of VcpuThread
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from aionoah.process.seccomp import screen
+
+if TYPE_CHECKING:
+    from aionoah.vcpu_thread import VcpuThread
+
+_WORD: Final = 0xFFFF_FFFF_FFFF_FFFF
+
+
+def passes_filters(thread: "VcpuThread", call: Callable[[Sequence[int]], Sequence[int]]) -> bool:
+    """Whether a call is made; if not, what the filters want instead has been done. `call` picks its words out."""
+    registers, architecture = thread._registers, thread._table.architecture
+    has_been_traced = False
+    while True:
+        screened = screen(thread._task, call(registers), registers[architecture.program_counter])
+        if screened.message is None or has_been_traced:
+            break
+        is_made = thread._traced.stop_for_filter(screened.message)
+        if is_made is None:
+            break
+        if not is_made:
+            return False
+        has_been_traced = True  # he may have made another call of it, which is looked at again
+    if has_been_traced and screened.message is not None:
+        return True
+    if screened.result is not None:
+        registers[architecture.result_register] = screened.result & _WORD
+    return screened.is_made
