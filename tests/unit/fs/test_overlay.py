@@ -10,6 +10,7 @@ from fakes.trees import EXCHANGE, IS_LINUX, Tree, outcome, read_all
 
 from aionoah.abi.fcntl import O
 from aionoah.abi.stat import DT, S
+from aionoah.fs import operations
 from aionoah.fs.hostfs import HostFileSystem
 from aionoah.fs.hostfs_owners import Owners
 from aionoah.fs.inode import FileSystem
@@ -129,6 +130,17 @@ def test_a_name_of_a_linked_file_that_is_removed_first(tree: Tree) -> None:
     assert tree.stat(b"one").nlink == 1
     tree.write(b"one", b"x")
     assert tree.stat(b"one").nlink == 1
+
+
+def test_a_linked_file_that_has_lost_all_names_gets_no_other(tree: Tree) -> None:
+    held = tree.walk(b"one")
+    tree.write(b"one", b"x")
+    tree.unlink(b"one")
+    operations.link_dentry(tree.context, held, tree.root, b"three")
+    for name in (b"two", b"three"):
+        tree.unlink(name)
+    assert held.inode.attributes().nlink == 0
+    assert outcome(operations.link_dentry, tree.context, held, tree.root, b"four") == "ENOENT"
 
 
 def test_mappings_before_and_after(layers: Path) -> None:
