@@ -22,7 +22,7 @@ async def stay(tracing: Tracing, stop: Stop) -> int:
     keeps it from beginning, and gives none. `tracing.state` is there for him.
     """
     task = tracing.task
-    if _is_killed(task):
+    if is_killed(task):
         return 0
     tracing.stop, tracing.signal = stop, 0
     task.signals.is_held = True
@@ -48,11 +48,12 @@ async def _news(tracing: Tracing) -> None:
     except LinuxError as error:
         if error.errno is not Errno.ERESTARTSYS:
             raise
-        if _is_killed(tracing.task):
+        if is_killed(tracing.task):
             tracing.stop = None
 
 
-def _is_killed(task: "Task") -> bool:
+def is_killed(task: "Task") -> bool:
+    """Whether SIGKILL is pending."""
     return bool(task.signals.all_pending & signal_bit(SIG.KILL))
 
 

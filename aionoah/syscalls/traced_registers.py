@@ -125,7 +125,9 @@ def _get_fxsave(state: "TracedState", _task: "Task") -> bytes:
 
 
 def _put_fxsave(state: "TracedState", data: bytes, _task: "Task") -> None:
-    """The whole or its start; bits that MXCSR does not have are dropped."""
+    """All of it (EINVAL); bits that MXCSR does not have are dropped."""
+    if len(data) != FXSAVE_SIZE:
+        raise LinuxError(Errno.EINVAL)
     image = bytearray(state.fpu)
     image[: len(data)] = data
     (mxcsr,) = struct.unpack_from("<I", image, _MXCSR_OFFSET)

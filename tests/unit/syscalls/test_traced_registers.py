@@ -118,7 +118,7 @@ def test_images_that_the_cpu_would_refuse(offset: int, errno: int) -> None:
     assert state.fpu == FPU
 
 
-@given(st.binary(max_size=512))
+@given(st.binary(min_size=512, max_size=512))
 def test_the_old_fpu_state_has_no_bad_bits(data: bytes) -> None:
     state, task = make_state(), make_task()
     REGISTER_SETS["x86_64"][NT.PRFPREG].put(state, data, task)
