@@ -65,8 +65,8 @@ class Registry:
         self._is_plain = plain_http or (reference.is_local and not _encrypts(reference.host))
         self._timeout = min(_CONNECT_TIMEOUT, PATIENCE), PATIENCE
         self._session = requests.Session()
-        if not self._is_plain:
-            self._session.mount("https://", _Adapter(_trusted(reference.host)))
+        self._session.mount("http://", _Adapter(None))
+        self._session.mount("https://", _Adapter(None if self._is_plain else _trusted(reference.host)))
         self._session.max_redirects = _REDIRECTS
         self._session.request = self._patient(self._session.request)  # type: ignore[method-assign] # oras's too
         self._auth = oras.auth.get_auth_backend("token", self._session, insecure=self._is_plain)
@@ -104,13 +104,8 @@ class Registry:
         return data
 
     def _whole(self, response: requests.Response) -> bytes:
-        data = b""
         with self._sentences():
-            for piece in response.iter_content(_PIECE):
-                data += piece
-                if len(data) > _LARGEST_DOCUMENT:
-                    raise ImageError(f"{self._host} sends a document without end")
-        return data
+            return _whole(response)
 
     # -- layers -------------------------------------------------------------------------------------------
 
@@ -237,14 +232,42 @@ class Registry:
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
-    """Has authorities of its own beside those that requests brings along."""
+    """Has authorities of its own beside those that requests brings along. Reads no answer whole that has no end, as
+    requests and oras would those that lead elsewhere, and tokens.
+    """
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    def __init__(self, context: ssl.SSLContext | None) -> None:
         self._context = context
         super().__init__()
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - requests' own
         super().init_poolmanager(*arguments, ssl_context=self._context, **options)
+
+    def send(  # type: ignore[override] # the further options are none of ours
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,  # noqa: FBT001, FBT002 - requests' own
+        **options: Any,  # noqa: ANN401
+    ) -> requests.Response:
+        response = super().send(request, stream=True, **options)
+        if response.is_redirect:
+            response.close()
+            response._content = b""  # noqa: SLF001 - where requests keeps what it has read
+        elif not stream:
+            with response:
+                response._content = _whole(response)  # noqa: SLF001
+        return response
+
+
+def _whole(response: requests.Response) -> bytes:
+    """ImageError if it is larger than any document."""
+    data = b""
+    for piece in response.iter_content(_PIECE):
+        data += piece
+        if len(data) > _LARGEST_DOCUMENT:
+            host = urllib3.util.parse_url(response.url).host
+            raise ImageError(f"{host} sends a document without end")
+    return data
 
 
 def _trusted(host: str) -> ssl.SSLContext:

@@ -1,5 +1,6 @@
 """From a registry to the store, with registries of all kinds."""
 
+import contextlib
 import io
 import json
 import threading
@@ -201,6 +202,27 @@ def test_it_stalls(store: Store, registry: FakeRegistry, monkeypatch: pytest.Mon
             assert_refused(store, registry, "does not answer")
     finally:
         over.set()
+
+
+@pytest.mark.parametrize(("where", "status"), [("/token", 200), ("/v2", 302), ("/v2", 401)])
+def test_answers_without_end(store: Store, registry: FakeRegistry, where: str, status: int) -> None:
+    """Nobody reads them into the memory."""
+    registry.token = "secret"
+    sent = []
+
+    def flood(handler: Any) -> None:
+        handler.send_response(status)
+        handler.send_header("Location", f"http://{registry.address}/elsewhere")
+        handler.end_headers()
+        handler.close_connection = True
+        with contextlib.suppress(OSError):
+            for _ in range(300):
+                handler.wfile.write(bytes(1 << 18))
+                sent.append(1 << 18)
+
+    registry.hook = on(where, flood)
+    assert_refused(store, registry, "without end|has no|does not say where")
+    assert sum(sent) < 20 << 20
 
 
 def test_it_redirects_without_end(store: Store, registry: FakeRegistry) -> None:
