@@ -64,16 +64,15 @@ class Tracing:
         *(
             "end",
             "exec_from",
+            "has_continued",
             "has_news",
             "is_seized",
             "must_stop",
             "number",
             "options",
             "pid",
-            "request",
-            "resumed",
         ),
-        *("signal", "state", "stop", "task", "tracer", "view"),
+        *("request", "resumed", "signal", "state", "stop", "task", "tracer", "view"),
     )
 
     def __init__(self, task: "Task", tracer: "Task", options: PTRACE_O, *, is_seized: bool) -> None:
@@ -87,6 +86,7 @@ class Tracing:
         self.stop: Stop | None = None
         self.must_stop = False  # as soon as it can: for a group-stop, or PTRACE_INTERRUPT
         self.has_news = False  # of the group's being stopped or not, for one that has been seized
+        self.has_continued = False  # since it took the present signal, which stops nobody any more
         self.exec_from = 0  # it has another program, and had this number before
         self.number = NO_CALL  # the system call that it is in
         self.state: TracedState | None = None  # during a stop, and until the CPU has got it
@@ -134,6 +134,7 @@ class Tracing:
 
     def group_changed(self, *, is_stopping: bool) -> None:
         """The process is to stop, or SIGCONT has been generated for it (ptrace_trap_notify)."""
+        self.has_continued = not is_stopping
         if is_stopping or self.is_seized:
             self.must_stop |= is_stopping
             self.has_news |= self.is_seized
