@@ -31,13 +31,15 @@ _MOUNT_FLAGS = (
 _SPECIAL = (S.IFCHR, S.IFBLK, S.IFIFO, S.IFSOCK)
 
 
-def access(context: FsContext, dentry: Dentry, wanted: int, *, real: bool) -> None:
+def access(
+    context: FsContext, dentry: Dentry, wanted: int, *, real: bool, attributes: Attributes | None = None
+) -> None:
     """Check rights for a program that asks: `wanted` are bits of ACCESS, 0 for existence; `real` unless
-    AT_EACCESS. EACCES, EROFS.
+    AT_EACCESS; `attributes` if they are known. EACCES, EROFS.
     """
     credentials = context.credentials
     identity = real_identity(credentials) if real else effective_identity(credentials)
-    attributes = dentry.inode.attributes()
+    attributes = attributes or dentry.inode.attributes()
     require(attributes, identity, wanted, dentry.inode)
     if wanted & ACCESS.W and attributes.mode & S.IFMT not in _SPECIAL:
         dentry.mount.require_writable()

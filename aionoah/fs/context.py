@@ -1,7 +1,5 @@
 """What a path is resolved against: root, working directory, umask and the user on whose behalf."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
@@ -90,11 +88,19 @@ class FsContext:
             self._identity = effective_identity(self.credentials)
         return self._identity
 
-    @contextmanager
-    def acting_as_real_user(self) -> Iterator[None]:
-        """Let access(2) walk with the rights that it asks about."""
-        self._acting = real_identity(self.credentials)
-        try:
-            yield
-        finally:
-            self._acting = None
+    def acting_as_real_user(self) -> "_RealUser":
+        """A context: let access(2) walk with the rights that it asks about."""
+        return _RealUser(self)
+
+
+class _RealUser:
+    __slots__ = ("_context",)
+
+    def __init__(self, context: FsContext) -> None:
+        self._context = context
+
+    def __enter__(self) -> None:
+        self._context._acting = real_identity(self._context.credentials)  # noqa: SLF001 - a part of it
+
+    def __exit__(self, *_: object) -> None:
+        self._context._acting = None  # noqa: SLF001

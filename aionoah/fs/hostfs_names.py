@@ -1,7 +1,8 @@
 """What a directory of the host is known to have in it, and how that is confirmed."""
 
 import os
-from typing import TYPE_CHECKING
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.fcntl import RENAME
 from aionoah.abi.stat import S
@@ -9,6 +10,11 @@ from aionoah.abi.stat import S
 if TYPE_CHECKING:
     from aionoah.fs.hostfs import HostDirectory
     from aionoah.fs.hostfs_inode import HostInode
+
+# What is the same as long as a name leads to the same file with the same rights. A link is changed by making another
+# one, which may get the number of the old one.
+_likeness: Final = attrgetter("st_ino", "st_mode", "st_dev", "st_uid", "st_gid")
+_likeness_of_links: Final = attrgetter("st_ino", "st_mode", "st_dev", "st_uid", "st_gid", "st_ctime_ns")
 
 
 class Names:
@@ -63,13 +69,15 @@ class Names:
 class Finding:
     """What a lookup has found under a name, to be compared with what is there later."""
 
-    __slots__ = ("_changes", "_directory", "_expected", "_inode", "_name")
+    __slots__ = ("_changes", "_directory", "_expected", "_inode", "_likeness", "_name")
 
     def __init__(self, directory: "HostDirectory", name: bytes, inode: "HostInode") -> None:
         self._directory = directory
         self._name = name
         self._inode = inode
-        self._expected = _likeness(inode.seen)
+        is_link = inode.seen.st_mode & S.IFMT == S.IFLNK
+        self._likeness = _likeness_of_links if is_link else _likeness
+        self._expected = self._likeness(inode.seen)
         self._changes = directory.names.changes
 
     def is_there(self) -> bool:
@@ -81,7 +89,7 @@ class Finding:
             status = os.stat(self._name, dir_fd=fd, follow_symlinks=False)
         except OSError:
             return False
-        if _likeness(status) != self._expected:
+        if self._likeness(status) != self._expected:
             return False
         self._inode.seen = status
         return True
@@ -91,14 +99,5 @@ class Finding:
         return (
             self._directory.names.changes == self._changes
             and self._directory.open_descriptor >= 0
-            and _likeness(self._inode.seen) == self._expected
+            and self._likeness(self._inode.seen) == self._expected
         )
-
-
-def _likeness(status: os.stat_result) -> tuple[int, ...]:
-    """What is the same as long as a name leads to the same file with the same rights. A link is changed by making
-    another one, which may get the number of the old one.
-    """
-    mode = status.st_mode
-    made = status.st_ctime_ns if mode & S.IFMT == S.IFLNK else 0
-    return status.st_ino, mode, status.st_dev, status.st_uid, status.st_gid, made

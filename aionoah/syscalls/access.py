@@ -7,7 +7,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import ACCESS, AT
 from aionoah.fs import operations
 from aionoah.syscalls.arguments import DirFd, Path
-from aionoah.syscalls.paths import WORKING_DIRECTORY, attributes_at, locate
+from aionoah.syscalls.paths import WORKING_DIRECTORY, attributes_at, base, locate
 from aionoah.syscalls.registry import syscall
 
 if TYPE_CHECKING:
@@ -36,5 +36,9 @@ def faccessat2(task: "Task", dirfd: DirFd, pathname: Path, mode: ACCESS, flags: 
         if not mode:  # whether it is there
             attributes_at(task, dirfd, pathname, flags)
             return
-        place = locate(task, dirfd, pathname, flags)
-    operations.access(task.fs, place, mode, real=is_real)
+        if pathname:
+            follow = not flags & AT.SYMLINK_NOFOLLOW
+            place, seen = operations.stat(task.fs, base(task, dirfd, pathname), pathname, follow=follow)
+        else:
+            place, seen = locate(task, dirfd, pathname, flags), None
+    operations.access(task.fs, place, mode, real=is_real, attributes=seen)

@@ -28,7 +28,7 @@ def base(task: "Task", dirfd: int, path: bytes) -> Dentry:
         return task.fs.cwd
     if not path:
         raise LinuxError(Errno.ENOENT)
-    return own_place(task, dirfd)
+    return place_of(task.files.get(dirfd, allow_path=True))
 
 
 def locate(task: "Task", dirfd: int, path: bytes, flags: int = 0) -> Dentry:
