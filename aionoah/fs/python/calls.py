@@ -29,6 +29,7 @@ _ABSENT: Final = {
     "symlink": Errno.EPERM,
 }
 _WRITING: Final = ("write", "truncate", "create", "remove", "mkdir", "rmdir", "rename", "symlink")
+_ID_MAX: Final = (1 << 32) - 1  # which stands for none
 _KINDS: Final = {"file": S.IFREG, "directory": S.IFDIR, "link": S.IFLNK}
 _MODES: Final = {"file": 0o644, "directory": 0o755, "link": 0o777}
 _HOST_KINDS: Final = {
@@ -63,6 +64,10 @@ class Caller:
             raise LinuxError(_ABSENT.get(method, Errno.EROFS if self.is_read_only else Errno.EPERM))
         function = partial(getattr(self.target, method), *args)
         return self.call_function(function, (id(self), method, args if key is None else key))
+
+    def space(self) -> tuple[int, int]:
+        """Bytes in all and bytes free, of a method that does not block. LinuxError."""
+        return checked_space(_call_now(self.target.space))
 
     def call_function(self, function: Callable[[], Any], key: Hashable) -> Any:  # noqa: ANN401
         if self._application is None or self.target.is_quick:
@@ -147,10 +152,37 @@ def checked_stat(found: object, *, read_only: bool) -> Stat:
 
 
 def _is_sound(found: Stat) -> bool:
-    numbers = (found.size, found.mode, found.uid, found.gid, found.ino)
-    if not all(number is None or (isinstance(number, int) and 0 <= number < 1 << 63) for number in numbers):
+    numbers, ids = (found.size, found.mode, found.ino), (found.uid, found.gid)
+    if not all(number is None or _is_number(number, 1 << 63) for number in numbers):
+        return False
+    if not all(number is None or _is_number(number, _ID_MAX) for number in ids):
         return False
     return found.mtime is None or (isinstance(found.mtime, int | float) and abs(found.mtime) < 1 << 33)
+
+
+def _is_number(value: object, limit: int) -> bool:
+    return isinstance(value, int) and 0 <= value < limit
+
+
+def checked_target(found: object) -> bytes:
+    """What readlink returned."""
+    if not isinstance(found, str) or "\0" in found:
+        refuse("what readlink returns", found)
+    try:
+        return os.fsencode(found)
+    except UnicodeEncodeError:
+        refuse("what readlink returns", found)
+
+
+def checked_space(found: object) -> tuple[int, int]:
+    """What space returned."""
+    if (
+        not isinstance(found, tuple)
+        or len(found) != 2
+        or not all(_is_number(each, 1 << 63) for each in found)
+    ):
+        refuse("what space returns", found)
+    return found
 
 
 def checked_names(found: object) -> list[bytes]:

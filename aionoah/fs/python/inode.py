@@ -16,7 +16,7 @@ from aionoah.fs.directory import DirectoryFile
 from aionoah.fs.file import File
 from aionoah.fs.inode import NOW, Attributes, Change, DirectoryEntry, FileSystem, FileSystemStatus, Inode
 from aionoah.fs.python import protocol
-from aionoah.fs.python.calls import Caller, checked_names, checked_stat
+from aionoah.fs.python.calls import Caller, checked_names, checked_stat, checked_target
 from aionoah.fs.python.protocol import Stat
 from aionoah.host.application import Application, NotYet, answer_of
 from aionoah.host.waiting import WaitQueue
@@ -79,7 +79,7 @@ class PythonFileSystem(FileSystem):
         return self.caller.call(method, path, *args, key=None if key is None else (path, key))
 
     def status(self) -> FileSystemStatus:
-        total, free = (amount // _BLOCK for amount in self.target.space())
+        total, free = (amount // _BLOCK for amount in self.caller.space())
         return FileSystemStatus(
             MAGIC.FUSE, _BLOCK, blocks=total, blocks_free=free, blocks_available=free, name_length=255
         )
@@ -201,10 +201,7 @@ class PythonInode(Inode):
     # -- everything ----------------------------------------------------------------------------------------
 
     def readlink(self) -> bytes:
-        text = self.call("readlink")
-        if not isinstance(text, str) or "\0" in text:
-            raise LinuxError(Errno.EIO)
-        return os.fsencode(text)
+        return checked_target(self.call("readlink"))
 
     def open(self, flags: O, dentry: "Dentry") -> File:
         if self.kind == S.IFDIR:

@@ -58,6 +58,9 @@ class Scripted(FileSystem):
     def readlink(self, path: str) -> Any:
         return self._say("readlink")
 
+    def space(self) -> Any:
+        return self._say("space")
+
 
 def root_of(**says: Any) -> Any:
     return PythonFileSystem(Scripted(**says)).root
@@ -100,6 +103,9 @@ def test_what_is_no_oserror_is_logged(caplog: pytest.LogCaptureFixture) -> None:
         Stat(size="5"),
         Stat(mtime="now"),
         Stat(uid=-1),
+        Stat(uid=1 << 32),
+        Stat(gid=(1 << 32) - 1),
+        Stat(ino=1 << 63),
     ],  # type: ignore[arg-type]
 )
 def test_stat_nonsense(nonsense: Any) -> None:
@@ -127,11 +133,19 @@ def test_write_nonsense(nonsense: Any) -> None:
         checked_count(nonsense, 4)
 
 
-@pytest.mark.parametrize("nonsense", [None, b"bytes", "a\0b"])
+@pytest.mark.parametrize("nonsense", [None, b"bytes", "a\0b", "\ud800"])
 def test_readlink_nonsense(nonsense: Any) -> None:
     link = root_of(stat=Stat("link"), readlink=nonsense).lookup(b"l")
     with fails(Errno.EIO):
         link.readlink()
+
+
+@pytest.mark.parametrize(
+    "nonsense", [None, (1,), (1, 2, 3), (-1, 0), (1.5, 0), ("a", 0), 7, ValueError("none")]
+)
+def test_space_nonsense(nonsense: Any) -> None:
+    with fails(Errno.EIO):
+        root_of(space=nonsense).filesystem.status()
 
 
 def test_results_that_make_sense(tmp_path: Path) -> None:
