@@ -14,7 +14,7 @@ from aionoah.abi.stat import S
 from aionoah.boot import give_file
 from aionoah.fs.tmpfs import TmpFileSystem
 from aionoah.net.unix.host import HostSocket
-from aionoah.net.unix.x11 import XRequests
+from aionoah.net.unix.x11_answers import XConnection
 
 if TYPE_CHECKING:
     from aionoah.process.kernel import Kernel
@@ -45,7 +45,7 @@ class Display(NamedTuple):
         if not Path(self.socket).is_socket():
             raise FileNotFoundError(2, f"There is no X server at {self.socket}")
         place = f"{_SOCKETS}{self.number}".encode()
-        _give_socket(kernel, place, HostSocket(os.fsencode(self.socket), XRequests))
+        _give_socket(kernel, place, HostSocket(os.fsencode(self.socket), XConnection))
         give_file(kernel, _AUTHORITY.encode(), self.secrets())
 
     def secrets(self) -> bytes:

@@ -11,7 +11,7 @@ from fakes.sockets import data, flood, send
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.poll import Poll
-from aionoah.abi.socket import AF, SHUT, SOCK
+from aionoah.abi.socket import AF, MSG, SHUT, SOCK
 from aionoah.abi.stat import S
 from aionoah.fs.context import FsContext
 from aionoah.fs.mount import Namespace
@@ -19,7 +19,7 @@ from aionoah.fs.tmpfs import TmpFileSystem
 from aionoah.net.network import Network
 from aionoah.net.unix.creation import new_unix_socket
 from aionoah.net.unix.host import HostSocket
-from aionoah.net.unix.x11 import XRequests
+from aionoah.net.unix.x11_answers import XConnection
 from aionoah.process.credentials import Credentials
 from aionoah.x11 import parse_display
 
@@ -87,7 +87,7 @@ async def test_a_stream_to_the_host(fs: FsContext, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "s"))
         listener.listen()
-        server = HostSocket(bytes(tmp_path / "s"), XRequests)
+        server = HostSocket(bytes(tmp_path / "s"), XConnection)
         client = new_unix_socket(network_with(fs, server), SOCK.STREAM, 0, 0)
         await client.connect(address(b"/server"), fs)
         peer, _ = listener.accept()
@@ -100,10 +100,15 @@ async def test_a_stream_to_the_host(fs: FsContext, tmp_path: Path) -> None:
     query = struct.pack("<BxHHxx", 98, 4, 7) + b"MIT-SHM\0"
     assert send(client, query) == len(query)
     assert peer.recv(100) == setup + query.replace(b"MIT-SHM", b"MIT-SH!")
-    peer.sendall(b"reply")
+    peer.sendall(b"welcome\0")
+    assert client.poll() & Poll.IN
+    assert client.available() == 8
+    assert data(client, 3, MSG.PEEK) == b"wel"
+    assert data(client, 3) == b"wel"
     assert client.poll() & Poll.IN
     assert client.available() == 5
-    assert data(client) == b"reply"
+    assert data(client) == b"come\0"
+    assert data(client) is None
     with pytest.raises(LinuxError) as caught:
         send(client, b"x", client)
     assert caught.value.errno is Errno.EOPNOTSUPP

@@ -26,7 +26,7 @@ _MOST_AT_ONCE: Final = 1 << 16  # bytes that are looked through in one go
 
 
 class Filter(Protocol):
-    """Changes what a client says, byte for byte."""
+    """Changes what a client says, byte for byte, and what it is told."""
 
     def changed(self, data: bytes) -> bytes:
         """What to send in place of `data`; as long as that."""
@@ -34,6 +34,10 @@ class Filter(Protocol):
 
     def went(self, data: bytes) -> None:
         """So much of it has been sent."""
+        ...
+
+    def heard(self, data: bytes) -> bytes:
+        """What may be told of what the server has said so far; the rest comes with later bytes."""
         ...
 
 
@@ -60,6 +64,7 @@ class HostEnd:
         self._fd = self._host.fileno()
         self._readiness = sockets.Readiness(self._fd)
         self._filter = server.new_filter() if server.new_filter is not None else None
+        self._told = b""  # by the filter, and not read yet
 
     def close(self) -> None:
         self._host.close()
@@ -93,6 +98,8 @@ class HostEnd:
     def receive(self, dst: "Buffer", flags: MSG) -> Received:
         if MSG.OOB in flags:
             raise LinuxError(Errno.EOPNOTSUPP)
+        if self._filter is not None:
+            return self._receive_filtered(self._filter, dst, flags)
         segments = dst.segments() if dst.length else []
         try:
             count, _, reported, _ = sockets.receive(self._host, segments, flags, 0)
@@ -102,12 +109,29 @@ class HostEnd:
             raise LinuxError(errno_of(error)) from None
         return Received(count, b"", (), (), reported)
 
+    def _receive_filtered(self, filtering: Filter, dst: "Buffer", flags: MSG) -> Received:
+        while not self._told and dst.length:
+            try:
+                data = self._host.recv(_MOST_AT_ONCE)
+            except BlockingIOError:
+                raise WouldBlock from None
+            except OSError as error:
+                raise LinuxError(errno_of(error)) from None
+            if not data:
+                break
+            self._told = filtering.heard(data)
+        count = dst.fill(self._told[: dst.length]) if self._told and dst.length else 0
+        if not flags & MSG.PEEK:
+            self._told = self._told[count:]
+        return Received(count)
+
     def waiting_bytes(self, request: int = IOCTL.FIONREAD) -> int:
         with host_errors():
-            return int.from_bytes(terminal.exchange(self._fd, request, bytes(4)), "little")
+            waiting = int.from_bytes(terminal.exchange(self._fd, request, bytes(4)), "little")
+        return waiting + (len(self._told) if request == IOCTL.FIONREAD else 0)
 
     def poll(self) -> Poll:
-        return Poll(self._readiness.now())
+        return Poll(self._readiness.now() | (Poll.IN | Poll.RDNORM if self._told else 0))
 
     def source(self, events: Poll) -> Source:
         reads = events & (Poll.IN | Poll.RDNORM | Poll.PRI | Poll.RDHUP)

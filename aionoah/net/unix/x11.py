@@ -2,20 +2,22 @@
 
 A segment's number in the guest would be another segment's on the host, and descriptors do not pass. So the
 client's question whether there is such an extension (QueryExtension) goes out with another name, and the server
-says that there is none. Clients fall back to the plain protocol, as over a network.
+says that there is none; lists of all extensions come back without them (x11_answers.py). Clients fall back to the
+plain protocol, as over a network.
 
-Source: X Window System Protocol, version 11: connection setup (section 8), requests (section 1), QueryExtension;
-the BIG-REQUESTS extension.
+Source: X Window System Protocol, version 11: connection setup (section 8), requests (section 1), QueryExtension,
+ListExtensions; the BIG-REQUESTS extension.
 """
 
 from typing import Final
 
-_HIDDEN: Final = (b"MIT-SHM", b"DRI2", b"DRI3")
+HIDDEN: Final = (b"MIT-SHM", b"DRI2", b"DRI3")
 _OTHER: Final = ord("!")  # in place of the last letter of a hidden name
 _QUERY_EXTENSION: Final = 98
+_LIST_EXTENSIONS: Final = 99
 _OPCODE: Final = bytes([_QUERY_EXTENSION])
 _NAME: Final = 8  # where a QueryExtension has it
-_LONGEST: Final = _NAME + max(map(len, _HIDDEN)) + 1
+_LONGEST: Final = _NAME + max(map(len, HIDDEN)) + 1
 _SETUP: Final = 12  # bytes of the client's first words, without the names that follow
 
 
@@ -23,7 +25,9 @@ class XRequests:
     """Follows the requests of one client, however they are cut."""
 
     def __init__(self) -> None:
-        self._is_big_endian = False
+        self.is_big_endian = False
+        self.listed: tuple[int, ...] = ()  # numbers of the requests for a list that are not yet answered
+        self._count = 0  # of requests
         self._is_set_up = False
         self._head = b""  # the first bytes of the request that has begun
         self._left = 0  # bytes of it beyond those that have gone; 0 as long as its length is not known
@@ -68,9 +72,14 @@ class XRequests:
         self._finish_if_done()
 
     def _finish_if_done(self) -> None:
-        if not self._left and self._remaining(whole=True) == 0:
-            self._head = b""
-            self._is_set_up = True
+        if self._left or self._remaining(whole=True) != 0:
+            return
+        if self._is_set_up:
+            self._count = self._count + 1 & 0xFFFF
+            if self._head[0] == _LIST_EXTENSIONS:
+                self.listed = (*self.listed, self._count)
+        self._head = b""
+        self._is_set_up = True
 
     def _remaining(self, *, whole: bool = False) -> int:
         """Bytes that the request has beyond `_head`, once that says how long it is; with `whole`, -1 if it does not."""
@@ -84,7 +93,7 @@ class XRequests:
         if not self._is_set_up:
             if len(head) < _SETUP:
                 return None
-            self._is_big_endian = head[:1] == b"B"
+            self.is_big_endian = head[:1] == b"B"
             names = (self._number(head[6:8]), self._number(head[8:10]))
             return _SETUP + sum(-(-length // 4) * 4 for length in names)
         if len(head) < 4:
@@ -95,11 +104,11 @@ class XRequests:
         return self._number(head[4:8]) * 4 if len(head) >= 8 else None  # BIG-REQUESTS
 
     def _number(self, data: bytes) -> int:
-        return int.from_bytes(data, "big" if self._is_big_endian else "little")
+        return int.from_bytes(data, "big" if self.is_big_endian else "little")
 
     def _ends_hidden_name(self) -> bool:
         head = self._head
         if not self._is_set_up or head[0] != _QUERY_EXTENSION or len(head) <= _NAME:
             return False
         name = head[_NAME:]
-        return name in _HIDDEN and self._number(head[4:6]) == len(name)
+        return name in HIDDEN and self._number(head[4:6]) == len(name)
