@@ -113,9 +113,7 @@ def _followed_size(connection: Connection) -> Iterator[None]:
     from aionoah.cli.terminal import host_size  # noqa: PLC0415
 
     def follow(number: int, _frame: "FrameType | None") -> None:
-        if number == signal.SIGCONT and os.isatty(
-            0
-        ):  # somebody had stopped us, and used the terminal meanwhile
+        if number == signal.SIGCONT and os.isatty(0):  # it has been somebody else's meanwhile
             tty.setraw(0, termios.TCSADRAIN)
         size = host_size()
         with contextlib.suppress(InstanceError):

@@ -11,6 +11,7 @@ import click
 
 from aionoah.cli.complaints import IMAGES, one_sentence
 from aionoah.cli.numbers import parse_size
+from aionoah.cli.tables import print_table
 from aionoah.hypervisor.select import ARCHITECTURES, host_architecture
 from aionoah.images import ImageError
 
@@ -70,14 +71,13 @@ def images() -> None:
 
     with one_sentence(ImageError, IMAGES):
         records = Store().records()
-    rows = [("IMAGE", "ARCHITECTURE", "CONFIGURATION", "PULLED", "SIZE")]
-    for each in records:
-        pulled = time.strftime("%Y-%m-%d %H:%M", time.localtime(each.pulled))
-        short = each.config.removeprefix("sha256:")[:12]
-        rows.append((each.name, each.architecture, short, pulled, _show_size(each.size)))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        click.echo("  ".join(f"{word:{width}}" for word, width in zip(row, widths, strict=True)).rstrip())
+    print_table(("IMAGE", "ARCHITECTURE", "CONFIGURATION", "PULLED", "SIZE"), *map(_row, records))
+
+
+def _row(record: "Record") -> tuple[str, ...]:
+    pulled = time.strftime("%Y-%m-%d %H:%M", time.localtime(record.pulled))
+    short = record.config.removeprefix("sha256:")[:12]
+    return record.name, record.architecture, short, pulled, _show_size(record.size)
 
 
 @click.command()

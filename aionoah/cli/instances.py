@@ -13,11 +13,11 @@ from aionoah.cli.complaints import (
     INSTANCES,
     complain,
     one_sentence,
-    printable,
     sentence_of,
 )
 from aionoah.cli.named import DAEMON
 from aionoah.cli.numbers import parse_duration
+from aionoah.cli.tables import print_table
 from aionoah.host.standard_streams import reserve_standard_streams
 from aionoah.instances import InstanceError
 from aionoah.instances import client as clients
@@ -51,23 +51,20 @@ def ps(*, all_: bool, as_json: bool) -> None:
         for each in shown:
             click.echo(json.dumps(each))
         return
-    rows = [("NAME", "PID", "STATUS", "SINCE", "RESTARTS", "HEALTH", "COMMAND")]
-    for each in shown:
-        command = printable(" ".join(each["command"]))
-        rows.append(
-            (
-                each["name"],
-                str(each["pid"] or ""),
-                each["status"] if each["status"] != "exited" else f"exited ({each['exit_status']})",
-                _ago(each["since"]),
-                str(each["restarts"]),
-                each["health"] or "",
-                command if len(command) <= _SHORT else command[: _SHORT - 1] + "…",
-            )
-        )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        click.echo("  ".join(f"{word:{width}}" for word, width in zip(row, widths, strict=True)).rstrip())
+    print_table(("NAME", "PID", "STATUS", "SINCE", "RESTARTS", "HEALTH", "COMMAND"), *map(_row, shown))
+
+
+def _row(described: dict[str, Any]) -> tuple[str, ...]:
+    status, command = described["status"], " ".join(described["command"])
+    return (
+        described["name"],
+        str(described["pid"] or ""),
+        status if status != "exited" else f"exited ({described['exit_status']})",
+        _ago(described["since"]),
+        str(described["restarts"]),
+        described["health"] or "",
+        command if len(command) <= _SHORT else command[: _SHORT - 1] + "…",
+    )
 
 
 def _describe(place: Place) -> dict[str, Any] | None:

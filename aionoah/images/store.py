@@ -84,7 +84,7 @@ class Store:
 
     def remove(self, name: str) -> list[Record]:
         """Forget an image on all architectures; ImageError if there is none. What only it used goes too."""
-        with self._changing() as records:
+        with self.adding(), self._changing() as records:  # what is written is not swept away meanwhile
             removed = [each for each in records if each.name == name]
             if not removed:
                 raise ImageError(f"there is no image {name}")

@@ -5,6 +5,7 @@ import contextlib
 import signal
 from typing import TYPE_CHECKING, Any, Final
 
+from aionoah.hypervisor.errors import HypervisorError
 from aionoah.instances import InstanceError
 from aionoah.instances.protocol import Message, ProtocolError
 from aionoah.instances.server import Peer
@@ -28,8 +29,8 @@ async def execute(running: Running, peer: Peer, message: Message) -> None:
     except OSError as error:
         peer.send({"error": sentence_of(error), "status": status_of(error)})
         return
-    except (ValueError, RuntimeError) as error:
-        peer.send({"error": str(error), "status": _FAILED})
+    except (HypervisorError, MemoryError, RuntimeError, ValueError) as error:
+        peer.send({"error": sentence_of(error), "status": _FAILED})
         return
     peer.send({"started": process.pid})
     attending = asyncio.create_task(_attend(process, message, has_terminal="terminal" in options))

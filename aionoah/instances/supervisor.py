@@ -218,7 +218,7 @@ class Supervisor:
             process = await running.linux.create_subprocess_exec(
                 *check.command, **(running.options | streams)
             )
-        except OSError:
+        except (HypervisorError, MemoryError, OSError):
             return False
         try:
             async with asyncio.timeout(check.timeout):

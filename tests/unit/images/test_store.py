@@ -95,6 +95,22 @@ def test_what_goes_before_it_is_held(store: Store, monkeypatch: pytest.MonkeyPat
         pass
 
 
+def test_a_change_is_not_swept_away_by_another_process(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter(store, "one", ONE)
+    writing = store._write
+
+    def write(path: Path, data: bytes) -> None:
+        Store(store.place.parent).collect()
+        assert (store.place / "work" / "mine").exists()
+        writing(path, data)
+
+    monkeypatch.setattr(store, "_write", write)
+    (store.place / "work" / "mine").write_text("on its way to become the index")
+    store.remove("one")
+
+
 def test_what_is_being_added_stays(store: Store) -> None:
     with store.adding():
         digest = store.put_blob(b"new")

@@ -78,8 +78,10 @@ class FakeLinux:
         world, now = self._world, asyncio.get_running_loop().time()
         if command == ("check",):
             world.checks.append(now)
-            seconds, status = world.answers.pop(0)
-            return Program(seconds, status)
+            answer = world.answers.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return Program(*answer)
         program = world.programs.pop(0)
         if isinstance(program, Exception):
             raise program
@@ -90,7 +92,7 @@ class FakeLinux:
 class World(Outside):
     def __init__(self) -> None:
         self.programs: list[Program | Exception] = []
-        self.answers: list[tuple[float, int]] = []  # after how many seconds, and which
+        self.answers: list[tuple[float, int] | Exception] = []  # after how many seconds, and which
         self.starts: list[float] = []
         self.checks: list[float] = []
         self.said: list[str] = []
@@ -273,6 +275,16 @@ def test_health_is_asked_for(spec: Spec) -> None:
     world = play(story)
     assert world.checks == [1, 11, 21, 31, 44, 54]
     assert [each.health for each in world.states] == ["starting", "healthy", "unhealthy", "healthy"]
+
+
+def test_a_check_that_cannot_be_started_is_an_answer(spec: Spec) -> None:
+    async def story(world: World) -> None:
+        world.health = HealthCheck(["check"], interval=10, retries=1)
+        world.answers = [(0, 0), HypervisorError("there is no virtual machine left"), MemoryError(), (0, 0)]
+        world.programs = [Program(35, 0)]
+        assert await world.supervisor(spec).run() == 0
+
+    assert [each.health for each in play(story).states] == ["starting", "healthy", "unhealthy", "healthy"]
 
 
 def test_an_unhealthy_program_is_killed_if_so_wanted(spec: Spec) -> None:
