@@ -111,6 +111,14 @@ async def test_too_much_of_everything(
     assert (await attack(linux, [program, str(seed), "0", "22"])).endswith(b"survived\n")
 
 
+@pytest.mark.parametrize("user", [0, 1000])
+async def test_tracers_and_tracees(
+    linux: aionoah.Linux, neighbour: aionoah.Process, compile_program: Compiler, user: int
+) -> None:
+    program = compiled(compile_program, "hostile/trace")
+    assert (await attack(linux, [program, "1", "0", "8"], user)).endswith(b"survived\n")
+
+
 # -- the host's files ---------------------------------------------------------------------------------------
 
 

@@ -289,6 +289,10 @@ static void step(uint64_t seed, uint64_t index)
         args[i] = *sketch && below(20) ? sketched(*sketch++) : argument();
     if (takes_a_process(call)) /* but the fuzzer and its neighbours */
         args[0] = below(3) ? (uint64_t)getpid() : below(2) ? 0x7ffffff0 : (uint64_t)INT_MIN;
+    if (call == SYS_ptrace) { /* trace.c does more of it */
+        args[0] += args[0] == 0;
+        args[1] = below(2) ? (uint64_t)getpid() : 0x7ffffff0;
+    }
     if (call == SYS_setpgid)
         args[1] = below(2) ? 0 : (uint64_t)getpid();
     if (call == SYS_close_range && below(4)) /* it would leave nothing to play with */

@@ -53,7 +53,7 @@ static void read_tree(const char *path, int depth)
         snprintf(below_it, sizeof below_it, "%s/%s", path, entry->d_name);
         if (entry->d_type == DT_DIR && depth)
             read_tree(below_it, depth - 1);
-        else if (strcmp(entry->d_name, "oom_score_adj") && strcmp(entry->d_name, "stdout") && strcmp(entry->d_name, "1"))
+        else if (strcmp(entry->d_name, "oom_score_adj") && strcmp(entry->d_name, "mem") && strcmp(entry->d_name, "stdout") && strcmp(entry->d_name, "1"))
             try_file(below_it);
     }
     if (directory)
