@@ -48,6 +48,8 @@ class VM(Flags):
 
 ACCESS: Final = VM.READ | VM.WRITE | VM.EXEC
 MAY_ALL: Final = VM.MAYREAD | VM.MAYWRITE | VM.MAYEXEC
+_DATA_KIND: Final = VM.WRITE | VM.SHARED | VM.GROWSDOWN
+_TEXT_KIND: Final = VM.EXEC | VM.WRITE
 
 
 class Vma:
@@ -107,6 +109,10 @@ class Vma:
             and (self.backing is after.backing or self.backing == after.backing)
             and self.offset_at(self.end) == after.offset
         )
+
+    def joined(self, after: "Vma") -> "Vma":
+        """Both as one, where this one continues in the other."""
+        return Vma(self.start, after.end, self.flags, self.backing, self.offset, self.name)
 
     def __repr__(self) -> str:
         rights = "".join(c if self.flags & 1 << i else "-" for i, c in enumerate("rwx"))
@@ -216,24 +222,22 @@ class VmaMap:
 
     def _splice(self, first: int, last: int, new: list[Vma]) -> None:
         """The one place where areas come and go: merges with the neighbours, counts, holds and drops."""
-        if first > 0:
-            first -= 1
-            new = [self._vmas[first], *new]
-        if last < len(self._vmas):
-            new = [*new, self._vmas[last]]
-            last += 1
-        new, old = _merged(new), self._vmas[first:last]
-        if new and old and new[0] is old[0]:  # a neighbour that stays: who counts areas is not to hear of it
-            del new[0], old[0]
-            first += 1
-        if new and old and new[-1] is old[-1]:
-            del new[-1], old[-1]
-            last -= 1
+        vmas = self._vmas
+        if new:  # else there is a gap between the neighbours; one that stays is not counted anew
+            if len(new) > 1:
+                new = _merged(new)
+            if first > 0 and vmas[first - 1].continues_in(new[0]):
+                first -= 1
+                new = [vmas[first].joined(new[0]), *new[1:]]
+            if last < len(vmas) and new[-1].continues_in(vmas[last]):
+                new = [*new[:-1], new[-1].joined(vmas[last])]
+                last += 1
+        old = vmas[first:last]
         for vma in new:
             self._count(vma, 1)
             if vma.backing is not None:
                 vma.backing.hold()
-        self._vmas[first:last] = new
+        vmas[first:last] = new
         self._starts[first:last] = [vma.start for vma in new]
         for vma in old:
             self._count(vma, -1)
@@ -242,15 +246,15 @@ class VmaMap:
         self.most_pages = max(self.most_pages, self.total_pages)
 
     def _count(self, vma: Vma, sign: int) -> None:
-        pages = sign * vma.page_count
+        pages, flags = sign * vma.page_count, vma.flags
         self.total_pages += pages
-        if vma.flags & VM.LOCKED:
+        if flags & VM.LOCKED:
             self.locked_pages += pages
-        if is_data(vma.flags):
+        if flags & _DATA_KIND == VM.WRITE:
             self.data_pages += pages
-        elif vma.flags & VM.GROWSDOWN:
+        elif flags & VM.GROWSDOWN:
             self.stack_pages += pages
-        elif vma.flags & (VM.EXEC | VM.WRITE) == VM.EXEC:
+        elif flags & _TEXT_KIND == VM.EXEC:
             self.text_pages += pages
 
     # -- gaps -----------------------------------------------------------------------------------------
@@ -312,7 +316,7 @@ class VmaMap:
 
 def is_data(flags: int) -> bool:
     """What RLIMIT_DATA limits (mm/internal.h: is_data_mapping)."""
-    return flags & (VM.WRITE | VM.SHARED | VM.GROWSDOWN) == VM.WRITE
+    return flags & _DATA_KIND == VM.WRITE
 
 
 def guarded_start(vma: Vma) -> int:
@@ -325,7 +329,7 @@ def _merged(vmas: list[Vma]) -> list[Vma]:
     for vma in vmas:
         last = merged[-1] if merged else None
         if last is not None and last.continues_in(vma):
-            merged[-1] = Vma(last.start, vma.end, last.flags, last.backing, last.offset, last.name)
+            merged[-1] = last.joined(vma)
         else:
             merged.append(vma)
     return merged
