@@ -229,7 +229,8 @@ class MasterTransport(asyncio.Transport):
         if self._waiting and not self._is_closing:
             with kernel_lock, contextlib.suppress(WouldBlock):
                 while self._waiting:
-                    del self._waiting[: self._master.write_nowait(KernelBuffer(bytes(self._waiting)))]
+                    piece = KernelBuffer(bytes(self._waiting[:_PIECE]))
+                    del self._waiting[: self._master.write_nowait(piece)]
         if self._has_paused_protocol and len(self._waiting) <= _HIGH_WATER // 4:
             self._has_paused_protocol = False
             self._protocol.resume_writing()

@@ -11,6 +11,7 @@ from typing import Final
 from aionoah.instances import InstanceError
 from aionoah.instances.place import Lock, Place, holder_of, state_home
 from aionoah.instances.spec import Spec, write_spec
+from aionoah.instances.state import State, read_state
 
 _NEW: Final = ".new-"
 _GONE: Final = ".gone-"
@@ -41,6 +42,7 @@ def remove(place: Place) -> None:
     """With all that it has changed and said. InstanceError if it runs, or something of it stays."""
     lock = Lock(place)
     try:
+        _remove_socket(read_state(place))
         doomed = place.directory.with_name(f"{_GONE}{place.name}-{os.getpid()}")
         place.directory.rename(doomed)  # the name is free at once
         _remove_tree(doomed)
@@ -48,6 +50,14 @@ def remove(place: Place) -> None:
         raise InstanceError(f"{error.filename} cannot be removed: {error.strerror}") from None
     finally:
         lock.close()
+
+
+def _remove_socket(state: State) -> None:
+    """It is somewhere else, and a kill has left it there."""
+    path = Path(state.socket)
+    with contextlib.suppress(OSError):
+        if path.is_socket():
+            path.unlink()
 
 
 def _remove_tree(directory: Path) -> None:

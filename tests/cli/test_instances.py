@@ -138,7 +138,7 @@ def test_a_crash_is_followed_by_a_restart(aionoah: Command) -> None:
     assert complaint(aionoah("kill", "box")) == "box is not running."
 
 
-def test_a_killed_daemon(aionoah: Command, home: Path) -> None:
+def test_a_killed_daemon(aionoah: Command, home: Path, tmp_path: Path) -> None:
     shown = detach(aionoah, "--", "sleep", "1000")
     aionoah("exec", "box", "--", "sh", "-c", "echo kept >/srv/note")
     os.kill(shown["pid"], signal.SIGKILL)
@@ -150,8 +150,10 @@ def test_a_killed_daemon(aionoah: Command, home: Path) -> None:
     assert aionoah("exec", "box", "--", "cat", "/srv/note").stdout == "kept\n"
     os.kill(listed(aionoah)[0]["pid"], signal.SIGKILL)
     until(lambda: holder(Place("box")) is None)
+    (sockets,) = (tmp_path / "run").iterdir()
+    assert list(sockets.iterdir())
     assert aionoah("rm", "box").returncode == 0
-    assert list(home.iterdir()) == []
+    assert list(home.iterdir()) == list(sockets.iterdir()) == []
 
 
 def test_a_socket_that_has_vanished_comes_back(aionoah: Command, tmp_path: Path) -> None:
