@@ -75,12 +75,12 @@ def _detach(place: Place, spec: "Spec") -> NoReturn:
 
 
 def _attend(place: Place, spec: "Spec", *, is_removed: bool) -> int:
-    import uvloop  # noqa: PLC0415 - only now is it needed
-
-    allow_many_descriptors()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # until it is the program's
     service = Service(place, spec, lambda: open_launch(place, spec))
     try:
+        import uvloop  # noqa: PLC0415 - only now is it needed
+
+        allow_many_descriptors()
         with contextlib.closing(Lock(place)), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             hide(place)
             status = runner.run(service.run(_Own(has_terminal=spec.has_terminal)))
