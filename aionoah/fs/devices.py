@@ -146,6 +146,10 @@ class KernelLog(_MemoryDevice):
     def read_nowait(self, dst: Buffer) -> int:  # noqa: ARG002
         raise WouldBlock
 
+    def pread(self, dst: Buffer, offset: int) -> int:  # noqa: ARG002
+        """As with O_NONBLOCK, for this cannot sleep: what Linux would wait for never comes."""
+        raise LinuxError(Errno.EAGAIN)
+
     def poll(self) -> Poll:
         return Poll(Poll.OUT | Poll.WRNORM)
 

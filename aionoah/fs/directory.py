@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 from aionoah.abi.dirent import PackedEntries
 from aionoah.abi.errno import Errno, LinuxError
-from aionoah.abi.fcntl import SEEK, O
+from aionoah.abi.fcntl import O
 from aionoah.abi.stat import directory_type
 from aionoah.fs.file import File
 from aionoah.fs.inode import DirectoryEntry, Inode, Row, numbered
+from aionoah.fs.regular import seek_endless
 
 if TYPE_CHECKING:
     from aionoah.fs.path import Dentry
@@ -85,14 +86,7 @@ class DirectoryFile(File):
 
     def seek(self, offset: int, whence: int) -> int:
         """SEEK_SET takes a cookie, or 0 to read the directory anew. EINVAL."""
-        if whence == SEEK.CUR:
-            offset += self.offset
-        elif whence != SEEK.SET:
-            raise LinuxError(Errno.EINVAL)
-        if offset < 0:
-            raise LinuxError(Errno.EINVAL)
-        self.offset = offset
-        return offset
+        return seek_endless(self, offset, whence)
 
     def sync(self, *, data_only: bool) -> None:
         """Nothing to do, unless the file system overrides it."""

@@ -21,6 +21,7 @@ from aionoah.fs.inode import NOW, Attributes, Change, DirectoryEntry, FileSystem
 from aionoah.fs.mount import Mount
 from aionoah.fs.opening import open_dentry
 from aionoah.fs.path import Dentry
+from aionoah.fs.regular import MAX_OFFSET
 from aionoah.fs.removal import unlink
 from aionoah.fs.walking import NAME_MAX
 from aionoah.process.current import current_task
@@ -293,7 +294,7 @@ class QueueFile(File):
 
     def seek(self, offset: int, whence: int) -> int:
         base = {SEEK.SET: 0, SEEK.CUR: self.offset, SEEK.END: _STATUS_SIZE}.get(SEEK(whence))
-        if base is None or base + offset < 0:
+        if base is None or not 0 <= base + offset <= MAX_OFFSET:
             raise LinuxError(Errno.EINVAL)
         self.offset = base + offset
         return self.offset

@@ -14,6 +14,18 @@ from aionoah.memory.buffer import Buffer
 MAX_OFFSET: Final = (1 << 63) - 1
 
 
+def seek_endless(file: File, offset: int, whence: int) -> int:
+    """lseek(2) of a file whose end nobody knows yet: EINVAL from there, and for what no position can be."""
+    if whence == SEEK.CUR:
+        offset += file.offset
+    elif whence != SEEK.SET:
+        raise LinuxError(Errno.EINVAL)
+    if not 0 <= offset <= MAX_OFFSET:
+        raise LinuxError(Errno.EINVAL)
+    file.offset = offset
+    return offset
+
+
 class RegularFile(File):
     """A file with contents; a subclass gives `size`, `pread`, `_store` and what else it can do."""
 

@@ -16,11 +16,12 @@ from weakref import WeakValueDictionary
 from zlib import crc32
 
 from aionoah.abi.errno import Errno, LinuxError
-from aionoah.abi.fcntl import SEEK, O
+from aionoah.abi.fcntl import O
 from aionoah.abi.stat import S, directory_type
 from aionoah.fs.directory import DirectoryFile
 from aionoah.fs.file import File
 from aionoah.fs.inode import Attributes, Change, DirectoryEntry, FileSystem, FileSystemStatus, Inode
+from aionoah.fs.regular import seek_endless
 from aionoah.memory.buffer import Buffer
 
 if TYPE_CHECKING:
@@ -347,14 +348,7 @@ class TextFile(File):
 
     def seek(self, offset: int, whence: int) -> int:
         """EINVAL from the end, which nobody knows yet."""
-        if whence == SEEK.CUR:
-            offset += self.offset
-        elif whence != SEEK.SET:
-            raise LinuxError(Errno.EINVAL)
-        if offset < 0:
-            raise LinuxError(Errno.EINVAL)
-        self.offset = offset
-        return offset
+        return seek_endless(self, offset, whence)
 
     def truncate(self, length: int) -> None:
         """Accepted and without effect, so that `echo … >file` works."""

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
-from aionoah.abi.fcntl import SEEK, O
+from aionoah.abi.fcntl import O
 from aionoah.abi.mman import PROT
 from aionoah.fs.file import File
 from aionoah.fs.proc.maps import format_area
 from aionoah.fs.proc.subject import Subject, find_task, require_inspectable
+from aionoah.fs.regular import seek_endless
 from aionoah.memory.buffer import Buffer
 from aionoah.memory.vma import VM
 from aionoah.process.current import find_current_task
@@ -143,11 +144,7 @@ class PagemapFile(File):
         return dst.fill(entries)
 
     def seek(self, offset: int, whence: int) -> int:
-        offset += self.offset if whence == SEEK.CUR else 0
-        if whence not in (SEEK.SET, SEEK.CUR) or offset < 0:
-            raise LinuxError(Errno.EINVAL)
-        self.offset = offset
-        return offset
+        return seek_endless(self, offset, whence)
 
 
 def _mark(entries: bytearray, first: int, resident: bytes, bits: int) -> None:

@@ -12,7 +12,7 @@ from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from aionoah.abi.errno import Errno, LinuxError
-from aionoah.abi.fcntl import SEEK, O
+from aionoah.abi.fcntl import O
 from aionoah.abi.stat import S, makedev
 from aionoah.abi.statfs import MAGIC
 from aionoah.fs.file import File
@@ -20,6 +20,7 @@ from aionoah.fs.inode import Attributes, Change, FileSystem, FileSystemStatus, I
 from aionoah.fs.python import protocol
 from aionoah.fs.python.calls import Caller, checked_count, checked_data, refuse
 from aionoah.fs.python.protocol import Result
+from aionoah.fs.regular import seek_endless
 from aionoah.memory.buffer import Buffer
 
 if TYPE_CHECKING:
@@ -180,11 +181,7 @@ class ComputedFile(File):
 
     def seek(self, offset: int, whence: int) -> int:
         """EINVAL from the end, which nobody knows yet."""
-        offset += self.offset if whence == SEEK.CUR else 0
-        if whence not in (SEEK.CUR, SEEK.SET) or offset < 0:
-            raise LinuxError(Errno.EINVAL)
-        self.offset = offset
-        return offset
+        return seek_endless(self, offset, whence)
 
     def truncate(self, length: int) -> None:
         """Accepted and without effect, so that `echo … >file` works."""
@@ -196,7 +193,10 @@ def _ask(file: File, caller: Caller, function: Callable[[], Any]) -> Any:  # noq
 
 def _text(found: object) -> bytes:
     if isinstance(found, str):
-        return found.encode()
+        try:
+            return found.encode()
+        except UnicodeEncodeError:
+            refuse("the text of a file", found)
     if not isinstance(found, bytes | bytearray):
         refuse("the text of a file", found)
     return bytes(found)

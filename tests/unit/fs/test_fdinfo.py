@@ -52,5 +52,7 @@ def test_kmsg_goes_to_the_log(caplog: Any, message: bytes, level: int, text: str
     assert [(record.levelno, record.getMessage()) for record in caplog.records] == [(level, text)]
     with pytest.raises(WouldBlock):
         device.read_nowait(KernelBuffer(bytearray(10)))
+    with pytest.raises(LinuxError, match=Errno.EAGAIN.name):
+        device.pread(KernelBuffer(bytearray(10)), 0)
     with pytest.raises(LinuxError, match=Errno.EINVAL.name):
         device.write_nowait(KernelBuffer(bytes(2000)))

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from aionoah.abi.fcntl import FALLOC, SEEK, O
 from aionoah.fs.host_io import read_at, write_at
 from aionoah.fs.hostfs import HostFileSystem
+from aionoah.fs.python.callables import CallableFileSystem, TextFile
 from aionoah.fs.regular import MAX_OFFSET, RegularFile
+from aionoah.fs.synthetic import Directory, SyntheticFileSystem, Text
 from aionoah.fs.tmpfs import TmpFileSystem
 from aionoah.memory.buffer import KernelBuffer
 
@@ -231,3 +233,17 @@ def test_errors_of_the_host_are_the_guests(tmp_path: Path) -> None:
     assert outcome(read_at, fd, Scattered(bytearray(10), 2), 7) == "EISDIR"
     assert outcome(write_at, fd, Scattered(bytearray(10), 2), 7) == "EBADF"
     os.close(fd)
+
+
+def test_positions_that_no_offset_can_say() -> None:
+    nodes = Directory({b"text": Text(lambda _owner: b"text")})
+    computed = SyntheticFileSystem(nodes, None, type_name=b"test", magic=1, device=1, block_size=1)
+    tree = Tree(computed)
+    files = [tree.open(b"text"), tree.open(b"/")]
+    tree.namespace.mount(CallableFileSystem(TextFile(lambda: "text")), b"/text")
+    for file in (*files, tree.open(b"text")):
+        assert file.seek(MAX_OFFSET, SEEK.SET) == MAX_OFFSET
+        assert outcome(file.seek, 1, SEEK.CUR) == "EINVAL"
+        assert outcome(file.seek, -MAX_OFFSET - 1, SEEK.CUR) == "EINVAL"
+        assert outcome(file.seek, 0, SEEK.END) == "EINVAL"
+        assert file.seek(-MAX_OFFSET, SEEK.CUR) == 0
