@@ -1,10 +1,11 @@
 """`aionoah bootstrap`: a root made of a distribution's packages."""
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal, NoReturn
 
 import click
 
@@ -17,6 +18,8 @@ from aionoah.hypervisor.select import ARCHITECTURES, BACKENDS, host_architecture
 
 if TYPE_CHECKING:
     from aionoah.bootstrap.plan import Plan
+
+_SIGNALLED: Final = 128  # and the number of the signal
 
 
 def _words(_context: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -65,6 +68,8 @@ def bootstrap(
 ) -> None:
     """Make a root of DISTRIBUTION's packages in DIRECTORY: signatures are checked, and its scripts run as guests."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what is half-made goes
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
     try:
         plan = new_plan(
             distribution,
@@ -88,6 +93,10 @@ def _build(plan: "Plan", directory: Path, hypervisor: str) -> int:
     except ModuleNotFoundError as error:
         raise BootstrapError(f"{error.name} is not installed: `pip install aionoah[bootstrap]`") from None
     return build(plan, directory, _stage, hypervisor=hypervisor)
+
+
+def _end(number: int, _frame: object) -> NoReturn:
+    sys.exit(_SIGNALLED + number)
 
 
 @contextmanager

@@ -4,9 +4,11 @@ with a real one takes minutes, and a mirror that is real.
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import mkdtemp
@@ -48,16 +50,41 @@ def mirror() -> Iterator[FakeMirror]:
         yield made
 
 
-def bootstrap(mirror: FakeMirror, place: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+def command(mirror: FakeMirror, place: Path, *options: str) -> tuple[list[str], dict[str, str]]:
+    """Its words and environment."""
     keyring = mirror.write_keyring(place / "keys.gpg")
-    command = [
-        *(sys.executable, "-m", "aionoah", "bootstrap", "debian", str(place / "tree")),
-        "--suite",
-        "test",
-    ]
-    command += ["--mirror", mirror.address, "--arch", "x86_64", "--keyring", str(keyring), *options]
+    words = [sys.executable, "-m", "aionoah", "bootstrap", "debian", str(place / "tree"), "--suite", "test"]
+    words += ["--mirror", mirror.address, "--arch", "x86_64", "--keyring", str(keyring), *options]
     environment = {"PATH": os.environ["PATH"], "AIONOAH_HOME": str(place / "home"), "NO_PROXY": "127.0.0.1"}
-    return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False, env=environment)
+    return words, environment
+
+
+def bootstrap(mirror: FakeMirror, place: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    words, environment = command(mirror, place, *options)
+    return subprocess.run(words, capture_output=True, text=True, timeout=100, check=False, env=environment)
+
+
+@pytest.mark.guest
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_nothing_but_what_was_said(
+    mirror: FakeMirror, place: Path, number: signal.Signals
+) -> None:
+    """While packages are installed, which is when most time goes by."""
+    script = b"#!/bin/sh\necho now\nwhile :; do :; done\n"
+    mirror.packages[0] = mirror.packages[0]._replace(
+        data=deb({"./bin/sh": Path(shutil.which("busybox") or "").read_bytes(), "./usr/bin/dpkg": script})
+    )
+    mirror.publish()
+    words, environment = command(mirror, place)
+    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        log = place / "tree.log"
+        while not (log.exists() and log.read_text()):
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(number)
+        out, errors = process.communicate(timeout=100)
+    assert (process.returncode, out, errors) == (128 + number, b"", b"")
+    assert sorted(path.name for path in place.iterdir()) == ["home", "keys.gpg", "tree.log"]
 
 
 @pytest.mark.guest
