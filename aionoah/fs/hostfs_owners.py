@@ -86,6 +86,9 @@ class Owners:
         stamp = status.st_ctime_ns
         if inode.belief is not None and (self._is_ours_alone or inode.belief[0] == stamp):
             return inode.belief[1]
+        if self.is_true(status):
+            inode.belief = stamp, None
+            return None
         found = self._remembered.get((status.st_dev, status.st_ino))
         kind = status.st_mode & S.IFMT
         if found is not None:
@@ -101,7 +104,8 @@ class Owners:
 
     def is_true(self, status: os.stat_result) -> bool:
         """Whether it is known already that guests are to believe what the host says of a file."""
-        return self._true.get((status.st_dev, status.st_ino)) == status.st_ctime_ns
+        stamp = self._true.get((status.st_dev, status.st_ino))
+        return stamp == status.st_ctime_ns or (self._is_ours_alone and stamp is not None)
 
     def _note_true(self, status: os.stat_result) -> None:
         if len(self._true) >= _TRUE_MAX:
@@ -148,6 +152,8 @@ class Owners:
         if not is_true:
             self._record(inode, fd, kind, wanted)
         inode.seen = os.fstat(fd)
+        if is_true:
+            self._note_true(inode.seen)
         inode.belief = inode.seen.st_ctime_ns, None if is_true else wanted
 
     def _may_give_to(self, wanted: Belief) -> bool:

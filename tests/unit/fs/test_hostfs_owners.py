@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from fakes.trees import Tree, outcome
+from fakes.trees import Tree, outcome, user
 
 from aionoah.abi.fcntl import O
 from aionoah.abi.stat import S, makedev
@@ -135,3 +135,28 @@ def test_attributes_of_what_carries_none_are_remembered(tmp_path: Path) -> None:
         tree.unlink(name)
     tree.symlink(b"target", b"link")
     assert tree.walk(b"link", follow=False).inode.list_xattrs() == []
+
+
+def test_what_is_known_to_be_true_is_not_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = Tree(HostFileSystem(str(tmp_path), owners=Owners(is_ours_alone=True), is_guests=True))
+    uid, gid = os.geteuid(), os.getegid()
+    asked: list[object] = []
+    real = os.getxattr
+
+    def counted(*args: object, **kwargs: object) -> bytes:
+        asked.append(args)
+        return real(*args, **kwargs)  # type: ignore[arg-type]
+
+    with tree.acting_as(user(uid, gid)):
+        tree.write(b"file", b"")
+    monkeypatch.setattr(os, "getxattr", counted)
+    (tmp_path / "file").write_bytes(b"longer")  # as the guest's own writing changes it
+    assert tree.stat(b"file").uid == uid
+    assert not asked
+    monkeypatch.undo()
+    tree.mknod(b"device", S.IFCHR | 0o600, makedev(1, 3))
+    assert tree.stat(b"device").rdev == makedev(1, 3)
+    tree.unlink(b"device")
+    with tree.acting_as(user(uid, gid)):
+        tree.write(b"other", b"")  # which may well get its number
+    assert tree.stat(b"other").mode & S.IFMT == S.IFREG
