@@ -275,7 +275,10 @@ def tracee_ended(task: "Task", tracing: Tracing, wait_status: int) -> None:
     if not task.is_leader:
         tracing.end = wait_status if process.exit_status is None else process.exit_status
         process.held_threads += 1
-        tell_tracer_of_end(tracing, tracing.end)
+        if tracing.tracer.process.is_init:
+            tracing.forget_end()  # which waits for all that it gets
+        else:
+            tell_tracer_of_end(tracing, tracing.end)
     elif tracing.is_reparented:
         process.tracing = tracing
     else:

@@ -10,7 +10,9 @@ from aionoah.abi.sched import CLONE
 from aionoah.abi.siginfo import CLD
 from aionoah.abi.signal import SIG
 from aionoah.abi.wait import W, exited_status, stopped_status
+from aionoah.abi.x86_64 import X86_64
 from aionoah.process.children import wait_for_child
+from aionoah.process.init import end_init, show_init
 from aionoah.process.stopping import stay_stopped
 from aionoah.process.tracees import Stop, Tracing, attach, detach, interrupt, listen, resume, trace_me
 from aionoah.process.tracing_stops import group_stop, stay, stop_in_clone, trap
@@ -277,6 +279,19 @@ def test_a_thread_that_is_traced_is_waited_for(family: Any, tracer: Any, child: 
     assert wait(tracer) == (thread.tid, exited_status(5))
     assert news(tracer) == [(child.tid, CLD.EXITED, 6)]
     assert wait(tracer) == (child.tid, exited_status(6))
+
+
+def test_what_init_is_to_trace_is_not_held(family: Any) -> None:
+    show_init(family.kernel, X86_64)
+    try:
+        main = family.first()
+        thread = family.clone(main, THREAD)
+        trace_me(thread)
+        assert thread.tracing.tracer.process.is_init
+        thread.exit(0)
+        assert main.process.held_threads == 0
+    finally:
+        end_init(family.kernel)
 
 
 @pytest.mark.parametrize("waits_first", [False, True])
