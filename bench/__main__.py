@@ -20,6 +20,7 @@ _BENCHMARKS: Final = (
     "startup",
     "spawn",
     "dispatch",
+    "handlers",
     "calls",
     "cpu",
     "processes",
