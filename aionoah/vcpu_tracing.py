@@ -80,7 +80,7 @@ class VcpuTracing:
         self._send_what_was_given(tracing)
         tracing.number = state.number
         self._put(state)
-        return self._call_is(state.number) and not is_emulated
+        return not is_emulated and self._call_is(state.number)
 
     def _call_is(self, number: int) -> bool:
         """What call is to be made; False for none, when all registers stay as they are."""

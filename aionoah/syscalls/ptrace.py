@@ -235,7 +235,12 @@ def _peek_siginfo(task: Task, tracing: Tracing, addr: int, data: int) -> int:
     pending = signals.shared.pending if wanted.flags else signals.pending
     chosen = pending.waiting()[wanted.off : wanted.off + wanted.nr]
     for index, info in enumerate(chosen):
-        task.memory.write(data + index * SIGINFO_SIZE, info.pack())
+        try:
+            task.memory.write(data + index * SIGINFO_SIZE, info.pack())
+        except LinuxError:
+            if index:
+                return index
+            raise
     return len(chosen)
 
 

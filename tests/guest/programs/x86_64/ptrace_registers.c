@@ -233,6 +233,57 @@ static void restarts(void) {
     close(reading[0]), close(reading[1]);
 }
 
+static void naps(void) {
+    signal(SIGUSR1, SIG_IGN);
+    raise(SIGSTOP);
+    syscall(SYS_pause);
+}
+
+static void restarts_between_calls(void) {
+    puts("-- an ignored signal ends a call, which is made again");
+    pid_t pid = tracee(naps);
+    go_on(pid, PTRACE_CONT, 0);
+    to_call(pid, SYS_pause);
+    kill(pid, SIGUSR1);
+    go_on(pid, PTRACE_SYSCALL, 0);
+    get(pid);
+    printf("exit: orig_rax %lld rax %lld\n", registers.orig_rax, (long long)registers.rax);
+    set(pid);
+    go_on(pid, PTRACE_SYSCALL, 0);
+    get(pid);
+    printf("signal: orig_rax %lld rax %lld\n", registers.orig_rax, (long long)registers.rax);
+    go_on(pid, PTRACE_SYSCALL, SIGUSR1);
+    get(pid);
+    printf("entry: orig_rax %lld rax %lld\n", registers.orig_rax, (long long)registers.rax);
+    kill(pid, SIGKILL);
+    show_wait(pid, 0);
+}
+
+static void bad_addresses(void) {
+    static const int requests[] = {PTRACE_PEEKTEXT, PTRACE_PEEKDATA, PTRACE_PEEKUSER, PTRACE_POKETEXT, PTRACE_POKEDATA, PTRACE_POKEUSER};
+    static const int structures[] = {PTRACE_GETREGS, PTRACE_SETREGS, PTRACE_GETFPREGS, PTRACE_SETFPREGS, PTRACE_GETSIGINFO, PTRACE_SETSIGINFO, PTRACE_GETEVENTMSG};
+    static const long places[] = {0, 1, 7, -1, -4, -8, 1L << 47, (1L << 47) - 4, 929, 1L << 62};
+    puts("-- addresses that are none");
+    pid_t pid = tracee(naps);
+    for (size_t i = 0; i < LENGTH(places); i++) {
+        for (size_t k = 0; k < LENGTH(requests); k++) {
+            errno = 0;
+            if (k % 3 == 2 && places[i] == 0) {
+                continue;
+            }
+            long result = trace(requests[k], pid, (void *)places[i], k < 3 ? (void *)&places : NULL);
+            printf("%d at %#lx: %ld %s\n", requests[k], places[i], result, result ? error_name(errno) : "");
+        }
+        for (size_t k = 0; k < LENGTH(structures); k++) {
+            errno = 0;
+            long result = trace(structures[k], pid, NULL, (void *)places[i]);
+            printf("%d to %#lx: %ld %s\n", structures[k], places[i], result, result ? error_name(errno) : "");
+        }
+    }
+    kill(pid, SIGKILL);
+    show_wait(pid, 0);
+}
+
 static double volatile value = 1.5;
 
 static void computes(void) {
@@ -295,6 +346,8 @@ int main(void) {
     break_points();
     changed_calls();
     restarts();
+    restarts_between_calls();
+    bad_addresses();
     floating_point();
     into_handlers();
     return 0;
