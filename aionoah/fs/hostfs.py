@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 
 from aionoah.abi.dirent import PackedEntries
 from aionoah.abi.errno import Errno, LinuxError
-from aionoah.abi.fcntl import O
+from aionoah.abi.fcntl import RENAME, O
 from aionoah.abi.stat import DT, S, directory_type
 from aionoah.abi.statfs import MAGIC
 from aionoah.fs.directory import DirectoryFile
@@ -463,7 +463,8 @@ class HostDirectory(HostInode):
         with host_errors():
             platform.rename(self.descriptor(), name, directory.descriptor(), new_name, flags)
         self.names.moved(name, directory.names, new_name, flags)
-        for parent, moved in ((directory, new_name), (self, name)):
+        places = [(directory, new_name), (self, name)] if flags & RENAME.EXCHANGE else [(directory, new_name)]
+        for parent, moved in places:
             try:
                 parent.lookup(moved)  # so that the inode knows its new place
             except LinuxError:
