@@ -62,7 +62,17 @@ class Entry:
                 self.file.crowd = Crowd(self.file, self.container.edges)
             self.file.crowd.add(self)
             return
+        self._listen_to(self.file.source(Poll(self.wanted)))
+
+    def change(self, interest: Interest) -> None:
+        """Be told of something else, of an entry that is not exclusive; EPERM as `listen`."""
+        self.set_interest(interest)
         source = self.file.source(Poll(self.wanted))
+        if not source.is_like(self._source):  # telling the host takes long
+            self.stop_listening()
+            self._listen_to(source)
+
+    def _listen_to(self, source: Source) -> None:
         for fd in source.descriptors:
             with host_errors():
                 self.container.edges.watch(
@@ -152,9 +162,7 @@ class EpollFile(AnonymousFile):
         entry = self._find(file, fd)
         if Epoll.EXCLUSIVE in entry.interest.events:
             raise LinuxError(Errno.EINVAL)
-        entry.stop_listening()
-        entry.set_interest(_with_errors(interest))
-        entry.listen()
+        entry.change(_with_errors(interest))
         self._look_at(entry)
 
     def remove(self, file: File, fd: int) -> None:

@@ -90,6 +90,13 @@ class Source:
         """Those of the host."""
         return {*self.readable, *self.writable}
 
+    def is_like(self, other: "Source") -> bool:
+        mine, theirs = (
+            (self.queues, self.readable, self.writable),
+            (other.queues, other.readable, other.writable),
+        )
+        return mine == theirs
+
     def __or__(self, other: "Source") -> "Source":
         return Source(
             *self.queues,
