@@ -234,6 +234,11 @@ class HostNode(HostInode):
             os.close(self._spare)
 
     @property
+    def held(self) -> int:
+        """One of its descriptors, or -1."""
+        return self._open[-1] if self._open else self._spare
+
+    @property
     def kind(self) -> int:
         """An empty file may stand for a device."""
         owners = self.filesystem.owners
@@ -258,7 +263,7 @@ class HostNode(HostInode):
         return value
 
     def status(self) -> os.stat_result:
-        held = self._open[-1] if self._open else self._spare
+        held = self.held
         try:
             if held >= 0:
                 return os.fstat(held)
@@ -270,7 +275,7 @@ class HostNode(HostInode):
     @contextmanager
     def pinned(self) -> Iterator[int]:
         if self._open or self._spare >= 0:
-            yield self._open[-1] if self._open else self._spare
+            yield self.held
             return
         with host_errors():
             fd = platform.path_open(self.name, self.directory.descriptor(), directory=False)
@@ -328,13 +333,16 @@ class HostNode(HostInode):
         if self.identity[0] in self.filesystem.closed_devices:
             raise LinuxError(Errno.EACCES)
         host_flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-        if (fd := self._reopened(host_flags)) >= 0:
-            return fd
+        held = self.held
+        if held >= 0 and not os.fstat(held).st_nlink:
+            return _reopened(held, host_flags)
         try:
             fd = reserve.require_more(os.open(self.name, host_flags, dir_fd=self.directory.descriptor()))
         except OSError as error:
             if errno_of(error) in (Errno.ELOOP, Errno.ENXIO, Errno.EISDIR):
                 raise stale() from None
+            if errno_of(error) is Errno.ENOENT and held >= 0:
+                return _reopened(held, host_flags)  # it may have another name, which nobody has looked up
             raise_linux_error(error)
         try:
             self._require_checked(os.fstat(fd))
@@ -342,14 +350,6 @@ class HostNode(HostInode):
             os.close(fd)
             raise
         return fd
-
-    def _reopened(self, host_flags: int) -> int:
-        """A further descriptor of a file that has no name any more, or none yet; -1 for what has one."""
-        held = self._open[-1] if self._open else self._spare
-        if held < 0 or os.fstat(held).st_nlink:
-            return -1
-        with host_errors():
-            return reserve.require_more(os.open(f"/proc/self/fd/{held}", host_flags & ~os.O_NOFOLLOW))
 
     def _require_checked(self, status: os.stat_result) -> None:
         """What has been opened must be what permissions were checked for. A file that took over the
@@ -381,3 +381,9 @@ def _access(flags: O) -> int:
     """Mode 3, which allows neither reading nor writing, opens for reading: all hosts have that."""
     mode = flags & O.ACCMODE
     return O.RDONLY if mode == O.ACCMODE else mode
+
+
+def _reopened(held: int, host_flags: int) -> int:
+    """A further descriptor of a file without a name that is known."""
+    with host_errors():
+        return reserve.require_more(os.open(f"/proc/self/fd/{held}", host_flags & ~os.O_NOFOLLOW))

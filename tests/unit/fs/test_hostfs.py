@@ -16,6 +16,7 @@ from aionoah.abi.statfs import MAGIC
 from aionoah.abi.xattr import XATTR
 from aionoah.fs.hostfs import HostDirectory, HostFileSystem
 from aionoah.fs.inode import MustWait
+from aionoah.fs.operations import open_dentry
 from aionoah.fs.tmpfs import TmpFileSystem
 from aionoah.memory.buffer import KernelBuffer
 
@@ -140,6 +141,19 @@ def test_what_is_open_is_asked_by_descriptor(tree: Tree, top: Path) -> None:
     assert (top / "dir/elsewhere").stat().st_mode & 0o777 == 0o640
     assert (top / "dir/file").stat().st_mode & 0o777 != 0o640
     file.drop()
+
+
+@pytest.mark.skipif(not IS_LINUX, reason="needs Linux's /proc/self/fd")
+def test_what_is_open_is_opened_again_whatever_name_of_it_has_gone(tree: Tree) -> None:
+    held = tree.open(b"dir/file", O.RDWR)
+    tree.link(b"dir/file", b"other")
+    assert tree.read(b"other") == b"text"
+    tree.unlink(b"other")
+    assert held.dentry is not None
+    again = open_dentry(tree.context, held.dentry, O(O.RDWR))
+    assert read_all(again) == b"text"
+    for file in (held, again):
+        file.drop()
 
 
 def test_lines_are_appended_behind_those_of_others(tree: Tree, top: Path) -> None:
