@@ -17,11 +17,12 @@ import uvloop
 
 from aionoah.bootstrap import BootstrapError
 from aionoah.bootstrap.configuring import configure
-from aionoah.bootstrap.mirror import Mirror, Progress, Wanted
+from aionoah.bootstrap.mirror import Mirror, Wanted
 from aionoah.bootstrap.packages import Package, Packages, choose
 from aionoah.bootstrap.plan import ARCHITECTURES, Plan
 from aionoah.bootstrap.release import Release, read_release
 from aionoah.bootstrap.unpacking import FirstStage
+from aionoah.images.pull import Progress
 from aionoah.images.store import default_home
 
 Stage = Callable[[str], AbstractContextManager[Progress]]

@@ -12,8 +12,8 @@ from typing import Final
 
 import aionoah
 from aionoah.bootstrap import BootstrapError
-from aionoah.bootstrap.mirror import Progress
 from aionoah.bootstrap.packages import Package
+from aionoah.images.pull import Progress
 from aionoah.linux import Mount
 
 _ARCHIVES: Final = "/run/bootstrap"

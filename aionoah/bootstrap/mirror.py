@@ -6,14 +6,15 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import BinaryIO, Final, NamedTuple, Protocol
+from typing import BinaryIO, Final, NamedTuple
 
 import requests
 import urllib3
 
 from aionoah.bootstrap import BootstrapError
+from aionoah.images.pull import Progress
 
 _CONNECT_TIMEOUT: Final = 10.0  # seconds
 PATIENCE: Final = 30.0  # seconds that a mirror may say nothing
@@ -30,14 +31,6 @@ class Wanted(NamedTuple):
     path: str  # below the mirror's address
     size: int
     sha256: str
-
-
-class Progress(Protocol):
-    """Who shows how far something has come. Called on several threads."""
-
-    def begin(self, total: int) -> None: ...
-
-    def came(self, count: int) -> None: ...
 
 
 class Mirror:
@@ -72,7 +65,7 @@ class Mirror:
                 return {coming[done]: done.result() for done in as_completed(coming)}
             except BaseException:
                 self._stop.set()
-                _cancel(coming)
+                pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
     def fetch(self, wanted: Wanted, progress: Progress) -> Path:
@@ -154,8 +147,3 @@ def _digest(file: BinaryIO) -> str:
     while piece := file.read(_PIECE):
         digest.update(piece)
     return digest.hexdigest()
-
-
-def _cancel(coming: "dict[Future[Path], str]") -> None:
-    for each in coming:
-        each.cancel()

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
@@ -30,7 +30,7 @@ _DOWNLOADS: Final = 3  # at once
 
 
 class Progress(Protocol):
-    """Who shows how far a pull has come. Called on several threads."""
+    """Who shows how far something has come. Called on several threads."""
 
     def begin(self, total: int) -> None:
         """So many bytes are to come."""
@@ -119,7 +119,7 @@ def _fetch_layers(
                 path.unlink(missing_ok=True)
         except BaseException:
             registry.stop.set()
-            _cancel(coming)
+            pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
@@ -130,8 +130,3 @@ def _workers(registry: "Registry") -> Iterator[ThreadPoolExecutor]:
             yield pool
         finally:
             registry.stop.set()
-
-
-def _cancel(coming: "list[Future[tuple[str, Path]]]") -> None:
-    for each in coming:
-        each.cancel()
