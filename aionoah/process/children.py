@@ -38,7 +38,12 @@ class News(NamedTuple):
     pid: int
     status: int  # as wait4 reports it
     info: "SigInfo"  # as waitid does
-    usage: Usage  # of the child and the children it has waited for
+    process: "Process"
+
+    @property
+    def usage(self) -> Usage:
+        """Of the child and the children it has waited for."""
+        return usage_with_children(self.process)
 
 
 async def wait_for_child(task: "Task", wanted: Wanted, options: W) -> News | None:
@@ -82,7 +87,7 @@ def _news_of(child: "Process", options: W) -> News | None:
     if child.wait_status is not None:
         if child.held_threads or child.tracing is not None:
             return None  # its tracer comes first
-        news = News(child.pid, child.wait_status, ending(child), usage_with_children(child))
+        news = News(child.pid, child.wait_status, ending(child), child)
         if is_taken:
             child.reap(is_waited_for=True)
         return news
@@ -94,13 +99,13 @@ def _news_of(child: "Process", options: W) -> News | None:
             child.pid,
             stopped_status(signal),
             stopping(child, CLD.STOPPED, signal),
-            usage_with_children(child),
+            child,
         )
     if stop.has_continued and options & W.CONTINUED:
         if is_taken:
             stop.has_continued = False
         info = stopping(child, CLD.CONTINUED, SIG.CONT)
-        return News(child.pid, WAIT_CONTINUED, info, usage_with_children(child))
+        return News(child.pid, WAIT_CONTINUED, info, child)
     return None
 
 
@@ -122,14 +127,14 @@ def _news_of_tracee(tracing: "Tracing", options: W) -> News | None:
         return None
     stop.is_reported = not options & W.NOWAIT
     info = news_of_tracee(tracing, CLD.TRAPPED, stop.status)
-    return News(tracing.pid, stopped_status(stop.status), info, usage_with_children(tracing.task.process))
+    return News(tracing.pid, stopped_status(stop.status), info, tracing.task.process)
 
 
 def _end_of_tracee(tracing: "Tracing", options: W) -> News | None:
     if tracing.end is None or not options & W.EXITED:
         return None
     process, status = tracing.task.process, tracing.end
-    news = News(tracing.pid, status, ending_of_tracee(tracing, status), usage_with_children(process))
+    news = News(tracing.pid, status, ending_of_tracee(tracing, status), process)
     if not options & W.NOWAIT:
         tracing.forget_end()
     return news

@@ -11,7 +11,7 @@ from aionoah.abi.siginfo import CLD
 from aionoah.abi.signal import SA, SIG, SIG_IGN
 from aionoah.abi.wait import CORE_FLAG, exit_code, term_signal
 from aionoah.process.groups import has_stopped_member, is_orphaned, members
-from aionoah.process.usage import usage_of_process
+from aionoah.process.usage import usage_of_process, usage_of_thread
 from aionoah.signals.actions import LAST_SIGNAL
 from aionoah.signals.generate import send_to_process
 from aionoah.signals.info import SigInfo, from_child, from_kernel, from_user
@@ -113,7 +113,7 @@ def ending_of_tracee(tracing: "Tracing", wait_status: int) -> SigInfo:
 
 def news_of_tracee(tracing: "Tracing", code: int, status: int) -> SigInfo:
     """The siginfo of what a thread that is traced does, for its tracer."""
-    usage = usage_of_process(tracing.task.process)
+    usage = usage_of_thread(tracing.task)
     user, system = usage.user_time_ns // _TICK_NS, usage.system_time_ns // _TICK_NS
     return from_child(SIG.CHLD, code, tracing.pid, tracing.task.credentials.uid, status, user, system)
 
