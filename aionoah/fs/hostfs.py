@@ -425,7 +425,7 @@ class HostDirectory(HostInode):
         if not inode.status().st_nlink:  # ESTALE if it has moved
             self._link_nameless(name, inode)
             return
-        with host_errors():
+        try:
             os.link(
                 inode.name,
                 name,
@@ -433,16 +433,23 @@ class HostDirectory(HostInode):
                 dst_dir_fd=self.descriptor(),
                 follow_symlinks=False,
             )
+        except OSError as error:
+            if errno_of(error) is not Errno.ENOENT or inode.held < 0:
+                raise_linux_error(error)
+            self._link_held(name, inode)  # it may have another name, which nobody has looked up
         self.names.made(name)
 
     def _link_nameless(self, name: bytes, inode: HostNode) -> None:
         if not inode.is_linkable:
             raise LinuxError(Errno.ENOENT)
-        with inode.pinned() as fd, host_errors():
-            os.link(f"/proc/self/fd/{fd}", name, dst_dir_fd=self.descriptor(), follow_symlinks=True)
+        self._link_held(name, inode)
         inode.is_linkable = False
         self.names.made(name)
         self.lookup(name)  # so that the inode knows its name
+
+    def _link_held(self, name: bytes, inode: HostNode) -> None:
+        with host_errors():
+            os.link(f"/proc/self/fd/{inode.held}", name, dst_dir_fd=self.descriptor(), follow_symlinks=True)
 
     @as_own
     def unlink(self, name: bytes) -> None:

@@ -16,7 +16,7 @@ from aionoah.abi.statfs import MAGIC
 from aionoah.abi.xattr import XATTR
 from aionoah.fs.hostfs import HostDirectory, HostFileSystem
 from aionoah.fs.inode import MustWait
-from aionoah.fs.operations import open_dentry
+from aionoah.fs.operations import link_dentry, open_dentry
 from aionoah.fs.tmpfs import TmpFileSystem
 from aionoah.memory.buffer import KernelBuffer
 
@@ -152,6 +152,8 @@ def test_what_is_open_is_opened_again_whatever_name_of_it_has_gone(tree: Tree) -
     assert held.dentry is not None
     again = open_dentry(tree.context, held.dentry, O(O.RDWR))
     assert read_all(again) == b"text"
+    link_dentry(tree.context, held.dentry, tree.root, b"third")
+    assert tree.read(b"third") == b"text"
     for file in (held, again):
         file.drop()
 
