@@ -7,6 +7,7 @@ import errno
 import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from aionoah import naming
 from aionoah.abi.architecture import architecture_named
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from aionoah.terminal.pty import Pty
 
 _KERNEL_OPTIONS: Final = b"nosuid,nodev,noexec"  # of file systems that hold the kernel's own files
+_HOST_PATHS: Final = (str, bytes, os.PathLike)
 _DEFAULT_PATH: Final = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -78,16 +80,16 @@ def new_kernel(
     machine: "Machine",
     root: Root,
     mounts: "Mapping[bytes, Mount]",
-    hostname: bytes,
+    hostname: bytes | None,
     application: "Application | None" = None,
 ) -> "Kernel":
-    """The root, the kernel's own file systems above it, and what the user gives.
+    """The root, the kernel's own file systems above it, and what the user gives; None for the name that those say.
 
     OSError with a sentence for what cannot be shown to guests.
     """
     tree = Namespace(open_root(root), read_only=root.writes == "refused", source=root.source)
     try:
-        kernel = Kernel(machine, tree, hostname=hostname)
+        kernel = Kernel(machine, tree)
         show_init(kernel, architecture_named(machine.architecture))
         kernel.processor = Processor(machine.hwcap, map_vdso=Vdso(machine).map)
         tree.mount(new_procfs(kernel), b"/proc")
@@ -101,14 +103,25 @@ def new_kernel(
         tree.mount(TmpFileSystem(mode=0o755), b"/run")
         for path, what in mounts.items():
             _mount(tree, path, what, application)
+        kernel.hostname = _own_name(tree, mounts) if hostname is None else hostname
     except BaseException:
         tree.release()
         raise
     return kernel
 
 
+def _own_name(tree: Namespace, mounts: "Mapping[bytes, Mount]") -> bytes:
+    """What the tree says, unless that is the application's to answer: it could take its time."""
+    asked = (path.rstrip(b"/") for path, what in mounts.items() if not isinstance(what.source, _HOST_PATHS))
+    return (
+        naming.DEFAULT
+        if any((naming.PATH + b"/").startswith(path + b"/") for path in asked)
+        else naming.name_of(tree)
+    )
+
+
 def _mount(tree: Namespace, path: bytes, what: "Mount", application: "Application | None") -> None:
-    if isinstance(what.source, str | bytes | os.PathLike):
+    if isinstance(what.source, _HOST_PATHS):
         source = os.path.abspath(os.fsencode(what.source))  # noqa: PTH100 - bytes
         filesystem: FileSystem = shown_writable(source)
     else:

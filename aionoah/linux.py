@@ -65,6 +65,7 @@ class Linux:
     architecture: "x86_64" or "aarch64" of the guests; None for the host's.
     memory: bytes that all guests together may use; None for three quarters of the host's.
     pids: threads and processes (zombies too) that may exist at once; beyond them fork fails with EAGAIN.
+    hostname: the name of the machine; None for what the tree's /etc/hostname says, "aionoah" if that says nothing.
     strace: a text file that every system call is written to.
     network: "host" (what the application itself reaches), "none", "loopback" (guests reach one another, and what
         `connect` gives the application) or a Network.
@@ -85,7 +86,7 @@ class Linux:
         architecture: str | None = None,
         memory: int | None = None,
         pids: int | None = None,
-        hostname: str = "aionoah",
+        hostname: str | None = None,
         strace: TextIO | None = None,
         network: "str | Network" = "host",
         x11: "str | Display | None" = None,
@@ -106,7 +107,7 @@ class Linux:
         self._architecture_name = architecture or host_architecture()
         self._memory = memory
         self._pids = DEFAULT_MAX_TASKS if pids is None else pids
-        self._hostname = hostname.encode()
+        self._hostname = None if hostname is None else hostname.encode()
         self._strace = strace
         self._network = _new_network() if network == "loopback" else network
         self._display = _display_of(x11)
@@ -155,7 +156,7 @@ class Linux:
             self.kernel.network.policy = POLICIES[self._network]()
             return
         await self._network.open(self.kernel.network)
-        for path, text in self._network.files().items():
+        for path, text in self._network.files(self.kernel.hostname).items():
             give_file(self.kernel, path, text)
 
     def _environment(self, env: Mapping[str, str] | None) -> Mapping[str, str]:

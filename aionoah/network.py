@@ -107,10 +107,10 @@ class Network:
             await self._running.close()
             self._running = None
 
-    def files(self) -> dict[bytes, bytes]:
-        """What guests find at paths, so that they know the names."""
+    def files(self, hostname: bytes) -> dict[bytes, bytes]:
+        """What guests find at paths, so that they know the names, their own machine's too."""
         return {
-            b"/etc/hosts": self._hosts_file(),
+            b"/etc/hosts": self._hosts_file() + b"127.0.1.1\t%s\n" % hostname,
             b"/etc/resolv.conf": b"nameserver %s\n" % str(NAME_SERVER).encode(),
         }
 

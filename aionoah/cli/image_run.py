@@ -18,7 +18,8 @@ from aionoah.images.store import Store
 if TYPE_CHECKING:
     from aionoah.linux import Linux
 
-_HOST_FILES: Final = ("/etc/resolv.conf", "/etc/hosts")  # a container's are its engine's, too
+# A container's are its engine's, too.
+_HOST_FILES: Final = ("/etc/resolv.conf", "/etc/hosts", "/etc/hostname")
 
 
 class ImageRun(NamedTuple):

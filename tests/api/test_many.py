@@ -5,11 +5,14 @@ import contextlib
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
+import pytest
 from api.conftest import Programs
 
 import aionoah
 from aionoah import PIPE
+from aionoah.fs import FileSystem, Stat
 
 
 class Heartbeat:
@@ -79,6 +82,28 @@ async def test_instances_are_worlds_of_their_own() -> None:
         for linux, name, content in ((one, b"one\n", b"1\n"), (two, b"two\n", b"2\n")):
             assert (await linux.run(["hostname"], capture_output=True)).stdout == name
             assert (await linux.run(["cat", "/tmp/mine"], capture_output=True)).stdout == content
+
+
+class Slow(FileSystem):
+    """Whose every answer has to be waited for."""
+
+    async def stat(self, path: str) -> Stat:
+        return Stat("directory") if path == "/" else Stat()
+
+    async def listdir(self, path: str) -> list[str]:
+        return ["hostname"]
+
+    async def read(self, path: str, offset: int, size: int) -> bytes:
+        return b"late\n"
+
+
+@pytest.mark.parametrize("is_slow", [False, True])
+async def test_an_instance_is_called_what_its_tree_says(tmp_path: Path, *, is_slow: bool) -> None:
+    (tmp_path / "hostname").write_text("# of the tree\nwonderland\n")
+    shown: Any = {"/etc": Slow()} if is_slow else {"/etc/hostname": str(tmp_path / "hostname")}
+    async with aionoah.Linux(mounts=shown) as linux:
+        name = (await linux.run(["hostname"], capture_output=True)).stdout
+        assert name == (b"aionoah\n" if is_slow else b"wonderland\n")
 
 
 async def test_one_instance_ends_and_another_goes_on(program: Programs, linux: aionoah.Linux) -> None:

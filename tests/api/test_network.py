@@ -238,3 +238,12 @@ async def test_names_by_dns() -> None:
         assert done.stdout == b"['198.18.0.1']\n"
         done = await linux.run([PYTHON, "-c", code, "elsewhere.example"], capture_output=True)
         assert b"Name or service not known" in done.stderr
+
+
+@pytest.mark.parametrize("hostname", [None, "wonderland"])
+async def test_guests_find_their_own_machine_by_its_name(hostname: str | None) -> None:
+    async with aionoah.Linux(network="loopback", hostname=hostname) as linux:
+        name = (await linux.run(["hostname"], capture_output=True)).stdout.decode().strip()
+        assert name == (hostname or name)
+        await serve(linux, 80)
+        assert await ask(linux, name, 80) == "guest got question\n 80"
