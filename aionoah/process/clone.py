@@ -1,6 +1,7 @@
 """clone: a further thread, or a child process (clone(2); Linux kernel/fork.c, copy_process)."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aionoah.abi.capability import CAP
@@ -84,18 +85,22 @@ def discard_task(child: Task) -> None:
         process.reap()
 
 
-def _check_flags(task: Task, request: CloneRequest) -> None:
-    """What makes no sense, in the order of Linux's copy_process."""
-    flags = request.flags
-    namespaces = flags & NAMESPACES
+@lru_cache(maxsize=64)
+def _go_together(flags: CLONE) -> bool:
     needs = ((CLONE.THREAD, CLONE.SIGHAND), (CLONE.SIGHAND, CLONE.VM))
     excludes = (
         *((CLONE.NEWNS, CLONE.FS), (CLONE.NEWUSER, CLONE.FS), (CLONE.THREAD, CLONE.NEWUSER)),
         *((CLONE.THREAD, CLONE.NEWPID), (CLONE.PIDFD, CLONE.DETACHED), (CLONE.SIGHAND, CLONE.CLEAR_SIGHAND)),
     )
-    if any(one in flags and other not in flags for one, other in needs):
-        raise LinuxError(Errno.EINVAL)
-    if any(one in flags and other in flags for one, other in excludes):
+    is_incomplete = any(one in flags and other not in flags for one, other in needs)
+    return not is_incomplete and not any(one in flags and other in flags for one, other in excludes)
+
+
+def _check_flags(task: Task, request: CloneRequest) -> None:
+    """What makes no sense, in the order of Linux's copy_process."""
+    flags = request.flags
+    namespaces = flags & NAMESPACES
+    if not _go_together(flags):
         raise LinuxError(Errno.EINVAL)
     if CLONE.PARENT in flags and task.process.is_init:
         raise LinuxError(Errno.EINVAL)

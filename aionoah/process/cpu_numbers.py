@@ -44,12 +44,16 @@ class CpuNumbers:
 
     def acquire(self, runner: Runner) -> bool:
         """A number before the guest is entered, if possible the one that it had. False: it waits for one."""
-        free = [n for n in _members(runner.allowed_cpus) if n not in self._runners]
+        mine, allowed = runner.cpu, runner.allowed_cpus
+        if mine not in self._runners and mine != NO_CPU and allowed >> mine & 1:
+            self._give(mine, runner)
+            return True
+        free = [n for n in _members(allowed) if n not in self._runners]
         if not free:
             self._waiting[runner] = None
             self._watch()
             return False
-        self._give(runner.cpu if runner.cpu in free else free[0], runner)
+        self._give(free[0], runner)
         return True
 
     def is_running(self, runner: Runner) -> bool:

@@ -121,7 +121,8 @@ class TaskSignals:
     def set_mask(self, mask: int) -> None:
         """Block exactly this set; SIGKILL and SIGSTOP never are."""
         self.block(mask)
-        self._look()
+        if self.pending.bits or self.shared.pending.bits:
+            self._look()
 
     def block(self, mask: int) -> None:
         """The same, where nothing can have become deliverable."""
