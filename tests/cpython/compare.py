@@ -25,7 +25,7 @@ PYTHON: Final = "/usr/bin/python3"  # Debian's
 HERE: Final = Path(__file__).parent
 DEFAULT_LIMIT_S: Final = 1200
 _WRITABLE: Final = "/mnt"  # in the guest
-_RECORDER: Final = "/srv"
+RECORDER: Final = HERE / "record.py"
 _MOST_HANGS: Final = 5  # in one suite, before it is given up
 _STATUS_OF_LIMIT: Final = (124, 137, -9)  # timeout(1)'s; it dies of the signal that its child needed
 
@@ -115,13 +115,14 @@ class Place:
         self.is_guest = is_guest
         directory.mkdir(parents=True, exist_ok=True)
         runner.own(directory)
+        shutil.copy(RECORDER, directory)  # tests write beside what Python runs
 
     def command(self, notes: str, work: str, arguments: list[str]) -> list[str]:
         user = self.runner.user
-        top, recorder = (_WRITABLE, _RECORDER) if self.is_guest else (str(self.directory), str(HERE))
+        top = _WRITABLE if self.is_guest else str(self.directory)
         words = [
             self.runner.python,
-            f"{recorder}/record.py",
+            f"{top}/{RECORDER.name}",
             f"{top}/{notes}",
             f"--tempdir={top}/{work}",
             *arguments,
@@ -136,8 +137,6 @@ class Place:
             *([] if user is None else ["--user", str(user)]),
             "-v",
             f"{self.directory}:{_WRITABLE}",
-            "-v",
-            f"{HERE}:{_RECORDER}:ro",
             "-w",
             f"{_WRITABLE}/{work}",
         ]
