@@ -85,12 +85,16 @@ def new_plan(
     variant: Variant = "minbase",
     include: tuple[str, ...] = (),
 ) -> Plan:
-    """What is not given is as the distribution has it; `architecture` is ours. BootstrapError without its keys."""
+    """What is not given is as the distribution has it; `architecture` is ours. BootstrapError without its keys, or for
+    a mirror that is none.
+    """
     distribution, machine = DISTRIBUTIONS[name], ARCHITECTURES[architecture]
     keys = keyring or _KEYRINGS / distribution.keyring
     if not keys.is_file():
         hint = f"it comes with the package {distribution.keyring_package}; or give --keyring"
         raise BootstrapError(f"{keys}, the keys that {name} signs with, is not there: {hint}")
+    if mirror is not None and not mirror.startswith(("http://", "https://")):
+        raise BootstrapError(f"{mirror} is no mirror: write an address such as {distribution.mirror}")
     ports = distribution.ports if machine != "amd64" else None
     return Plan(
         distribution,

@@ -161,7 +161,7 @@ class Entry(tarfile.TarInfo):
             made = super().frombuf(buf, encoding, errors)
         except tarfile.HeaderError as error:
             if buf.strip(b"\0"):
-                raise ImageError(f"an archive is broken: {error}") from None
+                raise tarfile.ReadError(str(error)) from None
             raise
         if made.size < 0 or (made.type in _HEADERS and made.size > _LONGEST_HEADER):
             raise ImageError(f"an archive has a header of {made.size} bytes")

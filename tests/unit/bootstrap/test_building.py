@@ -48,6 +48,12 @@ def test_ubuntu_has_other_architectures_elsewhere(keyring: Path) -> None:
     assert new_plan("ubuntu", "x86_64", keyring=keyring).mirror == "http://archive.ubuntu.com/ubuntu"
 
 
+@pytest.mark.parametrize("mirror", ["", "deb.debian.org", "ftp://deb.debian.org", "/srv/mirror"])
+def test_what_is_no_mirror(keyring: Path, mirror: str) -> None:
+    with pytest.raises(BootstrapError, match=r"is no mirror: write an address such as http://deb\.debian"):
+        new_plan("debian", "x86_64", keyring=keyring, mirror=mirror)
+
+
 def test_without_keys(tmp_path: Path) -> None:
     with pytest.raises(BootstrapError, match="debian-archive-keyring; or give --keyring"):
         new_plan("debian", "x86_64", keyring=tmp_path / "nothing")

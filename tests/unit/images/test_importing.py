@@ -94,3 +94,8 @@ def test_what_cannot_be_imported(store: Store, tmp_path: Path, data: bytes, name
     assert "\n" not in str(caught.value)
     assert store.records() == []
     assert not list((store.place / "work").iterdir())
+
+
+def test_a_file_that_is_no_archive_is_named(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=f"^{tmp_path}.* is no sound archive: "):
+        enter(store, tmp_path, b"garbage" * 1000, "x")
