@@ -102,6 +102,19 @@ class HostFileSystem(GivesHandles):
         """Remember an inode that no lookup has made."""
         self._inodes[inode.identity] = inode
 
+    @property
+    def remembers(self) -> bool:
+        """Whether anything is known of files that the host does not keep."""
+        owners = self.owners
+        return bool(self.guest_fifos or self.attributes_of or (owners is not None and owners.remembers))
+
+    def forget(self, identity: tuple[int, int]) -> None:
+        """A file has lost its last name, and its number may become another one's."""
+        self.guest_fifos.discard(identity)
+        self.attributes_of.pop(identity, None)
+        if self.owners is not None:
+            self.owners.forget(identity)
+
     def is_guests_fifo(self, identity: tuple[int, int]) -> bool:
         return self._is_guests or identity in self.guest_fifos
 
@@ -453,9 +466,17 @@ class HostDirectory(HostInode):
 
     @as_own
     def unlink(self, name: bytes) -> None:
+        leaving = self._last_of(name)
         with host_errors():
             os.unlink(name, dir_fd=self.descriptor())
         self.names.gone(name)
+        if leaving is not None:
+            self.filesystem.forget(leaving)
+
+    def _last_of(self, name: bytes) -> tuple[int, int] | None:
+        """The file that this is the last name of, if anything could have to be forgotten with it."""
+        status = self._status_of(name) if self.filesystem.remembers else None
+        return None if status is None or status.st_nlink > 1 else (status.st_dev, status.st_ino)
 
     @as_own
     def rmdir(self, name: bytes) -> None:
@@ -467,9 +488,12 @@ class HostDirectory(HostInode):
     def rename(self, name: bytes, directory: Inode, new_name: bytes, flags: int) -> None:
         if not isinstance(directory, HostDirectory) or directory.filesystem is not self.filesystem:
             raise LinuxError(Errno.EXDEV)
+        leaving = None if flags & RENAME.EXCHANGE else directory._last_of(new_name)  # noqa: SLF001 - of the same class
         with host_errors():
             platform.rename(self.descriptor(), name, directory.descriptor(), new_name, flags)
         self.names.moved(name, directory.names, new_name, flags)
+        if leaving is not None:
+            self.filesystem.forget(leaving)
         places = [(directory, new_name), (self, name)] if flags & RENAME.EXCHANGE else [(directory, new_name)]
         for parent, moved in places:
             try:

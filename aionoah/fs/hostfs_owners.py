@@ -130,6 +130,16 @@ class Owners:
         above = inode.directory.looked_up_attributes()
         return Belief(above.uid, above.gid, status.st_mode)
 
+    @property
+    def remembers(self) -> bool:
+        """Whether there are files that cannot carry what is to be believed of them."""
+        return bool(self._remembered)
+
+    def forget(self, identity: tuple[int, int]) -> None:
+        """The file is no more."""
+        self._remembered.pop(identity, None)
+        self._true.pop(identity, None)
+
     # -- writing ------------------------------------------------------------------------------------------
 
     def settle(self, inode: "HostInode", fd: int, wanted: Belief, *, is_new: bool = False) -> None:

@@ -222,6 +222,8 @@ class OverlayFileSystem(GivesHandles):
         """A copy is removed, and its number may come to be another file's."""
         if attributes.nlink <= 1 or attributes.mode & S.IFMT == S.IFDIR:
             self.origins.pop((attributes.ino, attributes.dev), None)
+            if self.notes is not None:
+                self.notes.forget((attributes.ino, attributes.dev))
 
     # -- the file system ----------------------------------------------------------------------------------
 

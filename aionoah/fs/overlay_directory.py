@@ -341,12 +341,18 @@ class OverlayDirectory(OverlayInode):
         if not isinstance(victim, OverlayDirectory):
             raise LinuxError(Errno.ENOTDIR)
         victim.require_empty()
+        victim.is_going()
         if self.is_below(name):
             self.put_whiteout(name)
         else:
             victim.clear_whiteouts()
             self.copied_up().rmdir(name)
         victim.is_removed = True
+
+    def is_going(self) -> None:
+        """It is about to be removed: what the number of its copy stood for must not be another directory's."""
+        if self.upper is not None:
+            self.filesystem.forget_origin(self.upper.attributes())
 
     def require_empty(self) -> None:
         """ENOTEMPTY."""

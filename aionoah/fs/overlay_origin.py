@@ -57,6 +57,10 @@ class Origins:
             self._impure.add((seen.ino, seen.dev))
             make_impure(directory)
 
+    def forget(self, directory: Identity) -> None:
+        """It is removed, and another one with its number would have to be marked."""
+        self._impure.discard(directory)
+
     def _describe(self, inode: Inode) -> bytes | None:
         """The value of the attribute; None for what is no file of the host or has no handle."""
         if not isinstance(inode, HostInode):

@@ -99,6 +99,7 @@ def _replace(
 ) -> None:
     if isinstance(target, OverlayDirectory):
         target.require_empty()
+        target.is_going()
     _hide_below(source, new, new_name)
     if target is not None and not isinstance(target, OverlayDirectory):
         new.lost(new_name, target)

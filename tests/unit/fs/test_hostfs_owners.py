@@ -59,6 +59,26 @@ def test_the_form(text: bytes, kind: int, belief: Belief | None) -> None:
         assert parse(belief.text(), kind) == belief
 
 
+def test_what_links_and_fifos_cannot_carry_is_forgotten_with_them(tmp_path: Path) -> None:
+    tree = mounted(tmp_path)
+    filesystem = tree.root.inode.filesystem
+    assert isinstance(filesystem, HostFileSystem)
+    for name in (b"a", b"b", b"c"):
+        tree.symlink(b"target", name)
+        tree.mknod(name + b".fifo", S.IFIFO | 0o600)
+    tree.walk(b"a.fifo").inode.set_xattr(b"security.x", b"value", 0)
+    assert filesystem.remembers
+    for name in (b"a", b"a.fifo", b"b.fifo"):
+        tree.unlink(name)
+    tree.rename(b"c", b"b")
+    assert tree.readlink(b"b") == b"target"
+    tree.write(b"file", b"x")
+    tree.rename(b"file", b"c.fifo")
+    assert filesystem.remembers
+    tree.rename(b"c.fifo", b"b")
+    assert not filesystem.remembers
+
+
 def test_any_owner_and_mode(tmp_path: Path) -> None:
     tree = mounted(tmp_path)
     tree.write(b"file", b"text")

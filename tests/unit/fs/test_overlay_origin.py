@@ -125,6 +125,23 @@ def test_one_of_several_names_becomes_a_file_of_its_own(layers: Path) -> None:
     assert again.read(b"two") == b"one"
 
 
+def test_numbers_of_removed_directories_mean_nothing(layers: Path) -> None:
+    tree = mounted(layers)
+    filesystem = tree.root.inode.filesystem
+    assert isinstance(filesystem, OverlayFileSystem)
+    before = len(filesystem.origins)
+    for _ in range(3):
+        tree.mkdir(b"new")
+        tree.mkdir(b"new/inner")
+        tree.rename(b"new/inner", b"inner")
+        tree.rename(b"inner", b"new/inner")
+        tree.mkdir(b"other")
+        tree.rename(b"other", b"new/inner")
+        tree.rmdir(b"new/inner")
+        tree.rmdir(b"new")
+    assert len(filesystem.origins) <= before + 1  # the root has been copied up
+
+
 def by_linux(layers: Path, options: str, script: str) -> bytes:
     """What a script says in an overlay of Linux, which starts in its root."""
     script = (
