@@ -5,7 +5,7 @@ from typing import Final
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.mman import MADV, MS
-from aionoah.memory.faults import populate
+from aionoah.memory.faults import populate, populate_for_writing
 from aionoah.memory.mm import Mm, page_align
 from aionoah.memory.vma import ACCESS, PAGE_MASK, PAGE_SHIFT, VM, Vma
 
@@ -135,7 +135,7 @@ def _fill(mm: Mm, start: int, end: int, right: int) -> None:
     for part in _parts(mm, start, end, skips_gaps=False):
         _require(part.flags & (right or ACCESS))
         try:
-            populate(mm, part, part.start, part.end)
+            (populate_for_writing if right else populate)(mm, part, part.start, part.end)
         except MemoryError:
             raise LinuxError(Errno.ENOMEM) from None
         if not all(mm.pages.resident(part.start, part.end)):

@@ -101,6 +101,18 @@ def populate(mm: Mm, vma: Vma, start: int, end: int) -> None:
         install(mm, part, gather(mm, part))
 
 
+def populate_for_writing(mm: Mm, vma: Vma, start: int, end: int) -> None:
+    """As if each page had been touched, and written to if it may be: what is private becomes the space's own now,
+    and later changes of the file are not seen (populate_vma_page_range). MemoryError.
+    """
+    populate(mm, vma, start, end)
+    if vma.backing is None or vma.is_shared or not vma.flags & VM.WRITE:
+        return
+    low, high = max(start, vma.start), min(end, vma.end)
+    mm.pages.unshare(low, high, vma.flags)
+    mm.pages.populate(low, high)
+
+
 def may_access(vma: Vma, access: Prot) -> bool:
     """Who may write or execute may read as well: neither CPU can tell."""
     if access == Prot.READ:

@@ -7,7 +7,7 @@ from typing import Final
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.mman import MCL, MLOCK
 from aionoah.abi.resource import RLIM_INFINITY, RLIMIT
-from aionoah.memory.faults import populate
+from aionoah.memory.faults import populate_for_writing
 from aionoah.memory.mm import Mm, page_align
 from aionoah.memory.vma import ACCESS, PAGE_MASK, PAGE_SHIFT, VM, Vma
 
@@ -61,7 +61,7 @@ def _lock_everything(mm: Mm, bits: int) -> None:
     for vma in list(mm.vmas):
         try:
             if vma.flags & ACCESS:
-                populate(mm, vma, vma.start, vma.end)
+                populate_for_writing(mm, vma, vma.start, vma.end)
         except (MemoryError, LinuxError):
             return  # mlockall does not tell
 
@@ -108,6 +108,6 @@ def _populate_locked(mm: Mm, start: int, end: int) -> None:
         if vma.flags & VM.LOCKONFAULT:
             continue
         try:
-            populate(mm, vma, start, end)
+            populate_for_writing(mm, vma, start, end)
         except MemoryError:
             raise LinuxError(Errno.EAGAIN) from None

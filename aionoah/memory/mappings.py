@@ -6,7 +6,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.mman import MAP, PROT
 from aionoah.abi.resource import RLIMIT
 from aionoah.memory.backing import Backing, FileBacking, FramesBacking, MappableFile
-from aionoah.memory.faults import Run, gather, give_back, install, is_eager, populate
+from aionoah.memory.faults import Run, gather, give_back, install, is_eager, populate, populate_for_writing
 from aionoah.memory.mm import MMAP_MIN_ADDRESS, Mm, page_align
 from aionoah.memory.vma import (
     ACCESS,
@@ -198,7 +198,7 @@ def _populate_now(mm: Mm, address: int, length: int, flags: int) -> None:
     if not is_wanted or vma is None or not vma.flags & ACCESS:
         return
     try:
-        populate(mm, vma, address, address + length)
+        populate_for_writing(mm, vma, address, address + length)
     except (MemoryError, LinuxError):
         return  # what is missing comes by page faults
 
