@@ -21,7 +21,7 @@ from aionoah.abi.ptrace import (
 from aionoah.abi.siginfo import SIGINFO_SIZE
 from aionoah.abi.signal import SIG
 from aionoah.abi.uio import Iovec
-from aionoah.abi.x86_64 import FXSAVE_SIZE
+from aionoah.abi.x86_64 import ARCH, FXSAVE_SIZE
 from aionoah.process.task import Task
 from aionoah.process.tracees import (
     TracedState,
@@ -58,6 +58,7 @@ _ARCHES: Final = {"x86_64": AUDIT_ARCH.X86_64, "aarch64": AUDIT_ARCH.AARCH64}
 _RESUMING: Final = {
     *(PTRACE.CONT, PTRACE.SYSCALL, PTRACE.SYSEMU, PTRACE.SINGLESTEP, PTRACE.SYSEMU_SINGLESTEP),
 }
+_BASES: Final = {ARCH.GET_FS: "tls", ARCH.SET_FS: "tls", ARCH.GET_GS: "gs_base", ARCH.SET_GS: "gs_base"}
 _STEPPING: Final = {PTRACE.SINGLESTEP, PTRACE.SYSEMU_SINGLESTEP}
 
 
@@ -184,6 +185,20 @@ def _set_fpu(task: Task, tracing: Tracing, _addr: int, data: int) -> None:
     state = _x86_state(tracing)
     found = REGISTER_SETS["x86_64"][2]
     found.put(state, task.memory.read(data, FXSAVE_SIZE), tracing.task)
+
+
+def _arch_prctl(task: Task, tracing: Tracing, addr: int, code: int) -> None:
+    """The bases of FS and GS, as arch_prctl(2) of the tracee itself would tell and set them."""
+    state = _x86_state(tracing)
+    name = _BASES.get(code)
+    if name is None:
+        raise LinuxError(Errno.EINVAL)
+    if code in {ARCH.GET_FS, ARCH.GET_GS}:
+        task.memory.write_word(addr, getattr(state, name))
+    elif addr >= tracing.task.architecture.task_size:
+        raise LinuxError(Errno.EPERM)
+    else:
+        setattr(state, name, addr)
 
 
 def _get_set(task: Task, tracing: Tracing, kind: int, iov: int) -> None:
@@ -321,6 +336,7 @@ _OPERATIONS: Final[dict[int, Callable[[Task, Tracing, int, int], int | None]]] =
     PTRACE.SETREGS: _set_registers,
     PTRACE.GETFPREGS: _get_fpu,
     PTRACE.SETFPREGS: _set_fpu,
+    PTRACE.ARCH_PRCTL: _arch_prctl,
     PTRACE.GETREGSET: _get_set,
     PTRACE.SETREGSET: _set_set,
     PTRACE.DETACH: _detach,

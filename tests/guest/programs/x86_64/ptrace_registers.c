@@ -1,6 +1,7 @@
 /* ptrace(2) on x86_64: registers, struct user, single steps, break points, and changed, skipped and injected calls. */
 #include "../trace.h"
 
+#include <asm/prctl.h>
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/user.h>
@@ -78,6 +79,17 @@ static void user_area(void) {
     TRACE(PTRACE_POKEUSER, pid, offsetof(struct user_regs_struct, cs), 0);
     TRACE(PTRACE_POKEUSER, pid, offsetof(struct user_regs_struct, ss), 0);
     TRACE(PTRACE_POKEUSER, pid, offsetof(struct user_regs_struct, fs_base), -1);
+    word = 0;
+    unsigned long base = 1;
+    TRACE(PTRACE_ARCH_PRCTL, pid, &base, ARCH_GET_FS);
+    trace(PTRACE_PEEKUSER, pid, (void *)offsetof(struct user_regs_struct, fs_base), &word);
+    printf("the same base: %d\n", (long)base == word);
+    TRACE(PTRACE_ARCH_PRCTL, pid, 0x1000, ARCH_SET_GS);
+    TRACE(PTRACE_ARCH_PRCTL, pid, &base, ARCH_GET_GS);
+    printf("%lx\n", base);
+    TRACE(PTRACE_ARCH_PRCTL, pid, -1, ARCH_SET_FS);
+    TRACE(PTRACE_ARCH_PRCTL, pid, 8, ARCH_GET_FS);
+    TRACE(PTRACE_ARCH_PRCTL, pid, 0, 0x7777);
     TRACE(PTRACE_POKEUSER, pid, offsetof(struct user_regs_struct, eflags), -1);
     TRACE(PTRACE_PEEKUSER, pid, offsetof(struct user_regs_struct, eflags), &word);
     printf("eflags %lx\n", word);
