@@ -9,7 +9,7 @@ import subprocess
 import sys
 from typing import Any, Final
 
-from aionoah.instances.place import Place
+from aionoah.instances.place import Place, holder
 from aionoah.instances.spec import Spec
 from aionoah.instances.supervisor import StartError
 
@@ -35,7 +35,9 @@ def start_detached(place: Place, spec: Spec, module: str) -> None:
     """Returns once the program runs. `module` is the daemon's. StartError with what it says, OSError."""
     reading, writing = os.pipe()
     try:
-        with place.errors.open("wb") as errors:
+        with place.errors.open("ab") as errors:
+            if holder(place) is None:  # else another daemon writes there, and this one will say that it does
+                errors.truncate(0)
             words = [
                 sys.executable,
                 "-P",
