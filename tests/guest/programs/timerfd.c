@@ -46,7 +46,7 @@ static void expiring(clockid_t clock) {
     int fd = CALL(timerfd_create(clock, TFD_NONBLOCK | TFD_CLOEXEC));
     CALL(fcntl(fd, F_GETFD)), CALL(fcntl(fd, F_GETFL) & (O_ACCMODE | O_NONBLOCK));
     ready(fd, 0), take(fd), show(fd);
-    CALL(set(fd, 0, 20 * MS, 0));
+    CALL(set(fd, 0, 200 * MS, 0));
     ready(fd, 0), show(fd), ready(fd, 5000), show(fd), take(fd), take(fd), ready(fd, 0);
     CALL(set(fd, TFD_TIMER_ABSTIME, now_ns(clock) + 20 * MS, 0));
     ready(fd, 5000), take(fd);
