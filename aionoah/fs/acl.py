@@ -80,24 +80,24 @@ def is_trivial(entries: Sequence[Entry]) -> bool:
 
 def with_mode(entries: Sequence[Entry], mode: int) -> list[Entry]:
     """What chmod makes of a list."""
-    has_mask = any(entry.tag == ACL.MASK for entry in entries)
-    bits = {
-        ACL.USER_OBJ: mode >> 6 & 7,
-        ACL.MASK if has_mask else ACL.GROUP_OBJ: mode >> 3 & 7,
-        ACL.OTHER: mode & 7,
-    }
+    bits = _bits_of(entries, mode)
     return [entry._replace(permissions=bits.get(entry.tag, entry.permissions)) for entry in entries]
 
 
 def inherited(default: Sequence[Entry], mode: int) -> list[Entry]:
     """The list of a new file in a directory with a default one: no more than the creator has asked for."""
-    has_mask = any(entry.tag == ACL.MASK for entry in default)
-    limits = {
+    limits = _bits_of(default, mode)
+    return [entry._replace(permissions=entry.permissions & limits.get(entry.tag, 7)) for entry in default]
+
+
+def _bits_of(entries: Sequence[Entry], mode: int) -> dict[int, int]:
+    """What a mode says of the entries that it stands for, by their tags."""
+    has_mask = any(entry.tag == ACL.MASK for entry in entries)
+    return {
         ACL.USER_OBJ: mode >> 6 & 7,
         ACL.MASK if has_mask else ACL.GROUP_OBJ: mode >> 3 & 7,
         ACL.OTHER: mode & 7,
     }
-    return [entry._replace(permissions=entry.permissions & limits.get(entry.tag, 7)) for entry in default]
 
 
 def grants(entries: Sequence[Entry], attributes: "Attributes", identity: "Identity", wanted: int) -> bool:

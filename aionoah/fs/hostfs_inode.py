@@ -154,12 +154,6 @@ class HostInode(HostAttributed):
             raise stale()
         return status
 
-    @contextmanager
-    def pinned(self) -> Iterator[int]:
-        """A descriptor that surely names this file, maybe without any right to its data."""
-        raise NotImplementedError
-        yield
-
     # -- changes ----------------------------------------------------------------------------------------
 
     @as_own

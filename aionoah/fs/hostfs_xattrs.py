@@ -5,8 +5,7 @@ of ours in the space of users' attributes. Links, FIFOs and sockets cannot have 
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.acl import XATTR_POSIX_ACL_ACCESS, XATTR_POSIX_ACL_DEFAULT
@@ -42,11 +41,9 @@ class HostAttributed(Inode):
     _list: tuple[int, list[Entry] | None] | None
     _marks: tuple[int, dict[bytes, bytes | None]] | None
 
-    @contextmanager
-    def pinned(self) -> Iterator[int]:
+    def pinned(self) -> AbstractContextManager[int]:
         """A descriptor that surely names this file, maybe without any right to its data."""
         raise NotImplementedError
-        yield
 
     def get_xattr(self, name: bytes) -> bytes:
         """What a guest has set comes before what the host has of that name."""

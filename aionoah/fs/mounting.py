@@ -248,7 +248,7 @@ def pivot_root(namespace: Namespace, new_root: Dentry, put_old: Dentry, current:
     below = propagation.under(mount)
     if old.peer_group or put_old.mount.peer_group or (below is not None and below.peer_group):
         raise LinuxError(Errno.EINVAL)
-    if current is not old.root or old.root.parent is not None or not _is_below(put_old, new_root):
+    if current is not old.root or old.root.parent is not None or not put_old.is_within(new_root):
         raise LinuxError(Errno.EINVAL)
     if put_old is new_root:  # Linux stacks the old root on the new one, where nothing can be mounted here
         raise LinuxError(Errno.EINVAL)
@@ -260,12 +260,3 @@ def pivot_root(namespace: Namespace, new_root: Dentry, put_old: Dentry, current:
     namespace.attach(old, parent, name)
     namespace.root = mount.root
     return old.root
-
-
-def _is_below(place: Dentry, root: Dentry) -> bool:
-    here: Dentry | None = place
-    while here is not None:
-        if here.is_at(root):
-            return True
-        here = here.parent
-    return False

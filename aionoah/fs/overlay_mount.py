@@ -105,7 +105,11 @@ def _workshop(upper: Dentry, work: Dentry | None) -> Inode:
     """The empty directory in which things are made. An overlay cannot be above another one: EINVAL."""
     if work is None or upper.mount is not work.mount or upper.mount.is_read_only:
         raise LinuxError(Errno.EINVAL)
-    if isinstance(upper.mount.filesystem, OverlayFileSystem) or _is_in(upper, work) or _is_in(work, upper):
+    if (
+        isinstance(upper.mount.filesystem, OverlayFileSystem)
+        or upper.is_within(work)
+        or work.is_within(upper)
+    ):
         raise LinuxError(Errno.EINVAL)
     try:
         clear(work.inode, _WORK)
@@ -113,12 +117,3 @@ def _workshop(upper: Dentry, work: Dentry | None) -> Inode:
         if error.errno is not Errno.ENOENT:
             raise
     return work.inode.mkdir(_WORK, 0, 0, 0)
-
-
-def _is_in(place: Dentry, directory: Dentry) -> bool:
-    here: Dentry | None = place
-    while here is not None:
-        if here.is_at(directory):
-            return True
-        here = here.parent
-    return False

@@ -114,6 +114,13 @@ class Dentry:
     def is_at(self, other: "Dentry") -> bool:
         return self is other or (self.inode is other.inode and self.mount is other.mount)
 
+    def is_within(self, ancestor: "Dentry") -> bool:
+        """Whether it is the other position or lies below it."""
+        here: Dentry | None = self
+        while here is not None and not here.is_at(ancestor):
+            here = here.parent
+        return here is not None
+
 
 def path_of(dentry: Dentry, root: Dentry) -> bytes:
     """The absolute path of a position as seen from a root directory.

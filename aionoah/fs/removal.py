@@ -143,19 +143,10 @@ def _require_matching_slashes(
 
 def _require_no_loop(old: Dentry, source: Dentry, new: Dentry, target: Dentry | None, flags: int) -> None:
     """A directory cannot move below itself, nor onto one that holds it."""
-    if _is_within(new, source):
+    if new.is_within(source):
         raise LinuxError(Errno.EINVAL)
-    if target is not None and _is_within(old, target):
+    if target is not None and old.is_within(target):
         raise LinuxError(Errno.EINVAL if flags & RENAME.EXCHANGE else Errno.ENOTEMPTY)
-
-
-def _is_within(position: Dentry, ancestor: Dentry) -> bool:
-    here: Dentry | None = position
-    while here is not None:
-        if here.is_at(ancestor):
-            return True
-        here = here.parent
-    return False
 
 
 def _require_may_rename(
