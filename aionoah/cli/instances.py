@@ -173,7 +173,7 @@ def rm(*, force: bool, names: tuple[str, ...]) -> None:
     def forget(place: Place) -> None:
         place.check_exists()
         if force:
-            clients.stop(place, 0)
+            clients.stop(place, 0, kills=True)
         elif holder(place) is not None:
             raise InstanceError(f"{place.name} runs: `aionoah stop {place.name}` first, or `rm -f`")
         try:

@@ -148,8 +148,8 @@ def wait_until_free(place: Place, timeout: float) -> bool:
     return True
 
 
-def stop(place: Place, timeout: float | None) -> None:
-    """Returns when the instance has ended. InstanceError if it does not."""
+def stop(place: Place, timeout: float | None, *, kills: bool = False) -> None:
+    """Returns when the instance has ended. InstanceError if it does not; `kills`: then its process is killed."""
     pid = holder(place)
     if pid is None:
         place.check_exists()
@@ -166,7 +166,11 @@ def stop(place: Place, timeout: float | None) -> None:
         if pid and holder(place) == pid:
             _signal(pid, signal.SIGTERM)
             patience += _PATIENCE + (timeout or 0)
-    if not wait_until_free(place, patience):
+    is_free = wait_until_free(place, patience)
+    if not is_free and kills and pid and holder(place) == pid:
+        _signal(pid, signal.SIGKILL)
+        is_free = wait_until_free(place, _PATIENCE)
+    if not is_free:
         raise InstanceError(f"{place.name} does not end: `kill -9 {pid}`")
 
 

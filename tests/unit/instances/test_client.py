@@ -129,6 +129,16 @@ def test_one_that_hangs_is_not_waited_for_in_vain(
     assert process.wait() == -signal.SIGTERM
 
 
+def test_one_that_hangs_is_killed_if_so_wanted(
+    impostor: Impostor, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "_PATIENCE", 0.1)
+    process = impostor("", is_silent=True)
+    process.send_signal(signal.SIGSTOP)
+    stop(place, 0, kills=True)
+    assert process.wait() == -signal.SIGKILL
+
+
 def test_nobody_runs_it(place: Place) -> None:
     with pytest.raises(InstanceError, match="web is not running"):
         Connection(place)
