@@ -32,6 +32,7 @@ from aionoah.signals.info import from_kernel
 from aionoah.syscalls.dispatch import error_result
 from aionoah.syscalls.results import Outcome, Restart, Suspended, after_signal, wants_restart
 from aionoah.vcpu_faults import VcpuFaults
+from aionoah.vcpu_mailbox import CallEnd, VcpuMailbox
 from aionoah.vcpu_times import VcpuTimes
 from aionoah.vcpu_turns import Turns
 
@@ -79,6 +80,7 @@ class VcpuThread:
         self._has_turn = False  # nothing has happened since it was found that the guest may be entered
         self._needs_attention = False
         self._is_exiting = False
+        self._mailbox: VcpuMailbox | None = None  # of its present virtual CPU, once it has been busy
         self._place = Place()  # in the queue for the kernel lock
         self.is_in_guest = False
         self._is_moving = False  # the number of its CPU may be another one now
@@ -88,6 +90,11 @@ class VcpuThread:
     def task(self) -> "Task":
         return self._task
 
+    @property
+    def needs_attention(self) -> bool:
+        """The guest may not go on before something else has been done."""
+        return self._needs_attention
+
     # -- from other threads and from system calls, under the kernel lock ---------------------------------
 
     def interrupt(self) -> None:
@@ -95,12 +102,15 @@ class VcpuThread:
         self._needs_attention = True
         if self._sleeping is not None:
             self._sleeping.interrupt()
-        elif self._thread is threading.current_thread():
+        elif self._thread is threading.current_thread() or self._is_being_served():
             return  # it attends before it goes on
         else:
             self._kick()
         if self._task.signals.is_dying:
             turnstile.hurry(self._place)
+
+    def _is_being_served(self) -> bool:
+        return self._mailbox is not None and self._mailbox.is_answering
 
     def exit_thread(self) -> None:
         self._needs_attention = self._is_exiting = True
@@ -248,6 +258,9 @@ class VcpuThread:
     def _close_vcpu(self) -> None:
         if self._vcpu is not None:
             self._times.closes(self._vcpu)
+            if self._mailbox is not None and self._threads.call_server is not None:
+                self._threads.call_server.dismiss(self)
+                self._mailbox = None
             self._vcpu.close()
             self._vcpu = None
             self._threads.vcpu_is_free(self._space).notify()
@@ -284,6 +297,8 @@ class VcpuThread:
             ExitKind.KICKED: self._answer_kick,
             ExitKind.HOST_FAULT: self._answer_host_fault,
             ExitKind.BROKEN: self._answer_broken,
+            ExitKind.BUSY_SYSCALL: self._answer_busy_syscall,
+            ExitKind.SERVED_SYSCALL: self._answer_served_syscall,
         }
         while not self._needs_attention or self._attend():
             if not self._has_turn and not self._take_turn():
@@ -294,7 +309,9 @@ class VcpuThread:
             try:
                 kind = vcpu.run()
             finally:
-                if not kernel_lock.acquire(False):  # mostly free, and this the quicker way
+                if turnstile.is_starving or not kernel_lock.acquire(
+                    False
+                ):  # mostly free, and this the quicker way
                     turnstile.acquire(self._place)
                 self.is_in_guest = False
             if not self._is_exiting:  # else the task has gone meanwhile: its last call is never made
@@ -348,18 +365,39 @@ class VcpuThread:
             return
         words = self._syscall_words(self._registers)
         set_current(self._task)
+        result: CallEnd
         try:
             result = self._table.call(self._task, words[0], words[1:])
-            if result.__class__ is Suspended:
-                result = self._sleep(result)
         except LinuxError as error:
-            if not wants_restart(error):
-                raise
-            self._restart = error
-            self._needs_attention = True
-            return
+            result = error
+        self._end_call(result)
+
+    def _answer_busy_syscall(self) -> None:
+        server = self._threads.call_server
+        if server is not None:
+            self._mailbox = server.admit(self, self._running_vcpu) or self._mailbox
+        self._answer_syscall()
+
+    def _answer_served_syscall(self) -> None:
+        result = self._mailbox.collect() if self._mailbox is not None else None
+        if result is None:
+            self._answer_syscall()
+        else:
+            self._end_call(result)
+
+    def _end_call(self, result: CallEnd) -> None:
+        if result.__class__ is Suspended:
+            try:
+                result = self._sleep(result)
+            except LinuxError as error:
+                result = error
         if result.__class__ is int:
             self._registers[self._result_register] = result
+        elif isinstance(result, LinuxError) and wants_restart(result):
+            self._restart = result
+            self._needs_attention = True
+        elif isinstance(result, BaseException):
+            raise result
         elif result is not Outcome.KEEP_REGISTERS:
             raise TypeError(f"a system call ended with {result!r}")
         if self._task.memory.is_exhausted:  # as for a page fault of the guest's own

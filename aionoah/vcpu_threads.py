@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from aionoah.abi.errno import Errno, LinuxError
+from aionoah.call_server import CallServer
 from aionoah.host.waiting import kernel_lock
 from aionoah.hypervisor.protocols import AddressSpace, Machine
 from aionoah.os_threads import OsThreads
@@ -35,6 +36,8 @@ class VcpuThreads:
         self.on_exit = on_exit
         self._vcpu_is_free: WeakKeyDictionary[AddressSpace, threading.Condition] = WeakKeyDictionary()
         self._os_threads = OsThreads()
+        mailboxes = machine.open_mailboxes()
+        self.call_server = CallServer(mailboxes, table) if mailboxes is not None else None
         self._coming: dict[AddressSpace, int] = {}  # threads that will take a virtual CPU when they begin
         self.running: set[VcpuThread] = set()  # until whoever is told of their end takes them out
 
@@ -96,3 +99,5 @@ class VcpuThreads:
     def close(self) -> None:
         """Wait for the OS threads; all guest threads have told their end. Without the kernel lock."""
         self._os_threads.close()
+        if self.call_server is not None:
+            self.call_server.close()

@@ -31,7 +31,19 @@ MAY_IMPORT = {
     "reactor": {"abi", "host", "memory", "syscalls"} | KERNEL,
     "instances": {"abi", "host", "hypervisor", "images", "subprocess", "terminals", "terminal_bridge"},
     **dict.fromkeys(_VCPU_PARTS, {"abi", "host", "memory", "hypervisor"} | KERNEL),
-    "vcpu_thread": {"abi", "host", "memory", "hypervisor", "syscalls", "reactor", *_VCPU_PARTS} | KERNEL,
+    "vcpu_mailbox": {"abi", "host", "memory", "hypervisor", "syscalls"} | KERNEL,
+    "call_server": {"host", "hypervisor", "vcpu_mailbox"},
+    "vcpu_thread": {
+        "abi",
+        "host",
+        "memory",
+        "hypervisor",
+        "syscalls",
+        "reactor",
+        "vcpu_mailbox",
+        *_VCPU_PARTS,
+    }
+    | KERNEL,
 }
 # hypervisor's protocols are the border itself: who maps memory knows them.
 BORDER = {"aionoah.hypervisor.protocols"}

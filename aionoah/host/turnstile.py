@@ -1,10 +1,14 @@
 """How the many take a lock that a few must get soon: one of them stands before it, the others queue behind that one.
 
-The few take the lock itself and so wait for one of the many at most, though these be thousands.
+The few take the lock itself and so wait for one of the many at most, though these be thousands. Who comes by
+while the lock is free need not queue, as a handover takes longer than most hold it; until the one before it starves.
 """
 
 import threading
 from collections import deque
+from typing import Final
+
+_PATIENCE: Final = 0.005  # seconds before the lock, while others are quicker
 
 
 class Place:
@@ -19,6 +23,7 @@ class Place:
 
 class Turnstile:
     def __init__(self, lock: threading.Lock) -> None:
+        self.is_starving = False  # who stands before the lock has been patient: nobody may be quicker
         self._lock = lock
         self._mutex = threading.Lock()
         self._is_taken = False  # somebody stands before the lock
@@ -26,7 +31,7 @@ class Turnstile:
 
     def acquire(self, place: Place | None = None) -> None:
         """Take the lock, in turn. With a place of its own a thread can be let through by `hurry`."""
-        if self._lock.acquire(blocking=False):
+        if not self.is_starving and self._lock.acquire(blocking=False):
             return
         place = place or Place()
         with self._mutex:
@@ -35,7 +40,10 @@ class Turnstile:
                 self._queue.append(place)
         if is_late:
             place.turn.acquire()
-        self._lock.acquire()
+        if not self._lock.acquire(timeout=_PATIENCE):
+            self.is_starving = True
+            self._lock.acquire()
+            self.is_starving = False
         with self._mutex:
             if self._queue:
                 self._queue.popleft().turn.release()

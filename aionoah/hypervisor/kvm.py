@@ -13,7 +13,15 @@ from typing import Any, Final
 from aionoah.hypervisor._native import ffi, lib
 from aionoah.hypervisor.errors import HypervisorError
 from aionoah.hypervisor.frames import HostFrames
-from aionoah.hypervisor.protocols import ExceptionKind, ExitKind, Fault, GuestException, Prot
+from aionoah.hypervisor.protocols import (
+    ExceptionKind,
+    ExitKind,
+    Fault,
+    GuestException,
+    Mailbox,
+    Mailboxes,
+    Prot,
+)
 from aionoah.hypervisor.registers import X86_64_REGISTERS
 from aionoah.hypervisor.space import NativeSpace
 from aionoah.hypervisor.vectors import X86_VECTORS
@@ -162,7 +170,7 @@ class KvmVcpu:
             raise _refusal("virtual CPU", ffi.errno)
         words = ffi.buffer(lib.kvm_vcpu_registers(self.native), 8 * len(X86_64_REGISTERS))
         self.registers = memoryview(words).cast("B").cast("Q")
-        stay = ffi.buffer(lib.kvm_vcpu_stay(self.native), 16)
+        stay = ffi.buffer(lib.kvm_vcpu_stay(self.native), 24)
         self._stay = (
             memoryview(stay).cast("B").cast("Q")
         )  # read in place: each call of C lets go of the interpreter
@@ -237,8 +245,8 @@ class KvmVcpu:
             lib.kvm_vcpu_set_cpu_number(self.native, number)  # refused: then no vDSO asks for it
 
     def user_time_ns(self) -> int:
-        before_ns, entered_ns = self._stay
-        return before_ns + (time.monotonic_ns() - entered_ns if entered_ns else 0)
+        before_ns, entered_ns, served_ns = self._stay
+        return before_ns + (time.monotonic_ns() - entered_ns - served_ns if entered_ns else 0)
 
     def describe(self) -> str:
         error, suberror = ffi.new("int *"), ffi.new("unsigned *")
@@ -252,6 +260,30 @@ class KvmVcpu:
             self._is_open = False
             self._space.open_vcpus -= 1
             lib.kvm_vcpu_close(self.native)
+
+
+class KvmMailboxes:
+    """See native/kvm_mailbox.c."""
+
+    def __init__(self, machine: Any) -> None:  # noqa: ANN401 - cffi
+        self._machine = machine
+
+    def join(self, vcpu: KvmVcpu) -> tuple[int, memoryview] | None:
+        number = lib.kvm_vcpu_join(vcpu.native)
+        if number < 0:
+            return None
+        words = ffi.buffer(lib.kvm_vcpu_mailbox(vcpu.native), 8 * Mailbox.END)
+        return int(number), memoryview(words).cast("B").cast("Q")
+
+    def leave(self, vcpu: KvmVcpu) -> None:
+        lib.kvm_vcpu_leave(vcpu.native)
+
+    def next_call(self, last: int | None) -> int | None:
+        number = lib.kvm_machine_next_call(self._machine, -1 if last is None else last)
+        return None if number < 0 else int(number)
+
+    def end_calls(self) -> None:
+        lib.kvm_machine_end_calls(self._machine)
 
 
 class KvmMachine:
@@ -282,6 +314,9 @@ class KvmMachine:
     def barrier(self) -> None:
         if lib.kvm_machine_barrier():
             raise HypervisorError(f"the host has no barriers for guests: {os.strerror(ffi.errno)}.")
+
+    def open_mailboxes(self) -> Mailboxes | None:
+        return KvmMailboxes(self.native) if lib.kvm_machine_open_mailboxes(self.native) else None
 
     def new_space(self) -> KvmSpace:
         return KvmSpace(self)

@@ -7,7 +7,7 @@ the guest only through `AddressSpace.map`, so that a backend may map host memory
 
 Nothing here knows Linux: no errno, no system call number, no signal.
 
-All methods but `Vcpu.run` and `Vcpu.kick` are called under the kernel lock.
+All methods but `Vcpu.run`, `Vcpu.kick` and `Mailboxes.next_call` are called under the kernel lock.
 """
 
 from collections.abc import Sequence
@@ -35,6 +35,8 @@ class ExitKind(IntEnum):
     KICKED = 4  # kick() was called since the last return from run()
     HOST_FAULT = 5  # the host has no page behind the frame (beyond the end of a mapped file)
     BROKEN = 6  # the backend itself failed: `describe` has its words
+    BUSY_SYSCALL = 7  # SYSCALL, of a vCPU that leaves often: with a mailbox it would be cheaper
+    SERVED_SYSCALL = 8  # SYSCALL that was found in the mailbox meanwhile, and may have been answered
 
 
 class Fault(NamedTuple):
@@ -268,6 +270,49 @@ class Vcpu(Protocol):
     def close(self) -> None: ...
 
 
+class Mailbox(IntEnum):
+    """The 64-bit words in which a vCPU waits for the answer to a call without leaving. The guest may write to them."""
+
+    STATE = 0  # Mail
+    RESULT = 4  # what the result register is to be, if ANSWERED
+    WORDS = 8  # the first of seven: number and arguments of the call
+    END = 15
+
+
+class Mail(IntEnum):
+    """The states of a mailbox."""
+
+    NONE = 0
+    POSTED = 1
+    ANSWERED = 2
+    TAKEN = 3  # by next_call
+    REFUSED = 4  # the vCPU is to leave, with SERVED_SYSCALL
+
+
+class Mailboxes(Protocol):
+    """Calls without exits, for vCPUs that have said BUSY_SYSCALL."""
+
+    def join(self, vcpu: Any) -> tuple[int, memoryview] | None:  # noqa: ANN401 - one of this machine's
+        """From now on the vCPU posts its calls, in these words, and `next_call` finds them under this number: until it
+        leaves, or nobody has posted any for a while. None if it cannot. On the vCPU's thread.
+        """
+        ...
+
+    def leave(self, vcpu: Any) -> None:  # noqa: ANN401
+        """The vCPU leaves the guest for every call again; one may have been taken already."""
+        ...
+
+    def next_call(self, last: int | None) -> int | None:
+        """Wait, without any lock and on one thread only, for a call: the number of the mailbox; None after
+        `end_calls`. `last` is what it has returned before, which has been dealt with.
+        """
+        ...
+
+    def end_calls(self) -> None:
+        """From any thread."""
+        ...
+
+
 class Machine(Protocol):
     """Guest-physical memory and the way to run code in it. Thread-safe only under the kernel lock."""
 
@@ -291,6 +336,10 @@ class Machine(Protocol):
 
     def barrier(self) -> None:
         """Every vCPU of the machine that runs executes a full memory barrier and a serialising instruction."""
+        ...
+
+    def open_mailboxes(self) -> Mailboxes | None:
+        """From now on vCPUs may say BUSY_SYSCALL. None where nothing is gained by mailboxes. Once."""
         ...
 
     def new_space(self) -> AddressSpace:

@@ -23,17 +23,17 @@ _MAX_PID_NS_LEVEL: Final = 32
 _INT_MAX: Final = (1 << 31) - 1
 
 
-@syscall
+@syscall(own_thread=True)
 async def fork(task: Task) -> int:
     return await _clone(task, CloneRequest(CLONE(0), SIG.CHLD), 0, 0)
 
 
-@syscall
+@syscall(own_thread=True)
 async def vfork(task: Task) -> int:
     return await _clone(task, CloneRequest(CLONE(CLONE.VFORK | CLONE.VM), SIG.CHLD), 0, 0)
 
 
-@syscall(partial="No namespaces: CLONE_NEW… fails as in a kernel without them.")
+@syscall(own_thread=True, partial="No namespaces: CLONE_NEW… fails as in a kernel without them.")
 async def clone(task: Task, flags: ULong, stack: Addr, parent_tid: Addr, fourth: Addr, fifth: Addr) -> int:
     """The last two are child_tid and tls, in the order that the architecture has."""
     tail = (fourth, fifth)
@@ -49,7 +49,7 @@ async def clone(task: Task, flags: ULong, stack: Addr, parent_tid: Addr, fourth:
     return await _clone(task, request, stack, tail[task.architecture.clone_tls_argument - first])
 
 
-@syscall(partial="No namespaces and no control groups, as clone.")
+@syscall(own_thread=True, partial="No namespaces and no control groups, as clone.")
 async def clone3(task: Task, args: Addr, size: Size) -> int:
     wanted = _read_args(task, args, size)
     flags = CLONE(wanted.flags)

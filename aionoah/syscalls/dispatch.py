@@ -56,6 +56,7 @@ class SyscallTable:
         self.architecture = architecture
         self._tracer = tracer
         self._calls: dict[int, tuple[Call, bool]] = {}  # by number, filled when first called
+        self.servable: set[int] = set()  # those of them that need not be made on the caller's own thread
 
     def call(self, task: "Task", number: int, args: Sequence[int]) -> int | Outcome | Suspended:
         """Start a call: number and six arguments as the unsigned words of their registers."""
@@ -65,7 +66,9 @@ class SyscallTable:
         call, is_async = found
         try:
             result = call(task, *args)
-            if is_async:  # most do not sleep, so this is the first part of `step`, without another function's price
+            if (
+                is_async
+            ):  # most do not sleep, so this is the first part of `step`, without another function's price
                 return Suspended(result, result.send(None), (call, task, args))
         except StopIteration as stop:
             if not is_async:
@@ -124,6 +127,8 @@ class SyscallTable:
             found = self._tracer.wrap(name or f"syscall_{number:#x}", handler, found[0]), found[1]
         if name is not None:
             self._calls[number] = found
+            if handler is not None and not handler.own_thread:
+                self.servable.add(number)
         return found
 
 

@@ -20,7 +20,7 @@ from aionoah.syscalls.results import Outcome
 _WORD: Final = 0xFFFF_FFFF_FFFF_FFFF
 
 
-@syscall
+@syscall(own_thread=True)
 async def execve(task: Task, path: Path, argv: Addr, envp: Addr) -> Outcome:
     if not path:
         raise LinuxError(Errno.ENOENT)
@@ -28,7 +28,7 @@ async def execve(task: Task, path: Path, argv: Addr, envp: Addr) -> Outcome:
     return await _execute(task, find_executable(task.fs, path), path, argv, envp)
 
 
-@syscall
+@syscall(own_thread=True)
 async def execveat(task: Task, dirfd: DirFd, path: Path, argv: Addr, envp: Addr, flags: AT) -> Outcome:
     require_few_tasks(task)
     if flags.outside(AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW):

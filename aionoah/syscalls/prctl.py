@@ -250,7 +250,10 @@ _OPERATIONS: Final[dict[int, Operation]] = {
 # -- x86_64 ---------------------------------------------------------------------------------------------
 
 
-@syscall(partial="The bases of FS and GS; CPUID is always enabled. No shadow stacks, no dynamic features.")
+@syscall(
+    own_thread=True,
+    partial="The bases of FS and GS; CPUID is always enabled. No shadow stacks, no dynamic features.",
+)
 def arch_prctl(task: Task, code: ARCH, address: Addr) -> int | None:
     if code in (ARCH.SET_FS, ARCH.SET_GS):
         if address >= task.architecture.task_size:

@@ -129,13 +129,13 @@ def _find_process(task: Task, pid: int) -> Process:
 # -- end ------------------------------------------------------------------------------------------------
 
 
-@syscall
+@syscall(own_thread=True)
 def exit_(task: Task, status: Int) -> Outcome:
     task.exit(exited_status(status))
     return Outcome.KEEP_REGISTERS
 
 
-@syscall
+@syscall(own_thread=True)
 def exit_group(task: Task, status: Int) -> Outcome:
     task.process.exit_group(exited_status(status))
     return Outcome.KEEP_REGISTERS

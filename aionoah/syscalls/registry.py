@@ -24,6 +24,7 @@ class Handler(NamedTuple):
     is_async: bool  # may sleep
     partial: str | None  # what of the call is not done; None when nothing is missing
     module: str
+    own_thread: bool  # has to do with the thread's registers: call_server.py must not make it
 
 
 _handlers: dict[str, Handler] = {}
@@ -32,31 +33,34 @@ _handlers: dict[str, Handler] = {}
 @overload
 def syscall(handler: H) -> H: ...
 @overload
-def syscall(*, partial: str) -> Callable[[H], H]: ...
-def syscall(handler: H | None = None, *, partial: str | None = None) -> H | Callable[[H], H]:
+def syscall(*, partial: str | None = None, own_thread: bool = False) -> Callable[[H], H]: ...
+def syscall(
+    handler: H | None = None, *, partial: str | None = None, own_thread: bool = False
+) -> H | Callable[[H], H]:
     """Make a function the handler of the system call of its name.
 
     An underscore at the end of the name is dropped, so that `exit_` or `select_` can be told from
     Python's own. `partial` says in a sentence what is missing; the support table prints it.
+    `own_thread` is for what reads or writes the calling thread's registers, or ends the thread.
     `async def` handlers may sleep. Raises ValueError for a name that has a handler already.
     """
     if handler is not None:
-        return _register(handler, partial)
+        return _register(handler, partial, own_thread)
 
     def decorate(handler: H) -> H:
-        return _register(handler, partial)
+        return _register(handler, partial, own_thread)
 
     return decorate
 
 
-def _register(handler: H, partial: str | None) -> H:
+def _register(handler: H, partial: str | None, own_thread: bool) -> H:  # noqa: FBT001 - as it is given
     if not isinstance(handler, FunctionType):
         raise TypeError(f"{handler!r} is not a function")
     name = handler.__name__.removesuffix("_")
     if name in _handlers:
         raise ValueError(f"{name} has a handler already, in {_handlers[name].module}")
     is_async = bool(handler.__code__.co_flags & _CO_COROUTINE)
-    _handlers[name] = Handler(name, handler, is_async, partial, handler.__module__)
+    _handlers[name] = Handler(name, handler, is_async, partial, handler.__module__, own_thread)
     return handler
 
 

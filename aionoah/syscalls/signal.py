@@ -67,7 +67,7 @@ def _changed(mask: int, how: int, change: int) -> int:
     raise LinuxError(Errno.EINVAL)
 
 
-@syscall
+@syscall(own_thread=True)
 def rt_sigreturn(task: Task) -> Outcome:
     task.control.leave_handler()
     return Outcome.KEEP_REGISTERS
@@ -81,7 +81,7 @@ def rt_sigpending(task: Task, set_: Addr, size: Size) -> None:
     task.memory.write(set_, pending.to_bytes(_SET_SIZE, "little")[:size])
 
 
-@syscall
+@syscall(own_thread=True)
 def sigaltstack(task: Task, new: In[StackT], old: Ptr[StackT]) -> None:
     wanted = task.memory.get(StackT, new) if new else None
     stack_pointer = task.signals.stack_pointer()

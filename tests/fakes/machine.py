@@ -394,6 +394,9 @@ class FakeMachine:
     def barrier(self) -> None:
         self.barriers += 1
 
+    def open_mailboxes(self) -> None:
+        """There is nothing to be gained."""
+
     def new_space(self) -> FakeSpace:
         space = FakeSpace(self.frames, self.end)
         self.spaces.append(space)

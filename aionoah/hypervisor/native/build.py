@@ -71,6 +71,12 @@ void kvm_vcpu_reset_fpu(struct kvm_vcpu *v);
 int kvm_vcpu_set_cpu_number(struct kvm_vcpu *v, unsigned cpu);
 const uint64_t *kvm_vcpu_stay(const struct kvm_vcpu *v);
 int kvm_machine_barrier(void);
+int kvm_machine_open_mailboxes(struct kvm_machine *m);
+int kvm_vcpu_join(struct kvm_vcpu *v);
+void kvm_vcpu_leave(struct kvm_vcpu *v);
+uint64_t *kvm_vcpu_mailbox(struct kvm_vcpu *v);
+int kvm_machine_next_call(struct kvm_machine *m, int last);
+void kvm_machine_end_calls(struct kvm_machine *m);
 """
 
 UNICORN = """

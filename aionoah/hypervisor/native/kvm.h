@@ -5,7 +5,7 @@
 #include "space.h"
 
 /* Why vcpu_run returned: ExitKind of protocols.py. */
-enum { EXIT_SYSCALL = 1, EXIT_PAGE_FAULT, EXIT_EXCEPTION, EXIT_KICKED, EXIT_HOST_FAULT, EXIT_BROKEN };
+enum { EXIT_SYSCALL = 1, EXIT_PAGE_FAULT, EXIT_EXCEPTION, EXIT_KICKED, EXIT_HOST_FAULT, EXIT_BROKEN, EXIT_BUSY_SYSCALL, EXIT_SERVED_SYSCALL };
 
 /* User addresses end here; above are the pages of the machine itself. PVM allows the lower half only. */
 #define KERNEL_BASE 0x7fffffe00000ull
@@ -67,9 +67,19 @@ int kvm_vcpu_set_fpu(struct kvm_vcpu *v, const uint8_t *image);
 void kvm_vcpu_reset_fpu(struct kvm_vcpu *v); /* before it runs again */
 /* What RDPID and RDTSCP tell. -1 if the host's KVM cannot; then nothing has changed. */
 int kvm_vcpu_set_cpu_number(struct kvm_vcpu *v, unsigned cpu);
-/* CPU time in the guest since the vCPU was opened, without the present stay, and when that began by CLOCK_MONOTONIC;
- * 0 if there is none. From any thread.
+/* CPU time in the guest since the vCPU was opened, without the present stay; when that began by CLOCK_MONOTONIC,
+ * 0 if there is none; and for how much of it calls were being served. From any thread.
  */
 const uint64_t *kvm_vcpu_stay(const struct kvm_vcpu *v);
+
+
+/* Calls without exits (kvm_mailbox.c), as in protocols.py. Not 0 if they are worth it. `join`: a slot, or -1 if there is
+ * none. `next_call`: the slot, or -1 at the end; so is `last`. */
+int kvm_machine_open_mailboxes(struct kvm_machine *m);
+int kvm_vcpu_join(struct kvm_vcpu *v);
+void kvm_vcpu_leave(struct kvm_vcpu *v);
+uint64_t *kvm_vcpu_mailbox(struct kvm_vcpu *v);
+int kvm_machine_next_call(struct kvm_machine *m, int last);
+void kvm_machine_end_calls(struct kvm_machine *m);
 
 #endif

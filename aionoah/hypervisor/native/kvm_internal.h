@@ -7,16 +7,19 @@
 #include <linux/kvm.h>
 #include <pthread.h>
 
-enum { PORT_SYSCALL = 0x10, PORT_VECTOR = 0x20, N_VECTORS = 32, STUB_SIZE = 16 };
-enum { GDT_PAGE, IDT_PAGE, ENTRY_PAGE, STUB_PAGE, N_COMMON, FIRST_VCPU_PAGE = N_COMMON };
-enum { KERNEL_CS = 0x10, USER_DS = 0x2b, USER_CS = 0x33, TSS_SELECTOR = 0x40 }; /* Linux's own */
-enum { MAX_VCPUS = 500 };
+#define PORT_SYSCALL 0x10 /* assembler code needs it */
+enum { PORT_VECTOR = 0x20, N_VECTORS = 32, STUB_SIZE = 16 };
+enum { GDT_PAGE, IDT_PAGE, ENTRY_PAGE, STUB_PAGE, MAILBOX_CODE_PAGE, N_COMMON, FIRST_VCPU_PAGE = N_COMMON };
+#define USER_CS 0x33                                         /* assembler code needs it */
+enum { KERNEL_CS = 0x10, USER_DS = 0x2b, TSS_SELECTOR = 0x40 }; /* Linux's own */
+enum { MAX_VCPUS = 495, N_MAILBOXES = 6 }; /* of a space, which has 512 pages for all of this */
 enum { TSS_RSP0 = 4, TSS_IO_BASE = 102, TSS_SIZE = 104, TSS_WITH_BITMAP = TSS_SIZE + 65 };
 enum { RAX, RBX, RCX, RDX, RSI, RDI, RSP, RBP, R8, R9, R10, R11, RIP = 16, RFLAGS = 17 };
 
 #define ENTRY (KERNEL_BASE + ENTRY_PAGE * PAGE_SIZE)
 #define ENTRY_SYSRET (ENTRY + 2)
 #define STUBS (KERNEL_BASE + STUB_PAGE * PAGE_SIZE)
+#define MAILBOXES (KERNEL_BASE + (FIRST_VCPU_PAGE + MAX_VCPUS) * (uint64_t)PAGE_SIZE) /* code and mailbox, and so on */
 #define STUB_IRET (STUBS + N_VECTORS * STUB_SIZE)
 #define CHUNK_SHIFT 14 /* frames of a memory slot: 64 MiB */
 #define RFLAGS_FIXED 0x202ull
@@ -25,6 +28,31 @@ enum { RAX, RBX, RCX, RDX, RSI, RDI, RSP, RBP, R8, R9, R10, R11, RIP = 16, RFLAG
 
 enum { MSR_STAR = 0xc0000081u, MSR_LSTAR, MSR_CSTAR, MSR_FMASK, MSR_FS_BASE = 0xc0000100u, MSR_GS_BASE, MSR_TSC_AUX = 0xc0000103u };
 
+/* The mailbox of a vCPU: places of 64-bit words, and states. Python reads and writes it too (kvm.py). */
+#define MAILBOX_STATE 0
+#define MAILBOX_IS_SERVED 8
+#define MAILBOX_RCX 16
+#define MAILBOX_R11 24
+#define MAILBOX_RESULT 32
+#define MAILBOX_WORDS 64
+#define MAILBOX_PATIENCE 500 /* looks; as long as leaving takes */
+#define MAIL_NONE 0
+#define MAIL_POSTED 1
+#define MAIL_ANSWERED 2
+#define MAIL_TAKEN 3
+#define MAIL_REFUSED 4
+enum { N_SERVED = 8 };
+
+struct kvm_server {
+    pthread_mutex_t mutex; /* of `vcpus`, and of their slots */
+    struct kvm_vcpu *vcpus[N_SERVED];
+    uint64_t taken_ns;
+    uint32_t bell; /* a futex: 0 while the server sleeps */
+    int n_cpus, is_over; /* n_cpus is 0 until it is wanted */
+};
+
+extern int kvm_running; /* vCPUs of this process that are in their guests */
+
 struct kvm_machine {
     struct frames *frames;
     struct clocks *clocks; /* NULL if guests cannot tell the time by themselves */
@@ -32,6 +60,7 @@ struct kvm_machine {
     uint64_t xcr0;
     size_t run_size;
     int kvm, max_vcpus, syscall_ring;
+    struct kvm_server server;
     struct {
         struct kvm_cpuid2 head;
         struct kvm_cpuid_entry2 entries[256];
@@ -43,10 +72,10 @@ struct kvm_space {
     struct kvm_machine *machine;
     uint64_t *covered; /* a bit for each chunk of frames that the VM has as a slot */
     struct kvm_vcpu *vcpus; /* all of them, idle ones too: KVM cannot take one away from a VM */
-    int n_vcpus, vm;
+    int n_vcpus, n_mailboxes, vm;
 };
 
-enum { USER_NS, ENTERED_NS };
+enum { USER_NS, ENTERED_NS, SERVED_NS };
 
 struct kvm_vcpu {
     uint64_t registers[N_REGISTERS]; /* of user mode, whatever the vCPU is doing */
@@ -55,7 +84,11 @@ struct kvm_vcpu {
     struct kvm_run *run;
     uint8_t *page; /* TSS and exception stack, in the host */
     uint64_t page_address, fault_address;
-    uint64_t stay[2]; /* see kvm_vcpu_stay */
+    uint64_t stay[3]; /* see kvm_vcpu_stay */
+    uint64_t entry;    /* what SYSCALL enters */
+    uint64_t *mailbox; /* in the host; NULL if it has none */
+    int slot;          /* of the server; -1 if its calls are not served */
+    int haste;         /* quick calls since the last slow one */
     uint64_t left_ns, cpu_ns, short_ns; /* kvm_run.c: run_timed */
     struct kvm_sregs initial; /* as KVM made it */
     unsigned vector, error_code, cpu_number;
@@ -77,5 +110,14 @@ void kvm_vcpu_destroy(struct kvm_vcpu *v);
 struct kvm_sregs *kvm_vcpu_system(struct kvm_vcpu *v);
 void kvm_vcpu_change_system(struct kvm_vcpu *v);
 int kvm_vcpu_prepare_fpu(struct kvm_vcpu *v);
+int kvm_vcpu_set_entry(struct kvm_vcpu *v, uint64_t entry); /* in ring 3, with all flags */
+
+/* kvm_mailbox.c: where a vCPU has been interrupted, or has left by its `out`. `resolve` puts the registers right and
+ * tells what is to be done: MAIL_NONE, the call; MAIL_TAKEN, it may have been answered; MAIL_ANSWERED, nothing. */
+void kvm_mailbox_write_code(uint8_t *page);
+int kvm_mailbox_has(const struct kvm_vcpu *v, uint64_t rip);
+int kvm_mailbox_is_exit(const struct kvm_vcpu *v, uint64_t rip);
+int kvm_mailbox_resolve(struct kvm_vcpu *v);
+int kvm_vcpu_wants_server(const struct kvm_vcpu *v);
 
 #endif

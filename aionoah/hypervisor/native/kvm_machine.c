@@ -41,6 +41,8 @@ static void write_common_pages(struct kvm_machine *m) {
     gdt[USER_CS / 8] = 0x00affb000000ffffull;
     memset(entry, 0xcc, PAGE_SIZE);
     memcpy(entry, (const uint8_t[]){0xe6, PORT_SYSCALL, 0x48, 0x0f, 0x07}, 5); /* out; sysretq */
+    memset(common_page(m, MAILBOX_CODE_PAGE), 0xcc, PAGE_SIZE);
+    kvm_mailbox_write_code(common_page(m, MAILBOX_CODE_PAGE)); /* mapped for vCPUs that have a mailbox */
     memset(stubs, 0xcc, PAGE_SIZE);
     for (unsigned vector = 0; vector < N_VECTORS; vector++) {
         uint64_t at = STUBS + vector * STUB_SIZE;
@@ -69,7 +71,7 @@ static int cover(struct space *tables, uint64_t first, uint64_t count) {
 }
 
 static int map_common_pages(struct kvm_space *s) {
-    for (int page = 0; page < N_COMMON; page++) {
+    for (int page = 0; page < MAILBOX_CODE_PAGE; page++) {
         uint64_t bits = PTE_PRESENT | (page == ENTRY_PAGE || page == STUB_PAGE ? 0 : PTE_NO_EXECUTE);
         if (page == ENTRY_PAGE && s->machine->syscall_ring != 0) bits |= PTE_USER;
         if (space_map_raw(&s->tables, KERNEL_BASE + (uint64_t)page * PAGE_SIZE, s->machine->common + (uint64_t)page, bits))
@@ -204,6 +206,7 @@ struct kvm_machine *kvm_machine_open(struct frames *frames) {
     struct kvm_machine *m = calloc(1, sizeof *m);
     if (!m) return NULL;
     m->frames = frames;
+    pthread_mutex_init(&m->server.mutex, NULL);
     m->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
     if (m->kvm < 0) goto fail;
     errno = ENOSYS;
@@ -251,6 +254,7 @@ void kvm_machine_close(struct kvm_machine *m) {
     if (m->clocks) clocks_close(m->clocks);
     if (m->common) frames_drop(m->frames, m->common, N_COMMON);
     if (m->kvm >= 0) close(m->kvm);
+    pthread_mutex_destroy(&m->server.mutex);
     free(m);
 }
 

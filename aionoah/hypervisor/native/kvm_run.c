@@ -10,6 +10,8 @@
 #include <sys/ioctl.h>
 #include <time.h>
 
+int kvm_running;
+
 /* Where KVM works in software, a SYSCALL that it interprets, as it does behind an instruction that it has to, enters
  * ring 0 nevertheless. There the system registers come with every exit.
  */
@@ -36,6 +38,30 @@ static void enter(struct kvm_vcpu *v) {
     now[RFLAGS] = 2;
 }
 
+static int system_call(struct kvm_vcpu *v) {
+    memcpy(v->registers, &v->run->s.regs.regs, sizeof v->registers);
+    v->in_kernel = v->space->machine->syscall_ring == 0 ? PORT_SYSCALL : 0;
+    v->registers[RIP] = v->registers[RCX];
+    v->registers[RFLAGS] = (v->registers[R11] & RFLAGS_USER) | RFLAGS_FIXED; /* R11 may be forged */
+    return EXIT_SYSCALL;
+}
+
+/* It is on the way to a call, or back from one: 0 if it is back. */
+static int mailbox_call(struct kvm_vcpu *v) {
+    int what = kvm_mailbox_resolve(v);
+    int kind = system_call(v);
+    return what == MAIL_ANSWERED ? 0 : what == MAIL_TAKEN ? EXIT_SERVED_SYSCALL : kind;
+}
+
+/* A step, or the program has jumped there: it makes the call. */
+static int exception_in_call(struct kvm_vcpu *v, uint64_t rip, uint64_t rsp) {
+    v->run->s.regs.regs.rip = rip;
+    v->run->s.regs.regs.rsp = rsp;
+    int kind = mailbox_call(v);
+    v->in_kernel = PORT_VECTOR;
+    return kind;
+}
+
 static int exception(struct kvm_vcpu *v, unsigned vector) {
     static const uint32_t with_error_code = 1u << 8 | 1u << 10 | 1u << 11 | 1u << 12 | 1u << 13 | 1u << 14 | 1u << 17 | 1u << 21;
     const uint64_t *now = (uint64_t *)&v->run->s.regs.regs;
@@ -51,6 +77,7 @@ static int exception(struct kvm_vcpu *v, unsigned vector) {
     v->vector = vector;
     v->error_code = (unsigned)frame[0];
     if (now[RSP] != v->page_address + PAGE_SIZE - size || (frame[2] & 3) != 3) return EXIT_BROKEN; /* not from user mode */
+    if (kvm_mailbox_has(v, frame[1])) return exception_in_call(v, frame[1], frame[4]);
     if (vector != 14) return EXIT_EXCEPTION;
     const struct kvm_sregs *system = kvm_vcpu_system(v);
     if (!system) return EXIT_BROKEN;
@@ -62,14 +89,6 @@ static int protection_fault(struct kvm_vcpu *v) {
     v->vector = 13;
     v->error_code = 0;
     return EXIT_EXCEPTION;
-}
-
-static int system_call(struct kvm_vcpu *v) {
-    memcpy(v->registers, &v->run->s.regs.regs, sizeof v->registers);
-    v->in_kernel = v->space->machine->syscall_ring == 0 ? PORT_SYSCALL : 0;
-    v->registers[RIP] = v->registers[RCX];
-    v->registers[RFLAGS] = (v->registers[R11] & RFLAGS_USER) | RFLAGS_FIXED; /* R11 may be forged */
-    return EXIT_SYSCALL;
 }
 
 /* User code has used a port itself, which the I/O bitmap allows on some hosts. KVM is in the middle of the
@@ -88,6 +107,7 @@ static int port_access(struct kvm_vcpu *v) {
     uint64_t rip = v->run->s.regs.regs.rip; /* at the instruction, or already behind it */
     unsigned port = v->run->io.port;
     if (port == PORT_SYSCALL && (rip == ENTRY || rip == ENTRY + 2)) return system_call(v);
+    if (port == PORT_SYSCALL && kvm_mailbox_is_exit(v, rip)) return mailbox_call(v);
     if (port >= PORT_VECTOR && port < PORT_VECTOR + N_VECTORS) {
         uint64_t stub = STUBS + (port - PORT_VECTOR) * STUB_SIZE;
         if (rip == stub || rip == stub + 2) return exception(v, port - PORT_VECTOR);
@@ -99,6 +119,7 @@ static int port_access(struct kvm_vcpu *v) {
 static int interrupted(struct kvm_vcpu *v) {
     uint64_t rip = v->run->s.regs.regs.rip;
     if (rip == ENTRY) return system_call(v);
+    if (kvm_mailbox_has(v, rip)) return mailbox_call(v);
     if (rip >= STUBS && rip < STUB_IRET && (rip - STUBS) % STUB_SIZE == 0) return exception(v, (unsigned)(rip - STUBS) / STUB_SIZE);
     if (rip == ENTRY_SYSRET || rip == STUB_IRET) return 0; /* not yet left: v->registers still say what is to be */
     memcpy(v->registers, &v->run->s.regs.regs, sizeof v->registers);
@@ -124,6 +145,7 @@ static void ask_cpu_time(struct kvm_vcpu *v) {
 
 static int run_timed(struct kvm_vcpu *v) {
     uint64_t start = now_ns(CLOCK_MONOTONIC), away = start - v->left_ns;
+    v->stay[SERVED_NS] = 0;
     if (away < SHORT_NS) v->short_ns += away;
     else ask_cpu_time(v);
     __atomic_store_n(&v->stay[ENTERED_NS], start, __ATOMIC_RELAXED);
@@ -131,6 +153,7 @@ static int run_timed(struct kvm_vcpu *v) {
     int error = errno;
     v->left_ns = now_ns(CLOCK_MONOTONIC);
     uint64_t stay = v->left_ns - start;
+    v->haste = stay < SHORT_NS && away < SHORT_NS ? v->haste + 1 : 0;
     if (stay < SHORT_NS) {
         v->short_ns += stay;
     } else {
@@ -139,6 +162,8 @@ static int run_timed(struct kvm_vcpu *v) {
         uint64_t most = v->cpu_ns > before ? v->cpu_ns - before : 0;
         if (stay > most) stay = most;
     }
+    uint64_t served = __atomic_load_n(&v->stay[SERVED_NS], __ATOMIC_RELAXED);
+    stay -= served < stay ? served : stay;
     __atomic_store_n(&v->stay[ENTERED_NS], 0, __ATOMIC_RELAXED);
     __atomic_store_n(&v->stay[USER_NS], v->stay[USER_NS] + stay, __ATOMIC_RELAXED);
     errno = error;
@@ -158,18 +183,25 @@ static void drain_kick_signals(void) {
  * it was cleared, and either KVM_RUN sees that on entry or is_running makes the kicker send a signal. */
 int kvm_vcpu_run(struct kvm_vcpu *v) {
     struct clocks *clocks = v->space->machine->clocks;
-    if (v->registers[RIP] >= KERNEL_BASE) return protection_fault(v); /* not canonical, or ours */
     if (kvm_vcpu_prepare_fpu(v)) return EXIT_BROKEN;
     if (clocks) clocks_refresh(clocks);
     for (;;) {
+        if (v->registers[RIP] >= KERNEL_BASE) return protection_fault(v); /* not canonical, or ours */
         __atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
         if (__atomic_exchange_n(&v->is_kicked, 0, __ATOMIC_SEQ_CST)) return EXIT_KICKED;
         enter(v);
         __atomic_store_n(&v->is_running, 1, __ATOMIC_SEQ_CST);
+        __atomic_add_fetch(&kvm_running, 1, __ATOMIC_RELAXED);
         int failed = run_timed(v);
+        __atomic_sub_fetch(&kvm_running, 1, __ATOMIC_RELAXED);
         v->error = failed ? errno : 0;
         __atomic_store_n(&v->is_running, 0, __ATOMIC_SEQ_CST);
-        if (!failed) return v->run->exit_reason == KVM_EXIT_IO ? port_access(v) : EXIT_BROKEN;
+        if (!failed) {
+            int kind = v->run->exit_reason == KVM_EXIT_IO ? port_access(v) : EXIT_BROKEN;
+            if (kind == EXIT_SYSCALL && kvm_vcpu_wants_server(v)) return EXIT_BUSY_SYSCALL;
+            if (kind) return kind;
+            continue;
+        }
         if (v->error == EINTR) drain_kick_signals();
         int kind = v->error == EINTR || v->error == EAGAIN || v->error == EFAULT ? interrupted(v) : EXIT_BROKEN;
         if (kind) return kind;

@@ -77,8 +77,8 @@ int kvm_vcpu_prepare_fpu(struct kvm_vcpu *v) {
 static void reset(struct kvm_vcpu *v) {
     memset(v->registers, 0, sizeof v->registers);
     v->registers[RFLAGS] = RFLAGS_FIXED;
-    v->in_kernel = v->is_kicked = 0;
-    v->stay[USER_NS] = v->stay[ENTERED_NS] = v->left_ns = 0;
+    v->in_kernel = v->is_kicked = v->haste = 0;
+    v->stay[USER_NS] = v->stay[ENTERED_NS] = v->stay[SERVED_NS] = v->left_ns = 0;
     v->thread = pthread_self();
     sigset_t kick; /* taken only inside KVM_RUN; elsewhere `immediate_exit` stands for it */
     sigemptyset(&kick);
@@ -86,6 +86,10 @@ static void reset(struct kvm_vcpu *v) {
     pthread_sigmask(SIG_BLOCK, &kick, NULL);
     reset_system_registers(v);
     kvm_vcpu_reset_fpu(v);
+}
+
+int kvm_vcpu_set_entry(struct kvm_vcpu *v, uint64_t entry) {
+    return set_msr(v, MSR_LSTAR, entry) || set_msr(v, MSR_FMASK, 0);
 }
 
 /* The guest's time-stamp counter is to be the host's; an older KVM does not know the attribute. */
@@ -136,6 +140,8 @@ struct kvm_vcpu *kvm_vcpu_create(struct kvm_space *s) {
     if (!v) return NULL;
     v->space = s;
     v->fd = -1;
+    v->slot = -1;
+    v->entry = ENTRY;
     v->run = MAP_FAILED;
     v->index = s->n_vcpus;
     errno = ENOSPC;
@@ -176,7 +182,10 @@ struct kvm_vcpu *kvm_vcpu_open(struct kvm_space *s) {
     return v;
 }
 
-void kvm_vcpu_close(struct kvm_vcpu *v) { v->is_open = 0; }
+void kvm_vcpu_close(struct kvm_vcpu *v) {
+    if (v->mailbox) kvm_vcpu_leave(v);
+    v->is_open = 0;
+}
 
 uint64_t *kvm_vcpu_registers(struct kvm_vcpu *v) { return v->registers; }
 

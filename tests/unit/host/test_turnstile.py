@@ -80,3 +80,17 @@ def test_many_at_once_exclude_each_other() -> None:
     for thread in threads:
         thread.join()
     assert count == 8 * 500
+
+
+def test_who_has_been_patient_is_not_overtaken() -> None:
+    crowd = Crowd(1)
+    while not crowd.turnstile.is_starving:
+        pass
+    late = threading.Thread(target=crowd.turnstile.acquire)
+    late.start()
+    while not crowd.turnstile._queue:  # though the lock may be free before it comes
+        pass
+    assert crowd.end() == [0]
+    late.join()
+    assert not crowd.turnstile.is_starving
+    crowd.lock.release()

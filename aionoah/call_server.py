@@ -1,0 +1,73 @@
+"""System calls without exits: a thread that answers the calls of guests which stay in their virtual machines meanwhile.
+
+Where KVM works in software, leaving the guest is most of a call's time. A virtual CPU that leaves often, while
+the host has a processor to spare, gets a mailbox (hypervisor/native/kvm_mailbox.c), from which this thread takes
+its calls. What cannot be ended there and then, such as a call that sleeps, is left to the guest's own thread.
+"""
+
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from aionoah.host.turnstile import Place
+from aionoah.host.waiting import kernel_lock, turnstile
+from aionoah.vcpu_mailbox import VcpuMailbox
+
+if TYPE_CHECKING:
+    from aionoah.hypervisor.protocols import Mailboxes, Vcpu
+    from aionoah.syscalls.dispatch import SyscallTable
+    from aionoah.vcpu_thread import VcpuThread
+
+
+class CallServer:
+    """The server of one instance. It has no thread until a guest is busy enough."""
+
+    def __init__(self, mailboxes: "Mailboxes", table: "SyscallTable") -> None:
+        self._mailboxes = mailboxes
+        self._table = table
+        self._guests: dict[int, tuple[VcpuThread, VcpuMailbox, Vcpu]] = {}
+        self._thread: Thread | None = None
+
+    def admit(self, guest: "VcpuThread", vcpu: "Vcpu") -> VcpuMailbox | None:
+        """Serve the calls of a virtual CPU until it sleeps or is not busy any more. None if it cannot be. Under the kernel lock."""
+        if self._thread is None:
+            thread = Thread(target=self._serve, name="aionoah-calls", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # no thread is left for us
+                return None
+            self._thread = thread
+        joined = self._mailboxes.join(vcpu)
+        if joined is None:
+            return None
+        number, words = joined
+        mailbox = VcpuMailbox(words)
+        self._guests[number] = guest, mailbox, vcpu
+        return mailbox
+
+    def dismiss(self, guest: "VcpuThread") -> None:
+        """Its virtual CPU is about to be closed. Under the kernel lock."""
+        for number, (known, mailbox, vcpu) in list(self._guests.items()):
+            if known is guest:
+                self._mailboxes.leave(vcpu)
+                mailbox.close()
+                del self._guests[number]
+
+    def _serve(self) -> None:
+        place = Place()
+        number = None
+        while (number := self._mailboxes.next_call(number)) is not None:
+            if turnstile.is_starving or not kernel_lock.acquire(False):
+                turnstile.acquire(place)
+            try:
+                if number in self._guests:
+                    guest, mailbox, vcpu = self._guests[number]
+                    if not mailbox.answer(guest, self._table):
+                        self._mailboxes.leave(vcpu)
+            finally:
+                kernel_lock.release()
+
+    def close(self) -> None:
+        """Every guest has ended. Without the kernel lock."""
+        self._mailboxes.end_calls()
+        if self._thread is not None:
+            self._thread.join()
