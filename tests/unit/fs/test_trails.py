@@ -14,7 +14,7 @@ from aionoah.fs.hostfs_owners import Owners
 from aionoah.fs.inode import FileSystem
 from aionoah.fs.lists import set_list
 from aionoah.fs.overlay import OverlayFileSystem
-from aionoah.fs.path import Dentry, attributes
+from aionoah.fs.path import Dentry, attributes, walk
 from aionoah.fs.tmpfs import TmpFileSystem
 from aionoah.fs.trails import Trails
 
@@ -208,3 +208,26 @@ def test_there_are_not_too_many(tmp_path: Path) -> None:
     assert isinstance(trails, Trails)
     assert trails.get(b"/directory0") is None
     assert trails.get(b"/directory99") is not None
+
+
+def test_where_a_way_begins_may_be_closed_later(tree: Tree) -> None:
+    start = tree.walk(b"/one")
+    with tree.acting_as(user(1000)):
+        for _ in range(2):
+            assert walk(tree.context, start, b"two/three/file").name == b"file"
+    tree.chmod(b"/one", 0o700)
+    with tree.acting_as(user(1000)):
+        assert outcome(walk, tree.context, start, b"two/three/file") == "EACCES"
+    assert walk(tree.context, start, b"two/three/file").name == b"file"
+
+
+def test_a_mount_where_a_way_ends_may_be_closed_later(tree: Tree) -> None:
+    tree.namespace.mount(TmpFileSystem(mode=0o755), WAY + b"/mounted")
+    tree.write(WAY + b"/mounted/file", b"text")
+    with tree.acting_as(user(1000)):
+        for _ in range(2):
+            assert tree.stat(WAY + b"/mounted/file").size == 4
+    tree.chmod(WAY + b"/mounted", 0o700)
+    with tree.acting_as(user(1000)):
+        assert outcome(attributes, tree.context, tree.root, WAY + b"/mounted/file") == "EACCES"
+    assert tree.stat(WAY + b"/mounted/file").size == 4
