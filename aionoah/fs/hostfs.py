@@ -34,7 +34,6 @@ from aionoah.fs.inode import (
 from aionoah.fs.path import Dentry
 from aionoah.fs.trails import Test
 from aionoah.host import platform, reserve
-from aionoah.host.directory import read_entries
 from aionoah.host.errors import errno_of, host_errors, raise_linux_error
 
 HIDDEN: Final[set[tuple[int, int]]] = set()
@@ -320,6 +319,8 @@ class HostDirectory(HostInode):
 
     @as_own
     def plain_listing(self) -> PackedEntries | None:
+        from aionoah.host.directory import read_entries  # noqa: PLC0415 - many programs list nothing
+
         if self.directory is None:  # the parent of the top is not to be seen
             return None
         with host_errors():
