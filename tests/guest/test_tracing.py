@@ -99,3 +99,15 @@ async def test_strace_attaches_and_lets_go(tmp_path: Path) -> None:
     )
     expected, actual = await _compare(["sh", "-c", script], tmp_path)
     assert expected.output == actual.output == "TracerPid:\t0\n143\n"
+
+
+async def test_gdbserver(traced: Path, tmp_path: Path) -> None:
+    """The other of the two programs that trace for gdb."""
+    need_tool("gdb")
+    need_tool("gdbserver")
+    commands = ("set debuginfod enabled off", "set sysroot /", f"target remote | gdbserver --once - {traced}")
+    steps = ("break twice", "continue", "bt 1", "stepi", "info registers rip", "delete", "detach")
+    arguments = [word for command in (*commands, *steps) for word in ("-ex", command)]
+    expected, actual = await _compare(["gdb", "-nx", "-batch", *arguments, traced], tmp_path)
+    assert "Breakpoint 1, twice (x=0)" in expected.output
+    assert _without_numbers(actual.output).splitlines() == _without_numbers(expected.output).splitlines()
