@@ -255,7 +255,8 @@ async def accept(socket: Socket) -> tuple[Socket, bytes]:
         try:
             accepted = socket.accept_nowait()
         except WouldBlock:
-            await _pause(socket, socket.source(TO_READ), deadline_ns, NO_FLAGS)
+            _require_patience(socket, deadline_ns, NO_FLAGS)
+            await _pause(socket, socket.source(TO_READ), deadline_ns)
             continue
         if socket.crowd is not None:
             socket.crowd.pass_on()
@@ -279,7 +280,8 @@ async def send(socket: Socket, message: Outgoing) -> int:
             except WouldBlock:
                 if socket.space_watcher is not None:
                     socket.space_watcher.lacks_room()
-                await _pause(socket, socket.send_source(message), deadline_ns, message.flags)
+                _require_patience(socket, deadline_ns, message.flags)
+                await _pause(socket, socket.send_source(message), deadline_ns)
                 continue
             sent += done
             if not goes_on or done >= message.src.length:
@@ -307,7 +309,8 @@ async def receive(socket: Socket, dst: Buffer, flags: MSG) -> Received:
             try:
                 received = socket.receive_nowait(dst, flags)
             except WouldBlock:
-                await _pause(socket, socket.source(TO_READ), deadline_ns, flags)
+                _require_patience(socket, deadline_ns, flags)
+                await _pause(socket, socket.source(TO_READ), deadline_ns)
                 continue
             count = received.length
             if so_far is not None:
@@ -326,13 +329,17 @@ def _is_hasty(socket: Socket, flags: MSG) -> bool:
     return socket.is_nonblocking or bool(flags & MSG.DONTWAIT)
 
 
-async def _pause(socket: Socket, source: Source, deadline_ns: int | None, flags: MSG) -> None:
-    """Sleep until it may be worth trying again; EAGAIN if there is to be no waiting, or no more.
+def _require_patience(socket: Socket, deadline_ns: int | None, flags: MSG) -> None:
+    """EAGAIN if there is to be no waiting, or no more."""
+    if _is_hasty(socket, flags) or has_passed(deadline_ns):
+        raise LinuxError(Errno.EAGAIN) from None
+
+
+async def _pause(socket: Socket, source: Source, deadline_ns: int | None) -> None:
+    """Sleep until it may be worth trying again.
 
     A call with a timeout is not restarted after a signal: EINTR (sock_intr_errno).
     """
-    if _is_hasty(socket, flags) or has_passed(deadline_ns):
-        raise LinuxError(Errno.EAGAIN)
     socket.hold()
     try:
         await sleep_on(source, deadline_ns)

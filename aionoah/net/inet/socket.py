@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from aionoah.net.network import Network
 
 _CONTROL_ROOM: Final = 1024  # for control messages of the host, once a program has asked for any
+_OURS: Final = MSG.DONTWAIT | MSG.WAITALL | MSG.NOSIGNAL  # flags that the host need not know
 _MAX_MESSAGE: Final = 0xFFFF  # bytes, of IP
 _MAX_OPTION: Final = 1024  # bytes; Python's limit
 _NOBODY: Final = Ucred(0, 0xFFFF_FFFF, 0xFFFF_FFFF)
@@ -220,7 +221,7 @@ class InetSocket(Socket):
         segments = dst.segments() if dst.length else ()
         room = _CONTROL_ROOM if MSG.ERRQUEUE in flags else self._control_room
         try:
-            if self.is_stream and not flags and not room and len(segments) == 1:
+            if self.is_stream and not flags & ~_OURS and not room and len(segments) == 1:
                 return Received(self.host.recv_into(segments[0]))  # a third of the price, for most
             count, found, reported, address = sockets.receive(self.host, segments, flags, room)
         except BlockingIOError:
