@@ -156,7 +156,7 @@ def boot_process(
     """
     credentials = Credentials(command.uid, command.gid, _groups(command))
     limits = Limits()
-    fs = FsContext(kernel.mounts.root, credentials)
+    fs = FsContext(kernel.mounts.root, credentials, programs=kernel.programs)
     fs.cwd = answered_here(lambda: _working_directory(fs, command.cwd))
     files = DescriptorTable(lambda: limits.soft(RLIMIT.NOFILE))
     try:

@@ -17,7 +17,7 @@ from aionoah.fs.file_capabilities import remove_capabilities
 from aionoah.fs.inode import NOW, Attributes, Change, FileSystemStatus
 from aionoah.fs.lists import follow_mode
 from aionoah.fs.path import Dentry
-from aionoah.fs.permissions import effective_identity, real_identity, require
+from aionoah.fs.permissions import effective_identity, real_identity, require, require_not_running
 
 _MOUNT_FLAGS = (
     (MS.NOSUID, ST.NOSUID),
@@ -128,6 +128,7 @@ def truncate(context: FsContext, dentry: Dentry, length: int) -> None:
         raise LinuxError(Errno.EISDIR if kind == S.IFDIR else Errno.EINVAL)
     dentry.mount.require_writable()
     require(attributes, context.identity, ACCESS.W, dentry.inode)
+    require_not_running(attributes, dentry.inode, context.programs)
     mode = None if context.identity.has(CAP.FSETID) else without_privilege(context, attributes)
     remove_capabilities(dentry.inode)
     _change(dentry, Change(mode=mode, size=length))

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Final
 from aionoah.fs.permissions import Credentials, Identity, effective_identity, real_identity
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from aionoah.fs.inode import Inode
     from aionoah.fs.path import Dentry
 
 _acts_as: Final = attrgetter("fsuid", "fsgid", "groups", "effective")
@@ -27,11 +30,19 @@ class FsContext:
     whoever replaces the task's credentials object replaces it here too.
     """
 
-    __slots__ = ("_acting", "_identity", "_shared", "credentials")
+    __slots__ = ("_acting", "_identity", "_shared", "credentials", "programs")
 
     def __init__(
-        self, root: "Dentry", credentials: Credentials, cwd: "Dentry | None" = None, umask: int = 0o022
+        self,
+        root: "Dentry",
+        credentials: Credentials,
+        cwd: "Dentry | None" = None,
+        umask: int = 0o022,
+        *,
+        programs: "Callable[[], Collection[Inode]]" = tuple,
     ) -> None:
+        """`programs` tells which files are running, and so are not to be written."""
+        self.programs = programs
         self._shared = _Shared(root, cwd or root, umask)
         self.credentials = credentials
         self._acting: Identity | None = None
@@ -39,7 +50,7 @@ class FsContext:
 
     def clone(self, credentials: Credentials, *, share: bool) -> "FsContext":
         """The context of a child: with `share` (CLONE_FS) chdir, chroot and umask of one move both."""
-        copy = FsContext(self.root, credentials, self.cwd, self.umask)
+        copy = FsContext(self.root, credentials, self.cwd, self.umask, programs=self.programs)
         if share:
             copy._shared = self._shared
         return copy

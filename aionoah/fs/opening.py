@@ -15,7 +15,7 @@ from aionoah.fs.file import File
 from aionoah.fs.file_capabilities import remove_capabilities
 from aionoah.fs.inode import Attributes, Change, Inode
 from aionoah.fs.path import Dentry, last_directory, retried, stat
-from aionoah.fs.permissions import require
+from aionoah.fs.permissions import require, require_not_running
 from aionoah.fs.regular import RegularFile
 from aionoah.fs.walking import DOTS, NAME_MAX, Walk
 
@@ -180,6 +180,8 @@ def open_dentry(context: FsContext, target: Dentry, flags: O, attributes: Attrib
         target.mount.require_devices()
     if flags & O.NOATIME and not context.identity.may_act_as(attributes.uid):
         raise LinuxError(Errno.EPERM)
+    if wanted & ACCESS.W and kind == S.IFREG:
+        require_not_running(attributes, inode, context.programs)
     if not flags & O.TRUNC or kind != S.IFREG:
         return _opened(context, target, attributes, flags)
     inode.will_be_emptied()

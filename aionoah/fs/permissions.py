@@ -4,7 +4,7 @@ Sources: path_resolution(7), inode(7); Linux fs/namei.c (generic_permission, che
 Capabilities are those of capabilities(7): CAP_DAC_OVERRIDE and the like, wherever a task has dropped them too.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import cached_property
 from typing import Final, NamedTuple, Protocol
 
@@ -130,6 +130,14 @@ def require(attributes: Attributes, identity: Identity, wanted: int, inode: Inod
     """EACCES unless `allows`."""
     if not allows(attributes, identity, wanted, inode):
         raise LinuxError(Errno.EACCES)
+
+
+def require_not_running(
+    attributes: Attributes, inode: Inode, programs: Callable[[], Collection[Inode]]
+) -> None:
+    """ETXTBSY for a program that somebody runs (deny_write_access)."""
+    if attributes.mode & S.IXUGO and inode in programs():
+        raise LinuxError(Errno.ETXTBSY)
 
 
 def require_removable(

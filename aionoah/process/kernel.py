@@ -19,6 +19,7 @@ from aionoah.process.task import Process
 from aionoah.terminal.pty import Pty, Ptys
 
 if TYPE_CHECKING:
+    from aionoah.fs.inode import Inode
     from aionoah.fs.mount import Namespace
     from aionoah.fs.mqueue import QueueFileSystem
     from aionoah.hypervisor.protocols import Machine
@@ -121,6 +122,11 @@ class Kernel:
     def pid_count(self) -> int:
         """Threads and zombies that there are; init, which is ours, does not count."""
         return len(self._pids) - 1
+
+    def programs(self) -> "list[Inode]":
+        """The files that processes run. Zombies run none."""
+        places = [each.executable for each in self.processes.values() if each.tasks]
+        return [place.inode for place in places if place is not None]
 
     def allocate_pid(self, wanted: int | None = None) -> int:
         """A number for a new thread or process, ascending until they wrap around; EAGAIN if all are taken.

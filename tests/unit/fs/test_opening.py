@@ -29,6 +29,18 @@ def tree() -> Tree:
     return made
 
 
+def test_a_program_that_runs_is_not_written(tree: Tree) -> None:
+    tree.write(b"program", b"text", mode=0o755)
+    tree.context.programs = lambda: [tree.walk(b"program").inode]
+    for flags in (O.WRONLY, O.RDWR | O.CREAT, O.RDONLY | O.TRUNC):
+        assert outcome(tree.open, b"program", flags) == "ETXTBSY"
+    assert outcome(tree.truncate, b"program", 0) == "ETXTBSY"
+    assert tree.read(b"program") == b"text"
+    assert tree.write(b"file", b"x") == 1
+    tree.rename(b"file", b"program")
+    assert outcome(tree.open, b"program", O.RDWR) != "ETXTBSY"
+
+
 @pytest.mark.parametrize(
     ("path", "flags", "expected"),
     [
