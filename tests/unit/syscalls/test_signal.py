@@ -268,6 +268,8 @@ def test_waiting_for_a_signal_that_comes(call: Calls, task: Any) -> None:
 
 
 def test_waiting_for_a_signal_that_is_ignored_by_default(call: Calls, task: Any) -> None:
+    """It has to be blocked."""
+    task.signals.set_mask(signal_set(SIG.CHLD))
     suspended = slept(wait_for(call, signal_set(SIG.CHLD)))
     send_to_process(task.process, from_user(SIG.CHLD, 7, 8))
     assert suspended.waiter.is_woken
