@@ -79,6 +79,14 @@ def test_an_image_runs_as_it_wants(aionoah: Command, pulled: str) -> None:
     assert lines[-3:] == ["1234 5678 700", "1234 50 755", "1234 50 755"]
 
 
+@pytest.mark.parametrize("network", ["host", "none"])
+def test_with_the_network_of_the_host_goes_its_name(aionoah: Command, pulled: str, network: str) -> None:
+    done = aionoah("run", "--image", pulled, "--net", network, "--", "cat", "/proc/sys/kernel/hostname")
+    file = Path("/etc/hostname")
+    own = file.read_text() if file.is_file() else ""
+    assert done.stdout.strip() == ((own.strip() if network == "host" else "") or "aionoah")
+
+
 def test_what_is_given_comes_first(aionoah: Command, pulled: str) -> None:
     given = ["-u", "0:7", "-w", "/etc", "-e", "COLOUR=red", "-e", "MORE=1", "--entrypoint", "/bin/sh"]
     done = aionoah(
