@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.ptrace import (
     AUDIT_ARCH,
@@ -64,7 +63,7 @@ _STEPPING: Final = {PTRACE.SINGLESTEP, PTRACE.SYSEMU_SINGLESTEP}
 
 @syscall(
     partial="No debug registers, no steps by blocks, and on aarch64 no single steps; of the threads that another one "
-    "ends, PTRACE_EVENT_EXIT is not told."
+    "ends, PTRACE_EVENT_EXIT is not told. Filters of seccomp are neither shown nor suspended."
 )
 def ptrace(task: Task, request: PTRACE, pid: Pid, addr: Addr, data: ULong) -> int | None:
     if request == PTRACE.TRACEME:
@@ -100,7 +99,7 @@ def _attach(task: Task, target: Task, request: int, addr: int, options: int) -> 
     if is_seized and options & ~_ALL_OPTIONS:
         raise LinuxError(Errno.EIO)
     wanted = PTRACE_O(options if is_seized else 0)
-    _require_options(task, wanted)
+    _require_options(wanted)
     attach(task, target, wanted, is_seized=is_seized)
 
 
@@ -118,16 +117,15 @@ def _listen(_task: Task, tracing: Tracing, _addr: int, _data: int) -> None:
     listen(tracing)
 
 
-def _require_options(task: Task, options: PTRACE_O) -> None:
-    if options.outside(_ALL_OPTIONS):
+def _require_options(options: PTRACE_O) -> None:
+    """EINVAL also for filters that are to be suspended, as in a kernel without CONFIG_CHECKPOINT_RESTORE."""
+    if options.outside(_ALL_OPTIONS & ~PTRACE_O.SUSPEND_SECCOMP):
         raise LinuxError(Errno.EINVAL)
-    if PTRACE_O.SUSPEND_SECCOMP in options:
-        task.credentials.require(CAP.SYS_ADMIN)
 
 
-def _set_options(task: Task, tracing: Tracing, _addr: int, options: int) -> None:
+def _set_options(_task: Task, tracing: Tracing, _addr: int, options: int) -> None:
     wanted = PTRACE_O(options)
-    _require_options(task, wanted)
+    _require_options(wanted)
     tracing.options = wanted
 
 
