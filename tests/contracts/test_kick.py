@@ -2,6 +2,7 @@
 
 from threading import Thread
 
+import pytest
 from contracts.guest import DATA, CpuThread, Guest, cpu_threads, until
 
 from aionoah.hypervisor.protocols import ExitKind, Vcpu
@@ -96,6 +97,26 @@ def test_kicks_race_with_system_calls(guest: Guest, thread: CpuThread) -> None:
     while not running.done():
         thread.vcpu.kick()
     running.result()
+
+
+@pytest.mark.parametrize("machine", ["kvm-x86_64", "unicorn-x86_64"], indirect=True)
+def test_kicks_race_with_breakpoints(guest: Guest, thread: CpuThread) -> None:
+    """The program counter is behind the instruction: an exception that a kick made one forget would not come again."""
+    at, breakpoints = guest.place(bytes.fromhex("48ffc3 cc ebfa")), 2000  # 1: inc %rbx; int3; jmp 1b
+
+    def run_to_the_end() -> int:
+        seen = 0
+        guest.set(thread.vcpu, pc=at, rbx=0)
+        while guest.get(thread.vcpu, "rbx") < breakpoints:
+            kind = thread.vcpu.run()
+            assert kind in {ExitKind.KICKED, ExitKind.EXCEPTION}
+            seen += kind is ExitKind.EXCEPTION
+        return seen
+
+    running = thread.submit(run_to_the_end)
+    while not running.done():
+        thread.vcpu.kick()
+    assert breakpoints - 1 <= running.result() <= breakpoints  # the last may be yet to come
 
 
 def test_several_threads_may_kick(guest: Guest, thread: CpuThread) -> None:

@@ -22,9 +22,11 @@ static int is_in_ring_0(const struct kvm_vcpu *v) {
 static void enter(struct kvm_vcpu *v) {
     uint64_t *user = v->registers, *now = (uint64_t *)&v->run->s.regs.regs;
     user[RFLAGS] = (user[RFLAGS] & RFLAGS_USER) | RFLAGS_FIXED;
+    if (is_in_ring_0(v) && !v->in_kernel) v->in_kernel = PORT_VECTOR;
+    /* A kick may have come with an exception that is on its way to its stub: setting registers would make KVM forget it. */
+    if (!v->in_kernel && !memcmp(now, user, sizeof v->registers)) return;
     memcpy(now, user, sizeof v->registers);
     v->run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
-    if (is_in_ring_0(v) && !v->in_kernel) v->in_kernel = PORT_VECTOR;
     if (!v->in_kernel) return;
     if (v->in_kernel == PORT_SYSCALL && user[RCX] == user[RIP] && user[R11] == user[RFLAGS]) {
         now[RIP] = ENTRY_SYSRET;
