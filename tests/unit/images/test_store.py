@@ -95,9 +95,7 @@ def test_what_goes_before_it_is_held(store: Store, monkeypatch: pytest.MonkeyPat
         pass
 
 
-def test_a_change_is_not_swept_away_by_another_process(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_change_is_not_swept_away_by_another_process(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     enter(store, "one", ONE)
     writing = store._write
 
