@@ -51,13 +51,15 @@ def pwrite64(task: "Task", fd: Fd, buf: Addr, count: Size, offset: Offset) -> in
 @syscall
 def preadv(task: "Task", fd: Fd, iov: In[Iovec], iovcnt: ULong, offset: Offset) -> int:
     file = _reader_at(task, fd, offset)
-    return files.read_at(file, task.memory.writable_vector(iov, iovcnt), offset)
+    dst = task.memory.writable_vector(iov, iovcnt)
+    return files.read_at(file, dst, offset) if dst.length else 0
 
 
 @syscall
 def pwritev(task: "Task", fd: Fd, iov: In[Iovec], iovcnt: ULong, offset: Offset) -> int:
     file = _writer_at(task, fd, offset)
-    return files.write_at(file, task.memory.readable_vector(iov, iovcnt), offset)
+    src = task.memory.readable_vector(iov, iovcnt)
+    return files.write_at(file, src, offset) if src.length else 0
 
 
 @syscall
@@ -68,6 +70,8 @@ async def preadv2(
     file = readable_file(task, fd) if offset == _OWN_POSITION else _reader_at(task, fd, offset)
     dst = task.memory.writable_vector(iov, iovcnt)
     _require_valid(flags, dst.length)
+    if not dst.length:
+        return 0
     if offset != _OWN_POSITION:
         return files.read_at(file, dst, offset)
     if RWF.NOWAIT in flags:
@@ -83,6 +87,8 @@ async def pwritev2(
     file = writable_file(task, fd) if offset == _OWN_POSITION else _writer_at(task, fd, offset)
     src = task.memory.readable_vector(iov, iovcnt)
     _require_valid(flags, src.length)
+    if not src.length:
+        return 0
     written = await _write_with(task, file, src, offset, flags)
     if flags & (RWF.DSYNC | RWF.SYNC) and written:
         file.sync(data_only=RWF.SYNC not in flags)

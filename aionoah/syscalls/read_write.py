@@ -34,14 +34,17 @@ async def write(task: "Task", fd: Fd, buf: Addr, count: Size) -> int:
 
 @syscall
 async def readv(task: "Task", fd: Fd, iov: In[Iovec], iovcnt: ULong) -> int:
+    """Of nothing the file is not asked (vfs_readv)."""
     file = readable_file(task, fd)
-    return await files.read(file, task.memory.writable_vector(iov, iovcnt))
+    dst = task.memory.writable_vector(iov, iovcnt)
+    return await files.read(file, dst) if dst.length else 0
 
 
 @syscall
 async def writev(task: "Task", fd: Fd, iov: In[Iovec], iovcnt: ULong) -> int:
     file = writable_file(task, fd)
-    return await write_to(task, file, task.memory.readable_vector(iov, iovcnt))
+    src = task.memory.readable_vector(iov, iovcnt)
+    return await write_to(task, file, src) if src.length else 0
 
 
 def readable_file(task: "Task", fd: int) -> File:

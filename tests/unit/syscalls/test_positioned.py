@@ -17,6 +17,20 @@ def vector(k: Any, base: int, length: int) -> int:
     return int(k.put(pack("<QQ", base, length)))
 
 
+def test_vectors_of_nothing_ask_no_file(same: Any, make: Callable[..., int]) -> None:
+    def script(k: Any) -> Iterator[Any]:
+        make(k, b"file")
+        directory = k.call("openat", HERE, b".", O.RDONLY, 0)
+        empty = vector(k, WILD, 0)
+        yield k.call("readv", directory, empty, 1), k.call("preadv", directory, empty, 1, 0)
+        yield (
+            k.call("preadv", directory, empty, 0, 0),
+            k.call("readv", directory, vector(k, k.space(8), 8), 1),
+        )
+
+    same(script)
+
+
 def new_pipe(k: Any, flags: int = 0) -> tuple[int, int]:
     fds = k.space(8)
     assert k.call("pipe2", fds, flags) == 0
