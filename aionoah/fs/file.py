@@ -100,6 +100,7 @@ class File:
     reads_itself = False  # whether a blocking read is not just a wait for `read_nowait`, but `read`
     signal_owner: SignalOwner | None = None
     space_watcher: SpaceWatcher | None = None
+    takes_direct = False  # O_DIRECT may be set
     is_stream = False  # pipes and the like: a blocking write goes on until all is written
     read_timeout_ns: int | None = None  # how long a blocking read waits before EAGAIN (SO_RCVTIMEO)
     write_timeout_ns: int | None = None

@@ -69,6 +69,8 @@ class MemoryInode(TmpRegular):
 class MemoryFile(TmpFile):
     """An open description of one."""
 
+    takes_direct = False
+
     def __init__(self, flags: O, dentry: Dentry, inode: MemoryInode) -> None:
         super().__init__(flags, dentry, inode)
         self.memory_inode = inode

@@ -220,6 +220,7 @@ class PipeEnd(File):
     """An open file description of a pipe or FIFO, for reading, writing or (FIFOs) both."""
 
     is_stream = True
+    takes_direct = True  # for packets
 
     def __init__(
         self, pipe: Pipe, flags: O, dentry: "Dentry | None" = None, inode: "PipeInode | None" = None

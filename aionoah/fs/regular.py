@@ -30,6 +30,7 @@ class RegularFile(File):
     """A file with contents; a subclass gives `size`, `pread`, `_store` and what else it can do."""
 
     is_seekable = True
+    takes_direct = True
     before_write: Callable[[], None] | None = None
     """What the first change of the contents is to do first: an unprivileged writer takes set-user-ID away."""
 

@@ -87,6 +87,7 @@ class HostStreamFile(File):
         kind = stat.S_IFMT(os.fstat(fd).st_mode)
         self.is_terminal = os.isatty(fd)
         self.is_seekable = stat.S_ISREG(kind) or stat.S_ISBLK(kind)
+        self.takes_direct = self.is_seekable or stat.S_ISFIFO(kind)
         self.is_stream = self.is_terminal or stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)
         self.fd = platform.open_nonblocking(fd)
         self._transfer = _transfer_for(self.fd, kind, is_terminal=self.is_terminal)

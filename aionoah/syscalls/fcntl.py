@@ -88,11 +88,13 @@ def _as_int(arg: int) -> int:
 
 
 def _set_status(task: "Task", fd: int, file: File, flags: int) -> None:
-    """EPERM for O_NOATIME on somebody else's file."""
+    """EPERM for O_NOATIME on somebody else's file, EINVAL for O_DIRECT where nothing is kept in between."""
     if flags & O.NOATIME and O.NOATIME not in file.flags:
         identity = task.fs.identity
         if not identity.may_act_as(file.attributes().uid):
             raise LinuxError(Errno.EPERM)
+    if flags & O.DIRECT and not file.takes_direct:
+        raise LinuxError(Errno.EINVAL)
     if can_signal(file):
         set_asynchronous(task.kernel, file, fd, is_on=bool(flags & O.ASYNC))
     file.flags = O(file.flags & ~_SETTABLE | flags & _SETTABLE)

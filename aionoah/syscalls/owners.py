@@ -148,14 +148,14 @@ def _send(receiver: "Process | Task", info: SigInfo) -> None:
 
 def _notify(task: "Task", fd: int, file: File, wanted: int) -> None:
     """F_NOTIFY: further events for this open file, or none any more."""
-    inode = file.inode
-    if inode.kind != S.IFDIR:
-        raise LinuxError(Errno.ENOTDIR)
     known = next((each for each in file.dependents or () if isinstance(each, _DirectoryWatch)), None)
     if not wanted & ~DN.MULTISHOT:
         if known is not None:
             known.end()
         return
+    inode = file.inode
+    if inode.kind != S.IFDIR:
+        raise LinuxError(Errno.ENOTDIR)
     if known is None:
         known = _DirectoryWatch(task.kernel, file, fd, inode)
     known.mask |= wanted

@@ -69,6 +69,19 @@ def test_status_flags_of_other_files(same: Any) -> None:
     same(script)
 
 
+def test_direct_transfers_are_for_what_has_a_cache(same: Any, make: Callable[..., int]) -> None:
+    def script(k: Any) -> Iterator[Any]:
+        pair = k.space(8)
+        k.call("pipe2", pair, 0)
+        pipe = int.from_bytes(k.get(pair, 8)[:4], "little")
+        memory = k.call("memfd_create", b"memory", 0)
+        directory = k.call("openat", HERE, b".", O.DIRECTORY, 0)
+        for fd in (make(k, b"file"), pipe, memory, directory, k.call("eventfd2", 0, 0)):
+            yield k.call("fcntl", fd, F.SETFL, O.DIRECT), k.call("fcntl", fd, F.NOTIFY, 0)
+
+    same(script)
+
+
 def test_status_flags_in_the_numbers_of_the_guest(guest: Any, make: Callable[..., int]) -> None:
     make(guest, b"file")
     fd = guest.call("openat", HERE, b".", O.DIRECTORY, 0)
