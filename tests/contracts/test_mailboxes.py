@@ -46,28 +46,35 @@ class Server:
         self.words: dict[int, memoryview] = {}
         self.answered = 0
         self.arguments: list[int] = []
+        self.lock = threading.Lock()  # as the kernel lock is held by either side
         self.thread = threading.Thread(target=self._serve)
         self.thread.start()
 
     def _serve(self) -> None:
         number = None
         while (number := self.mailboxes.next_call(number)) is not None:
-            words = self.words[number]
-            call, *self.arguments = words[Mailbox.WORDS : Mailbox.END].tolist()
-            if call == LEAVE:
-                words[Mailbox.STATE] = Mail.REFUSED
-            else:
-                self.answered += 1
-                words[Mailbox.RESULT] = 2 * call
-                words[Mailbox.STATE] = Mail.ANSWERED
+            with self.lock:
+                words = self.words[number]
+                if words[Mailbox.STATE] == Mail.TAKEN:
+                    self._answer(words)
+
+    def _answer(self, words: memoryview) -> None:
+        call, *self.arguments = words[Mailbox.WORDS : Mailbox.END].tolist()
+        if call == LEAVE:
+            words[Mailbox.STATE] = Mail.REFUSED
+        else:
+            self.answered += 1
+            words[Mailbox.RESULT] = 2 * call
+            words[Mailbox.STATE] = Mail.ANSWERED
 
     def collect(self, thread: CpuThread, kind: ExitKind) -> int | None:
         """As who runs the vCPU does: the result, if the call has been answered."""
         if kind is not ExitKind.SERVED_SYSCALL:
             return None
-        words = self.words[next(iter(self.words))]
-        state, words[Mailbox.STATE] = words[Mailbox.STATE], Mail.NONE
-        return words[Mailbox.RESULT] if state == Mail.ANSWERED else None
+        with self.lock:
+            words = self.words[next(iter(self.words))]
+            state, words[Mailbox.STATE] = words[Mailbox.STATE], Mail.NONE
+            return words[Mailbox.RESULT] if state == Mail.ANSWERED else None
 
     def close(self) -> None:
         self.mailboxes.end_calls()
