@@ -47,7 +47,7 @@ class Wide(Flags):
 
 
 def handler(function: Any) -> Handler:
-    return Handler(function.__name__, function, False, None, __name__)
+    return Handler(function.__name__, function, False, None, __name__, own_thread=False)
 
 
 def decoded(kind: Any, word: int, task: Any = None, architecture: Architecture = X86_64) -> Any:
