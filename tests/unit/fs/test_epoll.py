@@ -315,6 +315,32 @@ def test_edges_of_a_pipe_of_the_host(epoll: EpollFile, edges: HostEdges) -> None
     os.close(writer)
 
 
+@pytest.mark.parametrize("mode", [Epoll.ET, Epoll.ONESHOT])
+def test_the_same_wish_again_tells_the_host_nothing(
+    mode: int, epoll: EpollFile, edges: HostEdges, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = os.pipe()
+    file = HostStreamFile(reader)
+    os.close(reader)
+    add(epoll, file, mode | Poll.IN)
+    monkeypatch.setattr(edges, "watch", None)
+    monkeypatch.setattr(edges, "forget", None)
+    for _ in range(2):
+        epoll.modify(file, 3, Interest(Epoll(mode | Poll.IN), 0))
+        assert look(epoll) == []
+        os.write(writer, b"ab")
+        edges.dispatch()
+        assert look(epoll) == [(3, Poll.IN)]
+        assert look(epoll) == []
+        epoll.modify(file, 3, Interest(Epoll(mode | Poll.IN), 0))
+        assert look(epoll) == [(3, Poll.IN)]  # what is there counts again
+        file.read_nowait(KernelBuffer(bytearray(8)))
+    monkeypatch.undo()
+    file.drop()
+    assert not edges._watched
+    os.close(writer)
+
+
 def test_what_the_loop_has_not_told_yet(epoll: EpollFile, edges: HostEdges) -> None:
     """A program that has made two descriptors ready sees both, and each once."""
     pipes = [os.pipe() for _ in range(2)]

@@ -42,6 +42,9 @@ def test_numbers_are_given_lowest_first(table: DescriptorTable) -> None:
     assert table.add(CountedFile(), cloexec=False, minimum=7) == 7
     assert list(table) == [0, 1, 2, 7]
     assert len(table) == 4
+    assert table.highest == 7
+    table.close(7)
+    assert table.highest == 2
 
 
 def test_what_is_not_open_is_ebadf(table: DescriptorTable) -> None:
