@@ -1,4 +1,4 @@
-"""Round trips of one byte between two guest processes, or a guest and the host, and looks at what is ready."""
+"""Round trips of one byte between two guest processes, or a guest and the host, blocks, and looks at what is ready."""
 
 import asyncio
 from typing import Final
@@ -11,6 +11,8 @@ _CASES: Final = (
     Case("UNIX socketpair, a round trip", ("sockets", "300"), "≤ 250 µs"),
     Case("the same with poll before each read", ("polled", "300"), ""),
     Case("two pipes, a round trip", ("pipes", "300"), ""),
+    Case("64 KiB over a UNIX socketpair", ("socket-blocks", "500"), ""),
+    Case("64 KiB over a pipe", ("pipe-blocks", "500"), ""),
     Case("poll of 1,000 descriptors", ("poll", "50"), "≤ 1.5 ms"),
     Case("epoll_wait, one of one ready", ("epoll", "300"), ""),
 )

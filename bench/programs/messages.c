@@ -1,4 +1,5 @@
-/* messages CASE COUNT [PORT]: the time of one of COUNT round trips of a byte, or of one look at what is ready. */
+/* messages CASE COUNT [PORT]: the time of one of COUNT round trips of a byte, of one of as many blocks of
+ * 64 KiB that go to another process, or of one look at what is ready. */
 #define _GNU_SOURCE
 #include "timing.h"
 
@@ -13,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { DESCRIPTORS = 1000 };
+enum { DESCRIPTORS = 1000, BLOCK = 65536 };
 
 static void must(int is_true) {
     if (!is_true)
@@ -77,6 +78,27 @@ static uint64_t over_tcp(unsigned count, const char *port) {
     return trips(count, fd, fd, 0);
 }
 
+/* Blocks on their way to another process, all of which it reads. */
+static uint64_t blocks(unsigned count, int is_pipe) {
+    static char block[BLOCK];
+    int ends[2];
+    must(!(is_pipe ? pipe(ends) : socketpair(AF_UNIX, SOCK_STREAM, 0, ends)));
+    if (!fork()) {
+        close(ends[1]);
+        while (read(ends[0], block, BLOCK) > 0)
+            continue;
+        _exit(0);
+    }
+    close(ends[0]);
+    uint64_t start = now_ns();
+    for (unsigned i = 0; i < count; i++)
+        for (ssize_t sent = 0, done; sent < BLOCK; sent += done)
+            must((done = write(ends[1], block + sent, BLOCK - sent)) > 0);
+    close(ends[1]);
+    wait(NULL);
+    return now_ns() - start;
+}
+
 /* One of many pipes is ready. */
 static uint64_t poll_many(unsigned count) {
     struct rlimit limit = {4096, 4096};
@@ -113,6 +135,8 @@ int main(int argc, char **argv) {
     uint64_t time = !strcmp(argv[1], "sockets") ? over_sockets(count, 0)
                     : !strcmp(argv[1], "polled") ? over_sockets(count, 1)
                     : !strcmp(argv[1], "pipes") ? over_pipes(count)
+                    : !strcmp(argv[1], "socket-blocks") ? blocks(count, 0)
+                    : !strcmp(argv[1], "pipe-blocks") ? blocks(count, 1)
                     : !strcmp(argv[1], "tcp") ? over_tcp(count, argv[3])
                     : !strcmp(argv[1], "poll") ? poll_many(count)
                                                : epoll_ready(count);
