@@ -306,6 +306,7 @@ class HostNode(HostInode):
         are behind those.
         """
         if self.kind != self._kind:
+            self._keep_hold()
             return open_device(self._shown(self.seen).rdev, flags, dentry)
         if self._kind != S.IFREG:
             return self._open_other(flags, dentry)
@@ -317,8 +318,15 @@ class HostNode(HostInode):
 
     def _open_other(self, flags: O, dentry: Dentry) -> File:
         if self._kind == S.IFIFO and self.filesystem.is_guests_fifo(self.identity):
+            self._keep_hold()
             raise MustWait(lambda: open_fifo(self, flags, dentry))
         raise LinuxError(Errno.EACCES if self._kind in (S.IFCHR, S.IFBLK) else Errno.ENXIO)
+
+    def _keep_hold(self) -> None:
+        """Its name may go while it is open, and nothing else of the host's leads to what is ours behind it."""
+        if self.held < 0:
+            with self.pinned() as fd, host_errors():
+                self._spare = reserve.require_more(os.dup(fd))
 
     def _open_host(self, host_flags: int) -> int:
         """Open the regular file that the walk has found and no other. O_NONBLOCK: what another program

@@ -9,6 +9,7 @@ from aionoah.abi.fcntl import SEEK, O
 from aionoah.abi.stat import STATX_ATTR, S
 from aionoah.abi.xattr import XATTR
 from aionoah.fs.acl import Entry, parse
+from aionoah.fs.devices import open_device
 from aionoah.fs.file import File, HostMapping
 from aionoah.fs.inode import NOW, Attributes, Change, Details, Inode, MustWait
 from aionoah.fs.path import Dentry
@@ -159,9 +160,11 @@ class TmpSymlink(TmpInode):
 
 
 class TmpSpecial(TmpInode):
-    """A FIFO, socket or device node. Sockets and devices refuse to be opened: ENXIO."""
+    """A FIFO, socket or device node. ENXIO for sockets, and for devices that we do not have."""
 
     def open(self, flags: O, dentry: Dentry) -> File:
+        if self.kind == S.IFCHR:
+            return open_device(self.rdev, flags, dentry)
         if self.kind != S.IFIFO:
             raise LinuxError(Errno.ENXIO)
         raise MustWait(lambda: open_fifo(self, flags, dentry))

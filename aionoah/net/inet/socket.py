@@ -8,6 +8,7 @@ blocking, and options that reach into the host.
 import socket as host_socket
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.inet import IPPROTO
 from aionoah.abi.ioctl import IOCTL
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _CONTROL_ROOM: Final = 1024  # for control messages of the host, once a program has asked for any
 _OURS: Final = MSG.DONTWAIT | MSG.WAITALL | MSG.NOSIGNAL  # flags that the host need not know
+_FIRST_FREE_PORT: Final = 1024  # ip_unprivileged_port_start of the host's network
 _MAX_MESSAGE: Final = 0xFFFF  # bytes, of IP
 _MAX_OPTION: Final = 1024  # bytes; Python's limit
 _NOBODY: Final = Ucred(0, 0xFFFF_FFFF, 0xFFFF_FFFF)
@@ -87,8 +89,11 @@ class InetSocket(Socket):
     def unparse(self, address: sockets.Address | None) -> bytes:
         return sockets.unparse_address(self.family, address)
 
-    def bind(self, address: bytes, fs: "FsContext") -> None:  # noqa: ARG002 - not a path
+    def bind(self, address: bytes, fs: "FsContext") -> None:
+        """EACCES for a port that is not for everybody: the host asks only what we may."""
         wanted = self.parse_to_bind(address)
+        if 0 < wanted[1] < _FIRST_FREE_PORT and not fs.identity.has(CAP.NET_BIND_SERVICE):
+            raise LinuxError(Errno.EACCES)
         self.network.policy.require_bind(wanted[0], wanted[1])
         with host_errors():
             self.host.bind(wanted)
