@@ -51,6 +51,7 @@ static int system_call(struct kvm_vcpu *v) {
 /* It is on the way to a call, or back from one: 0 if it is back. */
 static int mailbox_call(struct kvm_vcpu *v) {
     int what = kvm_mailbox_resolve(v);
+    v->run->kvm_dirty_regs |= KVM_SYNC_X86_REGS; /* they are not what KVM has, though `enter` may find them so */
     int kind = system_call(v);
     return what == MAIL_ANSWERED ? 0 : what == MAIL_TAKEN ? EXIT_SERVED_SYSCALL : kind;
 }
