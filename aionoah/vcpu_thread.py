@@ -7,7 +7,6 @@
 a new program, the end of the thread.
 """
 
-import contextlib
 import logging
 import threading
 from array import array
@@ -25,13 +24,14 @@ from aionoah.process.rseq import Registration, restart_at, update
 from aionoah.process.stopping import stay_stopped
 from aionoah.reactor import SleepingCall
 from aionoah.signals.actions import DEFAULT, Effect
-from aionoah.signals.delivery import Delivery, enter_handler, next_signal
-from aionoah.signals.frames import BadFrame, FaultDetails, Interrupted, Returning, frames_for
+from aionoah.signals.delivery import Delivery, next_signal
+from aionoah.signals.frames import BadFrame, FaultDetails
 from aionoah.signals.generate import force
 from aionoah.signals.info import from_kernel
 from aionoah.syscalls.dispatch import error_result
 from aionoah.syscalls.results import Outcome, Restart, Suspended, after_signal, wants_restart
 from aionoah.vcpu_faults import VcpuFaults
+from aionoah.vcpu_handlers import VcpuHandlers
 from aionoah.vcpu_mailbox import CallEnd, VcpuMailbox
 from aionoah.vcpu_times import VcpuTimes
 from aionoah.vcpu_turns import Turns
@@ -67,7 +67,7 @@ class VcpuThread:
         architecture = self._table.architecture
         self._syscall_words = itemgetter(*architecture.syscall_registers)
         self._result_register = architecture.result_register
-        self._frames = frames_for(architecture)
+        self._handlers = VcpuHandlers(self._machine, architecture)
         self._is_aarch64 = architecture.name == "aarch64"
         self._faults = VcpuFaults(self._machine, architecture)
         self._times = VcpuTimes()
@@ -522,53 +522,21 @@ class VcpuThread:
     def _run_handler(self, delivery: Delivery) -> None:
         """Leave a frame on the guest's stack and go to its handler."""
         self._end_interrupted_call(runs_handler=True, is_restarting=delivery.restarts)
-        signals = self._task.signals
         try:
             if self._task.rseq is not None:
                 self._restart_sequence(self._task.rseq)
-            entry = self._frames.enter_handler(self._interrupted(), delivery)
-            for address, data in entry.writes:
-                self._task.memory.write(address, data)
+            self._handlers.enter(self._task, self._running_vcpu, delivery, self._faults.details)
         except (BadFrame, LinuxError):  # no stack to run it on
             if delivery.signal == SIG.SEGV:
-                signals.shared.dispositions[SIG.SEGV] = DEFAULT
+                self._task.signals.shared.dispositions[SIG.SEGV] = DEFAULT
             force(self._task, from_kernel(SIG.SEGV))
-            return
-        self._set_registers(entry.registers)
-        if self._frames.resets_fpu:
-            self._running_vcpu.reset_fpu()
-        signals.stack = entry.stack
-        enter_handler(self._task, delivery)
 
     def leave_handler(self) -> None:
         """rt_sigreturn: everything as the frame on the guest's stack says."""
         try:
-            thread = Returning(self._registers.tolist(), self._machine.fpu_size, self._machine.fpu_features)
-            state = self._frames.leave_handler(thread, self._task.memory.read)
-            if state.fpu is None:
-                self._running_vcpu.reset_fpu()
-            else:
-                self._running_vcpu.set_fpu(state.fpu)
+            self._handlers.leave(self._task, self._running_vcpu)
         except (BadFrame, LinuxError, ValueError):
             force(self._task, from_kernel(SIG.SEGV))
-            return
-        self._set_registers(state.registers)
-        signals = self._task.signals
-        signals.set_mask(state.mask)
-        with contextlib.suppress(LinuxError):  # as Linux ignores it
-            signals.set_stack(
-                state.stack, self.stack_pointer(), self._table.architecture.minimum_signal_stack
-            )
-
-    def _interrupted(self) -> Interrupted:
-        return Interrupted(
-            self._registers.tolist(),
-            self._running_vcpu.get_fpu(),
-            self._task.signals.stack,
-            self._faults.details,
-            self._machine.fpu_features,
-            self._task.memory.signal_return,
-        )
 
     def _set_registers(self, values: Sequence[int]) -> None:
         self._registers[:] = array("Q", values)

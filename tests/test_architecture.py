@@ -20,7 +20,7 @@ SOURCES = sorted(path for path in PACKAGE.rglob("*.py"))
 
 # What each part may import, itself aside. A part that is not named is one of the top-level modules.
 KERNEL = {"fs", "net", "signals", "clocks", "process", "terminal"}
-_VCPU_PARTS = ("vcpu_faults", "vcpu_filters", "vcpu_times", "vcpu_tracing", "vcpu_turns")
+_VCPU_PARTS = ("vcpu_faults", "vcpu_filters", "vcpu_handlers", "vcpu_times", "vcpu_tracing", "vcpu_turns")
 MAY_IMPORT = {
     "abi": set[str](),
     "host": {"abi"},
