@@ -134,9 +134,9 @@ def test_pages_and_holes_are_those_of_linux(changes: list[tuple[str, int, int]])
         for whence in (SEEK.DATA, SEEK.HOLE):
             for start in range(0, contents.size, 3 * PAGE):
                 assert contents.seek(start, whence) == sought(fd, start, whence)
-    found = bytearray(100_000)
+    found = bytearray(1 << 20)
     assert contents.read(KernelBuffer(found), 0) == os.fstat(fd).st_size
-    assert found[: contents.size] == os.pread(fd, 100_000, 0)
+    assert found[: contents.size] == os.pread(fd, 1 << 20, 0)
     contents.release()
     os.close(fd)
 
