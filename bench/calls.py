@@ -1,4 +1,6 @@
-"""A system call that does nothing: with everything there is, against only leaving the guest and coming back."""
+"""A system call that does nothing: with everything there is, against only leaving the guest and coming back, which it
+need not do where that is dear and there is a CPU to spare.
+"""
 
 import re
 import subprocess

@@ -79,8 +79,10 @@ async def _calls(programs: Programs, linux: "aionoah.Linux", core: str) -> list[
         case = _case(programs, what, "", words)
         result = await compare(programs, linux, "files", case)
         exits = calls * exit_cost(core)
-        above = f"{quantity(median(result.guest) - exits, 's')} above {calls} exits"
-        found += [result.row(case), Row("", "", above, "", target)]
+        found += [
+            result.row(case),
+            Row("", "", f"{quantity(exits, 's')} would take {calls} exits", "", target),
+        ]
     return found
 
 
@@ -93,8 +95,8 @@ async def _crowds(programs: Programs, linux: "aionoah.Linux", core: str) -> list
             case = _case(programs, f"one of {count:,} files {place}", "", ("crowd", str(count), "crowd"))
             inside = case if top is None else case._replace(words=("crowd", str(count), top))
             result = await compare(programs, linux, "files", inside, 1)
-            above = f"{quantity(median(result.guest) - 4 * exit_cost(core), 's')} above 4 exits"
-            found.append(result.row(case)._replace(target=above))
+            exits = f"4 exits: {quantity(4 * exit_cost(core), 's')}"
+            found.append(result.row(case)._replace(target=exits))
     return found
 
 
@@ -168,7 +170,7 @@ async def _walk(
         ours, theirs = await alternate(_WALKS, guest, _wall(asyncio.create_subprocess_exec, outside))
     number = calls[0] // (_WALKS + 1)
     floor = number * exit_cost(core)
-    exits = f"{number:,} calls leave the guest: {quantity(floor, 's')}"
+    exits = f"{number:,} calls; leaving for each: {quantity(floor, 's')}"
     ratio = f"{floor / median(theirs):.2f}"
     return [Result(ours, theirs).row(Case(what, (), target)), Row("", "", exits, ratio)]
 
