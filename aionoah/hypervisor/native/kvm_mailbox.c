@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { HASTE = 8 };                    /* quick calls that make a thread worth serving */
+enum { HASTE = 8, SETBACK = -250 };    /* quick calls that make a thread worth serving; the same after nobody has looked */
 enum { IDLE_NS = 100000, TURNS = 64 }; /* of a server without calls; turns between two looks at the clock */
 
 /* RCX and R11 are free after a SYSCALL, all else is the program's. The mailbox is the page behind the code's. */
@@ -119,6 +119,12 @@ int kvm_mailbox_is_exit(const struct kvm_vcpu *v, uint64_t rip) {
     return v->mailbox && (at == 0 || at == 2);
 }
 
+/* Nobody has looked into the mailbox for longer than it takes to leave: the host has no CPU to spare. */
+static void give_up(struct kvm_vcpu *v) {
+    kvm_vcpu_leave(v);
+    v->haste = SETBACK;
+}
+
 /* What has become of the call that the vCPU is about to make, or has posted. */
 int kvm_mailbox_resolve(struct kvm_vcpu *v) {
     uint64_t *now = (uint64_t *)&v->run->s.regs.regs, at = now[RIP] - v->entry;
@@ -131,7 +137,11 @@ int kvm_mailbox_resolve(struct kvm_vcpu *v) {
         now[RIP] = now[RCX];
         return MAIL_ANSWERED;
     }
-    return change_state(v, MAIL_POSTED, MAIL_NONE) || __atomic_load_n(state(v), __ATOMIC_SEQ_CST) == MAIL_NONE ? MAIL_NONE : MAIL_TAKEN;
+    if (change_state(v, MAIL_POSTED, MAIL_NONE)) {
+        give_up(v);
+        return MAIL_NONE;
+    }
+    return __atomic_load_n(state(v), __ATOMIC_SEQ_CST) == MAIL_NONE ? MAIL_NONE : MAIL_TAKEN;
 }
 
 /* ---- the server: one thread of the host for all mailboxes of a machine ------------------------------------- */

@@ -156,7 +156,8 @@ static int run_timed(struct kvm_vcpu *v) {
     int error = errno;
     v->left_ns = now_ns(CLOCK_MONOTONIC);
     uint64_t stay = v->left_ns - start;
-    v->haste = stay < SHORT_NS && away < SHORT_NS ? v->haste + 1 : 0;
+    if (stay < SHORT_NS && away < SHORT_NS) v->haste++;
+    else if (v->haste > 0) v->haste = 0;
     if (stay < SHORT_NS) {
         v->short_ns += stay;
     } else {
