@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
+from aionoah.abi.errno import LinuxError
 from aionoah.hypervisor.protocols import Mail, Mailbox
 from aionoah.process.current import set_current
 from aionoah.syscalls.results import Outcome, Suspended
@@ -48,6 +49,8 @@ class VcpuMailbox:
         self.is_answering = True
         try:
             result = table.call(guest.task, number, arguments)
+        except LinuxError as error:
+            result = error.with_traceback(None)  # which would hold this frame, and that the guest
         except BaseException as error:  # noqa: BLE001 - the thread whose call it is goes on with it
             result = error
         self.is_answering = False

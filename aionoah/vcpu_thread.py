@@ -369,7 +369,7 @@ class VcpuThread:
         try:
             result = self._table.call(self._task, words[0], words[1:])
         except LinuxError as error:
-            result = error
+            result = error.with_traceback(None)  # which would hold this frame, and that all that the thread has
         self._end_call(result)
 
     def _answer_busy_syscall(self) -> None:
@@ -390,7 +390,7 @@ class VcpuThread:
             try:
                 result = self._sleep(result)
             except LinuxError as error:
-                result = error
+                result = error.with_traceback(None)
         if result.__class__ is int:
             self._registers[self._result_register] = result
         elif isinstance(result, LinuxError) and wants_restart(result):

@@ -152,3 +152,14 @@ def test_errors_are_for_the_thread() -> None:
         guest.serve()
         assert guest.state == Mail.REFUSED
         assert guest.mailbox.collect() is error
+
+
+def test_an_error_that_is_left_holds_nothing() -> None:
+    def answer(_task: object, *_: int) -> int:
+        raise LinuxError(Errno.ERESTARTSYS)
+
+    guest = Guest(answer)
+    guest.serve()
+    error = guest.mailbox.collect()
+    assert isinstance(error, LinuxError)
+    assert error.__traceback__ is None
