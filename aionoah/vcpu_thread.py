@@ -369,7 +369,7 @@ class VcpuThread:
         try:
             result = self._table.call(self._task, words[0], words[1:])
         except LinuxError as error:
-            result = error.with_traceback(None)  # which would hold this frame, and that all that the thread has
+            result = error.with_traceback(None)  # that holds this frame, and so all that there is
         self._end_call(result)
 
     def _answer_busy_syscall(self) -> None:
