@@ -81,7 +81,7 @@ async def _calls(programs: Programs, linux: "aionoah.Linux", core: str) -> list[
         exits = calls * exit_cost(core)
         found += [
             result.row(case),
-            Row("", "", f"{quantity(exits, 's')} would take {calls} exits", "", target),
+            Row("", "", f"leaving the guest for each of its {calls}: {quantity(exits, 's')}", "", target),
         ]
     return found
 

@@ -1,4 +1,4 @@
-"""Linux's KVM, for x86_64 guests on x86_64 hosts. The work is done in native/kvm_machine.c, kvm_vcpu.c and kvm_run.c."""
+"""Linux's KVM, for x86_64 guests on x86_64 hosts. The work is done in native/kvm_*.c."""
 
 import errno
 import logging

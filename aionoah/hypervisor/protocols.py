@@ -27,7 +27,7 @@ class Prot(IntFlag):
 
 
 class ExitKind(IntEnum):
-    """Why a vCPU left the guest. The numbers are those of native/vcpu.h."""
+    """Why a vCPU left the guest. The numbers are those of native/kvm.h."""
 
     SYSCALL = 1  # SYSCALL or SVC #0; the program counter is behind the instruction
     PAGE_FAULT = 2  # the page tables refuse an access: `fault` says where and what

@@ -1,12 +1,13 @@
 """Calls without exits: the guest stays in its virtual machine while another thread answers what it asks."""
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import pytest
 from aionoah.hypervisor._native import lib
-from contracts.conftest import open_backend
 from contracts.guest import DATA, RW, STACK, CpuThread, Guest, cpu_threads, pages
 
 from aionoah.hypervisor.protocols import ExitKind, Machine, Mail, Mailbox, Mailboxes
@@ -22,20 +23,10 @@ KEEP_FLAGS = (
     )
 )
 WRITE_AND_CALL = bytes.fromhex("488937 4889d8 0f05")  # mov %rsi,(%rdi); mov %rbx,%rax; syscall
+pytestmark = pytest.mark.parametrize("machine", ["kvm-x86_64"], indirect=True)
 CALLS = {ExitKind.SYSCALL, ExitKind.BUSY_SYSCALL, ExitKind.SERVED_SYSCALL}
 HARMLESS = {*CALLS, ExitKind.EXCEPTION, ExitKind.PAGE_FAULT, ExitKind.KICKED}  # a forged answer is an answer
-WHY_NOT = "leaving the guest is cheap here, or there is one CPU only"
 MAILBOXES = lib.KERNEL_BASE + pages(500)  # each the page behind its code
-
-
-@pytest.fixture
-def machine() -> Iterator[Machine]:
-    made = open_backend("kvm-x86_64")
-    its_own = made.frames.in_use
-    yield made
-    in_use = made.frames.in_use
-    made.close()
-    assert in_use == its_own, "frames were lost"
 
 
 class Server:
@@ -81,12 +72,20 @@ class Server:
         self.thread.join()
 
 
+def opened(machine: Any) -> Mailboxes:
+    mailboxes: Mailboxes | None = machine.open_mailboxes()
+    if machine.syscall_ring == 0 or len(os.sched_getaffinity(0)) < 2:
+        assert mailboxes is None
+        pytest.skip(
+            "CALLS WITHOUT EXITS ARE NOT TESTED: leaving the guest is cheap here, or there is one CPU only"
+        )
+    assert mailboxes is not None
+    return mailboxes
+
+
 @pytest.fixture
 def server(machine: Machine) -> Iterator[Server]:
-    mailboxes = machine.open_mailboxes()
-    if mailboxes is None:
-        pytest.skip(WHY_NOT)
-    made = Server(mailboxes)
+    made = Server(opened(machine))
     yield made
     made.close()
 
@@ -157,9 +156,7 @@ def test_flags_are_the_programs(machine: Machine, server: Server) -> None:
 
 def test_nobody_answers(machine: Machine) -> None:
     """The vCPU leaves by itself."""
-    mailboxes = machine.open_mailboxes()
-    if mailboxes is None:
-        pytest.skip(WHY_NOT)
+    mailboxes = opened(machine)
     with busy_thread(machine) as thread:
         _, words = thread.call(mailboxes.join, thread.vcpu) or (0, memoryview(b""))
         assert thread.start(thread.guest.place(SUM), rbx=5, rdi=77).result() is ExitKind.SYSCALL

@@ -1,4 +1,4 @@
-/* What the parts of the KVM backend share: kvm_machine.c, kvm_vcpu.c and kvm_run.c. */
+/* What the parts of the KVM backend share: kvm_machine.c, kvm_vcpu.c, kvm_run.c and kvm_mailbox.c. */
 #ifndef AIONOAH_KVM_INTERNAL_H
 #define AIONOAH_KVM_INTERNAL_H
 

@@ -7,7 +7,8 @@
  *
  * On hardware SYSCALL enters ring 0. Some KVM implementations in software stay in ring 3 instead; then the
  * entry page is open to user code, whose `out` needs the TSS's I/O bitmap. Which of the two it is, is found
- * by running one SYSCALL when the machine is opened.
+ * by running one SYSCALL when the machine is opened. There busy vCPUs enter at another page, which has more
+ * instructions, and a mailbox behind it: kvm_mailbox.c.
  */
 #define _GNU_SOURCE
 #include "kvm_internal.h"
