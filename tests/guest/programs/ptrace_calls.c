@@ -2,6 +2,7 @@
 #include "trace.h"
 
 #include <sched.h>
+#include <stddef.h>
 #include <sys/procfs.h>
 
 static int shared;
@@ -39,6 +40,36 @@ static void at_calls(void) {
         show_call(pid);
     }
     TRACE(PTRACE_KILL, pid, 0, 0);
+    show_wait(pid, 0);
+}
+
+/* Have the tracee, which is about to make a call, make another one. */
+static void change_call(pid_t pid, int number) {
+#ifdef __aarch64__
+    struct iovec vector = {&number, sizeof number};
+    report("change the call", trace(PTRACE_SETREGSET, pid, (void *)NT_ARM_SYSTEM_CALL, &vector));
+#else
+    void *place = (void *)offsetof(struct user, regs.orig_rax);
+    report("change the call", trace(PTRACE_POKEUSER, pid, place, (void *)(long)number));
+#endif
+}
+
+static void at_other_calls(void) {
+    puts("-- calls that the tracer changes");
+    static const int numbers[] = {SYS_write, 1000, -5};
+    pid_t pid = tracee(calls);
+    TRACE(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACESYSGOOD);
+    TRACE(PTRACE_SYSCALL, pid, 0, 0);
+    show_wait(pid, 0);
+    for (size_t i = 0; i < LENGTH(numbers); i++) {
+        TRACE(PTRACE_SYSCALL, pid, 0, 0);
+        show_wait(pid, 0);
+        change_call(pid, numbers[i]);
+        TRACE(PTRACE_SYSCALL, pid, 0, 0);
+        show_wait(pid, 0);
+        show_call(pid);
+    }
+    kill(pid, SIGKILL);
     show_wait(pid, 0);
 }
 
@@ -285,6 +316,7 @@ int main(int argc, char **argv) {
     setvbuf(stdout, NULL, _IOFBF, 1 << 16);
     self = argv[0];
     at_calls();
+    at_other_calls();
     at_signals();
     pending();
     at_children();
