@@ -89,6 +89,8 @@ struct kvm_vcpu {
     uint64_t *mailbox; /* in the host; NULL if it has none */
     int slot;          /* of the server; -1 if its calls are not served */
     int haste;         /* quick calls since the last slow one */
+    int setback;       /* of that after nobody has looked into the mailbox */
+    unsigned n_served; /* calls since then */
     uint64_t left_ns, cpu_ns, short_ns; /* kvm_run.c: run_timed */
     struct kvm_sregs initial; /* as KVM made it */
     unsigned vector, error_code, cpu_number;

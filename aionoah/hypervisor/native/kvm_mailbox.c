@@ -21,7 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { HASTE = 8, SETBACK = -250 };    /* quick calls that make a thread worth serving; the same after nobody has looked */
+enum { HASTE = 8 };                                             /* quick calls that make a thread worth serving */
+enum { LEAST_SETBACK = 4, MOST_SETBACK = 256, WORTHWHILE = 4 }; /* more of them if nobody has looked; served calls that pay for that */
 enum { IDLE_NS = 100000, TURNS = 64 }; /* of a server without calls; turns between two looks at the clock */
 
 /* RCX and R11 are free after a SYSCALL, all else is the program's. The mailbox is the page behind the code's. */
@@ -119,10 +120,23 @@ int kvm_mailbox_is_exit(const struct kvm_vcpu *v, uint64_t rip) {
     return v->mailbox && (at == 0 || at == 2);
 }
 
+static void dismiss(struct kvm_server *s, struct kvm_vcpu *v) {
+    set_served(v, 0);
+    s->vcpus[v->slot] = NULL;
+    v->slot = -1;
+}
+
 /* Nobody has looked into the mailbox for longer than it takes to leave: the host has no CPU to spare. */
 static void give_up(struct kvm_vcpu *v) {
-    kvm_vcpu_leave(v);
-    v->haste = SETBACK;
+    struct kvm_server *s = &v->space->machine->server;
+    pthread_mutex_lock(&s->mutex);
+    if (v->slot >= 0) dismiss(s, v);
+    unsigned served = v->n_served;
+    v->n_served = 0;
+    pthread_mutex_unlock(&s->mutex);
+    if (served >= WORTHWHILE) v->setback = LEAST_SETBACK;
+    else if (v->setback < MOST_SETBACK) v->setback *= 2;
+    v->haste = -v->setback;
 }
 
 /* What has become of the call that the vCPU is about to make, or has posted. */
@@ -180,12 +194,6 @@ int kvm_vcpu_join(struct kvm_vcpu *v) {
     return slot;
 }
 
-static void dismiss(struct kvm_server *s, struct kvm_vcpu *v) {
-    set_served(v, 0);
-    s->vcpus[v->slot] = NULL;
-    v->slot = -1;
-}
-
 void kvm_vcpu_leave(struct kvm_vcpu *v) {
     struct kvm_server *s = &v->space->machine->server;
     pthread_mutex_lock(&s->mutex);
@@ -219,7 +227,10 @@ static void sleep_until_joined(struct kvm_server *s) {
 static void account(struct kvm_server *s, int slot, uint64_t now) {
     pthread_mutex_lock(&s->mutex);
     struct kvm_vcpu *v = s->vcpus[slot];
-    if (v) __atomic_fetch_add(&v->stay[SERVED_NS], now - s->taken_ns, __ATOMIC_RELAXED);
+    if (v) {
+        __atomic_fetch_add(&v->stay[SERVED_NS], now - s->taken_ns, __ATOMIC_RELAXED);
+        v->n_served++;
+    }
     pthread_mutex_unlock(&s->mutex);
 }
 

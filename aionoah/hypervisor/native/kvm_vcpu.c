@@ -78,6 +78,8 @@ static void reset(struct kvm_vcpu *v) {
     memset(v->registers, 0, sizeof v->registers);
     v->registers[RFLAGS] = RFLAGS_FIXED;
     v->in_kernel = v->is_kicked = v->haste = 0;
+    v->n_served = 0;
+    v->setback = 1;
     v->stay[USER_NS] = v->stay[ENTERED_NS] = v->stay[SERVED_NS] = v->left_ns = 0;
     v->thread = pthread_self();
     sigset_t kick; /* taken only inside KVM_RUN; elsewhere `immediate_exit` stands for it */
