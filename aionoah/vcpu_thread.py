@@ -422,6 +422,7 @@ class VcpuThread:
         if self._turns is not None:
             self._turns.end()
             self._has_turn = False
+        self._running_vcpu.rest()
         state = self._lend_vcpu()
         try:
             return call.finish()

@@ -18,6 +18,8 @@ _MUTEX: Final = Case("pthread mutex, lock and unlock", ("mutex", "1000000"), "no
 _SIGNAL: Final = Case("signal to oneself, with handler", ("signal", "200"), "≤ 3 exits")
 _ONE: Final = Case("", ("one", "200000000"), "")
 _TWO: Final = Case("two computing threads against one", ("two", "200000000"), "≥ 1.8")
+_ONE_CALLS: Final = Case("", ("one-calls", "2000"), "")
+_TWO_CALL: Final = Case("two threads that call stat against one", ("two-call", "2000"), "")
 
 
 async def rows(programs: Programs) -> list[Row]:
@@ -32,6 +34,7 @@ async def rows(programs: Programs) -> list[Row]:
         hop = median(_hop() for _ in range(5))
         mutex, signals, exit_time = await run(_MUTEX), await run(_SIGNAL), exit_cost(core)
         one, two = await run(_ONE), await run(_TWO)
+        one_calls, two_call = await run(_ONE_CALLS), await run(_TWO_CALL)
     return [
         create.row(_CREATE),
         pingpong.row(_PINGPONG),
@@ -39,14 +42,14 @@ async def rows(programs: Programs) -> list[Row]:
         mutex.row(_MUTEX),
         signals.row(_SIGNAL),
         _times(median(signals.guest), exit_time, "leaving the guest", "≤ 3"),
-        Row(
-            _TWO.what,
-            f"{paired_ratio(one.guest, two.guest):.2f}",
-            f"{paired_ratio(one.native, two.native):.2f} native",
-            "",
-            _TWO.target,
-        ),
+        _gain(_TWO, one, two),
+        _gain(_TWO_CALL, one_calls, two_call),
     ]
+
+
+def _gain(case: Case, one: Result, two: Result) -> Row:
+    ours, theirs = paired_ratio(one.guest, two.guest), paired_ratio(one.native, two.native)
+    return Row(case.what, f"{ours:.2f}", f"{theirs:.2f} native", "", case.target)
 
 
 def _times(value: float, unit: float, what: str, target: str) -> Row:

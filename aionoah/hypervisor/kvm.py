@@ -197,6 +197,9 @@ class KvmVcpu:
         access = Prot.WRITE if code & _FAULT_WRITE else Prot.EXECUTE if code & _FAULT_EXECUTE else Prot.READ
         return Fault(lib.kvm_vcpu_fault_address(self.native), access)
 
+    def rest(self) -> None:
+        lib.kvm_vcpu_rest(self.native)
+
     def kick(self) -> None:
         with self._closing:
             if self._is_open:

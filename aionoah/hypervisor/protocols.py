@@ -227,6 +227,10 @@ class Vcpu(Protocol):
         """Enter the guest with the present registers until something leaves it. Releases the GIL."""
         ...
 
+    def rest(self) -> None:
+        """Its thread is about to sleep: others need not wait for it to enter the guest again."""
+        ...
+
     def kick(self) -> None:
         """Make the present or the next run() return KICKED soon. From any thread; never lost."""
         ...

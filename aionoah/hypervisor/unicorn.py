@@ -162,6 +162,9 @@ class UnicornVcpu:
         self.exception = found
         return True
 
+    def rest(self) -> None:
+        """Nobody waits: one guest runs at a time."""
+
     def kick(self) -> None:
         with self._closing:
             if self._is_open:

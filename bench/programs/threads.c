@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -74,25 +75,39 @@ static void *compute(void *argument) {
     return argument;
 }
 
-/* So that both have `count` steps to do, `one` does them all itself. */
-static void one(void) {
-    compute(NULL);
-    compute(NULL);
+static void *call(void *argument) {
+    struct stat unused;
+    for (unsigned i = 0; i < count; i++)
+        if (stat("/usr/bin/env", &unused))
+            abort();
+    return argument;
 }
 
-static void two(void) {
+/* Both have twice `count` steps to do. */
+static void alone(void *(*work)(void *)) {
+    work(NULL);
+    work(NULL);
+}
+
+static void together(void *(*work)(void *)) {
     pthread_t thread;
-    pthread_create(&thread, NULL, compute, NULL);
-    compute(NULL);
+    pthread_create(&thread, NULL, work, NULL);
+    work(NULL);
     pthread_join(thread, NULL);
 }
+
+static void one(void) { alone(compute); }
+static void two(void) { together(compute); }
+static void one_calls(void) { alone(call); }
+static void two_call(void) { together(call); }
 
 int main(int argc, char **argv) {
     static const struct {
         const char *name;
         void (*run)(void);
     } cases[] = {{"create", create}, {"pingpong", pingpong}, {"mutex", mutex},
-                 {"signal", signals}, {"one", one}, {"two", two}};
+                 {"signal", signals}, {"one", one}, {"two", two},
+                 {"one-calls", one_calls}, {"two-call", two_call}};
     unsigned wanted = argc < 3 ? 0 : (unsigned)atoi(argv[2]);
     for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
         if (!wanted || strcmp(argv[1], cases[i].name))

@@ -29,6 +29,18 @@ def test_they_wait_for_each_other_in_turn(guest: Guest) -> None:
             spinning.result()
 
 
+def test_who_stays_outside_holds_nobody_up(guest: Guest) -> None:
+    """Whether its thread rests or only takes its time."""
+    with cpu_threads(guest, 2) as (slow, other):
+        for is_resting in (True, False):
+            assert slow.start("sum", value=1).result() is ExitKind.SYSCALL
+            if is_resting:
+                slow.vcpu.rest()
+            for value in range(1, 20):
+                assert other.start("sum", value=value).result() is ExitKind.SYSCALL
+                assert guest.get(other.vcpu, "result") == value * (value + 1) // 2
+
+
 def test_the_kernels_stores_are_seen_by_a_running_guest(guest: Guest, thread: CpuThread) -> None:
     running = thread.start("wait", pointer=DATA + 16, value=77)
     guest.data[16:24] = (77).to_bytes(8, "little")

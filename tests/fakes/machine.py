@@ -344,6 +344,9 @@ class FakeVcpu:
             return ExitKind.KICKED
         return self.script.pop(0)(self) if self.script else ExitKind.BROKEN
 
+    def rest(self) -> None:
+        pass
+
     def kick(self) -> None:
         self.is_kicked = True
 

@@ -1,4 +1,4 @@
-/* What the parts of the KVM backend share: kvm_machine.c, kvm_vcpu.c, kvm_run.c and kvm_mailbox.c. */
+/* What the parts of the KVM backend share: kvm_machine.c, kvm_vcpu.c, kvm_run.c, kvm_mailbox.c and kvm_doorway.c. */
 #ifndef AIONOAH_KVM_INTERNAL_H
 #define AIONOAH_KVM_INTERNAL_H
 
@@ -50,8 +50,6 @@ struct kvm_server {
     uint32_t bell; /* a futex: 0 while the server sleeps */
     int n_cpus, is_over; /* n_cpus is 0 until it is wanted */
 };
-
-extern int kvm_running; /* vCPUs of this process that are in their guests */
 
 struct kvm_machine {
     struct frames *frames;
@@ -121,5 +119,15 @@ int kvm_mailbox_has(const struct kvm_vcpu *v, uint64_t rip);
 int kvm_mailbox_is_exit(const struct kvm_vcpu *v, uint64_t rip);
 int kvm_mailbox_resolve(struct kvm_vcpu *v);
 int kvm_vcpu_wants_server(const struct kvm_vcpu *v);
+
+/* kvm_doorway.c: `go_out` and `come_in` around a stay in the guest, `leave` and `wait` for who is in none; `guests` of
+ * this process are in theirs. */
+void kvm_doorway_go_out(const void *who);
+void kvm_doorway_come_in(const void *who);
+void kvm_doorway_wait(const void *who);
+void kvm_doorway_leave(const void *who);
+int kvm_doorway_guests(void);
+
+int kvm_n_cpus(void); /* that this process may use */
 
 #endif

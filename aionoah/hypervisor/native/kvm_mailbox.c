@@ -14,7 +14,6 @@
 
 #include <errno.h>
 #include <linux/futex.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -166,14 +165,13 @@ static uint64_t now_ns(void) {
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* Whoever spins for a call takes a CPU that a guest may want. `more`: guests that will run. */
-static int is_crowded(const struct kvm_server *s, int more) {
-    return __atomic_load_n(&kvm_running, __ATOMIC_RELAXED) + more >= s->n_cpus;
-}
+/* Whoever spins for a call takes a CPU that a guest may want. */
+static int is_crowded(const struct kvm_server *s) { return kvm_doorway_guests() >= s->n_cpus; }
 
+/* Asked before `come_in`: it still counts as one that runs. */
 int kvm_vcpu_wants_server(const struct kvm_vcpu *v) {
     if (v->haste < HASTE || v->slot >= 0) return 0;
-    return (v->mailbox || has_room(v->space)) && !is_crowded(&v->space->machine->server, 1);
+    return (v->mailbox || has_room(v->space)) && !is_crowded(&v->space->machine->server);
 }
 
 /* The slot, of which the server may have dismissed it again already. */
@@ -237,18 +235,20 @@ static void account(struct kvm_server *s, int slot, uint64_t now) {
 int kvm_machine_next_call(struct kvm_machine *m, int last) {
     struct kvm_server *s = &m->server;
     uint64_t since = now_ns();
+    kvm_doorway_leave(s);
     if (last >= 0) account(s, last, since);
     for (unsigned turn = 1;; turn++) {
         int slot = take(s);
         if (slot >= 0) {
             s->taken_ns = now_ns();
+            kvm_doorway_wait(s);
             return slot;
         }
         if (__atomic_load_n(&s->is_over, __ATOMIC_SEQ_CST)) return -1;
         __builtin_ia32_pause();
         if (turn % TURNS) continue;
         if (m->clocks) clocks_refresh(m->clocks);
-        if (now_ns() - since < IDLE_NS && !is_crowded(s, 0)) continue;
+        if (now_ns() - since < IDLE_NS && !is_crowded(s)) continue;
         sleep_until_joined(s);
         since = now_ns();
     }
@@ -261,10 +261,8 @@ void kvm_machine_end_calls(struct kvm_machine *m) {
 }
 
 int kvm_machine_open_mailboxes(struct kvm_machine *m) {
-    cpu_set_t cpus;
-    if (m->syscall_ring == 0 || sched_getaffinity(0, sizeof cpus, &cpus) || CPU_COUNT(&cpus) < 2) return 0;
-    m->server.n_cpus = CPU_COUNT(&cpus);
-    return 1;
+    m->server.n_cpus = kvm_n_cpus();
+    return m->syscall_ring != 0 && m->server.n_cpus > 1;
 }
 
 void kvm_mailbox_write_code(uint8_t *page) { memcpy(page, mailbox_code, (size_t)(mailbox_end - mailbox_code)); }

@@ -10,7 +10,6 @@
 #include <sys/ioctl.h>
 #include <time.h>
 
-int kvm_running;
 
 /* Where KVM works in software, a SYSCALL that it interprets, as it does behind an instruction that it has to, enters
  * ring 0 nevertheless. There the system registers come with every exit.
@@ -185,7 +184,7 @@ static void drain_kick_signals(void) {
 
 /* No kick is lost: one that comes before the exchange is taken here; a later one sets immediate_exit after
  * it was cleared, and either KVM_RUN sees that on entry or is_running makes the kicker send a signal. */
-int kvm_vcpu_run(struct kvm_vcpu *v) {
+static int run_until_exit(struct kvm_vcpu *v) {
     struct clocks *clocks = v->space->machine->clocks;
     if (kvm_vcpu_prepare_fpu(v)) return EXIT_BROKEN;
     if (clocks) clocks_refresh(clocks);
@@ -195,9 +194,7 @@ int kvm_vcpu_run(struct kvm_vcpu *v) {
         if (__atomic_exchange_n(&v->is_kicked, 0, __ATOMIC_SEQ_CST)) return EXIT_KICKED;
         enter(v);
         __atomic_store_n(&v->is_running, 1, __ATOMIC_SEQ_CST);
-        __atomic_add_fetch(&kvm_running, 1, __ATOMIC_RELAXED);
         int failed = run_timed(v);
-        __atomic_sub_fetch(&kvm_running, 1, __ATOMIC_RELAXED);
         v->error = failed ? errno : 0;
         __atomic_store_n(&v->is_running, 0, __ATOMIC_SEQ_CST);
         if (!failed) {
@@ -212,6 +209,15 @@ int kvm_vcpu_run(struct kvm_vcpu *v) {
         if (v->error == EFAULT) return EXIT_HOST_FAULT;
     }
 }
+
+int kvm_vcpu_run(struct kvm_vcpu *v) {
+    kvm_doorway_go_out(v);
+    int kind = run_until_exit(v);
+    kvm_doorway_come_in(v);
+    return kind;
+}
+
+void kvm_vcpu_rest(struct kvm_vcpu *v) { kvm_doorway_leave(v); }
 
 void kvm_vcpu_kick(struct kvm_vcpu *v) {
     __atomic_store_n(&v->is_kicked, 1, __ATOMIC_SEQ_CST);

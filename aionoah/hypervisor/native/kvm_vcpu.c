@@ -186,6 +186,7 @@ struct kvm_vcpu *kvm_vcpu_open(struct kvm_space *s) {
 
 void kvm_vcpu_close(struct kvm_vcpu *v) {
     if (v->mailbox) kvm_vcpu_leave(v);
+    kvm_doorway_leave(v);
     v->is_open = 0;
 }
 
