@@ -4,6 +4,8 @@ Sources: access(2), chmod(2), chown(2), utimensat(2), truncate(2); Linux fs/attr
 All take a position that a path walk or an open file has given.
 """
 
+from collections.abc import Callable
+
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import ACCESS
@@ -118,8 +120,10 @@ def set_times(context: FsContext, dentry: Dentry, atime_ns: int | None, mtime_ns
     _change(dentry, Change(atime_ns=atime_ns, mtime_ns=mtime_ns))
 
 
-def truncate(context: FsContext, dentry: Dentry, length: int) -> None:
-    """Set the size of a file. EISDIR, EINVAL, EACCES, EROFS."""
+def truncate(
+    context: FsContext, dentry: Dentry, length: int, require_size: Callable[[int, int], None] | None = None
+) -> None:
+    """Set the size of a file. EISDIR, EINVAL, EACCES, EROFS. `require_size` has the last word: from what size to what."""
     if length < 0:
         raise LinuxError(Errno.EINVAL)
     attributes = dentry.inode.attributes()
@@ -129,6 +133,8 @@ def truncate(context: FsContext, dentry: Dentry, length: int) -> None:
     dentry.mount.require_writable()
     require(attributes, context.identity, ACCESS.W, dentry.inode)
     require_not_running(attributes, dentry.inode, context.programs)
+    if require_size is not None:
+        require_size(attributes.size, length)
     mode = None if context.identity.has(CAP.FSETID) else without_privilege(context, attributes)
     remove_capabilities(dentry.inode)
     _change(dentry, Change(mode=mode, size=length))

@@ -101,6 +101,7 @@ class File:
     signal_owner: SignalOwner | None = None
     space_watcher: SpaceWatcher | None = None
     takes_direct = False  # O_DIRECT may be set
+    limits_reserved = False  # RLIMIT_FSIZE is about what is behind the end too (fallocate, KEEP_SIZE)
     is_stream = False  # pipes and the like: a blocking write goes on until all is written
     read_timeout_ns: int | None = None  # how long a blocking read waits before EAGAIN (SO_RCVTIMEO)
     write_timeout_ns: int | None = None
@@ -180,6 +181,12 @@ class File:
 
     def pwrite(self, src: Buffer, offset: int) -> int:
         raise LinuxError(Errno.ESPIPE)
+
+    def write_start(self, offset: int | None) -> int | None:
+        """Where a write would begin that is to go to an offset, None for the present position. None if the size
+        of files of this kind is not limited (RLIMIT_FSIZE).
+        """
+        return None
 
     def seek(self, offset: int, whence: int) -> int:
         """The new position, in bytes (for directories: a cookie)."""

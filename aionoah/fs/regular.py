@@ -80,6 +80,9 @@ class RegularFile(File):
         finally:
             self.flags = flags
 
+    def write_start(self, offset: int | None) -> int:
+        return self._write_offset(self.offset if offset is None else offset)
+
     def _write_offset(self, offset: int) -> int:
         return self.size() if self.flags & O.APPEND else offset
 

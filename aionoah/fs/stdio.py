@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aionoah.abi.errno import Errno, LinuxError
-from aionoah.abi.fcntl import O
+from aionoah.abi.fcntl import SEEK, O
 from aionoah.abi.ioctl import IOCTL
 from aionoah.abi.poll import Poll
 from aionoah.abi.stat import S, makedev
@@ -129,6 +129,13 @@ class HostStreamFile(File):
     def pwrite(self, src: Buffer, offset: int) -> int:
         with host_errors():
             return os.pwritev(self.fd, src.segments()[:_MAX_SEGMENTS], offset)
+
+    def write_start(self, offset: int | None) -> int | None:
+        if self.inode.kind != S.IFREG:
+            return None
+        if self.flags & O.APPEND:
+            return self.attributes().size
+        return self.seek(0, SEEK.CUR) if offset is None else offset
 
     def seek(self, offset: int, whence: int) -> int:
         with host_errors():

@@ -192,6 +192,8 @@ class TmpRegular(TmpInode):
 class TmpFile(RegularFile):
     """An open regular file."""
 
+    limits_reserved = True
+
     def __init__(self, flags: O, dentry: Dentry | None, inode: TmpRegular) -> None:
         super().__init__(flags, dentry)
         self._inode = inode

@@ -33,6 +33,30 @@ class Buffer(Protocol):
         ...
 
 
+class Front:
+    """No more than the first bytes of another buffer."""
+
+    def __init__(self, whole: Buffer, length: int) -> None:
+        self._whole = whole
+        self.length = length
+
+    def segments(self, limit: int | None = None) -> Sequence[memoryview]:
+        return self._whole.segments(self._within(limit))
+
+    def fill(self, data: bytes | bytearray | memoryview) -> int:
+        return self._whole.fill(memoryview(data)[: self.length])
+
+    def take(self, limit: int | None = None) -> bytes:
+        return self._whole.take(self._within(limit))
+
+    def advance(self, count: int) -> None:
+        self._whole.advance(count)
+        self.length -= count
+
+    def _within(self, limit: int | None) -> int:
+        return self.length if limit is None else min(limit, self.length)
+
+
 class KernelBuffer:
     """A Buffer over memory of our own."""
 

@@ -38,7 +38,7 @@ _DEFAULTS: Final = {
 class Limits:
     """The limits of one process; index with RLIMIT members."""
 
-    __slots__ = ("_limits",)
+    __slots__ = ("_limits", "file_size")
 
     def __init__(self, other: "Limits | None" = None) -> None:
         """Linux's defaults, or the same as `other`."""
@@ -46,6 +46,8 @@ class Limits:
             self._limits = list(other)
         else:
             self._limits = [_DEFAULTS.get(resource, _UNLIMITED) for resource in range(RLIM_NLIMITS)]
+        self.file_size: int | None = None  # what each write asks: the soft limit in bytes, None for no limit
+        self._limit_files()
 
     def __iter__(self) -> Iterator[Limit]:
         return iter(self._limits)
@@ -74,6 +76,11 @@ class Limits:
         if limit.hard > old.hard:
             credentials.require(CAP.SYS_RESOURCE)
         self._limits[resource] = limit
+        self._limit_files()
+
+    def _limit_files(self) -> None:
+        most = self.soft(RLIMIT.FSIZE)
+        self.file_size = None if most == RLIM_INFINITY else most
 
     def add_cpu_second(self) -> None:
         """Raise the soft limit of CPU time, as Linux does with each SIGXCPU."""

@@ -25,7 +25,7 @@ from aionoah.host.waiting import Source, sleep_on
 from aionoah.memory.memory import Memory
 from aionoah.syscalls.arguments import Addr, In, Long, Ptr, UInt
 from aionoah.syscalls.cells import Cell64
-from aionoah.syscalls.read_write import write_to
+from aionoah.syscalls.read_write import write_at, write_to
 from aionoah.syscalls.registry import syscall
 from aionoah.syscalls.results import wants_restart
 
@@ -220,7 +220,7 @@ async def _transfer(task: "Task", request: Iocb, file: File) -> int:
         if is_read:
             return files.read_at(file, buffer, request.offset)
         offset = file.attributes().size if RWF.APPEND in flags else request.offset
-        written = files.write_at(file, buffer, offset)
+        written = write_at(task, file, buffer, offset)
         if flags & (RWF.DSYNC | RWF.SYNC) and written:
             file.sync(data_only=RWF.SYNC not in flags)
     except LinuxError as error:

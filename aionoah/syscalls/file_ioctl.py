@@ -15,6 +15,7 @@ from aionoah.abi.stat import S
 from aionoah.fs import notify
 from aionoah.fs.hostfs_file import HostFile
 from aionoah.syscalls.cells import Cell32, Cell64
+from aionoah.syscalls.size_limit import room_at
 
 if TYPE_CHECKING:
     from aionoah.fs.file import File
@@ -52,9 +53,17 @@ def _clone_range(task: "Task", file: "File", wanted: FileCloneRange) -> None:
         raise LinuxError(Errno.EBADF)
     if not isinstance(source, HostFile) or not isinstance(file, HostFile):
         raise LinuxError(Errno.EOPNOTSUPP)
+    _require_room(task, source, wanted)
     file.clone_from(source, wanted.src_offset, wanted.src_length, wanted.dest_offset)
     if notify.WATCHES:
         notify.modified(file)
+
+
+def _require_room(task: "Task", source: "File", wanted: FileCloneRange) -> None:
+    """EFBIG at RLIMIT_FSIZE, EINVAL across it (generic_remap_checks)."""
+    length = wanted.src_length or max(source.attributes().size - wanted.src_offset, 0)
+    if room_at(task, wanted.dest_offset, length) < length:
+        raise LinuxError(Errno.EINVAL)
 
 
 def _tell_block_size(task: "Task", file: "File", argument: int) -> None:

@@ -14,10 +14,11 @@ from aionoah.fs import file as files
 from aionoah.fs import notify
 from aionoah.fs.file import File, WouldBlock
 from aionoah.fs.regular import RegularFile
-from aionoah.memory.buffer import Buffer
+from aionoah.memory.buffer import Buffer, Front
 from aionoah.syscalls.arguments import Addr, Fd, In, Offset, Size, ULong
-from aionoah.syscalls.read_write import readable_file, writable_file, write_to
+from aionoah.syscalls.read_write import readable_file, writable_file, write_at, write_to
 from aionoah.syscalls.registry import syscall
+from aionoah.syscalls.size_limit import bounded, room_at
 
 if TYPE_CHECKING:
     from aionoah.process.task import Task
@@ -45,7 +46,7 @@ def pread64(task: "Task", fd: Fd, buf: Addr, count: Size, offset: Offset) -> int
 @syscall
 def pwrite64(task: "Task", fd: Fd, buf: Addr, count: Size, offset: Offset) -> int:
     file = _writer_at(task, fd, offset)
-    return files.write_at(file, task.memory.readable(buf, count), offset)
+    return write_at(task, file, task.memory.readable(buf, count), offset)
 
 
 @syscall
@@ -59,7 +60,7 @@ def preadv(task: "Task", fd: Fd, iov: In[Iovec], iovcnt: ULong, offset: Offset) 
 def pwritev(task: "Task", fd: Fd, iov: In[Iovec], iovcnt: ULong, offset: Offset) -> int:
     file = _writer_at(task, fd, offset)
     src = task.memory.readable_vector(iov, iovcnt)
-    return files.write_at(file, src, offset) if src.length else 0
+    return write_at(task, file, src, offset) if src.length else 0
 
 
 @syscall
@@ -135,23 +136,25 @@ def _read_now(file: File, dst: Buffer) -> int:
 
 async def _write_with(task: "Task", file: File, src: Buffer, offset: int, flags: RWF) -> int:
     if RWF.APPEND in flags and file.is_seekable:
-        return _append(file, src, moves=offset == _OWN_POSITION)
+        return _append(task, file, src, moves=offset == _OWN_POSITION)
     if RWF.NOAPPEND in flags and isinstance(file, RegularFile):
-        return _write_in_place(file, src, offset)
+        return _write_in_place(task, file, src, offset)
     if offset != _OWN_POSITION:
-        return files.write_at(file, src, offset)
+        return write_at(task, file, src, offset)
     if RWF.NOWAIT in flags:
         try:
-            return file.write_nowait(src)
+            return file.write_nowait(bounded(task, file, src))
         except WouldBlock:
             raise LinuxError(Errno.EAGAIN) from None
     return await write_to(task, file, src)
 
 
-def _write_in_place(file: RegularFile, src: Buffer, offset: int) -> int:
+def _write_in_place(task: "Task", file: RegularFile, src: Buffer, offset: int) -> int:
     """Where it is asked for, or at the file's own position, though the file may be for appending (O_APPEND)."""
     moves = offset == _OWN_POSITION
-    written = file.overwrite(src, file.offset if moves else offset)
+    start = file.offset if moves else offset
+    src = Front(src, room_at(task, start, src.length))
+    written = file.overwrite(src, start)
     if notify.WATCHES and written:
         notify.modified(file)
     if moves:
@@ -159,9 +162,9 @@ def _write_in_place(file: RegularFile, src: Buffer, offset: int) -> int:
     return written
 
 
-def _append(file: File, src: Buffer, *, moves: bool) -> int:
+def _append(task: "Task", file: File, src: Buffer, *, moves: bool) -> int:
     end = file.attributes().size
-    written = files.write_at(file, src, end)
+    written = write_at(task, file, src, end)
     if moves:
         file.offset = end + written
     return written

@@ -15,6 +15,7 @@ from aionoah.signals.generate import send_to_task
 from aionoah.signals.info import from_user
 from aionoah.syscalls.arguments import Addr, Fd, In, Size, ULong
 from aionoah.syscalls.registry import syscall
+from aionoah.syscalls.size_limit import bounded
 
 if TYPE_CHECKING:
     from aionoah.process.task import Task
@@ -63,8 +64,17 @@ def writable_file(task: "Task", fd: int) -> File:
     return file
 
 
+def write_at(task: "Task", file: File, src: Buffer, offset: int) -> int:
+    """Write at an offset, as far as the process may make files."""
+    if task.process.limits.file_size is not None:
+        src = bounded(task, file, src, offset)
+    return files.write_at(file, src, offset)
+
+
 async def write_to(task: "Task", file: File, src: Buffer) -> int:
     """Write, and raise SIGPIPE in the calling thread where nobody reads any more (pipe(7))."""
+    if task.process.limits.file_size is not None:
+        src = bounded(task, file, src)
     try:
         return await files.write(file, src)
     except BrokenPipe as broken:

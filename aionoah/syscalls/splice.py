@@ -13,7 +13,7 @@ from aionoah.abi.uio import MAX_RW_COUNT, Iovec
 from aionoah.fs import notify
 from aionoah.fs.anonymous import AnonymousFile
 from aionoah.fs.directory import DirectoryFile
-from aionoah.fs.file import BrokenPipe, File, WouldBlock, read_at, sleep_until, write_at
+from aionoah.fs.file import BrokenPipe, File, WouldBlock, read_at, sleep_until
 from aionoah.fs.pipe import Pipe, PipeEnd
 from aionoah.host.application import NotYet
 from aionoah.memory.buffer import Buffer, KernelBuffer
@@ -21,7 +21,9 @@ from aionoah.signals.generate import send_to_task
 from aionoah.signals.info import from_user
 from aionoah.syscalls.arguments import Fd, In, Ptr, Size, ULong
 from aionoah.syscalls.cells import Cell64
+from aionoah.syscalls.read_write import write_at
 from aionoah.syscalls.registry import syscall
+from aionoah.syscalls.size_limit import bounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,10 +126,10 @@ class _Place:
 
     def write(self, file: File, src: Buffer) -> int:
         if self._position is not None:
-            done = write_at(file, src, self._position)
+            done = write_at(self._task, file, src, self._position)
             self._position += done
             return done
-        done = file.write_nowait(src)
+        done = file.write_nowait(bounded(self._task, file, src))
         if notify.WATCHES and done:
             notify.modified(file)
         return done

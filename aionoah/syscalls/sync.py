@@ -17,6 +17,7 @@ from aionoah.host.blocking import run_blocking
 from aionoah.syscalls.arguments import Fd, Offset, Path, Size
 from aionoah.syscalls.paths import WORKING_DIRECTORY, locate
 from aionoah.syscalls.registry import syscall
+from aionoah.syscalls.size_limit import require_size
 
 if TYPE_CHECKING:
     from aionoah.process.task import Task
@@ -41,7 +42,8 @@ def truncate(task: "Task", path: Path, length: Offset) -> None:
     if length < 0:
         raise LinuxError(Errno.EINVAL)
 
-    operations.truncate(task.fs, locate(task, WORKING_DIRECTORY, path), length)
+    place = locate(task, WORKING_DIRECTORY, path)
+    operations.truncate(task.fs, place, length, partial(require_size, task))
 
 
 @syscall
@@ -52,6 +54,7 @@ def ftruncate(task: "Task", fd: Fd, length: Offset) -> None:
     file = task.files[fd]
     if not file.is_writable or _kind(file) != S.IFREG:
         raise LinuxError(Errno.EINVAL)
+    require_size(task, file.attributes().size, length)
     file.truncate(length)
     if notify.WATCHES:
         notify.modified(file)
@@ -70,9 +73,18 @@ def fallocate(task: "Task", fd: Fd, mode: FALLOC, offset: Offset, length: Offset
     _require_allocatable(_kind(file))
     if offset + length > _MAX_OFFSET:
         raise LinuxError(Errno.EFBIG)
+    if _reserves(file, mode):
+        require_size(task, file.attributes().size, offset + length)
     file.allocate(mode, offset, length)
     if notify.WATCHES:
         notify.modified(file)
+
+
+def _reserves(file: File, mode: int) -> bool:
+    """Whether RLIMIT_FSIZE is asked about: in memory, of what stays behind the end of the file too."""
+    if file.limits_reserved:
+        return not mode & ~FALLOC.KEEP_SIZE
+    return not mode & ~FALLOC.ZERO_RANGE
 
 
 def _require_allocatable(kind: int) -> None:

@@ -16,6 +16,7 @@ from aionoah.syscalls.arguments import Fd, Ptr, Size, UInt
 from aionoah.syscalls.cells import Cell64
 from aionoah.syscalls.read_write import readable_file, writable_file, write_to
 from aionoah.syscalls.registry import syscall
+from aionoah.syscalls.size_limit import room_at
 
 if TYPE_CHECKING:
     from aionoah.process.task import Task
@@ -66,7 +67,7 @@ async def _send(task: "Task", target: File, source: File, position: int, count: 
                 raise
             break
         sent += done
-        if done < got:
+        if not done or (done < got and not target.is_seekable):  # a file says itself why it takes no more
             break
     return sent
 
@@ -84,6 +85,7 @@ def copy_file_range(
     _require_range(start_in, size)
     _require_range(start_out, size)
     count = min(size, max(source.attributes().size - start_in, 0), MAX_RW_COUNT)
+    count = room_at(task, start_out, count)
     _require_disjoint(source, target, start_in, start_out, count)
 
     copied = _copy(source, target, start_in, start_out, count)

@@ -316,6 +316,20 @@ def test_appending(given: Given, tmp_path: Path) -> None:
     assert path.read_bytes() == b"old\nnew\n"
 
 
+def test_where_a_write_begins(given: Given, tmp_path: Path, pipe: tuple[int, int]) -> None:
+    """Of what RLIMIT_FSIZE is about, which is no pipe."""
+    fd = os.open(tmp_path / "f", os.O_RDWR | os.O_CREAT)
+    given.fds.append(fd)
+    os.write(fd, b"one")
+    file = given.file(fd)
+    assert (file.write_start(None), file.write_start(2)) == (3, 2)
+    os.lseek(fd, 1, os.SEEK_SET)
+    assert file.write_start(None) == 1
+    file.flags = O(file.flags | O.APPEND)
+    assert (file.write_start(None), file.write_start(2)) == (3, 3)
+    assert given.file(pipe[1]).write_start(None) is None
+
+
 def test_a_guest_may_ask_for_appending(given: Given, tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_bytes(b"0123456789")

@@ -1,6 +1,6 @@
 """The Buffer over memory of our own."""
 
-from aionoah.memory.buffer import KernelBuffer
+from aionoah.memory.buffer import Front, KernelBuffer
 
 
 def test_fill_and_advance() -> None:
@@ -29,3 +29,14 @@ def test_segments_are_in_place() -> None:
     assert list(buffer.segments(0)) == []
     buffer.advance(4)
     assert list(buffer.segments()) == []
+
+
+def test_the_front_of_another() -> None:
+    memory = bytearray(b"abcdef")
+    front = Front(KernelBuffer(memory), 4)
+    assert (front.length, front.take(), front.take(2), front.take(9)) == (4, b"abcd", b"ab", b"abcd")
+    assert [bytes(view) for view in front.segments()] == [b"abcd"]
+    assert [bytes(view) for view in front.segments(9)] == [b"abcd"]
+    assert front.fill(b"ABCDEF") == 4
+    front.advance(3)
+    assert (front.length, front.take(), memory) == (1, b"D", b"ABCDef")

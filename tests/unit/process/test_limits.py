@@ -91,3 +91,12 @@ def test_copies_are_independent() -> None:
     copy.set(RLIMIT.CORE, Limit(1, 1), ROOT)
     assert limits.soft(RLIMIT.CORE) == 0
     assert Limits(copy).soft(RLIMIT.CORE) == 1
+
+
+def test_the_size_of_files_is_at_hand() -> None:
+    limits = Limits()
+    assert limits.file_size is None
+    limits.set(RLIMIT.FSIZE, Limit(7, 8), USER)
+    assert (limits.file_size, limits.copy().file_size) == (7, 7)
+    limits.set(RLIMIT.FSIZE, Limit(0, 8), USER)
+    assert limits.file_size == 0
