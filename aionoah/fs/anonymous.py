@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
-from aionoah.abi.stat import S, makedev
+from aionoah.abi.stat import S
 from aionoah.abi.statfs import MAGIC
+from aionoah.fs.device_numbers import anonymous_device
 from aionoah.fs.file import File
 from aionoah.fs.inode import Attributes, Change, FileSystem, FileSystemStatus, Inode
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 class _AnonymousFileSystem(FileSystem):
     type_name = b"anon_inodefs"
-    device = makedev(0, 16)
+    device = anonymous_device()
 
     def status(self) -> FileSystemStatus:
         return FileSystemStatus(MAGIC.ANON_INODE_FS)

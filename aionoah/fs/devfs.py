@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
-from aionoah.abi.stat import makedev
 from aionoah.abi.statfs import MAGIC
+from aionoah.fs.device_numbers import anonymous_device
 from aionoah.fs.devices import CONSOLE, FULL, KMSG, NULL, PTMX, RANDOM, TTY, URANDOM, ZERO, open_device
 from aionoah.fs.file import File
 from aionoah.fs.synthetic import Device, Directory, Link, Node, SyntheticFileSystem
@@ -20,7 +20,7 @@ from aionoah.terminal.files import SlaveFile, open_master
 if TYPE_CHECKING:
     from aionoah.fs.path import Dentry
 
-DEVICE: Final = makedev(0, 6)
+DEVICE: Final = anonymous_device()
 
 
 def _open_controlling_terminal(flags: O, dentry: "Dentry") -> File:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
-from aionoah.abi.stat import DT, S, makedev
+from aionoah.abi.stat import DT, S
 from aionoah.abi.statfs import MAGIC
+from aionoah.fs.device_numbers import anonymous_device
 from aionoah.fs.devices import PTMX
 from aionoah.fs.directory import DirectoryFile, FixedDirectory
 from aionoah.fs.file import File
@@ -23,7 +24,7 @@ from aionoah.terminal.pty import TTY_GROUP, Pty, Ptys
 if TYPE_CHECKING:
     from aionoah.fs.path import Dentry
 
-DEVICE: Final = makedev(0, 24)
+DEVICE: Final = anonymous_device()
 _ROOT_INO: Final = 1
 _PTMX_INO: Final = 2
 _FIRST_INO: Final = 3

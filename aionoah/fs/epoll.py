@@ -13,6 +13,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.poll import Poll
 from aionoah.fs.anonymous import AnonymousFile
+from aionoah.fs.device_numbers import internal_device
 from aionoah.fs.epoll_crowd import Crowd
 from aionoah.fs.file import File
 from aionoah.host.edges import HostEdges
@@ -270,7 +271,7 @@ class EpollFile(AnonymousFile):
                 entry.interest.data,
                 entry.file.offset,
                 found.ino,
-                found.dev,
+                internal_device(found.dev),
             )
             lines.append(b"tfd: %8d events: %8x data: %16x  pos:%d ino:%x sdev:%x\n" % fields)
         return b"".join(lines)

@@ -14,6 +14,7 @@ from aionoah.abi.poll import Poll
 from aionoah.abi.stat import S
 from aionoah.fs import notify
 from aionoah.fs.anonymous import AnonymousFile
+from aionoah.fs.device_numbers import internal_device
 from aionoah.fs.file import WouldBlock
 from aionoah.fs.hostwatch import HostWatches
 from aionoah.host.waiting import Source, WaitQueue
@@ -264,9 +265,7 @@ class InotifyFile(AnonymousFile):
         lines = b""
         for watch in self.watches.values():
             attributes = watch.inode.attributes()
-            device = (
-                attributes.dev >> 8 & 0xFFF
-            ) << 20 | attributes.dev & 0xFF  # as the kernel has it inside
+            device = internal_device(attributes.dev)
             mask = watch.mask & IN_ALL_EVENTS
             lines += b"inotify wd:%x ino:%x sdev:%x mask:%x ignored_mask:0 \n" % (
                 *(watch.wd, attributes.ino, device, mask),

@@ -12,9 +12,10 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import SEEK, O
 from aionoah.abi.poll import Poll
 from aionoah.abi.resource import RLIMIT
-from aionoah.abi.stat import DT, S, makedev
+from aionoah.abi.stat import DT, S
 from aionoah.abi.statfs import MAGIC
 from aionoah.fs.creation import masked, new_owner, require_may_create
+from aionoah.fs.device_numbers import anonymous_device
 from aionoah.fs.directory import DirectoryFile, FixedDirectory
 from aionoah.fs.file import File
 from aionoah.fs.inode import NOW, Attributes, Change, DirectoryEntry, FileSystem, FileSystemStatus, Inode
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from aionoah.memory.buffer import Buffer
     from aionoah.process.ipc.posix_queue import PosixQueue
 
-DEVICE: Final = makedev(0, 19)
+DEVICE: Final = anonymous_device()
 _MOST_MESSAGES: Final = 65536  # HARD_MSGMAX: even for the privileged
 _MOST_BYTES: Final = 16 << 20  # HARD_MSGSIZEMAX
 _HEAD: Final = 48  # what a message and a priority cost beside the text (struct msg_msg, posix_msg_tree_node)

@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.stat import DT, S
 from aionoah.abi.statfs import MAGIC
+from aionoah.fs.device_numbers import anonymous_device
 from aionoah.fs.handles import GivesHandles
 from aionoah.fs.hostfs import HostFileSystem
 from aionoah.fs.inode import Attributes, FileSystem, FileSystemStatus, Inode
@@ -48,12 +49,10 @@ class OverlayFileSystem(GivesHandles):
         upper: FileSystem | Callable[[], FileSystem] | None = None,
         *,
         work: Inode | None = None,
-        device: int | None = None,
     ) -> None:
         """`upper` may be a function that makes it when the first change needs it. Without one it is read-only.
 
-        `work`: an empty directory of the upper file system; without one the upper layer has it. `device`: what files
-        say that they are on; if None, that of the topmost layer.
+        `work`: an empty directory of the upper file system; without one the upper layer has it.
         """
         self.lowers = tuple(lowers)
         self.directories_kept //= len(self.lowers)  # each has a descriptor for every layer
@@ -61,7 +60,7 @@ class OverlayFileSystem(GivesHandles):
         self.is_read_only = upper is None
         self._make_upper = upper if callable(upper) else None
         self._upper: FileSystem | None = None
-        self.device = self.lowers[0].device if device is None else device
+        self.device = anonymous_device()
         self._layer_of: dict[int, int] = {}
         for layer in self.lowers:
             self._layer_of.setdefault(layer.device, len(self._layer_of))

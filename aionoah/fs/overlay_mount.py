@@ -12,7 +12,6 @@ from aionoah.abi.stat import S
 from aionoah.fs.inode import FileSystem, FileSystemStatus, Inode
 from aionoah.fs.overlay import OverlayFileSystem, clear
 from aionoah.fs.path import Dentry
-from aionoah.fs.tmpfs import anonymous_device
 
 Locate = Callable[[bytes], Dentry]
 
@@ -67,10 +66,10 @@ def new_overlay(data: bytes, locate: Locate) -> OverlayFileSystem:
     if len({place.inode.key for place in places}) < len(places):
         raise LinuxError(Errno.ELOOP)
     if upper is None:
-        return OverlayFileSystem([Layer(place) for place in lowers], device=anonymous_device())
+        return OverlayFileSystem([Layer(place) for place in lowers])
     workshop = _workshop(upper, work)
     layers = [Layer(place) for place in lowers]
-    return OverlayFileSystem(layers, Layer(upper), work=workshop, device=anonymous_device())
+    return OverlayFileSystem(layers, Layer(upper), work=workshop)
 
 
 def _options(data: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -13,8 +13,9 @@ from weakref import WeakValueDictionary
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.poll import Poll
-from aionoah.abi.stat import S, makedev
+from aionoah.abi.stat import S
 from aionoah.abi.statfs import MAGIC
+from aionoah.fs.device_numbers import anonymous_device
 from aionoah.fs.file import BrokenPipe, File, WouldBlock
 from aionoah.fs.inode import Attributes, Change, FileSystem, FileSystemStatus, Inode, changed
 from aionoah.host.waiting import Source, WaitQueue, sleep_on
@@ -284,7 +285,7 @@ class PipeFileSystem(FileSystem):
     """Where anonymous pipes have their inodes; never mounted."""
 
     type_name = b"pipefs"
-    device = makedev(0, 15)
+    device = anonymous_device()
 
     def status(self) -> FileSystemStatus:
         return FileSystemStatus(MAGIC.PIPEFS)

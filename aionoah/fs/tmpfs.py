@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import RENAME, O
-from aionoah.abi.stat import DT, S, directory_type, makedev
+from aionoah.abi.stat import DT, S, directory_type
 from aionoah.abi.statfs import MAGIC
+from aionoah.fs.device_numbers import anonymous_device
 from aionoah.fs.directory import DirectoryFile
 from aionoah.fs.file import File
 from aionoah.fs.inode import DirectoryEntry, FileSystem, FileSystemStatus, Inode
@@ -26,12 +27,6 @@ if TYPE_CHECKING:
 _DEFAULT_LIMIT: Final = 1 << 30  # bytes
 _DEFAULT_INODES: Final = 1 << 20
 _ENTRY_SIZE: Final = 20  # what an entry adds to the size of its directory (BOGO_DIRENT_SIZE)
-_minor_numbers: Final = itertools.count(0x40)  # of anonymous devices, as the kernel numbers them
-
-
-def anonymous_device() -> int:
-    """For a file system that is on none."""
-    return makedev(0, next(_minor_numbers))
 
 
 class TmpFileSystem(FileSystem):

@@ -14,8 +14,9 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.ioctl import IOCTL
 from aionoah.abi.socket import AF, MSG, SHUT, SOCK, Ucred
-from aionoah.abi.stat import S, makedev
+from aionoah.abi.stat import S
 from aionoah.abi.statfs import MAGIC
+from aionoah.fs.device_numbers import anonymous_device
 from aionoah.fs.file import TO_READ, TO_WRITE, File, WouldBlock, deadline_after, has_passed
 from aionoah.fs.inode import Attributes, Change, FileSystem, FileSystemStatus, Inode, changed
 from aionoah.fs.stdio import Exchange
@@ -356,7 +357,7 @@ async def _pause(socket: Socket, source: Source, deadline_ns: int | None) -> Non
 
 class _SocketFileSystem(FileSystem):
     type_name = b"sockfs"
-    device = makedev(0, 8)
+    device = anonymous_device()
 
     def status(self) -> FileSystemStatus:
         return FileSystemStatus(MAGIC.SOCKFS)

@@ -5,14 +5,14 @@ tree.py puts the directories together; the other modules have the functions that
 
 from typing import TYPE_CHECKING, Final
 
-from aionoah.abi.stat import makedev
 from aionoah.abi.statfs import MAGIC
+from aionoah.fs.device_numbers import anonymous_device
 from aionoah.fs.synthetic import Directory, LazyDirectory, SyntheticFileSystem
 
 if TYPE_CHECKING:
     from aionoah.process.kernel import Kernel
 
-DEVICE: Final = makedev(0, 21)
+DEVICE: Final = anonymous_device()
 
 
 def new_procfs(kernel: "Kernel") -> SyntheticFileSystem:

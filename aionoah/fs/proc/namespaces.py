@@ -6,8 +6,9 @@ from typing import ClassVar, Final
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.ioctl import IOCTL
-from aionoah.abi.stat import S, makedev
+from aionoah.abi.stat import S
 from aionoah.abi.statfs import MAGIC
+from aionoah.fs.device_numbers import anonymous_device
 from aionoah.fs.file import File
 from aionoah.fs.mount import Mount
 from aionoah.fs.path import Dentry
@@ -59,7 +60,7 @@ def _filesystem() -> SyntheticFileSystem:
         None,
         type_name=b"nsfs",
         magic=MAGIC.NSFS,
-        device=makedev(0, 4),
+        device=anonymous_device(),
         block_size=4096,
     )
 

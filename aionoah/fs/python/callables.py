@@ -15,6 +15,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.stat import S, makedev
 from aionoah.abi.statfs import MAGIC
+from aionoah.fs.device_numbers import anonymous_device
 from aionoah.fs.file import File
 from aionoah.fs.inode import Attributes, Change, FileSystem, FileSystemStatus, Inode
 from aionoah.fs.python import protocol
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 _MAX_PART: Final = 1 << 20
 _LOCAL_MAJOR: Final = 240  # of devices that nobody else has (Documentation/admin-guide/devices.txt)
 _minors: Final = itertools.count()
-_minor_numbers: Final = itertools.count(0x800)  # of anonymous devices
 
 
 class Device:
@@ -87,7 +87,7 @@ class CallableFileSystem(FileSystem):
     type_name = b"python"
 
     def __init__(self, node: Device | TextFile, application: "Application | None" = None) -> None:
-        self.device = makedev(0, next(_minor_numbers))
+        self.device = anonymous_device()
         self.caller = Caller(protocol.FileSystem(), application)
         self.root = CallableInode(self, node)
 

@@ -1,6 +1,5 @@
 """A file system of the application's as the kernel sees it: its inodes."""
 
-import itertools
 import os
 from collections.abc import Hashable, Iterator
 from hashlib import blake2b
@@ -10,8 +9,9 @@ from weakref import WeakValueDictionary
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import RENAME, O
-from aionoah.abi.stat import DT, S, makedev
+from aionoah.abi.stat import DT, S
 from aionoah.abi.statfs import MAGIC
+from aionoah.fs.device_numbers import anonymous_device
 from aionoah.fs.directory import DirectoryFile
 from aionoah.fs.file import File
 from aionoah.fs.inode import NOW, Attributes, Change, DirectoryEntry, FileSystem, FileSystemStatus, Inode
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 _BLOCK: Final = 4096
 _SECOND_NS: Final = 1_000_000_000
-_minor_numbers: Final = itertools.count(0x400)  # of anonymous devices; tmpfs counts from below
 
 
 class PythonFileSystem(FileSystem):
@@ -37,7 +36,7 @@ class PythonFileSystem(FileSystem):
         self.caller = Caller(target, application)
         self.type_name = target.type_name.encode()
         self.is_read_only = self.caller.is_read_only
-        self.device = makedev(0, next(_minor_numbers))
+        self.device = anonymous_device()
         self.made_ns = time_ns()
         self.ids = os.getuid(), os.getgid()  # of the application
         self._inodes: WeakValueDictionary[str, PythonInode] = WeakValueDictionary()

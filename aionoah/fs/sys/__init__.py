@@ -5,15 +5,15 @@ tree.py puts it together; the other modules have its parts. /sys/fs/cgroup is a 
 
 from typing import TYPE_CHECKING, Final
 
-from aionoah.abi.stat import makedev
 from aionoah.abi.statfs import MAGIC
+from aionoah.fs.device_numbers import anonymous_device
 from aionoah.fs.synthetic import Directory, LazyDirectory, Node, SyntheticFileSystem, Text
 
 if TYPE_CHECKING:
     from aionoah.process.kernel import Kernel
 
-_SYS_DEVICE: Final = makedev(0, 22)
-_CGROUP_DEVICE: Final = makedev(0, 23)
+_SYS_DEVICE: Final = anonymous_device()
+_CGROUP_DEVICE: Final = anonymous_device()
 
 
 FS: Final[Directory["Kernel"]] = Directory({b"cgroup": Directory()})

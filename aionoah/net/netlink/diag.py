@@ -12,6 +12,7 @@ from aionoah.abi.errno import Errno
 from aionoah.abi.inet import IPPROTO
 from aionoah.abi.netlink import NLM_F, NLMSG, Nlmsghdr
 from aionoah.abi.socket import AF, SOCK
+from aionoah.fs.device_numbers import internal_device
 from aionoah.net import census
 from aionoah.net.netlink.descriptions import pack_attributes
 from aionoah.net.netlink.route import error_message, is_request, messages, pack_message
@@ -155,7 +156,8 @@ def _unix_description(socket: UnixSocket, uid: int, show: int) -> bytes:
         attributes.append((_NAME, socket.path))
     if show & _SHOW_VFS and socket.place is not None:
         filesystem, inode = socket.place
-        attributes.append((_VFS, struct.pack("<II", inode & 0xFFFF_FFFF, filesystem.device & 0xFFFF_FFFF)))
+        device = internal_device(filesystem.device)
+        attributes.append((_VFS, struct.pack("<II", inode & 0xFFFF_FFFF, device)))
     if show & _SHOW_PEER and socket.peer is not None:
         attributes.append((_PEER, struct.pack("<I", census.number(socket.peer))))
     waiting = list(socket.embryos) if isinstance(socket, ConnectionSocket) else []

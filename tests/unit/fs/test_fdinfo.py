@@ -9,6 +9,7 @@ import pytest
 from aionoah.abi.epoll import Epoll
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
+from aionoah.fs.device_numbers import internal_device
 from aionoah.fs.devices import KMSG, open_device
 from aionoah.fs.epoll import EpollFile, Interest
 from aionoah.fs.eventfd import EventFile
@@ -33,7 +34,7 @@ def test_epoll() -> None:
     found = event.attributes()
     assert epoll.fdinfo() == (
         b"tfd:        3 events:       19 data:                3  pos:0 ino:%x sdev:%x\n"
-        % (found.ino, found.dev)
+        % (found.ino, internal_device(found.dev))
     )
 
 
