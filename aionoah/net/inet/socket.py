@@ -124,9 +124,10 @@ class InetSocket(Socket):
         if family_of(address) == AF.UNSPEC:
             with host_errors():
                 sockets.disconnect(self.host)
+            self._is_connecting = False
             return
         target = self._parse_to_connect(address)
-        self.network.policy.require_connect(target[0], target[1])
+        self.require_reachable(target)
         deadline_ns = deadline_after(self.write_timeout_ns)
         was_connecting = self._is_connecting
         while not self._connect_further(target):
@@ -210,8 +211,12 @@ class InetSocket(Socket):
             return None
         else:
             target = self._parse_of_other_family(family, address)
-        self.network.policy.require_connect(target[0], target[1])
+        self.require_reachable(target)
         return target
+
+    def require_reachable(self, target: sockets.Address) -> None:
+        """Every address that is given to the host's socket comes through here first. ENETUNREACH, ECONNREFUSED."""
+        self.network.policy.require_connect(target[0], target[1])
 
     def _parse_of_other_family(self, family: int, address: bytes) -> sockets.Address:
         """What UDP takes besides: AF_UNSPEC for AF_INET, and AF_INET in AF_INET6."""
@@ -240,7 +245,11 @@ class InetSocket(Socket):
             for level, kind, data in found
             if (linux := sockets.control_from_host(level, kind)) is not None
         )
-        return Received(count, self.unparse(address), control, (), reported)
+        return Received(count, self.unparse_sender(address), control, (), reported)
+
+    def unparse_sender(self, address: sockets.Address | None) -> bytes:
+        """The sockaddr of whoever has sent something."""
+        return self.unparse(address)
 
     # -- options ----------------------------------------------------------------------------------------
 

@@ -18,7 +18,6 @@ from aionoah.net.inet.socket import InetSocket
 from aionoah.net.links import LOOPBACK, OUTWARD
 from aionoah.net.options import DEFAULT_BUFFER, from_int
 from aionoah.net.private.network import DNS_PORT, NAME_SERVER, Endpoint
-from aionoah.net.private.rules import canonical
 from aionoah.net.private.socket import PrivateSocket
 from aionoah.net.socket import SHUT_BITS, SHUT_RECEIVE, SHUT_SEND, Control, Outgoing, Received, family_of
 
@@ -49,7 +48,6 @@ class PrivateDatagram(PrivateSocket):
         super().__init__(*arguments, **options)  # type: ignore[arg-type] # those of the base
         self._queue: deque[_Datagram] = deque()
         self._used = 0  # bytes of the queue
-        self._allowed: set[Endpoint] = set()  # outside, as the policy has said
         self._host_peer: Endpoint | None = None  # outside, that the host's socket is connected to
         self._shut = 0
 
@@ -64,8 +62,8 @@ class PrivateDatagram(PrivateSocket):
             return
         to = self.target(address)
         if not self._is_within(to):
-            await self._permit(to)
-            await super().connect(self._outside_address(to), fs)
+            await self.permit(to)
+            await super().connect(self.outside_address(to), fs)
             self._host_peer = to
         self.bind_automatically(self.source_for(to))
         self.peer = to
@@ -78,19 +76,11 @@ class PrivateDatagram(PrivateSocket):
     def _correspondent(self, to: Endpoint) -> "Callable[[bytes], None] | None":
         return None if self.bound is None else self.net.correspondents.get((self.bound.port, to))
 
-    async def _permit(self, to: Endpoint) -> None:
-        if to not in self._allowed:
-            await self.net.permit(self, to)
-            self._allowed.add(to)
-
-    def _outside_address(self, to: Endpoint) -> bytes:
-        return self.unparse_endpoint(Endpoint(canonical(self.net.host_address(to)), to.port))
-
     # -- messages ---------------------------------------------------------------------------------------
 
     async def prepare_send(self, message: Outgoing) -> None:
         if message.address and not self._is_within(to := self.target(message.address)):
-            await self._permit(to)
+            await self.permit(to)
 
     def send_nowait(self, message: Outgoing) -> int:
         self.take_error()
@@ -109,10 +99,11 @@ class PrivateDatagram(PrivateSocket):
         return len(data)
 
     def _destination(self, message: Outgoing) -> Address | None:
-        """The policy has been asked."""
         if not message.address:
             return None
-        return self.parse(self._outside_address(self.target(message.address)))
+        target = self.parse(self.outside_address(self.target(message.address)))
+        self.require_reachable(target)
+        return target
 
     def _send_within(self, data: bytes, to: Endpoint) -> None:
         if (answer := self._correspondent(to)) is not None:

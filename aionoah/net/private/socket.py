@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.inet import IPV6
 from aionoah.abi.socket import AF, SO, SOL
+from aionoah.host.sockets import Address
 from aionoah.host.waiting import WaitQueue
 from aionoah.net.inet.socket import InetSocket
 from aionoah.net.options import from_int
-from aionoah.net.private.network import OWN, Endpoint
+from aionoah.net.private.network import HOST, OWN, Endpoint
 from aionoah.net.private.rules import Ip, canonical
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class PrivateSocket(InetSocket):
         self.peer: Endpoint | None = None  # in this network
         self.changed = WaitQueue()  # woken by what the host's socket does not tell
         self.error: Errno | None = None  # reported once
+        self._allowed: set[Endpoint] = set()  # outside, as the policy has said
+        self._ways_out: set[Endpoint] = set()  # the same on the host's network
 
     def take_error(self) -> None:
         """Raise what happened since somebody looked."""
@@ -96,6 +99,33 @@ class PrivateSocket(InetSocket):
         if self.bound is not None and not self.bound.ip.is_unspecified:
             return self.bound.ip
         return to.ip if self.net.is_own(to.ip) else OWN
+
+    # -- the way out ------------------------------------------------------------------------------------
+
+    async def permit(self, to: Endpoint) -> None:
+        """Ask the policy, once for each endpoint. ENETUNREACH."""
+        if to not in self._allowed:
+            await self.net.permit(self, to)
+            self._allowed.add(to)
+            self._ways_out.add(self._way_out(to))
+
+    def _way_out(self, to: Endpoint) -> Endpoint:
+        return Endpoint(canonical(self.net.host_address(to)), to.port)
+
+    def outside_address(self, to: Endpoint) -> bytes:
+        """Where something for `to` goes on the host's network."""
+        return self.unparse_endpoint(self._way_out(to))
+
+    def require_reachable(self, target: Address) -> None:
+        """The host's socket goes nowhere but where `permit` has been asked about."""
+        if Endpoint(canonical(target[0]), target[1]) not in self._ways_out:
+            raise LinuxError(Errno.ENETUNREACH)
+
+    def unparse_sender(self, address: Address | None) -> bytes:
+        """What the host's loopback has sent comes from where guests see it."""
+        if address and canonical(address[0]).is_loopback:
+            return self.unparse_endpoint(Endpoint(HOST, address[1]))
+        return super().unparse_sender(address)
 
     def unparse_endpoint(self, endpoint: Endpoint) -> bytes:
         """A sockaddr of our family."""

@@ -20,7 +20,6 @@ from aionoah.host.waiting import Source
 from aionoah.net.inet.socket import InetSocket
 from aionoah.net.options import from_int
 from aionoah.net.private.network import Endpoint
-from aionoah.net.private.rules import canonical
 from aionoah.net.private.socket import PrivateSocket
 from aionoah.net.socket import family_of
 
@@ -37,6 +36,8 @@ _ESTABLISHED: Final = 1  # tcp_states.h
 class PrivateStream(PrivateSocket):
     """A TCP socket. It begins as nothing, and becomes a listener or one end of a connection."""
 
+    asks_before_sending = True
+
     def __init__(
         self,
         network: "Network",
@@ -50,6 +51,7 @@ class PrivateStream(PrivateSocket):
         is_pair = host is not None and not sockets.is_internet(host)
         self._settings = None if is_pair else self.host  # keeps the options; made when somebody asks
         self._is_news = False  # that the connection is there, to the next connect
+        self._outer_peer: Endpoint | None = None  # outside, where the host's socket goes
         self._backlog = -1  # of a listener
         self._embryos: deque[PrivateStream] = deque()  # connections that nobody has accepted yet
 
@@ -114,8 +116,11 @@ class PrivateStream(PrivateSocket):
     # -- connecting -------------------------------------------------------------------------------------
 
     async def connect(self, address: bytes, fs: "FsContext") -> None:
-        if family_of(address) == AF.UNSPEC or self._is_connecting:
-            await super().connect(address, fs)
+        if family_of(address) == AF.UNSPEC:
+            await self._disconnect(address, fs)
+            return
+        if self._is_connecting and self._outer_peer is not None:
+            await super().connect(self.outside_address(self._outer_peer), fs)
             return
         self.take_error()
         if self.peer is not None and self._is_news:
@@ -127,8 +132,29 @@ class PrivateStream(PrivateSocket):
         if self.net.is_own(to.ip) or to in self.net.served:
             self._connect_within(to)
         else:
-            await self.net.permit(self, to)
+            await self.permit(to)
+            self._take_name(to)
+            self._outer_peer = to
             await super().connect(self.outside_address(to), fs)
+
+    async def _disconnect(self, address: bytes, fs: "FsContext") -> None:
+        """What AF_UNSPEC means: the socket can be used anew."""
+        self._outer_peer = None
+        self._stop_listening()
+        self.changed.wake()
+        if self.peer is None:
+            await super().connect(address, fs)
+            return
+        old, self.peer, self._is_news = self.host, None, False
+        self._become(self.settings)
+        old.close()
+
+    async def prepare_send(self, message: "Outgoing") -> None:
+        """Who connects by sending (MSG_FASTOPEN) connects as others do."""
+        if MSG.FASTOPEN in message.flags and message.address and message.fs is not None:
+            address, message.address = message.address, None
+            message.flags = MSG(message.flags & ~MSG.FASTOPEN)
+            await self.connect(address, message.fs)
 
     def _connect_within(self, to: Endpoint) -> None:
         """It is done at once, but whoever does not want to wait is told later."""
@@ -146,9 +172,6 @@ class PrivateStream(PrivateSocket):
             self._is_news = True
             raise LinuxError(Errno.EINPROGRESS)
 
-    def outside_address(self, to: Endpoint) -> bytes:
-        return self.unparse_endpoint(Endpoint(canonical(self.net.host_address(to)), to.port))
-
     def _join(self, to: Endpoint) -> None:
         """Make the other end, which waits to be accepted. ECONNREFUSED."""
         listeners = (found for found in self.net.find(self.kind, to) if isinstance(found, PrivateStream))
@@ -163,12 +186,20 @@ class PrivateStream(PrivateSocket):
         with host_errors():
             mine, other = host_socket.socketpair()
         mine.setblocking(False)
-        self.bind_automatically(self.source_for(to))
-        if self.own.ip.is_unspecified:
-            self.bound = self.own._replace(ip=self.source_for(to))
+        self._take_name(to)
         self.peer = to
         self._become(mine)
         return other
+
+    def _take_name(self, to: Endpoint) -> None:
+        """The one that those we connect to see."""
+        self.bind_automatically(self.source_for(to))
+        if self.own.ip.is_unspecified:
+            self.bound = self.own._replace(ip=self.source_for(to))
+
+    def peer_name(self) -> bytes:
+        name = super().peer_name()
+        return name if self._outer_peer is None else self.unparse_endpoint(self._outer_peer)
 
     def _become(self, host: host_socket.socket) -> None:
         """Go on with another socket of the host, and tell those who watch the one so far."""
