@@ -57,11 +57,14 @@ def argument_room(argument_count: int, environment_count: int, stack_limit: int)
 
 
 def check_arguments(execfn: bytes, argv: Sequence[bytes], envp: Sequence[bytes], stack_limit: int) -> None:
-    """Raises E2BIG if the strings are too long or too many; `stack_limit` is RLIMIT_STACK in bytes."""
+    """Raises E2BIG if the strings are too long or too many; `stack_limit` is RLIMIT_STACK in bytes, which the stack keeps
+    to while they are put there, but for its first page.
+    """
     room = argument_room(len(argv), len(envp), stack_limit)
     longest = max(map(len, (execfn, *argv, *envp))) + 1
     total = sum(map(len, (execfn, *argv, *envp))) + len(argv) + len(envp) + 1
-    if longest > MAX_ARG_STRLEN or total > room:
+    pages = -(-(POINTER_SIZE + total) // PAGE_SIZE)
+    if longest > MAX_ARG_STRLEN or total > room or PAGE_SIZE < pages * PAGE_SIZE > stack_limit:
         raise LinuxError(Errno.E2BIG)
 
 

@@ -215,10 +215,18 @@ def test_room_is_a_quarter_of_the_stack(limit: int, room: int) -> None:
 
 def test_pointers_count_too() -> None:
     count = ARG_MAX // (8 + 1)
-    assert not fails([b""] * (count - 10), [], 0)
-    assert fails([b""] * (count + 10), [], 0)
+    assert not fails([b""] * (count - 10), [], 64 * 1024)
+    assert fails([b""] * (count + 10), [], 64 * 1024)
     with pytest.raises(LinuxError):
         argument_room(ARG_MAX // 8, 0, 0)
+
+
+@pytest.mark.parametrize(("limit", "most"), [(0, 4096), (4096, 4096), (6144, 4096), (24576, 24576)])
+def test_strings_fit_the_stack_that_there_may_be(limit: int, most: int) -> None:
+    """As the kernel was seen to draw the line: eight zero bytes and `/p` are there too, and a first page always."""
+    length = most - 8 - len(b"/p\0") - 1
+    assert not fails([b"a" * length], [], limit)
+    assert fails([b"a" * (length + 1)], [], limit)
 
 
 def test_the_kernel_draws_the_line_at_the_same_place(dump: Path) -> None:
