@@ -50,6 +50,8 @@ class AnonymousFile(File):
     """A file description without a name; `label` is what /proc/self/fd shows in brackets."""
 
     label = b"unknown"
+    gives_splices = False
+    takes_splices = False
 
     @property
     def inode(self) -> Inode:

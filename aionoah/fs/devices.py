@@ -43,6 +43,7 @@ class _MemoryDevice(File):
     """Reads and writes happen at no position."""
 
     is_seekable = True
+    has_position = False
 
     def seek(self, offset: int, whence: int) -> int:  # noqa: ARG002
         """Every seek succeeds and leads to 0 (null_lseek in drivers/char/mem.c)."""
@@ -63,6 +64,8 @@ class _MemoryDevice(File):
 
 
 class NullDevice(_MemoryDevice):
+    gives_splices = False
+
     def read_nowait(self, dst: Buffer) -> int:  # noqa: ARG002
         return 0
 
@@ -101,6 +104,8 @@ class ZeroDevice(_MemoryDevice):
 class FullDevice(ZeroDevice):
     """Reads as zeros, has no room for anything written, cannot be mapped (full(4))."""
 
+    takes_splices = False
+
     def write_nowait(self, src: Buffer) -> int:  # noqa: ARG002
         raise LinuxError(Errno.ENOSPC)
 
@@ -129,6 +134,9 @@ class BlockingRandomDevice(RandomDevice):
 
 class KernelLog(_MemoryDevice):
     """/dev/kmsg: what is written goes to the application's log ("aionoah.kmsg"), and nothing ever comes back."""
+
+    gives_splices = False
+    takes_splices = False
 
     def __init__(self, flags: O, dentry: "Dentry | None" = None) -> None:
         super().__init__(flags, dentry)

@@ -41,6 +41,7 @@ class DirectoryFile(File):
 
     dentry: "Dentry"
     is_seekable = True
+    gives_splices = False
 
     def __init__(self, flags: O, dentry: "Dentry") -> None:
         super().__init__(flags, dentry)

@@ -101,6 +101,9 @@ class File:
     signal_owner: SignalOwner | None = None
     space_watcher: SpaceWatcher | None = None
     takes_direct = False  # O_DIRECT may be set
+    has_position = True  # which reads and writes move, if it is seekable
+    gives_splices = True  # sendfile and splice may read it (Linux: splice_read)
+    takes_splices = True  # and write it (splice_write)
     limits_reserved = False  # RLIMIT_FSIZE is about what is behind the end too (fallocate, KEEP_SIZE)
     is_stream = False  # pipes and the like: a blocking write goes on until all is written
     read_timeout_ns: int | None = None  # how long a blocking read waits before EAGAIN (SO_RCVTIMEO)

@@ -11,8 +11,6 @@ from aionoah.abi.poll import Poll
 from aionoah.abi.signal import SIG
 from aionoah.abi.uio import MAX_RW_COUNT, Iovec
 from aionoah.fs import notify
-from aionoah.fs.anonymous import AnonymousFile
-from aionoah.fs.directory import DirectoryFile
 from aionoah.fs.file import BrokenPipe, File, WouldBlock, read_at, sleep_until
 from aionoah.fs.pipe import Pipe, PipeEnd
 from aionoah.host.application import NotYet
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
 
 _VALID: Final = SPLICE.MOVE | SPLICE.NONBLOCK | SPLICE.MORE | SPLICE.GIFT
 _CHUNK: Final = 256 * 1024  # bytes at a time
-_NOT_SPLICED: Final = (AnonymousFile, DirectoryFile)
 
 
 @syscall
@@ -60,9 +57,9 @@ async def splice(
     if isinstance(source, PipeEnd) and isinstance(target, PipeEnd):
         return await _between_pipes(task, source, target, count, flags, keep=False)
     if isinstance(source, PipeEnd):
-        return await _out_of_pipe(task, source, target, _Place(task, off_out, start_out), count, flags)
+        return await _out_of_pipe(task, source, target, Place(task, off_out, start_out), count, flags)
     if isinstance(target, PipeEnd):
-        return await _into_pipe(task, source, target, _Place(task, off_in, start_in), count, flags)
+        return await into_pipe(task, source, target, Place(task, off_in, start_in), count, flags)
     raise LinuxError(Errno.EINVAL)
 
 
@@ -102,7 +99,7 @@ def _require_open(source: File, target: File) -> None:
         raise LinuxError(Errno.EBADF)
 
 
-class _Place:
+class Place:
     """Where in a file it goes on: at an offset that the caller keeps, or at the file's own position."""
 
     def __init__(self, task: "Task", address: Ptr[Cell64], position: int | None) -> None:
@@ -117,7 +114,7 @@ class _Place:
     def read(self, file: File, dst: Buffer) -> int:
         if self._position is not None:
             done = read_at(file, dst, self._position)
-            self._position += done
+            self._position += done if file.has_position else 0
             return done
         done = file.read_nowait(dst)
         if notify.WATCHES and done:
@@ -127,7 +124,7 @@ class _Place:
     def write(self, file: File, src: Buffer) -> int:
         if self._position is not None:
             done = write_at(self._task, file, src, self._position)
-            self._position += done
+            self._position += done if file.has_position else 0
             return done
         done = file.write_nowait(bounded(self._task, file, src))
         if notify.WATCHES and done:
@@ -140,11 +137,11 @@ class _Place:
 
 
 async def _out_of_pipe(
-    task: "Task", source: PipeEnd, target: File, place: _Place, length: int, flags: SPLICE
+    task: "Task", source: PipeEnd, target: File, place: Place, length: int, flags: SPLICE
 ) -> int:
     """What is there, at least something: as much as the target takes."""
     place.require_possible(target)
-    if O.APPEND in target.flags or isinstance(target, _NOT_SPLICED):
+    if O.APPEND in target.flags or not target.takes_splices:
         raise LinuxError(Errno.EINVAL)
     moved = 0
     try:
@@ -164,7 +161,7 @@ async def _out_of_pipe(
     return moved
 
 
-async def _move(source: PipeEnd, target: File, place: _Place, length: int, flags: SPLICE) -> int:
+async def _move(source: PipeEnd, target: File, place: Place, length: int, flags: SPLICE) -> int:
     """Some bytes, once they are there and the target takes any; 0 at end of file."""
     while await _fetch(source, flags, lambda: len(source.pipe.peek(1))):
         try:
@@ -180,12 +177,12 @@ async def _move(source: PipeEnd, target: File, place: _Place, length: int, flags
     return 0
 
 
-async def _into_pipe(
-    task: "Task", source: File, target: PipeEnd, place: _Place, length: int, flags: SPLICE
+async def into_pipe(
+    task: "Task", source: File, target: PipeEnd, place: Place, length: int, flags: SPLICE
 ) -> int:
-    """One read, of what the pipe has room for."""
+    """One read, of what the pipe has room for (splice_file_to_pipe)."""
     place.require_possible(source)
-    if isinstance(source, _NOT_SPLICED):
+    if not source.gives_splices:
         raise LinuxError(Errno.EINVAL)
     while True:
         room = await _store(task, target, flags, lambda: _require_room(target.pipe))

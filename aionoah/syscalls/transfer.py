@@ -6,10 +6,12 @@ Sources: Linux fs/read_write.c (do_sendfile, vfs_copy_file_range, generic_copy_f
 from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import Errno, LinuxError
-from aionoah.abi.fcntl import SEEK, O
+from aionoah.abi.fcntl import SEEK, SPLICE, O
 from aionoah.abi.stat import S
 from aionoah.abi.uio import MAX_RW_COUNT
+from aionoah.fs.anonymous import AnonymousFile
 from aionoah.fs.file import File, read_at, write_at
+from aionoah.fs.pipe import PipeEnd
 from aionoah.host.application import NotYet
 from aionoah.memory.buffer import KernelBuffer
 from aionoah.syscalls.arguments import Fd, Ptr, Size, UInt
@@ -17,6 +19,7 @@ from aionoah.syscalls.cells import Cell64
 from aionoah.syscalls.read_write import readable_file, writable_file, write_to
 from aionoah.syscalls.registry import syscall
 from aionoah.syscalls.size_limit import room_at
+from aionoah.syscalls.splice import Place, into_pipe
 
 if TYPE_CHECKING:
     from aionoah.process.task import Task
@@ -35,20 +38,35 @@ async def sendfile(task: "Task", out_fd: Fd, in_fd: Fd, offset: Ptr[Cell64], cou
     if position is not None and position < 0:
         raise LinuxError(Errno.EINVAL)
     target = writable_file(task, out_fd)
-    _require_sendable(source, target, count)
+    length = min(count, MAX_RW_COUNT)
+    if isinstance(target, PipeEnd):
+        return await _send_to_pipe(task, target, source, Place(task, offset, position), length)
+    _require_sendable(source, target, length)
     start = source.seek(0, SEEK.CUR) if position is None else position
-    sent = await _send(task, target, source, start, min(count, MAX_RW_COUNT))
+    sent = await _send(task, target, source, start, length)
+    end = start + sent if source.has_position else start
     if offset:
-        task.memory.put(offset, Cell64(start + sent))
+        task.memory.put(offset, Cell64(end))
     else:
-        source.seek(start + sent, SEEK.SET)
+        source.seek(end, SEEK.SET)
     return sent
 
 
+async def _send_to_pipe(task: "Task", target: PipeEnd, source: File, place: Place, count: int) -> int:
+    """From what cannot seek, too, and not more than the pipe has room for at once."""
+    if not count:
+        return 0
+    if isinstance(source, PipeEnd):
+        raise LinuxError(Errno.EINVAL)
+    return await into_pipe(
+        task, source, target, place, count, SPLICE(target.is_nonblocking and SPLICE.NONBLOCK)
+    )
+
+
 def _require_sendable(source: File, target: File, count: int) -> None:
-    """A directory is no source of anything but nothing."""
-    is_directory = source.attributes().mode & S.IFMT == S.IFDIR
-    if not source.is_seekable or O.APPEND in target.flags or (count and is_directory):
+    """Linux takes eventfd and its kind to be seekable, and sends nothing of them."""
+    is_seekable = source.is_seekable or isinstance(source, AnonymousFile)
+    if not is_seekable or O.APPEND in target.flags or (count and not source.gives_splices):
         raise LinuxError(Errno.EINVAL)
 
 
@@ -61,6 +79,7 @@ async def _send(task: "Task", target: File, source: File, position: int, count: 
             got = read_at(source, KernelBuffer(data), position + sent)
             if not got:
                 break
+            _require_taker(target)
             done = await write_to(task, target, KernelBuffer(memoryview(data)[:got]))
         except (LinuxError, NotYet):
             if not sent:
@@ -70,6 +89,12 @@ async def _send(task: "Task", target: File, source: File, position: int, count: 
         if not done or (done < got and not target.is_seekable):  # a file says itself why it takes no more
             break
     return sent
+
+
+def _require_taker(target: File) -> None:
+    """Linux finds out when it has something to write."""
+    if not target.takes_splices:
+        raise LinuxError(Errno.EINVAL)
 
 
 @syscall
