@@ -1,11 +1,21 @@
-"""Programs that trace others: registers of x86_64, and Debian's strace and gdb, natively and in aionoah on KVM."""
+"""Programs that trace others: registers of x86_64, and Debian's strace and gdb, natively and in aionoah on KVM and Unicorn."""
 
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
-from harness.guest import STATIC, Compiler, Outcome, need_backend, need_tool, run_in_guest, run_natively
+from harness.guest import (
+    STATIC,
+    UNICORN,
+    Compiler,
+    Outcome,
+    Target,
+    need_backend,
+    need_tool,
+    run_in_guest,
+    run_natively,
+)
 
 pytestmark = [pytest.mark.guest, pytest.mark.asyncio(loop_factories=["uvloop"])]
 
@@ -59,10 +69,12 @@ def traced(tmp_path: Path) -> Path:
     return program
 
 
-async def test_registers(compile_program: Compiler, tmp_path: Path) -> None:
-    need_backend(STATIC)
-    binary = compile_program("x86_64/ptrace_registers", STATIC)
-    expected, actual = await _compare([binary], tmp_path)
+@pytest.mark.parametrize("target", [STATIC, UNICORN], ids=lambda target: target.name)
+@pytest.mark.parametrize("program", ["ptrace_registers", "ptrace_steps"])
+async def test_registers(program: str, target: Target, compile_program: Compiler, tmp_path: Path) -> None:
+    need_backend(target)
+    binary = compile_program(f"x86_64/{program}", STATIC)
+    expected, actual = run_natively([binary], tmp_path), await run_in_guest(target, [binary], tmp_path)
     assert actual == expected
 
 

@@ -230,6 +230,7 @@ static void on_syscall(void *uc, void *data) {
 static void on_interrupt(void *uc, uint32_t number, void *data) {
     struct unicorn_vcpu *v = data;
     const struct unicorn_architecture *a = &v->space->machine->architecture;
+    if (v->exit == SYSCALL) return; /* the trap of a step over SYSCALL: while the kernel works the flag does not count */
     v->exit = !a->syscall_instruction && number == a->syscall_interrupt ? SYSCALL : EXCEPTION;
     v->vector = number;
     stop(v);
