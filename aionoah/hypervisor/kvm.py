@@ -303,7 +303,9 @@ class KvmMachine:
         if self.native == ffi.NULL:
             error = ffi.errno
             self.frames.close()
-            raise HypervisorError(f"KVM does not work here: {os.strerror(error)}.")
+            raise HypervisorError(
+                f"KVM does not work here ({os.strerror(error)}): the hypervisor unicorn works anywhere, slowly."
+            )
         self.workshop = Workshop(self.native)
         self.max_vcpus: int = lib.kvm_machine_max_vcpus(self.native)
         self.hwcap: int = lib.kvm_machine_features(self.native)

@@ -43,7 +43,7 @@ def _open_kvm(architecture: str, memory: int) -> Machine:
 
     if architecture != "x86_64" or host_architecture() != "x86_64":
         raise HypervisorError(
-            f"KVM cannot run {architecture} programs on this {host_architecture()} host: use unicorn."
+            f"KVM cannot run {architecture} programs on this {host_architecture()} host: the hypervisor unicorn can."
         )
     return KvmMachine(memory)
 

@@ -79,7 +79,9 @@ def test_a_device_that_opens_and_does_not_work(monkeypatch: pytest.MonkeyPatch, 
     before = resources()
     monkeypatch.setattr(kvm, "why_unavailable", lambda: None)
     monkeypatch.setattr(kvm, "lib", Library(kvm_machine_open=number))
-    with pytest.raises(HypervisorError, match=rf"^KVM does not work here: {os.strerror(number)}\.$"):
+    with pytest.raises(
+        HypervisorError, match=rf"^KVM does not work here \({os.strerror(number)}\): the hypervisor unicorn"
+    ):
         KvmMachine(MEMORY)
     assert not resources().more_than(before)
 
