@@ -18,7 +18,7 @@ from aionoah.instances.state import State, parse_state, read_state, settled
 
 _PATIENCE: Final = 5.0  # seconds for an instance to open its socket
 _QUICK: Final = 2.0  # seconds for an answer that needs no work
-_PAUSE: Final = 0.01
+_PAUSE: Final = 0.01  # seconds, where nobody tells of a change
 
 
 class Connection:
@@ -95,9 +95,23 @@ def _connect(place: Place) -> socket.socket:
                     has_asked = True
                     _signal(pid, signal.SIGUSR1)
         if time.monotonic() > end:
-            raise InstanceError(f"{place.name} runs as process {pid}, but cannot be reached")
+            raise _unreachable(place, pid)
         time.sleep(_PAUSE)
-    raise InstanceError(f"{place.name} is not running")
+    raise InstanceError(f"{place.name} is not running: `aionoah start {place.name}`")
+
+
+def _unreachable(place: Place, pid: int) -> InstanceError:
+    """`pid`: 0 if whoever holds the lock does not say who he is, as another version might; he is not killed on the word
+    of a record.
+    """
+    name = place.name
+    if pid:
+        return InstanceError(f"{name} runs as process {pid}, but cannot be reached: `aionoah restart {name}`")
+    state = read_state(place)
+    return InstanceError(
+        f"{name} is run by another version of aionoah ({state.version or 'unknown'}) that cannot be reached: "
+        f"`kill {state.pid or 'PID'}`, and then `aionoah start {name}`"
+    )
 
 
 def _connected(place: Place, path: str) -> socket.socket:
@@ -163,15 +177,18 @@ def stop(place: Place, timeout: float | None, *, kills: bool = False) -> None:
             while connection.answer() is not None:
                 pass
     except InstanceError:  # another version, or it cannot be reached: any of them hears this
-        if pid and holder(place) == pid:
+        current = holder(place)
+        if pid and current == pid:
             _signal(pid, signal.SIGTERM)
             patience += _PATIENCE + (timeout or 0)
+        elif current == 0:
+            raise
     is_free = wait_until_free(place, patience)
     if not is_free and kills and pid and holder(place) == pid:
         _signal(pid, signal.SIGKILL)
         is_free = wait_until_free(place, _PATIENCE)
     if not is_free:
-        raise InstanceError(f"{place.name} does not end: `kill -9 {pid}`")
+        raise InstanceError(f"{place.name} does not end: `kill -9 {holder(place) or pid}`")
 
 
 def news(connection: Connection) -> Iterator[None]:

@@ -88,7 +88,7 @@ def test_a_life(aionoah: Command, home: Path) -> None:
     (stopped,) = listed(aionoah)
     assert (stopped["status"], stopped["exit_status"], stopped["pid"]) == ("exited", 143, 0)
     assert "box" not in aionoah("ps").stdout
-    assert complaint(aionoah("exec", "box", "--", "true")) == "box is not running."
+    assert complaint(aionoah("exec", "box", "--", "true")) == "box is not running: `aionoah start box`."
 
     assert aionoah("restart", "box").returncode == 0
     assert aionoah("exec", "box", "--", "cat", "/srv/note").stdout == "kept\n"
@@ -135,7 +135,7 @@ def test_a_crash_is_followed_by_a_restart(aionoah: Command) -> None:
     given_up = until(lambda: [each for each in listed(aionoah) if each["status"] == "exited"])[0]
     assert given_up["exit_status"] == 139
     assert "killed by signal 9: starting it again in 0.1 s" in aionoah("logs", "box").stderr
-    assert complaint(aionoah("kill", "box")) == "box is not running."
+    assert complaint(aionoah("kill", "box")) == "box is not running: `aionoah start box`."
 
 
 def test_a_killed_daemon(aionoah: Command, home: Path, tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_a_killed_daemon(aionoah: Command, home: Path, tmp_path: Path) -> None:
     os.kill(shown["pid"], signal.SIGKILL)
     until(lambda: holder(Place("box")) is None)
     assert listed(aionoah)[0]["status"] == "dead"
-    assert complaint(aionoah("exec", "box", "--", "true")) == "box is not running."
+    assert complaint(aionoah("exec", "box", "--", "true")) == "box is not running: `aionoah start box`."
     assert aionoah("stop", "box").returncode == 0
     assert aionoah("start", "box").stdout == "box\n"
     assert aionoah("exec", "box", "--", "cat", "/srv/note").stdout == "kept\n"

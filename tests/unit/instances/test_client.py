@@ -1,5 +1,6 @@
 """Clients of instances that are not as they should be: processes that hold the lock, and answer as they are told."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from aionoah.host import platform
 from aionoah.instances import InstanceError, client
 from aionoah.instances.client import Connection, current_state, stop
 from aionoah.instances.keeping import make
@@ -108,6 +110,23 @@ def test_nobody_to_be_reached(impostor: Impostor, place: Place, monkeypatch: pyt
         Connection(place)
 
 
+def test_one_that_does_not_say_who_it_is(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As before there was a second lock."""
+    monkeypatch.setattr(client, "_PATIENCE", 0.05)
+    write_state(place, State("running", 1.0, 12345678, version="0.0.1"))
+    sentence = (
+        r"run by another version of aionoah \(0\.0\.1\).*: `kill 12345678`, and then `aionoah start web`$"
+    )
+    with place.lock.open("wb") as lock:
+        platform.lock_range(lock.fileno(), fcntl.LOCK_EX, 0, 1)
+        with pytest.raises(InstanceError, match=sentence):
+            Connection(place)
+        for kills in (False, True):
+            with pytest.raises(InstanceError, match=sentence):
+                stop(place, 0, kills=kills)
+        assert current_state(place).status == "running"
+
+
 def test_another_user_is_told_nothing(
     impostor: Impostor, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,7 +159,7 @@ def test_one_that_hangs_is_killed_if_so_wanted(
 
 
 def test_nobody_runs_it(place: Place) -> None:
-    with pytest.raises(InstanceError, match="web is not running"):
+    with pytest.raises(InstanceError, match=r"web is not running: `aionoah start web`$"):
         Connection(place)
     with pytest.raises(InstanceError, match="there is no instance ghost"):
         Connection(Place("ghost"))
