@@ -27,6 +27,7 @@ _TIMEOUTS: Final = {
     SO.RCVTIMEO_NEW: "read_timeout_ns",
     SO.SNDTIMEO_NEW: "write_timeout_ns",
 }
+_MAX_PRIORITY: Final = 6  # for everybody
 _INT: Final = struct.Struct("<i")
 _TIMEVAL: Final = struct.Struct("<qq")
 
@@ -97,6 +98,19 @@ def _timeout_ns(value: bytes) -> int | None:
     return seconds * NSEC_PER_SEC + microseconds * NSEC_PER_USEC or None
 
 
+def require_may_set(option: int, number: int, *, is_admin: bool) -> None:
+    """EPERM or EACCES for options of SOL_SOCKET that want CAP_NET_ADMIN, which `is_admin` says is there."""
+    if is_admin:
+        return
+    if option == SO.DEBUG and number:
+        raise LinuxError(Errno.EACCES)
+    _require(
+        option not in (SO.SNDBUFFORCE, SO.RCVBUFFORCE, SO.MARK)
+        and (option != SO.PRIORITY or 0 <= number <= _MAX_PRIORITY)
+        and (option != SO.PREFER_BUSY_POLL or not number)
+    )
+
+
 class LocalOptions:
     """The options of one socket."""
 
@@ -106,6 +120,11 @@ class LocalOptions:
         self.send_buffer = DEFAULT_BUFFER  # bytes
         self._numbers: dict[int, int] = {SO.RCVBUF: DEFAULT_BUFFER, SO.RCVLOWAT: 1}
         self.linger = Linger(0, 0)
+
+    @property
+    def receive_buffer(self) -> int:
+        """Bytes."""
+        return self._numbers[SO.RCVBUF]
 
     def is_set(self, option: int) -> bool:
         return bool(self._numbers.get(option))
@@ -125,8 +144,9 @@ class LocalOptions:
         raise LinuxError(Errno.ENOPROTOOPT)
 
     def set(self, option: int, value: bytes, *, is_admin: bool) -> None:
-        """`is_admin`: with CAP_NET_ADMIN. EPERM, EINVAL, ENOPROTOOPT, EOPNOTSUPP."""
+        """EINVAL, ENOPROTOOPT, EOPNOTSUPP, and as `require_may_set`."""
         number = as_int(value)
+        require_may_set(option, number, is_admin=is_admin)
         if option == SO.REUSEPORT and number:
             raise LinuxError(Errno.EOPNOTSUPP)  # for the internet's
         if option in _BOOLEANS:
@@ -134,15 +154,10 @@ class LocalOptions:
         elif option in (SO.SNDBUF, SO.RCVBUF):
             self._set_buffer(option, min(number & 0xFFFF_FFFF, DEFAULT_BUFFER))
         elif option in (SO.SNDBUFFORCE, SO.RCVBUFFORCE):
-            _require(is_admin)
             self._set_buffer(SO.SNDBUF if option == SO.SNDBUFFORCE else SO.RCVBUF, max(number, 0))
         elif option == SO.RCVLOWAT:
             self._numbers[option] = 0x7FFF_FFFF if number < 0 else number or 1
-        elif option == SO.PRIORITY:
-            _require(is_admin or 0 <= number <= 6)
-            self._numbers[option] = number
-        elif option == SO.MARK:
-            _require(is_admin)
+        elif option in (SO.PRIORITY, SO.MARK):
             self._numbers[option] = number
         elif option == SO.LINGER:
             self._set_linger(value)

@@ -23,7 +23,7 @@ from aionoah.fs.stdio import Exchange
 from aionoah.host.waiting import Source, sleep_on
 from aionoah.memory.buffer import Buffer
 from aionoah.net.inet import interfaces
-from aionoah.process.current import current_task
+from aionoah.process.current import find_current_task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -230,18 +230,22 @@ def caller_credentials() -> Ucred:
 
     Linux takes it from `current`, also for a plain write. The kernel itself is root.
     """
-    try:
-        task = current_task()
-    except LinuxError:
+    task = find_current_task()
+    if task is None:
         return Ucred(0, 0, 0)
     return Ucred(task.process.pid, task.credentials.euid, task.credentials.egid)
 
 
+def caller_has(capability: int) -> bool:
+    """Whether who makes the present call has a CAP. The kernel itself has all."""
+    task = find_current_task()
+    return task is None or task.credentials.has_capability(capability)
+
+
 def caller_identity() -> Identity:
     """The same, and what else the other end of a connection may ask for."""
-    try:
-        task = current_task()
-    except LinuxError:
+    task = find_current_task()
+    if task is None:
         return Identity(caller_credentials())
     return Identity(caller_credentials(), task.credentials.groups, task.process)
 

@@ -1,12 +1,16 @@
 """AF_INET and AF_INET6 without a network: everything can be asked for, and nothing is reached."""
 
+import socket as host_socket
 from itertools import count
 from typing import TYPE_CHECKING, ClassVar
 
 from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.inet import IPPROTO
 from aionoah.abi.poll import Poll
-from aionoah.abi.socket import SO, SOL
+from aionoah.abi.socket import SO, SOCK, SOL
 from aionoah.fs.file import WouldBlock
+from aionoah.host import sockets
+from aionoah.host.errors import host_errors
 from aionoah.host.sockets import Address
 from aionoah.host.waiting import Source, WaitQueue
 from aionoah.net.inet.socket import InetSocket
@@ -22,10 +26,11 @@ class IsolatedSocket(InetSocket):
     that has no peer.
     """
 
+    is_of_host_network = False
     _ports: ClassVar = count()
 
     def __init__(self, network: "Network", family: int, kind: int, protocol: int, flags: int = 0) -> None:
-        super().__init__(network, family, kind, protocol, flags)
+        super().__init__(network, family, kind, protocol, flags, _option_keeper(family, kind, protocol))
         self._port = 0
         self._name: Address | None = None
         self._is_listening = False
@@ -68,3 +73,11 @@ class IsolatedSocket(InetSocket):
 
     def source(self, events: Poll) -> Source:
         return Source(self._never) if self._is_listening else super().source(events)
+
+
+def _option_keeper(family: int, kind: int, protocol: int) -> host_socket.socket | None:
+    """A raw socket of the host would hear all that comes to the host, but for those that can only send."""
+    if kind != SOCK.RAW or not protocol:
+        return None
+    with host_errors():
+        return sockets.new_socket(family, kind, IPPROTO.RAW)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
-from aionoah.abi.inet import IPPROTO
+from aionoah.abi.inet import IP, IPPROTO, IPV6
 from aionoah.abi.ioctl import IOCTL
 from aionoah.abi.poll import Poll
 from aionoah.abi.socket import AF, MSG, SHUT, SO, SOCK, SOL, Linger, Ucred
@@ -20,8 +20,8 @@ from aionoah.host import sockets, terminal
 from aionoah.host.errors import errno_of, host_errors
 from aionoah.host.waiting import Source
 from aionoah.net.inet import interfaces
-from aionoah.net.options import get_common, set_common
-from aionoah.net.socket import QUEUE_EXCHANGES, Control, Outgoing, Received, Socket, family_of
+from aionoah.net.options import as_int, get_common, require_may_set, set_common
+from aionoah.net.socket import QUEUE_EXCHANGES, Control, Outgoing, Received, Socket, caller_has, family_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,16 +36,27 @@ _FIRST_FREE_PORT: Final = 1024  # ip_unprivileged_port_start of the host's netwo
 _MAX_MESSAGE: Final = 0xFFFF  # bytes, of IP
 _MAX_OPTION: Final = 1024  # bytes; Python's limit
 _NOBODY: Final = Ucred(0, 0xFFFF_FFFF, 0xFFFF_FFFF)
+_ABOUT_INTERFACES: Final = ((SOL.IP, IP.PKTINFO), (SOL.IP, IP.RETOPTS), (SOL.IPV6, IPV6.PKTINFO))
 _CONTROL_LEVELS: Final = (SOL.IP, SOL.IPV6, SOL.UDP)
 _CONTROL_OPTIONS: Final = (
     *(SO.TIMESTAMP, SO.TIMESTAMPNS, SO.TIMESTAMPING, SO.RXQ_OVFL),
     *(SO.TIMESTAMP_NEW, SO.TIMESTAMPNS_NEW, SO.TIMESTAMPING_NEW),
 )
+_OUTWARD: Final = {
+    (SOL.IP, IP.OPTIONS): Errno.EPERM,  # with a route of the sender's choice
+    (SOL.IP, IP.ROUTER_ALERT): Errno.EPERM,
+    (SOL.IPV6, IPV6.ROUTER_ALERT): Errno.EPERM,
+    **dict.fromkeys(((SOL.IP, IP.ADD_MEMBERSHIP), (SOL.IP, IP.ADD_SOURCE_MEMBERSHIP)), Errno.ENODEV),
+    **dict.fromkeys(((SOL.IPV6, IPV6.ADD_MEMBERSHIP), (SOL.IPV6, IPV6.JOIN_ANYCAST)), Errno.ENODEV),
+}
+"""Options by which a socket reaches into the network of the host without a word to the policy, and their errors
+where it must not."""
 
 
 class InetSocket(Socket):
     """A socket of the host."""
 
+    is_of_host_network: ClassVar = True  # or it is there to keep options, and for what a policy lets through
     _EXCHANGES: ClassVar = {
         **QUEUE_EXCHANGES,
         IOCTL.SIOCATMARK: Exchange(gives=4),
@@ -170,7 +181,7 @@ class InetSocket(Socket):
 
     def send_nowait(self, message: Outgoing) -> int:
         address = self._destination(message)
-        control = [self._control_to_host(item) for item in message.control if item.level in self._sent_levels]
+        control = self._control_to_host(message.control)
         segments = message.src.segments() if message.src.length else ()
         if not self.is_stream and sum(map(len, segments)) < message.src.length:  # a message goes whole
             raise LinuxError(Errno.EMSGSIZE if message.src.length > _MAX_MESSAGE else Errno.EFAULT)
@@ -192,12 +203,20 @@ class InetSocket(Socket):
             return (SOL.SOCKET,)
         return SOL.SOCKET, SOL.UDP, SOL.IP if self.family == AF.INET else SOL.IPV6
 
-    @staticmethod
-    def _control_to_host(item: Control) -> tuple[int, int, bytes]:
-        host = sockets.control_to_host(item.level, item.kind)
-        if host is None:
-            raise LinuxError(Errno.EINVAL)
-        return *host, item.data
+    def _control_to_host(self, control: "tuple[Control, ...]") -> list[tuple[int, int, bytes]]:
+        """In the host's numbers. EINVAL, EPERM."""
+        found: list[tuple[int, int, bytes]] = []
+        for item in control:
+            if item.level not in self._sent_levels:
+                continue
+            host = sockets.control_to_host(item.level, item.kind)
+            if host is None:
+                raise LinuxError(Errno.EINVAL)
+            if self.is_of_host_network or (item.level, item.kind) not in _ABOUT_INTERFACES:
+                found.append((*host, item.data))
+            elif item.kind == IP.RETOPTS:
+                raise LinuxError(Errno.EPERM)
+        return found
 
     def _destination(self, message: Outgoing) -> sockets.Address | None:
         """A connected stream knows where it goes, whatever address is given."""
@@ -301,8 +320,7 @@ class InetSocket(Socket):
     def set_option(self, level: int, option: int, value: bytes) -> None:
         if level == SOL.SOCKET and set_common(self, option, value):
             return
-        if level == SOL.SOCKET and option in (SO.MARK, SO.BINDTODEVICE):
-            raise LinuxError(Errno.EPERM)  # as without CAP_NET_ADMIN
+        self._require_may_set(level, option, value)
         numbers = sockets.host_option(level, option)
         if level == SOL.SOCKET and option == SO.LINGER:
             value = self._set_linger(value)
@@ -310,6 +328,18 @@ class InetSocket(Socket):
             self.settings.setsockopt(*numbers, value)
         if level in _CONTROL_LEVELS or (level == SOL.SOCKET and option in _CONTROL_OPTIONS):
             self._control_room = _CONTROL_ROOM
+
+    def _require_may_set(self, level: int, option: int, value: bytes) -> None:
+        """What the host would let us do, but not a guest. EPERM, EACCES, ENODEV."""
+        is_admin = caller_has(CAP.NET_ADMIN)
+        if level == SOL.SOCKET:
+            if option == SO.BINDTODEVICE:
+                raise LinuxError(Errno.EPERM)
+            require_may_set(option, as_int(value), is_admin=is_admin and option != SO.MARK)
+        elif not self.is_of_host_network and (level, option) in _OUTWARD and value:
+            raise LinuxError(_OUTWARD[level, option])
+        elif (level, option) == (SOL.IPV6, IPV6.JOIN_ANYCAST) and not is_admin:
+            raise LinuxError(Errno.EPERM)
 
     def _set_linger(self, value: bytes) -> bytes:
         """A close that waits would hold the kernel up: only "reset at once" gets through to the host."""

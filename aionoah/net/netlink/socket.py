@@ -7,6 +7,7 @@ joined, and stay silent.
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.netlink import NETLINK, NETLINK_OPTION, SockaddrNl
 from aionoah.abi.poll import Poll
@@ -22,6 +23,7 @@ from aionoah.net.socket import (
     Received,
     Socket,
     caller_credentials,
+    caller_has,
     family_of,
 )
 
@@ -74,6 +76,8 @@ class NetlinkSocket(Socket):
         self._passes_credentials = False
         self._answerer: Answerer | None = None
         self._packets: deque[bytes] = deque()
+        self._used = 0  # bytes of them
+        self._has_overrun = False  # something was lost, which is reported once
         self._readable = WaitQueue()
 
     def release(self) -> None:
@@ -101,7 +105,7 @@ class NetlinkSocket(Socket):
 
     def _require_may_join(self, groups: int) -> None:
         """EPERM: of the connector, everybody may only hear of processes, the first group (cn_bind)."""
-        if self.protocol == NETLINK.CONNECTOR and groups & ~1 and caller_credentials().uid != 0:
+        if self.protocol == NETLINK.CONNECTOR and groups & ~1 and not caller_has(CAP.NET_ADMIN):
             raise LinuxError(Errno.EPERM)
 
     def _take_port(self, port: int = 0) -> None:
@@ -128,7 +132,7 @@ class NetlinkSocket(Socket):
             self.target = None
             return
         target = self._parse(address)
-        if (target.nl_pid or target.nl_groups) and caller_credentials().uid != 0:
+        if (target.nl_pid or target.nl_groups) and not caller_has(CAP.NET_ADMIN):
             raise LinuxError(Errno.EPERM)
         if not self.port:
             self._take_port()
@@ -138,8 +142,7 @@ class NetlinkSocket(Socket):
     def _require_kernel(target: SockaddrNl) -> None:
         """Nobody but the kernel listens: EPERM, and ECONNREFUSED for the privileged."""
         if target.nl_pid or target.nl_groups:
-            is_root = caller_credentials().uid == 0
-            raise LinuxError(Errno.ECONNREFUSED if is_root else Errno.EPERM)
+            raise LinuxError(Errno.ECONNREFUSED if caller_has(CAP.NET_ADMIN) else Errno.EPERM)
 
     # -- messages ---------------------------------------------------------------------------------------
 
@@ -161,9 +164,17 @@ class NetlinkSocket(Socket):
         request = message.src.take()
         if len(request) < length:
             raise LinuxError(Errno.EFAULT)
-        for packet in self._kernel_side().answer(request, self.port):
-            self.deliver(packet)
+        self._ask(request)
         return length
+
+    def _ask(self, request: bytes) -> None:
+        """The answers to each message go into the queue, however long they are, until it is full."""
+        for packets in self._kernel_side().answers(request, self.port):
+            if self._is_full:
+                self._overrun()
+                return
+            for packet in packets:
+                self._put(packet)
 
     def _kernel_side(self) -> Answerer:
         if self._answerer is None:
@@ -173,21 +184,40 @@ class NetlinkSocket(Socket):
                 self._answerer.set_option(option, value)
         return self._answerer
 
+    @property
+    def _is_full(self) -> bool:
+        return self._used >= self._options.receive_buffer
+
+    def _overrun(self) -> None:
+        """ENOBUFS for the next that looks, unless it does not want to know."""
+        self._has_overrun = not self._netlink_options.get(NETLINK_OPTION.NO_ENOBUFS)
+        self._readable.wake()
+
     def deliver(self, packet: bytes) -> None:
         """A message of the kernel's own: mq_notify sends them through any netlink socket."""
+        if self._is_full:
+            self._overrun()
+        else:
+            self._put(packet)
+
+    def _put(self, packet: bytes) -> None:
         if (passed := self.filtered(packet)) is not None:
             self._packets.append(passed)
+            self._used += len(passed)
             self._readable.wake()
 
     def receive_nowait(self, dst: "Buffer", flags: MSG) -> Received:
         if MSG.OOB in flags:
             raise LinuxError(Errno.EOPNOTSUPP)
+        if self._has_overrun:
+            self._has_overrun = False
+            raise LinuxError(Errno.ENOBUFS)
         if not self._packets:
             raise WouldBlock
         data = self._packets[0]
         count = dst.fill(data) if dst.length else 0
         if MSG.PEEK not in flags:
-            self._packets.popleft()
+            self._used -= len(self._packets.popleft())
         control: tuple[Control, ...] = ()
         if self._passes_credentials:
             control = (Control(SOL.SOCKET, SCM.CREDENTIALS, Ucred(0, 0, 0).pack()),)
@@ -196,7 +226,7 @@ class NetlinkSocket(Socket):
         return Received(shown, _KERNEL, control, (), MSG.TRUNC if is_cut else 0)
 
     def poll(self) -> Poll:
-        mask = Poll.OUT | Poll.WRNORM | Poll.WRBAND
+        mask = Poll.OUT | Poll.WRNORM | Poll.WRBAND | (Poll.ERR if self._has_overrun else 0)
         return Poll(mask | Poll.IN | Poll.RDNORM if self._packets else mask)
 
     def source(self, events: Poll) -> Source:  # noqa: ARG002 - there is always room
@@ -215,7 +245,10 @@ class NetlinkSocket(Socket):
             return from_int(self._netlink_option(option))[:length]
         if level != SOL.SOCKET:
             raise LinuxError(Errno.ENOPROTOOPT)
-        own = {SO.ERROR: 0, SO.ACCEPTCONN: 0, SO.PASSCRED: int(self._passes_credentials)}
+        if option == SO.ERROR:
+            error, self._has_overrun = Errno.ENOBUFS if self._has_overrun else 0, False
+            return from_int(error)[:length]
+        own = {SO.ACCEPTCONN: 0, SO.PASSCRED: int(self._passes_credentials)}
         if option in own:
             return from_int(own[SO(option)])[:length]
         return (get_common(self, option) or self._options.get(option))[:length]
@@ -233,7 +266,7 @@ class NetlinkSocket(Socket):
         elif option == SO.PASSCRED:
             self._passes_credentials = as_int(value) != 0
         elif not set_common(self, option, value):
-            self._options.set(option, value, is_admin=caller_credentials().uid == 0)
+            self._options.set(option, value, is_admin=caller_has(CAP.NET_ADMIN))
 
     def _set_netlink_option(self, option: int, number: int) -> None:
         if option in _MEMBERSHIPS:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 class PrivateSocket(InetSocket):
     """A socket of the host with a name in a network of ours."""
 
+    is_of_host_network = False
+
     def __init__(
         self,
         network: "Network",

@@ -3,6 +3,7 @@
 from collections import deque
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.ioctl import IOCTL
 from aionoah.abi.poll import Poll
@@ -22,6 +23,7 @@ from aionoah.net.socket import (
     Received,
     Socket,
     caller_credentials,
+    caller_has,
 )
 from aionoah.net.unix import address as addresses
 from aionoah.net.unix.rights import collect, drop_files, receive_files, require_shallow, send_files
@@ -357,7 +359,7 @@ class UnixSocket(Socket):
         elif option == SO.PEEK_OFF:
             self.peek_offset = as_int(value)
         elif not set_common(self, option, value):
-            self.options.set(option, value, is_admin=caller_credentials().uid == 0)
+            self.options.set(option, value, is_admin=caller_has(CAP.NET_ADMIN))
             self.writable.wake()
 
     @property

@@ -2,6 +2,7 @@
 
 import contextlib
 import select
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +11,7 @@ from fakes.sockets import begin, data, flood, receive, send
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
-from aionoah.abi.inet import IP, TCP
+from aionoah.abi.inet import IP, IPPROTO, IPV6, TCP
 from aionoah.abi.ioctl import IOCTL
 from aionoah.abi.poll import Poll
 from aionoah.abi.socket import AF, MSG, SHUT, SO, SOCK, SOL, Linger
@@ -23,6 +24,7 @@ from aionoah.memory.buffer import KernelBuffer
 from aionoah.net.inet.isolated import IsolatedSocket
 from aionoah.net.inet.socket import InetSocket
 from aionoah.net.network import Network
+from aionoah.net.options import from_int
 from aionoah.net.policy import NoNetwork, Policy
 from aionoah.net.socket import Control, Outgoing
 from aionoah.process.credentials import Credentials
@@ -90,9 +92,9 @@ def connected(opened: contextlib.ExitStack, fs: FsContext) -> tuple[InetSocket, 
     return client, server
 
 
-def wait_for(socket: InetSocket, events: int) -> None:
+def wait_for(made: InetSocket, events: int) -> None:
     poller = select.poll()
-    poller.register(socket.fd, events)
+    poller.register(made.fd, events)
     poller.poll()
 
 
@@ -214,8 +216,8 @@ def test_the_policy_is_asked_first(opened: contextlib.ExitStack, fs: FsContext) 
 
 def test_datagrams(opened: contextlib.ExitStack, fs: FsContext) -> None:
     one, other = new(opened, SOCK.DGRAM), new(opened, SOCK.DGRAM)
-    for socket in (one, other):
-        socket.bind(LOOPBACK, fs)
+    for made in (one, other):
+        made.bind(LOOPBACK, fs)
     fails(Errno.EDESTADDRREQ, send, one, b"x")
     send(one, b"hello", address=other.name())
     wait_for(other, Poll.IN)
@@ -265,8 +267,6 @@ def test_a_close_never_lingers(opened: contextlib.ExitStack) -> None:
     made = new(opened)
     made.set_option(SOL.SOCKET, SO.LINGER, Linger(1, 30).pack())
     assert Linger.unpack(made.get_option(SOL.SOCKET, SO.LINGER, 8)) == Linger(1, 30)
-    import socket
-
     assert Linger.unpack(made.host.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)) == Linger(0, 0)
     made.set_option(SOL.SOCKET, SO.LINGER, Linger(1, 0).pack())
     assert Linger.unpack(made.host.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)).l_onoff
@@ -320,3 +320,27 @@ def test_ports_are_given_out(opened: contextlib.ExitStack, fs: FsContext) -> Non
     assert len(set(ports)) == 2
     fails(Errno.EOPNOTSUPP, isolated(opened, SOCK.DGRAM).listen, 1)
     fails(Errno.EADDRNOTAVAIL, isolated(opened).bind, b"\2\0\0\x50\xc0\0\2\1" + bytes(8), fs)
+
+
+def test_raw_sockets_hear_nothing_of_the_host(opened: contextlib.ExitStack) -> None:
+    try:
+        made = IsolatedSocket(Network(NoNetwork()), AF.INET, SOCK.RAW, IPPROTO.UDP)
+    except LinuxError:
+        pytest.skip("raw sockets are not for everybody")
+    opened.callback(made.drop)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as host:
+        host.bind(("127.0.0.1", 0))
+        host.sendto(b"secret", host.getsockname())
+        assert host.recv(10) == b"secret"
+    assert data(made, 100) is None
+    assert made.get_option(SOL.SOCKET, SO.PROTOCOL, 4) == from_int(IPPROTO.UDP)
+
+
+def test_nothing_reaches_into_the_hosts_network(opened: contextlib.ExitStack) -> None:
+    """A router of the sender's choice, and groups that the host would have to join."""
+    one, other = isolated(opened, SOCK.DGRAM), isolated(opened, SOCK.DGRAM, AF.INET6)
+    group = bytes([239, 1, 2, 3]) + bytes(4)
+    fails(Errno.ENODEV, one.set_option, SOL.IP, IP.ADD_MEMBERSHIP, group)
+    fails(Errno.ENODEV, other.set_option, SOL.IPV6, IPV6.ADD_MEMBERSHIP, bytes([255, 2]) + bytes(18))
+    fails(Errno.EPERM, one.set_option, SOL.IP, IP.OPTIONS, bytes([131, 7, 4, 127, 0, 0, 1, 0]))
+    one.set_option(SOL.IP, IP.OPTIONS, b"")
