@@ -15,7 +15,7 @@ from aionoah.abi.socket import AF, SOCK
 from aionoah.fs.device_numbers import internal_device
 from aionoah.net import census
 from aionoah.net.netlink.descriptions import pack_attributes
-from aionoah.net.netlink.route import error_message, is_request, messages, pack_message
+from aionoah.net.netlink.route import acknowledged, error_message, is_request, messages, pack_message
 from aionoah.net.unix.connection import ConnectionSocket
 from aionoah.net.unix.socket import UnixSocket
 from aionoah.process.current import current_task
@@ -39,14 +39,9 @@ _SHOW_NAME, _SHOW_VFS, _SHOW_PEER, _SHOW_ICONS, _SHOW_RQLEN, _SHOW_UID = 1, 2, 4
 class DiagAnswerer:
     """Answers the requests of one socket."""
 
-    def answer(self, request: bytes, port: int) -> list[bytes]:
-        answers: list[bytes] = []
+    def answers(self, request: bytes, port: int) -> Iterator[list[bytes]]:
         for head, message in messages(request):
-            if is_request(head):
-                answers += self._answer(head, message, port)
-            elif head.nlmsg_flags & NLM_F.ACK:
-                answers.append(error_message(head, message, 0, port))
-        return answers
+            yield self._answer(head, message, port) if is_request(head) else acknowledged(head, message, port)
 
     def _answer(self, head: Nlmsghdr, message: bytes, port: int) -> list[bytes]:
         found = _found(head, message[Nlmsghdr.SIZE :])

@@ -25,8 +25,8 @@ _GET: Final = 2  # of the four kinds of each object: new, delete, get, set
 class Answerer(Protocol):
     """Who answers the requests of one socket."""
 
-    def answer(self, request: bytes, port: int) -> list[bytes]:
-        """Datagrams for the socket with this port, for all messages of a request."""
+    def answers(self, request: bytes, port: int) -> Iterator[list[bytes]]:
+        """Datagrams for the socket with this port, for one message of a request after the other."""
         ...
 
     def set_option(self, option: int, value: int) -> None:
@@ -67,6 +67,11 @@ def error_message(head: Nlmsghdr, message: bytes, error: int, port: int) -> byte
     return pack_message(NLMSG.ERROR, 0, head.nlmsg_seq, port, body)
 
 
+def acknowledged(head: Nlmsghdr, message: bytes, port: int) -> list[bytes]:
+    """What there is to say of a message that asks for nothing."""
+    return [error_message(head, message, 0, port)] if head.nlmsg_flags & NLM_F.ACK else []
+
+
 def pack_message(kind: int, flags: int, sequence: int, port: int, body: bytes) -> bytes:
     return Nlmsghdr(Nlmsghdr.SIZE + len(body), kind, flags, sequence, port).pack() + body
 
@@ -81,21 +86,17 @@ class HostAnswerer:
     def __init__(self) -> None:
         self._host = platform.RouteSocket()
 
-    def answer(self, request: bytes, port: int) -> list[bytes]:
-        answers: list[bytes] = []
+    def answers(self, request: bytes, port: int) -> Iterator[list[bytes]]:
         for head, message in messages(request):
-            if not is_request(head):
-                if head.nlmsg_flags & NLM_F.ACK:
-                    answers.append(error_message(head, message, 0, port))
-                continue
-            refused = refusal(head, message)
-            if refused is not None:
-                answers.append(error_message(head, message, refused, port))
-                continue
-            with host_errors():
-                replies = self._host.ask(message)
-            answers += [_readdressed(reply, port) for reply in replies]
-        return answers
+            yield self._answer(head, message, port) if is_request(head) else acknowledged(head, message, port)
+
+    def _answer(self, head: Nlmsghdr, message: bytes, port: int) -> list[bytes]:
+        refused = refusal(head, message)
+        if refused is not None:
+            return [error_message(head, message, refused, port)]
+        with host_errors():
+            replies = self._host.ask(message)
+        return [_readdressed(reply, port) for reply in replies]
 
     def set_option(self, option: int, value: int) -> None:
         with host_errors():
@@ -123,14 +124,10 @@ class LinkAnswerer:
     def __init__(self, links: tuple[Link, ...]) -> None:
         self._links = links
 
-    def answer(self, request: bytes, port: int) -> list[bytes]:
-        answers: list[bytes] = []
+    def answers(self, request: bytes, port: int) -> Iterator[list[bytes]]:
         for head, message in messages(request):
-            if is_request(head):
-                answers += self._answer(head, message, port)
-            elif head.nlmsg_flags & NLM_F.ACK:
-                answers.append(error_message(head, message, 0, port))
-        return answers
+            is_asking = is_request(head) and len(message) > Nlmsghdr.SIZE
+            yield self._answer(head, message, port) if is_asking else acknowledged(head, message, port)
 
     def _answer(self, head: Nlmsghdr, message: bytes, port: int) -> list[bytes]:
         refused = refusal(head, message)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from aionoah.abi.errno import Errno
 from aionoah.abi.netlink import NETLINK, NETLINK_OPTION, NLM_F, NLMSG, Nlmsghdr, SockaddrNl
 from aionoah.abi.poll import Poll
-from aionoah.abi.socket import AF, MSG, SO, SOCK, SOL, Ucred
+from aionoah.abi.socket import AF, MSG, SO, SOCK, SOL
 from aionoah.fs.context import FsContext
 from aionoah.fs.mount import Namespace
 from aionoah.fs.tmpfs import TmpFileSystem
@@ -102,10 +102,42 @@ def test_several_requests_in_one_message() -> None:
     assert [error_of(message) for _, message in heads[1:]] == [Errno.EOPNOTSUPP, 0]
 
 
-@given(st.binary(max_size=200))
+REQUESTS = st.builds(
+    request,
+    st.sampled_from([*range(10, 40), 123, 124, 0xFFFF]),
+    st.integers(0, 0xFFFF).map(lambda flags: flags | NLM_F.REQUEST),
+    st.binary(max_size=40),
+)
+
+
+@given(st.binary(max_size=200) | st.lists(REQUESTS, max_size=3).map(b"".join))
 def test_any_bytes(junk: bytes) -> None:
-    for reply in LinkAnswerer((LOOPBACK, OUTWARD)).answer(junk, 1):
-        assert list(messages(reply))
+    for replies in LinkAnswerer((LOOPBACK, OUTWARD)).answers(junk, 1):
+        assert all(list(messages(reply)) for reply in replies)
+
+
+def test_requests_without_a_body() -> None:
+    made = new()
+    send(made, request(GETLINK, DUMP, b""))
+    assert answers(made) == []
+    send(made, request(GETLINK, DUMP | NLM_F.ACK, b""))
+    ((head, message),) = answers(made)
+    assert (head.nlmsg_type, error_of(message)) == (NLMSG.ERROR, 0)
+
+
+def test_answers_that_nobody_reads_are_lost() -> None:
+    made, asked = new(), request(GETLINK, DUMP)
+    made.set_option(SOL.SOCKET, SO.RCVBUF, struct.pack("<i", 10_000))
+    for _ in range(3):
+        send(made, asked * 1000)
+    assert made.poll() & Poll.ERR
+    fails(Errno.ENOBUFS, receive, made, 1 << 16)
+    assert sum(head.nlmsg_type == NLMSG.DONE for head, _ in answers(made)) < 1000
+    send(made, asked)
+    assert len(answers(made)) == 2
+    made.set_option(SOL.NETLINK, NETLINK_OPTION.NO_ENOBUFS, struct.pack("<i", 1))
+    send(made, asked * 1000)
+    assert made.get_option(SOL.SOCKET, SO.ERROR, 4) == bytes(4)
 
 
 # -- the host's -------------------------------------------------------------------------------------------
@@ -175,7 +207,7 @@ def test_everybody_may_only_hear_of_processes(fs: FsContext, monkeypatch: pytest
     made = new(protocol=NETLINK.CONNECTOR)
     made.bind(SockaddrNl(AF.NETLINK, 0, 2).pack(), fs)
     user = new(protocol=NETLINK.CONNECTOR)
-    monkeypatch.setattr(netlink_socket, "caller_credentials", lambda: Ucred(5, 1000, 1000))
+    monkeypatch.setattr(netlink_socket, "caller_has", lambda _capability: False)
     fails(Errno.EPERM, user.bind, SockaddrNl(AF.NETLINK, 0, 2).pack(), fs)
     fails(Errno.EPERM, user.set_option, SOL.NETLINK, NETLINK_OPTION.ADD_MEMBERSHIP, b"\2\0\0\0")
     assert not user.port
