@@ -1,5 +1,6 @@
 """What guests see as "/": directories of the host, and what becomes of changes to them."""
 
+import contextlib
 import errno
 import os
 from collections.abc import Sequence
@@ -76,7 +77,8 @@ def _upper(root: Root) -> "FileSystem | Callable[[], FileSystem] | None":
 
     path = root.upper
     try:
-        os.makedirs(path, exist_ok=True)  # noqa: PTH103 - bytes
+        with contextlib.suppress(FileExistsError):
+            os.makedirs(path)  # noqa: PTH103 - bytes
         lock = UpperLock(path)
         is_used = bool(os.listdir(path))  # noqa: PTH208 - bytes
         return KeptUpper(path, lock) if is_used else lambda: _made(lambda: KeptUpper(path, lock))

@@ -30,7 +30,7 @@ _FORWARDED: Final = ("INT", "TERM", "HUP", "QUIT", "USR1", "USR2")
 @click.option("-u", "--user", metavar="USER[:GROUP]", help="User and group, by name or number.")
 @click.option("-w", "--workdir", metavar="DIR", help="Working directory; the instance's if not given.")
 @click.argument("name")
-@click.argument("command", metavar="[--] PROGRAM [ARG]...", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.argument("command", metavar="[--] PROGRAM [ARG]...", nargs=-1, type=click.UNPROCESSED)
 def exec(  # noqa: A001 - the command's name
     *,
     has_terminal: bool | None,
@@ -41,7 +41,7 @@ def exec(  # noqa: A001 - the command's name
     command: tuple[str, ...],
 ) -> None:
     """Run PROGRAM in the instance NAME, and exit with its status (128+N after signal N)."""
-    if command[0] == "--":
+    if command[:1] == ("--",):
         command = command[1:]
     if not command:
         raise click.UsageError("Name a PROGRAM to run.")

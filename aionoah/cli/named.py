@@ -37,7 +37,8 @@ def new_spec(
         health = HealthCheck(["/bin/sh", "-c", named["health_cmd"]], **given)._asdict()
     env = program.pop("env")
     environment(env)  # what is wrong with it is said now
-    fields = {key: named[key] for key in ("restart", "stop_signal", "stop_timeout", "log_size") if named[key]}
+    kept = ("restart", "stop_signal", "stop_timeout", "log_size")
+    fields = {key: named[key] for key in kept if named[key] is not None}
     return Spec(
         name=named["name"],
         command=list(command),

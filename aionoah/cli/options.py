@@ -220,8 +220,11 @@ def new_linux(
 def _display() -> "Display":
     from aionoah.x11 import parse_display  # noqa: PLC0415 - most instances have none
 
+    name = os.environ.get("DISPLAY")
+    if not name:
+        raise click.UsageError("--x11: DISPLAY is not set; for this machine's first X server it is ':0'.")
     try:
-        return parse_display(os.environ.get("DISPLAY", ""), os.environ)
+        return parse_display(name, os.environ)
     except ValueError as error:
         raise click.UsageError(f"--x11: DISPLAY {error}.") from None
 

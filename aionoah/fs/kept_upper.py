@@ -11,6 +11,8 @@ from aionoah.fs.hostfs_owners import Owners
 class UpperLock:
     """That of a directory, until it is closed or nobody holds it any more."""
 
+    _fd = -1  # until it is open
+
     def __init__(self, path: bytes) -> None:
         """OSError: EBUSY if somebody has it."""
         self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -89,6 +89,7 @@ def test_hostile_names(run: Command, name: str) -> None:
     [
         (["--root", "/no/such/root"], "/no/such/root cannot be the root"),
         (["--root", "/bin/true"], "/bin/true cannot be the root"),
+        (["--upper", "/bin/true"], "/bin/true cannot be the upper directory: Not a directory"),
         (["-v", "/usr:/"], "/usr cannot be mounted at /"),
         (["-v", "/usr:/etc/passwd"], "/usr cannot be mounted at /etc/passwd"),
         (["-v", "/etc/passwd:/usr"], "/etc/passwd cannot be mounted at /usr"),
@@ -140,6 +141,22 @@ def test_bad_options(aionoah: Command, options: list[str], words: str) -> None:
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
     assert words in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("display", "words"), [("", "DISPLAY is not set"), ("far:away", "no name of an X server")]
+)
+def test_no_screen(aionoah: Command, display: str, words: str) -> None:
+    done = aionoah("run", "--x11", "--", "/bin/true", env=os.environ | {"DISPLAY": display})
+    assert done.returncode == 2
+    assert words in done.stderr.splitlines()[-1]
+
+
+def test_a_program_is_named(aionoah: Command) -> None:
+    for words in (["run"], ["run", "--"], ["exec", "box"], ["exec", "box", "--"]):
+        done = aionoah(*words)
+        assert done.returncode == 2
+        assert done.stderr.splitlines()[-1] == "Error: Name a PROGRAM to run."
 
 
 def test_a_bad_directory(run: Command) -> None:

@@ -171,6 +171,12 @@ def test_the_daemon_stops_at_sigterm(aionoah: Command) -> None:
     assert listed(aionoah)[0]["exit_status"] == 143
 
 
+def test_no_patience(aionoah: Command) -> None:
+    """None is not the same as nothing said: systemd waits for ten seconds more than the instance does."""
+    assert aionoah("run", "--name", "box", "--stop-timeout", "0", "--", "true").returncode == 0
+    assert "TimeoutStopSec=10\n" in aionoah("unit", "--systemd", "box").stdout
+
+
 def test_systemd_hears_of_it(aionoah: Command, tmp_path: Path) -> None:
     detach(aionoah, "--restart", "unless-stopped", "--", "sleep", "1000")
     assert "start" in aionoah("unit", "box").stdout
