@@ -67,7 +67,7 @@ def bootstrap(plan: Plan, target: Path, stage: Stage, *, hypervisor: str = "auto
 
 def _require_empty(target: Path) -> None:
     if target.is_dir() and any(target.iterdir()):
-        raise BootstrapError(f"{target} is not empty")
+        raise BootstrapError(f"{target} is not empty: name a new directory, or an empty one")
     if target.exists() and not target.is_dir():
         raise BootstrapError(f"{target} is no directory")
     if not target.parent.is_dir():

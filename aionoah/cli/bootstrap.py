@@ -91,7 +91,7 @@ def _build(plan: "Plan", directory: Path, hypervisor: str) -> int:
     try:
         from aionoah.bootstrap.building import bootstrap as build  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
-        raise BootstrapError(f"{error.name} is not installed: `pip install aionoah[bootstrap]`") from None
+        raise BootstrapError(f"Python's {error.name} is missing: `pip install aionoah[bootstrap]`") from None
     return build(plan, directory, _stage, hypervisor=hypervisor)
 
 

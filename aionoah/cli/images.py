@@ -46,7 +46,7 @@ def pull(*, arch: str | None, limit: int | None, plain_http: bool, image: str) -
         try:
             import aionoah.images.registry  # noqa: F401, PLC0415 - an extra
         except ModuleNotFoundError as error:
-            raise ImageError(f"{error.name} is not installed: `pip install aionoah[images]`") from None
+            raise ImageError(f"Python's {error.name} is missing: `pip install aionoah[images]`") from None
         from aionoah.images.pull import pull as fetch  # noqa: PLC0415
         from aionoah.images.reference import Reference  # noqa: PLC0415
         from aionoah.images.store import Store  # noqa: PLC0415

@@ -87,7 +87,7 @@ class Store:
         with self.adding(), self._changing() as records:  # what is written is not swept away meanwhile
             removed = [each for each in records if each.name == name]
             if not removed:
-                raise ImageError(f"there is no image {name}")
+                raise ImageError(f"there is no image {name}; `aionoah images` lists them")
             records[:] = [each for each in records if each.name != name]
         self.collect()
         return removed

@@ -104,7 +104,10 @@ def test_a_whole_tree(mirror: FakeMirror, place: Path) -> None:
     assert not (tree / "usr/sbin/policy-rc.d").exists()
     assert not (tree / "usr/bin/awk").is_symlink()
     assert sorted(path.name for path in place.iterdir()) == ["home", "keys.gpg", "tree"]
-    assert bootstrap(mirror, place).stderr == f"aionoah: {tree} is not empty.\n"
+    assert (
+        bootstrap(mirror, place).stderr
+        == f"aionoah: {tree} is not empty: name a new directory, or an empty one.\n"
+    )
 
 
 @pytest.mark.guest
