@@ -20,7 +20,6 @@ from aionoah.net.unix.host import HostEnd
 from aionoah.net.unix.socket import CAN_READ, CAN_WRITE, UnixSocket
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
 
     from aionoah.fs.context import FsContext
     from aionoah.memory.buffer import Buffer
@@ -125,6 +124,7 @@ class ConnectionSocket(UnixSocket):
         embryo.peer_identity = caller_identity()
         self.peer_identity = listener.peer_identity
         self.pair_with(embryo)
+        embryo.listener = listener
         listener.embryos.append(embryo)
         listener.readable.wake()
 
@@ -140,18 +140,15 @@ class ConnectionSocket(UnixSocket):
                 raise LinuxError(Errno.EINVAL)
             raise WouldBlock
         embryo = self.embryos.popleft()
+        embryo.listener = None
         self.accepted.wake()
         return embryo, embryo.peer_name() if embryo.peer is not None else addresses.UNNAMED
-
-    def queued_sockets(self) -> "Iterator[UnixSocket]":
-        yield from super().queued_sockets()
-        for embryo in self.embryos:
-            yield from embryo.queued_sockets()
 
     def purge(self) -> None:
         super().purge()
         while self.embryos:
             embryo = self.embryos.popleft()
+            embryo.listener = None
             if embryo.peer is not None:
                 embryo.peer.fail(Errno.ECONNRESET)
             embryo.drop()

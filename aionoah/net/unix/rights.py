@@ -1,13 +1,13 @@
 """Files on their way through UNIX sockets, and the collection of those that nobody can receive any more.
 
 A socket can lie in a queue that only it can read, or in one of another socket in the same position: their
-references never reach zero. Whenever the last reference from outside may have gone, the sockets that only
-queues hold are looked through (Linux net/unix/garbage.c).
+references never reach zero. Whenever the last reference from outside may have gone, it is looked for upwards: at
+the sockets that hold this one, at those that hold them, and so on (Linux net/unix/garbage.c looks at all there are).
 """
 
+from collections import deque
 from typing import TYPE_CHECKING
 
-from aionoah.abi.errno import Errno, LinuxError
 from aionoah.fs.file import File
 
 if TYPE_CHECKING:
@@ -15,66 +15,50 @@ if TYPE_CHECKING:
 
     from aionoah.net.unix.socket import UnixSocket
 
-_MAX_DEPTH = 4  # of sockets within sockets' queues (MAX_RECURSION_LEVEL)
+_in_flight: "dict[UnixSocket, dict[UnixSocket, int]]" = {}
+"""UNIX sockets in queues: whose queue it is, and how many times they are in it."""
 
-_in_flight: "dict[UnixSocket, int]" = {}
-"""UNIX sockets in queues, and how many times each."""
+_to_drop: deque[File] = deque()
+"""Files of queues that have gone: a loop empties it, as queues within queues may be deeper than Python's stack."""
 
 
-def send_files(files: "Iterable[File]") -> "tuple[File, ...]":
-    """References for a queue."""
+def send_files(files: "Iterable[File]", receiver: "UnixSocket") -> "tuple[File, ...]":
+    """References for the queue of a socket."""
     held = tuple(file.hold() for file in files)
-    for file in held:
-        socket = _as_socket(file)
-        if socket is not None:
-            _in_flight[socket] = _in_flight.get(socket, 0) + 1
+    for socket in _sockets(held):
+        holders = _in_flight.setdefault(socket, {})
+        holders[receiver] = holders.get(receiver, 0) + 1
     return held
 
 
-def receive_files(files: "Iterable[File]") -> None:
+def receive_files(files: "Iterable[File]", receiver: "UnixSocket") -> None:
     """The references belong to a receiver now; or to whoever drops them."""
-    for file in files:
-        socket = _as_socket(file)
-        if socket is not None:
-            _in_flight[socket] -= 1
-            if not _in_flight[socket]:
-                del _in_flight[socket]
+    for socket in _sockets(files):
+        holders = _in_flight[socket]
+        holders[receiver] -= 1
+        if not holders[receiver]:
+            del holders[receiver]
+        if not holders:
+            del _in_flight[socket]
 
 
-def drop_files(files: "Iterable[File]") -> None:
+def drop_files(files: "Iterable[File]", receiver: "UnixSocket") -> None:
     """What was in a queue that has gone."""
-    receive_files(files)
-    for file in files:
-        file.drop()
-
-
-def require_shallow(files: "Iterable[File]") -> None:
-    """ETOOMANYREFS if sockets would lie in queues of sockets in queues … too deep."""
-    for file in files:
-        socket = _as_socket(file)
-        if socket is not None and _depth(socket, 0) > _MAX_DEPTH:
-            raise LinuxError(Errno.ETOOMANYREFS)
-
-
-def _depth(socket: "UnixSocket", above: int) -> int:
-    if above > _MAX_DEPTH:
-        return above
-    inner = [_depth(other, above + 1) for other in socket.queued_sockets() if other is not socket]
-    return max(inner, default=above)
+    receive_files(files, receiver)
+    is_begun = bool(_to_drop)
+    _to_drop.extend(files)
+    if is_begun:
+        return
+    while _to_drop:
+        _to_drop[0].drop()  # it stays there meanwhile, to say that somebody is at it
+        _to_drop.popleft()
 
 
 def collect(suspect: "UnixSocket") -> None:
-    """Free what only unreachable queues hold, `suspect` for example, which has just lost a reference."""
-    if suspect not in _in_flight or suspect.references > _in_flight[suspect]:
+    """Free what nobody can receive any more, if `suspect`, which has just lost a reference, is of that kind."""
+    if suspect not in _in_flight:
         return
-    unreachable = {socket for socket, times in _in_flight.items() if socket.references == times}
-    while True:
-        from_outside = {
-            socket for socket in unreachable if _times_held_by(unreachable, socket) < _in_flight[socket]
-        }
-        if not from_outside:
-            break
-        unreachable -= from_outside
+    unreachable = _unreachable_holders(suspect)
     for socket in unreachable:
         socket.hold()  # so that all queues are emptied before any socket goes
     for socket in unreachable:
@@ -83,11 +67,25 @@ def collect(suspect: "UnixSocket") -> None:
         socket.drop()
 
 
-def _times_held_by(holders: "set[UnixSocket]", socket: "UnixSocket") -> int:
-    return sum(other is socket for holder in holders for other in holder.queued_sockets())
+def _unreachable_holders(socket: "UnixSocket") -> "set[UnixSocket]":
+    """A socket and all whose queues would have to be read to get at it; none if a program can do that."""
+    found, to_do = {socket}, [socket]
+    while to_do:
+        one = to_do.pop()
+        holders = _in_flight.get(one, {})
+        above = list(holders)
+        references = one.references - sum(holders.values())
+        if one.listener is not None:
+            above.append(one.listener)
+            references -= 1  # of the queue of connections that nobody has accepted
+        if references:
+            return set()
+        to_do += [holder for holder in above if holder not in found]
+        found.update(above)
+    return found
 
 
-def _as_socket(file: File) -> "UnixSocket | None":
+def _sockets(files: "Iterable[File]") -> "list[UnixSocket]":
     from aionoah.net.unix.socket import UnixSocket  # noqa: PLC0415 - the two need each other
 
-    return file if isinstance(file, UnixSocket) else None
+    return [file for file in files if isinstance(file, UnixSocket)]

@@ -26,10 +26,10 @@ from aionoah.net.socket import (
     caller_has,
 )
 from aionoah.net.unix import address as addresses
-from aionoah.net.unix.rights import collect, drop_files, receive_files, require_shallow, send_files
+from aionoah.net.unix.rights import collect, drop_files, receive_files, send_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from aionoah.fs.context import FsContext
     from aionoah.fs.file import File
@@ -95,6 +95,7 @@ class UnixSocket(Socket):
         self.writable = WaitQueue()
         self._dentry: Dentry | None = None  # keeps the inode of a path
         self.place: Place | None = None
+        self.listener: UnixSocket | None = None  # whose queue this one waits in to be accepted
 
     # -- lifetime ---------------------------------------------------------------------------------------
 
@@ -120,15 +121,8 @@ class UnixSocket(Socket):
         """Drop what waits to be received."""
         while self.packets:
             packet = self.packets.popleft()
-            drop_files(packet.files)
+            drop_files(packet.files, self)
             packet.free()
-
-    def queued_sockets(self) -> "Iterator[UnixSocket]":
-        """UNIX sockets among the files that lie in the queue."""
-        for packet in self.packets:
-            for file in packet.files:
-                if isinstance(file, UnixSocket):
-                    yield file
 
     # -- names ------------------------------------------------------------------------------------------
 
@@ -245,8 +239,7 @@ class UnixSocket(Socket):
         """A message for a receiver. Its files are held from now on."""
         files = message.files
         if files:
-            require_shallow(files)
-            files = send_files(files)
+            files = send_files(files, receiver)
         credentials = message.credentials
         if credentials is None and (self.passes_credentials or receiver.passes_credentials):
             credentials = caller_credentials()
@@ -263,15 +256,14 @@ class UnixSocket(Socket):
             return ()
         return (Control(SOL.SOCKET, SCM.CREDENTIALS, packet.credentials.pack()),)
 
-    @staticmethod
-    def take_files(packet: Packet, *, peek: bool) -> "tuple[File, ...]":
+    def take_files(self, packet: Packet, *, peek: bool) -> "tuple[File, ...]":
         """The files of a packet for its receiver; for one who only peeks, references of his own."""
         if not packet.files:
             return ()
         if peek:
             return tuple(file.hold() for file in packet.files)
         files, packet.files = packet.files, ()
-        receive_files(files)
+        receive_files(files, self)
         return files
 
     def find_packet(self, flags: MSG) -> tuple[Packet, int] | None:
@@ -296,7 +288,7 @@ class UnixSocket(Socket):
             count = dst.fill(data) if data and dst.length else 0
         except LinuxError:  # the packet is lost all the same
             if not peek:
-                drop_files(self._take_first().files)
+                drop_files(self._take_first().files, self)
             raise
         files = self.take_files(packet, peek=peek)
         if not peek:
