@@ -8,7 +8,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 import pytest
-from fakes.trees import EXCHANGE, IS_LINUX, Native, Tree, outcome, snapshot
+from fakes.trees import EXCHANGE, IS_LINUX, Native, Tree, outcome, snapshot, user
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -94,7 +94,7 @@ class Pair:
         (self.top / "ours").mkdir()
         self.theirs = Native(self.top / "theirs")
         host = HostFileSystem(str(self.top / "ours")) if kind == "hostfs" else None
-        self.ours = Tree(host or TmpFileSystem(mode=0o755))
+        self.ours = Tree(host or TmpFileSystem(mode=0o755), user(os.geteuid(), os.getegid()))
 
     def both(self, name: str, *arguments: Any) -> tuple[Any, Any]:
         return outcome(getattr(self.ours, name), *arguments), outcome(getattr(self.theirs, name), *arguments)

@@ -261,8 +261,9 @@ def test_the_form_is_linuxs(layers: Path) -> None:
     tree.mkdir(b"dir/deep")
     status = (layers / "upper/one").stat()
     assert (status.st_mode & S.IFMT, status.st_rdev) == (S.IFCHR, 0)
-    marks = {os.getxattr(layers / "upper/dir/deep", name) for name in os.listxattr(layers / "upper/dir/deep")}
-    assert marks == {b"y"}
+    deep = layers / "upper/dir/deep"
+    marks = {name: os.getxattr(deep, name) for name in os.listxattr(deep) if "overlay" in name}
+    assert list(marks.values()) == [b"y"]
 
 
 @pytest.mark.skipif(not IS_LINUX or os.geteuid() != 0, reason="mounts a file system")

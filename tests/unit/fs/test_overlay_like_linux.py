@@ -8,7 +8,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 import pytest
-from fakes.trees import EXCHANGE, IS_LINUX, Native, Tree, outcome
+from fakes.trees import EXCHANGE, IS_LINUX, Native, Tree, outcome, user
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -57,7 +57,7 @@ class Trio:
             TmpFileSystem(mode=0o755) if self.kind == "tmpfs" else HostFileSystem(str(self.top / "upper"))
         )
         lowers = [HostFileSystem(str(self.top / name)) for name in ("lower", "bottom")]
-        self.ours = Tree(OverlayFileSystem(lowers, upper))
+        self.ours = Tree(OverlayFileSystem(lowers, upper), user(os.geteuid(), os.getegid()))
         return self.ours
 
     def close(self) -> None:

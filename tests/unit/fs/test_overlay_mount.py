@@ -7,6 +7,7 @@ from fakes.trees import Tree, outcome
 
 from aionoah.fs import mounting
 from aionoah.fs.hostfs import HostFileSystem
+from aionoah.fs.hostfs_owners import Owners
 from aionoah.fs.inode import FileSystem
 from aionoah.fs.mount import Mount
 from aionoah.fs.overlay_mount import new_overlay
@@ -23,7 +24,7 @@ class Tmp(TmpFileSystem):
 
 @pytest.fixture(params=["tmpfs", "hostfs"])
 def tree(request: pytest.FixtureRequest, tmp_path: Path) -> Tree:
-    host = HostFileSystem(str(tmp_path))
+    host = HostFileSystem(str(tmp_path), owners=Owners())
     made = Tree(TmpFileSystem() if request.param == "tmpfs" else host)
     for path in (b"l", b"l2", b"u", b"w", b"w/x", b"m", b"other", b"l/d"):
         made.mkdir(path)

@@ -234,7 +234,7 @@ def test_what_waits_to_be_freed_is_bounded(machine: KvmMachine, monkeypatch: pyt
     assert not resources().more_than(before)
 
 
-def test_spare_machines_are_used_and_freed() -> None:
+def test_spare_machines_are_used_and_freed(machine: KvmMachine) -> None:
     before = resources()
     made = KvmMachine(MEMORY)
     spaces = [made.new_space() for _ in range(2)]

@@ -1,5 +1,6 @@
 """Options of SOL_SOCKET, compared with what the host's UNIX sockets say."""
 
+import os
 import socket
 import struct
 import sys
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.socket import SO, SOL, Linger
 from aionoah.host.errors import errno_of
-from aionoah.net.options import DEFAULT_BUFFER, LocalOptions, as_int, from_int
+from aionoah.net.options import DEFAULT_BUFFER, LocalOptions, as_int, from_int, require_may_set
 
 NUMBERS = [
     *(
@@ -57,6 +58,7 @@ def of_ours(option: int, value: int) -> tuple[Errno | None, bytes]:
     one, _ = pair()
     failure = None
     try:
+        require_may_set(option, value, is_admin=os.geteuid() == 0)
         one.set_option(SOL.SOCKET, option, from_int(value))
     except LinuxError as error:
         failure = error.errno
