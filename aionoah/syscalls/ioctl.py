@@ -10,6 +10,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import SEEK, F, O
 from aionoah.abi.ioctl import IOCTL
 from aionoah.abi.stat import S
+from aionoah.fs.devices import RandomDevice
 from aionoah.fs.file import File
 from aionoah.fs.regular import RegularFile
 from aionoah.fs.stdio import Exchange
@@ -17,6 +18,7 @@ from aionoah.net.socket import Socket
 from aionoah.syscalls.arguments import Fd, ULong
 from aionoah.syscalls.cells import Cell32
 from aionoah.syscalls.file_ioctl import FILE_REQUESTS
+from aionoah.syscalls.ioctl_random import random_ioctl
 from aionoah.syscalls.ioctl_tty import terminal_ioctl
 from aionoah.syscalls.owners import control_owner
 from aionoah.syscalls.registry import syscall
@@ -56,7 +58,7 @@ class Queue(Protocol):
     def available(self) -> int: ...
 
 
-@syscall(partial="Flags of files (FS_IOC_SETFLAGS) stay as they are; FIEMAP and FIDEDUPERANGE are not there.")
+@syscall
 def ioctl(task: "Task", fd: Fd, request: IOCTL, argument: ULong) -> int:
     file = task.files[fd]
     if request in (IOCTL.FIOCLEX, IOCTL.FIONCLEX):
@@ -70,8 +72,8 @@ def ioctl(task: "Task", fd: Fd, request: IOCTL, argument: ULong) -> int:
         _INTERFACE_REQUESTS[request](task, file, argument)
     elif request in _OWNER_COMMANDS and isinstance(file, Socket):
         _control_owner(task, fd, file, request, argument)
-    elif isinstance(file, TerminalFile) and request != IOCTL.FIGETBSZ:
-        return terminal_ioctl(task, file, request, argument)
+    elif isinstance(file, TerminalFile | RandomDevice) and request != IOCTL.FIGETBSZ:
+        return _device_ioctl(task, file, request, argument)
     elif _is_controllable(file) and request in file.exchanges:
         _exchange(task, file, request, argument)
     elif request == IOCTL.FIONREAD:
@@ -81,6 +83,12 @@ def ioctl(task: "Task", fd: Fd, request: IOCTL, argument: ULong) -> int:
     else:
         raise LinuxError(Errno.ENOTTY)
     return 0
+
+
+def _device_ioctl(task: "Task", file: TerminalFile | RandomDevice, request: int, argument: int) -> int:
+    if isinstance(file, TerminalFile):
+        return terminal_ioctl(task, file, request, argument)
+    return random_ioctl(task, request, argument)
 
 
 def _is_controllable(file: File) -> TypeGuard[Controllable]:

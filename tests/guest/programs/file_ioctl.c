@@ -1,8 +1,9 @@
-/* Sharing blocks and flags of files, on file systems that mostly cannot. */
+/* Sharing blocks and flags of files, on file systems that mostly cannot; requests of /dev/urandom. */
 #include "report.h"
 
 #include <linux/fiemap.h>
 #include <linux/fs.h>
+#include <linux/random.h>
 #include <sys/ioctl.h>
 
 static void cloning(int source, int target) {
@@ -48,12 +49,31 @@ static void sharing_if_it_can(int source, int target) {
     printf("shared or not: %d\n", done < 0 || !strcmp(found, "contents"));
 }
 
+static void random_bytes(void) {
+    int urandom = CALL(open("/dev/urandom", O_RDONLY)), zero = CALL(open("/dev/zero", O_RDONLY)), bits = 0;
+    CALL(ioctl(urandom, RNDGETENTCNT, &bits));
+    printf("%d bits\n", bits);
+    CALL(ioctl(urandom, RNDGETENTCNT, WILD));
+    CALL(ioctl(zero, RNDGETENTCNT, &bits));
+    CALL(isatty(urandom));
+    CALL(ioctl(urandom, FIONREAD, &bits));
+    int pool[4] = {-1, 8};
+    CALL(ioctl(urandom, RNDADDTOENTCNT, pool));
+    CALL(ioctl(urandom, RNDADDENTROPY, pool));
+    pool[0] = 0;
+    CALL(ioctl(urandom, RNDADDENTROPY, pool));
+    pool[1] = -1;
+    CALL(ioctl(urandom, RNDADDENTROPY, pool));
+    CALL(ioctl(urandom, RNDADDENTROPY, WILD));
+}
+
 int main(int argc, char **argv) {
     enter_scratch(argc, argv);
     make_file("source", "contents");
     int source = CALL(open("source", O_RDWR)), target = CALL(open("target", O_RDWR | O_CREAT, 0600));
     cloning(source, target);
     sharing_if_it_can(source, target);
+    random_bytes();
     CALL(unlink("source")), CALL(unlink("target"));
     return leave_scratch();
 }
