@@ -17,10 +17,11 @@ from aionoah.abi.fcntl import RENAME, O
 from aionoah.fs import operations
 from aionoah.fs.context import FsContext
 from aionoah.fs.file import File
-from aionoah.fs.inode import Attributes, FileSystem
+from aionoah.fs.inode import Attributes, Change, FileSystem
 from aionoah.fs.mount import Namespace
 from aionoah.fs.path import Dentry
 from aionoah.fs.permissions import BY_USER
+from aionoah.fs.tmpfs import TmpFileSystem
 from aionoah.host.errors import errno_of
 from aionoah.memory.buffer import KernelBuffer
 
@@ -43,6 +44,14 @@ def user(uid: int, gid: int | None = None, groups: Collection[int] = ()) -> User
 
 
 ROOT = User()
+OURSELVES = user(os.geteuid(), os.getegid())
+
+
+def own_tmpfs() -> TmpFileSystem:
+    """An empty one, of the user that runs us."""
+    made = TmpFileSystem(mode=0o755)
+    made.root.change(Change(uid=OURSELVES.uid, gid=OURSELVES.gid))
+    return made
 
 
 def outcome(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:

@@ -8,14 +8,13 @@ from tempfile import mkdtemp
 from typing import Any
 
 import pytest
-from fakes.trees import EXCHANGE, IS_LINUX, Native, Tree, outcome, snapshot, user
+from fakes.trees import EXCHANGE, IS_LINUX, OURSELVES, Native, Tree, outcome, own_tmpfs, snapshot
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from aionoah.abi.fcntl import O
 from aionoah.abi.stat import S
 from aionoah.fs.hostfs import HostFileSystem
-from aionoah.fs.tmpfs import TmpFileSystem
 
 pytestmark = pytest.mark.skipif(not IS_LINUX, reason="Linux is the oracle")
 
@@ -94,7 +93,7 @@ class Pair:
         (self.top / "ours").mkdir()
         self.theirs = Native(self.top / "theirs")
         host = HostFileSystem(str(self.top / "ours")) if kind == "hostfs" else None
-        self.ours = Tree(host or TmpFileSystem(mode=0o755), user(os.geteuid(), os.getegid()))
+        self.ours = Tree(host or own_tmpfs(), OURSELVES)
 
     def both(self, name: str, *arguments: Any) -> tuple[Any, Any]:
         return outcome(getattr(self.ours, name), *arguments), outcome(getattr(self.theirs, name), *arguments)

@@ -8,7 +8,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 import pytest
-from fakes.trees import EXCHANGE, IS_LINUX, Native, Tree, outcome, user
+from fakes.trees import EXCHANGE, IS_LINUX, OURSELVES, Native, Tree, outcome, own_tmpfs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +17,6 @@ from aionoah.abi.stat import S
 from aionoah.fs.hostfs import HostFileSystem
 from aionoah.fs.inode import FileSystem
 from aionoah.fs.overlay import OverlayFileSystem
-from aionoah.fs.tmpfs import TmpFileSystem
 
 pytestmark = pytest.mark.skipif(not IS_LINUX, reason="Linux is the oracle")
 
@@ -53,11 +52,9 @@ class Trio:
         self.ours: Tree | None = None
 
     def mount(self) -> Tree:
-        upper: FileSystem = (
-            TmpFileSystem(mode=0o755) if self.kind == "tmpfs" else HostFileSystem(str(self.top / "upper"))
-        )
+        upper: FileSystem = own_tmpfs() if self.kind == "tmpfs" else HostFileSystem(str(self.top / "upper"))
         lowers = [HostFileSystem(str(self.top / name)) for name in ("lower", "bottom")]
-        self.ours = Tree(OverlayFileSystem(lowers, upper), user(os.geteuid(), os.getegid()))
+        self.ours = Tree(OverlayFileSystem(lowers, upper), OURSELVES)
         return self.ours
 
     def close(self) -> None:
