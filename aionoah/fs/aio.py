@@ -46,7 +46,7 @@ class AioContext:
         self._memory = memory
         self._count = (len(memory) - AioRing.SIZE) // IoEvent.SIZE
         self.done = WaitQueue()
-        self.polls: dict[int, PollRequest] = {}  # by the address of the request
+        self.polls: dict[PollRequest, None] = {}  # that wait; several may have come from one address
         self._pending = 0
         self.is_closed = False
         self.mapped_length = len(memory)  # bytes
@@ -111,6 +111,10 @@ class AioContext:
         head = (self._head + count) % self._count
         self._memory[_HEAD : _HEAD + 4] = head.to_bytes(4, "little")
 
+    def find_poll(self, address: int) -> "PollRequest | None":
+        """The oldest request that waits and has come from there."""
+        return next((request for request in self.polls if request.address == address), None)
+
     @property
     def is_idle(self) -> bool:
         return not self._pending
@@ -118,7 +122,7 @@ class AioContext:
     def close(self) -> None:
         """Nobody will ask any more. Requests that wait for something are given up, others end by themselves."""
         self.is_closed = True
-        for request in list(self.polls.values()):
+        for request in list(self.polls):
             request.end(0)
         self._memory = memoryview(bytearray(AioRing.SIZE))
         self.done.wake()
@@ -137,6 +141,11 @@ class PollRequest:
         self._edges = edges
         self._source = Source()
 
+    @property
+    def address(self) -> int:
+        """Of the program's structure."""
+        return self._origin.address
+
     def start(self) -> None:
         """LinuxError: EPERM for a descriptor of the host that cannot be waited for."""
         found = self._file.poll() & self._events
@@ -150,7 +159,7 @@ class PollRequest:
         for queue in source.queues:
             queue.add(self)
         self._source = source
-        self._context.polls[self._origin.address] = self
+        self._context.polls[self] = None
 
     def notify(self) -> None:
         """The event names all that has come with what was wanted, as whoever wakes in Linux does."""
@@ -167,7 +176,7 @@ class PollRequest:
             queue.remove(self)
         for fd in self._source.descriptors:
             self._edges.forget(fd, self)
-        del self._context.polls[self._origin.address]
+        del self._context.polls[self]
         self._finish(found)
 
     def _finish(self, found: int) -> None:

@@ -221,28 +221,28 @@ class EpollFile(AnonymousFile):
     def look(self, limit: int) -> list[tuple[Entry, int]]:
         """At most `limit` entries for which something has happened, and what; none is reported yet.
 
-        What has happened at the host until now counts, even if the loop has had no time to say so.
+        What has happened at the host until now counts, even if the loop has had no time to say so. Looking at an
+        epoll file within this one may bring further news.
         """
         self.edges.collect()
         found: list[tuple[Entry, int]] = []
-        stale: list[Entry] = []
-        for entry in self._ready:
+        for entry in tuple(self._ready):
             events = entry.events()
             if entry.is_exclusive:
                 entry.has_been_looked_at()
             if not events:
-                stale.append(entry)
+                self._ready.pop(entry, None)
                 continue
             found.append((entry, events))
             if len(found) == limit:
                 break
-        for entry in stale:
-            del self._ready[entry]
         return found
 
     def report(self, found: list[tuple[Entry, int]]) -> None:
         """The program has been told: level-triggered entries go to the end of the list, others leave it."""
         for entry, _ in found:
+            if entry not in self._ready:  # it ended while others were looked at
+                continue
             del self._ready[entry]
             events = entry.interest.events
             if events & Epoll.ONESHOT:

@@ -66,7 +66,7 @@ class Crowd:
         """Something has happened to the file. Which of what it is ready for is new is not known: so one is woken
         for each thing.
         """
-        events: int = self._file.poll()
+        events: int = self._wanted if self._file.polls_of_caller else self._file.poll()
         for member in self._members:
             if events & member.wanted and member.take_news():
                 self._woken.add(member)

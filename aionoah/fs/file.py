@@ -101,6 +101,7 @@ class File:
     signal_owner: SignalOwner | None = None
     space_watcher: SpaceWatcher | None = None
     takes_direct = False  # O_DIRECT may be set
+    polls_of_caller = False  # what `poll` says is about whoever asks: of others' waiting it says nothing
     has_position = True  # which reads and writes move, if it is seekable
     gives_splices = True  # sendfile and splice may read it (Linux: splice_read)
     takes_splices = True  # and write it (splice_write)

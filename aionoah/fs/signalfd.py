@@ -13,7 +13,7 @@ from aionoah.fs.anonymous import AnonymousFile
 from aionoah.fs.file import WouldBlock
 from aionoah.host.waiting import Source, WaitQueue
 from aionoah.memory.buffer import Buffer
-from aionoah.process.current import current_task
+from aionoah.process.current import current_task, find_current_task
 from aionoah.signals.actions import UNBLOCKABLE
 from aionoah.signals.delivery import take_signal
 from aionoah.signals.record import record_of
@@ -25,6 +25,7 @@ class SignalFile(AnonymousFile):
     """Reads the pending signals of a set, a structure for each."""
 
     label = b"signalfd"
+    polls_of_caller = True
 
     def __init__(self, signals: int, flags: O) -> None:
         super().__init__(flags)
@@ -54,7 +55,9 @@ class SignalFile(AnonymousFile):
         return 0
 
     def poll(self) -> Poll:
-        return Poll(Poll.IN if current_task().signals.all_pending & self._signals else 0)
+        """Nobody's signals are there for whoever is no task."""
+        task = find_current_task()
+        return Poll(Poll.IN if task is not None and task.signals.all_pending & self._signals else 0)
 
     def source(self, events: Poll) -> Source:  # noqa: ARG002 - it can only be read
         return Source(current_task().process.signals.queue, self._changed)

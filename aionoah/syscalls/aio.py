@@ -249,7 +249,7 @@ def io_cancel(task: "Task", ctx_id: Addr, iocb: In[Iocb], result: Addr) -> None:
     """EINPROGRESS is how it tells of success: the event of the request comes through the ring."""
     if task.memory.get(Iocb, iocb).key:
         raise LinuxError(Errno.EINVAL)
-    request = _find(task, ctx_id).polls.get(iocb)
+    request = _find(task, ctx_id).find_poll(iocb)
     if request is None:
         raise LinuxError(Errno.EINVAL)
     request.end(0)

@@ -88,3 +88,19 @@ def test_limits() -> None:
     with pytest.raises(LinuxError) as refused:
         limits.take(1)
     assert refused.value.errno is Errno.EAGAIN
+
+
+def test_several_requests_of_one_structure(context: AioContext) -> None:
+    """A program may submit it again before it has ended."""
+    reader, writer = open_pipe()
+    for data in (1, 2):
+        context.begin()
+        PollRequest(context, Origin(data, 16, None), reader, Poll.IN, HostEdges()).start()
+    found = context.find_poll(16)
+    assert found is not None
+    found.end(0)
+    assert IoEvent.unpack(context.take(1)).data == 1
+    writer.write_nowait(KernelBuffer(b"x"))
+    assert context.waiting == 2
+    assert context.find_poll(16) is None
+    assert context.is_idle

@@ -1,7 +1,7 @@
 """epoll files over counters, pipes of the host, and each other."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import pytest
@@ -12,7 +12,7 @@ from aionoah.abi.errno import Errno
 from aionoah.abi.fcntl import O
 from aionoah.abi.poll import Poll
 from aionoah.fs.devices import NullDevice
-from aionoah.fs.epoll import EpollFile, Interest, can_wait_for
+from aionoah.fs.epoll import Entry, EpollFile, Interest, can_wait_for
 from aionoah.fs.eventfd import EventFile
 from aionoah.fs.file import File
 from aionoah.fs.pipe import open_pipe
@@ -61,6 +61,18 @@ class Counter:
 
     def notify(self) -> None:
         self.news += 1
+
+
+class Teller(EventFile):
+    """Looking at it brings news of others, as looking at an epoll file does."""
+
+    def __init__(self, tell: Callable[[], None]) -> None:
+        super().__init__(O(O.RDWR))
+        self._tell = tell
+
+    def poll(self) -> Poll:
+        self._tell()
+        return super().poll()
 
 
 # -- ways of reporting ----------------------------------------------------------------------------------------
@@ -442,3 +454,30 @@ def test_an_exclusive_entry_that_wants_something_else_is_passed_over(edges: Host
     sleepers = [asleep(writes), asleep(reads)]
     put(file)
     assert sleepers[1].is_woken
+
+
+# -- what happens while it looks ------------------------------------------------------------------------------
+
+
+def test_news_while_looking(epoll: EpollFile) -> None:
+    others = [EventFile(O(O.RDWR)) for _ in range(3)]
+    teller = Teller(lambda: [put(other) for other in others] and None)
+    for fd, file in enumerate([teller, *others]):
+        add(epoll, file, fd=fd)
+    for other in others:
+        drain(other)
+    assert look(epoll) == []
+    teller.write_nowait(KernelBuffer((1).to_bytes(8, "little")))
+    assert [fd for fd, _ in look(epoll)] == [0]
+    assert [fd for fd, _ in look(epoll)] == [1, 2, 3, 0]
+
+
+def test_an_entry_ends_while_looking(epoll: EpollFile) -> None:
+    gone = EventFile(O(O.RDWR))
+    teller = Teller(gone.drop)
+    add(epoll, gone, fd=0)
+    put(gone)
+    epoll._entries[teller, 1] = entry = Entry(epoll, teller, 1, Interest(Epoll(Poll.IN), 0))
+    epoll.is_ready(entry)
+    assert [fd for fd, _ in look(epoll)] == [0]
+    assert not epoll._ready

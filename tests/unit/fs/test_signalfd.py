@@ -7,13 +7,17 @@ import pytest
 from fakes.expect import fails
 from fakes.tasks import new_task
 
+from aionoah.abi.epoll import Epoll
 from aionoah.abi.errno import Errno
 from aionoah.abi.fcntl import O
 from aionoah.abi.poll import Poll
 from aionoah.abi.siginfo import SignalfdSiginfo
 from aionoah.abi.signal import SIG
+from aionoah.fs.epoll import EpollFile, Interest
 from aionoah.fs.file import WouldBlock
 from aionoah.fs.signalfd import SignalFile
+from aionoah.host.edges import HostEdges
+from aionoah.host.waiting import Source, Waiter
 from aionoah.memory.buffer import KernelBuffer
 from aionoah.process.current import set_current
 from aionoah.signals.actions import signal_set
@@ -100,3 +104,18 @@ def test_whose_signals(task: Any, file: SignalFile) -> None:
 def test_the_rest(file: SignalFile) -> None:
     assert file.seek(5, 0) == 0
     assert file.describe() == b"anon_inode:[signalfd]"
+
+
+def test_an_exclusive_wait_is_woken_by_whoever_sends(task: Any, file: SignalFile) -> None:
+    """A timer has no task, and the sender's own signals are another's."""
+    edges = HostEdges()
+    epoll, waiter = EpollFile(edges), Waiter(Source(), None)
+    epoll.add(file, 3, Interest(Epoll(Poll.IN | Epoll.EXCLUSIVE), 0))
+    epoll.waiting.add(waiter)
+    set_current(None)
+    send_to_process(task.process, from_user(SIG.USR1, 1, 2))
+    assert waiter.is_woken
+    assert file.poll() == 0
+    set_current(task)
+    assert [events for _, events in epoll.look(9)] == [Poll.IN]
+    edges.close()
