@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.futex import FUTEX_OP, FUTEX_OP_CMP, FUTEX_OP_OPARG_SHIFT
+from aionoah.abi.words import signed
 
 if TYPE_CHECKING:
     from aionoah.memory.guest_memory import GuestMemory
 
 _MASK: Final = 0xFFFF_FFFF
+_WIDTH: Final = 12  # bits of an argument
 _OPERATIONS: Final[dict[int, Callable[[int, int], int]]] = {
     FUTEX_OP.SET: lambda _, argument: argument,
     FUTEX_OP.ADD: lambda old, argument: old + argument,
@@ -38,7 +40,7 @@ def exchange_and_compare(memory: "GuestMemory", address: int, code: int) -> bool
     by then. EFAULT.
     """
     operation = code >> 28 & 0xF
-    argument = _signed_12(code >> 12)
+    argument = signed(code >> 12, _WIDTH)
     if operation & FUTEX_OP_OPARG_SHIFT:
         operation, argument = operation & ~FUTEX_OP_OPARG_SHIFT, 1 << (argument & 31)
     change = _OPERATIONS.get(operation)
@@ -50,9 +52,4 @@ def exchange_and_compare(memory: "GuestMemory", address: int, code: int) -> bool
     compare = _COMPARISONS.get(code >> 24 & 0xF)
     if compare is None:
         raise LinuxError(Errno.ENOSYS)
-    return compare((old ^ 1 << 31) - (1 << 31), _signed_12(code))
-
-
-def _signed_12(word: int) -> int:
-    """The low twelve bits as a signed number."""
-    return (word & 0xFFF ^ 0x800) - 0x800
+    return compare(signed(old), signed(code, _WIDTH))

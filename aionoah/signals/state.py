@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.signal import SIG, SIG_IGN, SS, StackT, signal_bit
+from aionoah.abi.words import signed
 from aionoah.host.waiting import WaitQueue
 from aionoah.signals.actions import DEFAULT, LAST_SIGNAL, UNBLOCKABLE, Disposition, Effect, members
 from aionoah.signals.pending import PendingSignals
@@ -26,18 +27,13 @@ class AlternateStack(NamedTuple):
     def to_abi(self, stack_pointer: int) -> StackT:
         """What sigaltstack reports to a program with this stack pointer."""
         if not self.size:
-            return StackT(0, _signed(SS.DISABLE | self.flags), 0)
+            return StackT(0, signed(SS.DISABLE | self.flags), 0)
         state = SS.ONSTACK if self.contains(stack_pointer) else 0
-        return StackT(self.base, _signed(state | self.flags), self.size)
+        return StackT(self.base, signed(state | self.flags), self.size)
 
 
 NO_STACK: Final = AlternateStack()
 _KILL: Final = signal_bit(SIG.KILL)
-
-
-def _signed(word: int) -> int:
-    """A 32-bit word as C's int."""
-    return word - (1 << 32) if word >> 31 else word
 
 
 def _new_stack(wanted: StackT, minimum: int) -> AlternateStack:

@@ -17,6 +17,7 @@ from aionoah.abi.futex import (
     FUTEX_PRIVATE_FLAG,
 )
 from aionoah.abi.time import Timespec
+from aionoah.abi.words import signed
 from aionoah.clocks.duration import nanoseconds
 from aionoah.process.futex import Deadline, Waiter
 from aionoah.process.futex_op import exchange_and_compare
@@ -213,8 +214,3 @@ def _deadline(task: Task, op: int, command: int, timeout: int) -> Deadline:
     if command == FUTEX.WAIT:
         return Deadline.after(time_ns)
     return Deadline(time_ns, is_realtime=command == FUTEX.LOCK_PI or op & FUTEX_CLOCK_REALTIME != 0)
-
-
-def signed(word: int) -> int:
-    """A 32-bit word as C's int."""
-    return word - (1 << 32) if word >> 31 else word

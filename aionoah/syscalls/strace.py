@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from aionoah.abi.errno import LinuxError
 from aionoah.abi.signal import signal_name
+from aionoah.abi.words import signed
 from aionoah.syscalls import arguments
 from aionoah.syscalls.decode import Parameter, Pointer, parameters, result_kind
 from aionoah.syscalls.registry import Handler
 from aionoah.syscalls.results import Outcome, wants_restart
 from aionoah.syscalls.strace_errors import ERROR_TEXTS
-from aionoah.syscalls.strace_format import argument, data, environment, pointer, signed, string_array
+from aionoah.syscalls.strace_format import argument, data, environment, pointer, string_array
 
 if TYPE_CHECKING:
     from aionoah.process.task import Task

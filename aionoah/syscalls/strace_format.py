@@ -7,6 +7,7 @@ from aionoah.abi.errno import LinuxError
 from aionoah.abi.fcntl import AT_FDCWD, O
 from aionoah.abi.flags import Choice, Flags
 from aionoah.abi.signal import signal_name
+from aionoah.abi.words import signed
 from aionoah.syscalls import arguments
 from aionoah.syscalls.decode import PATH_MAX, Parameter, Pointer
 
@@ -51,12 +52,6 @@ def _escaped(data: bytes, index: int) -> str:
 
 def pointer(address: int) -> str:
     return hex(address) if address else "NULL"
-
-
-def signed(word: int, width: int = 32) -> int:
-    """The low bits of a register as a signed number."""
-    word &= (1 << width) - 1
-    return word - (1 << width) if word >> (width - 1) else word
 
 
 def constant_prefix(kind: type) -> str:

@@ -11,6 +11,7 @@ from aionoah.abi.resource import RUSAGE, Rusage
 from aionoah.abi.sysinfo import SI_LOAD_SHIFT, Sysinfo
 from aionoah.abi.time import NSEC_PER_SEC, Tms
 from aionoah.abi.utsname import NEW_UTS_LEN, NewUtsname
+from aionoah.abi.words import signed
 from aionoah.host import facts
 from aionoah.memory.buffer import Buffer
 from aionoah.process.task import Task
@@ -117,11 +118,11 @@ def syslog(task: Task, kind: Int, buf: Addr, length: Int) -> None:  # noqa: ARG0
 
 @syscall(partial="Major faults, disk I/O and messages are not counted.")
 def getrusage(task: Task, who: RUSAGE, usage: Ptr[Rusage]) -> None:
-    if _signed(who) == RUSAGE.SELF:
+    if signed(who) == RUSAGE.SELF:
         found = usage_of_process(task.process)
     elif who == RUSAGE.THREAD:
         found = usage_of_thread(task)
-    elif _signed(who) == RUSAGE.CHILDREN:
+    elif signed(who) == RUSAGE.CHILDREN:
         found = task.process.children_usage
     else:
         raise LinuxError(Errno.EINVAL)
@@ -139,8 +140,3 @@ def times(task: Task, buf: Ptr[Tms]) -> int:
 
 def _ticks(time_ns: int) -> int:
     return time_ns * _CLOCK_TICKS // NSEC_PER_SEC
-
-
-def _signed(word: int) -> int:
-    """A 32-bit word as C's int."""
-    return word - (1 << 32) if word >> 31 else word

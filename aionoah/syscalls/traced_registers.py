@@ -14,6 +14,7 @@ from aionoah.abi.ptrace import (
     USER_SIZE,
     UserRegs,
 )
+from aionoah.abi.words import signed
 from aionoah.abi.x86_64 import (
     EFLAGS,
     FXSAVE_SIZE,
@@ -83,15 +84,11 @@ def _put_user_register(state: "TracedState", name: str, value: int, task: "Task"
             raise LinuxError(Errno.EIO)
         setattr(state, _BASES[name], value)
     elif name == "orig_rax":
-        state.number = _signed(value)
+        state.number = signed(value, 64)
     elif name == "eflags":
         state.registers[RFLAGS] = state.registers[RFLAGS] & ~_FLAG_MASK | value & _FLAG_MASK
     else:
         state.registers[_NAMES.index(name)] = value
-
-
-def _signed(value: int) -> int:
-    return value - (1 << 64) if value >> 63 else value
 
 
 def peek_user(state: "TracedState", address: int) -> int:

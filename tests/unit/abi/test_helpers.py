@@ -1,5 +1,6 @@
 """The few functions of the ABI: device numbers, modes, wait statuses, signal names."""
 
+import ctypes
 import os
 
 import pytest
@@ -9,8 +10,17 @@ from hypothesis import strategies as st
 from aionoah.abi import stat, wait
 from aionoah.abi.signal import SIG, signal_bit, signal_name
 from aionoah.abi.stat import DT, S
+from aionoah.abi.words import signed
 
 WORDS = st.integers(0, 0xFFFF_FFFF)
+
+
+@given(WORDS)
+def test_signed_words(word: int) -> None:
+    assert signed(word) == ctypes.c_int(word).value
+    assert signed(word << 32 | word, 64) == ctypes.c_int64(word << 32 | word).value
+    assert signed(word, 12) % 4096 == word % 4096
+    assert -2048 <= signed(word, 12) < 2048
 
 
 @given(WORDS, WORDS)
