@@ -6,7 +6,7 @@ structure goes, bits 16 to 29 how many bytes it has.
 
 from typing import Annotated
 
-from aionoah.abi.cstruct import I64, U16, U32, U64, Struct
+from aionoah.abi.cstruct import I16, I32, I64, U16, U32, U64, Struct
 from aionoah.abi.flags import Choice, Flags
 
 
@@ -166,6 +166,7 @@ class FS_FL(Flags):  # noqa: N801 - like the names of the header
     NODUMP = 0x00000040
     NOATIME = 0x00000080
     ENCRYPT = 0x00000800
+    JOURNAL_DATA = 0x00004000
     DIRSYNC = 0x00010000
     TOPDIR = 0x00020000
     EXTENT = 0x00080000
@@ -177,6 +178,38 @@ class FS_FL(Flags):  # noqa: N801 - like the names of the header
     CASEFOLD = 0x40000000
 
 
+class FS_IOC(Choice):  # noqa: N801
+    """Requests of every file system that programs know as those of XFS: include/linux/falloc.h, which is not for them."""
+
+    RESVSP = 0x40305828
+    UNRESVSP = 0x40305829
+    RESVSP64 = 0x4030582A
+    UNRESVSP64 = 0x4030582B
+    ZERO_RANGE = 0x40305839
+
+
+class FS_XFLAG(Flags):  # noqa: N801
+    """Flags of FS_IOC_FSGETXATTR: FS_XFLAG_REALTIME and so on."""
+
+    REALTIME = 0x00000001
+    PREALLOC = 0x00000002
+    IMMUTABLE = 0x00000008
+    APPEND = 0x00000010
+    SYNC = 0x00000020
+    NOATIME = 0x00000040
+    NODUMP = 0x00000080
+    RTINHERIT = 0x00000100
+    PROJINHERIT = 0x00000200
+    NOSYMLINKS = 0x00000400
+    EXTSIZE = 0x00000800
+    EXTSZINHERIT = 0x00001000
+    NODEFRAG = 0x00002000
+    FILESTREAM = 0x00004000
+    DAX = 0x00008000
+    COWEXTSIZE = 0x00010000
+    HASATTR = 0x80000000
+
+
 class FileCloneRange(Struct):
     """Argument of FICLONERANGE."""
 
@@ -184,6 +217,49 @@ class FileCloneRange(Struct):
     src_offset: U64
     src_length: U64
     dest_offset: U64
+
+
+class FileDedupeRange(Struct):
+    """Argument of FIDEDUPERANGE, without the places to share with."""
+
+    src_offset: U64
+    src_length: U64
+    dest_count: U16
+    reserved1: U16
+    reserved2: U32
+
+
+class FileDedupeRangeInfo(Struct):
+    """One of the places."""
+
+    dest_fd: I64
+    dest_offset: U64
+    bytes_deduped: U64
+    status: I32
+    reserved: U32
+
+
+class Fiemap(Struct):
+    """Argument of FS_IOC_FIEMAP, without its extents."""
+
+    fm_start: U64
+    fm_length: U64
+    fm_flags: U32
+    fm_mapped_extents: U32
+    fm_extent_count: U32
+    fm_reserved: U32
+
+
+class SpaceResv(Struct):
+    """Argument of FS_IOC_RESVSP."""
+
+    l_type: I16
+    l_whence: Annotated[int, "h4x"]
+    l_start: I64
+    l_len: I64
+    l_sysid: I32
+    l_pid: U32
+    l_pad: Annotated[bytes, "16s"]
 
 
 class Fsxattr(Struct):

@@ -191,6 +191,10 @@ class Inode:
         """Those of FS_IOC_GETFLAGS. ENOTTY where there are none."""
         raise LinuxError(Errno.ENOTTY)
 
+    def set_flags(self, flags: int) -> None:
+        """EOPNOTSUPP for those that the file system has not."""
+        raise LinuxError(Errno.ENOTTY)
+
     @property
     def kind(self) -> int:
         """The S_IFMT bits."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import RENAME, O
+from aionoah.abi.ioctl import FS_FL
 from aionoah.abi.stat import DT, S, directory_type
 from aionoah.abi.statfs import MAGIC
 from aionoah.fs.device_numbers import anonymous_device
@@ -141,6 +142,7 @@ class TmpDirectory(TmpInode):
             raise LinuxError(Errno.ENOENT)
         if name in self.names:
             raise LinuxError(Errno.EEXIST)
+        self.require_changeable(int(FS_FL.IMMUTABLE))
 
     def _add(self, name: bytes, inode: TmpInode) -> None:
         self.names[name] = inode
@@ -185,6 +187,7 @@ class TmpDirectory(TmpInode):
             raise LinuxError(Errno.EXDEV)
         if not inode.nlink and not inode.is_linkable:
             raise LinuxError(Errno.ENOENT)
+        inode.require_changeable()
         inode.is_linkable = False
         inode.nlink += 1
         inode.ctime_ns = time_ns()
@@ -196,15 +199,22 @@ class TmpDirectory(TmpInode):
         inode = self.lookup(name)
         if isinstance(inode, TmpDirectory):
             raise LinuxError(Errno.EISDIR)
+        self._require_removable(inode)
         self._remove(name)
 
     def rmdir(self, name: bytes) -> None:
         inode = self.lookup(name)
         if not isinstance(inode, TmpDirectory):
             raise LinuxError(Errno.ENOTDIR)
+        self._require_removable(inode)
         if inode.names:
             raise LinuxError(Errno.ENOTEMPTY)
         self._remove(name)
+
+    def _require_removable(self, inode: TmpInode) -> None:
+        """EPERM (may_delete)."""
+        self.require_changeable()
+        inode.require_changeable()
 
     def _detach(self, name: bytes) -> TmpInode:
         """Take an entry out without touching the inode's own count."""
@@ -225,6 +235,8 @@ class TmpDirectory(TmpInode):
         if not directory.nlink:
             raise LinuxError(Errno.ENOENT)
         inode = self.lookup(name)
+        self._require_removable(inode)
+        directory.require_changeable(int(FS_FL.IMMUTABLE))
         if flags & RENAME.EXCHANGE:
             self._exchange(name, directory, new_name)
             return
@@ -241,7 +253,7 @@ class TmpDirectory(TmpInode):
             self.mknod(name, S.IFCHR, 0, inode.uid, inode.gid)
 
     def _exchange(self, name: bytes, directory: "TmpDirectory", new_name: bytes) -> None:
-        directory.lookup(new_name)
+        directory._require_removable(directory.lookup(new_name))  # noqa: SLF001
         mine, theirs = self._detach(name), directory._detach(new_name)  # noqa: SLF001
         self._add(name, theirs)
         directory._add(new_name, mine)  # noqa: SLF001

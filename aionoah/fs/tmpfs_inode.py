@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 from aionoah.abi.acl import XATTR_POSIX_ACL_ACCESS
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import SEEK, O
+from aionoah.abi.ioctl import FS_FL
 from aionoah.abi.stat import STATX_ATTR, S
 from aionoah.abi.xattr import XATTR
 from aionoah.fs.acl import Entry, parse
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from aionoah.fs.tmpfs import TmpFileSystem
 
 _DAY_NS: Final = 24 * 3600 * 1_000_000_000
+_CHANGEABLE: Final = int(FS_FL.IMMUTABLE | FS_FL.APPEND | FS_FL.NODUMP | FS_FL.NOATIME)
+_FIXED: Final = int(FS_FL.IMMUTABLE | FS_FL.APPEND)
+_TOLD: Final = int(STATX_ATTR.IMMUTABLE | STATX_ATTR.APPEND | STATX_ATTR.NODUMP)
 _XATTR_SPACES: Final = (b"user.", b"trusted.", b"security.", b"system.posix_acl_")
 
 
@@ -30,6 +34,7 @@ class TmpInode(Inode):
 
     filesystem: "TmpFileSystem"
     is_linkable = False  # made without a name, and may still get one
+    file_flags = 0  # FS_FL
 
     def __init__(self, filesystem: "TmpFileSystem", mode: int, uid: int, gid: int) -> None:
         self.ino = filesystem.new_number()
@@ -75,10 +80,24 @@ class TmpInode(Inode):
         )
 
     def details(self) -> Details:
-        return Details(self.btime_ns, 0, int(STATX_ATTR.IMMUTABLE | STATX_ATTR.APPEND | STATX_ATTR.NODUMP))
+        """The attributes of statx have the numbers of the flags (shmem_getattr)."""
+        return Details(self.btime_ns, self.file_flags & _TOLD, _TOLD)
 
     def flags(self) -> int:
-        return 0
+        if self.kind not in (S.IFREG, S.IFDIR):
+            raise LinuxError(Errno.ENOTTY)
+        return self.file_flags
+
+    def set_flags(self, flags: int) -> None:
+        if flags & ~_CHANGEABLE:
+            raise LinuxError(Errno.EOPNOTSUPP)
+        self.file_flags = flags
+        self.ctime_ns = time_ns()
+
+    def require_changeable(self, barriers: int = _FIXED) -> None:
+        """EPERM if it has one of these flags."""
+        if self.file_flags & barriers:
+            raise LinuxError(Errno.EPERM)
 
     def modified(self) -> None:
         self.mtime_ns = self.ctime_ns = time_ns()
@@ -90,6 +109,10 @@ class TmpInode(Inode):
             self.atime_ns = now
 
     def change(self, change: Change) -> None:
+        is_touch = (
+            change.atime_ns == change.mtime_ns == NOW and change.mode is change.uid is change.gid is None
+        )
+        self.require_changeable(int(FS_FL.IMMUTABLE) if is_touch else _FIXED)
         now = time_ns()
         if change.size is not None:
             self.truncate(change.size)
@@ -117,6 +140,7 @@ class TmpInode(Inode):
         return self.xattrs[name]
 
     def set_xattr(self, name: bytes, value: bytes, flags: int) -> None:
+        self.require_changeable()
         _require_xattr_space(name)
         if flags & XATTR.CREATE and name in self.xattrs:
             raise LinuxError(Errno.EEXIST)
@@ -136,6 +160,7 @@ class TmpInode(Inode):
         return list(self.xattrs)
 
     def remove_xattr(self, name: bytes) -> None:
+        self.require_changeable()
         self.get_xattr(name)
         del self.xattrs[name]
         self.ctime_ns = time_ns()
@@ -186,6 +211,8 @@ class TmpRegular(TmpInode):
         self.modified()
 
     def open(self, flags: O, dentry: Dentry) -> File:
+        if self.file_flags and flags & O.ACCMODE != O.RDONLY:
+            self.require_changeable(int(FS_FL.IMMUTABLE) if O.APPEND in flags else _FIXED)
         return TmpFile(flags, dentry, self)
 
 
@@ -224,10 +251,12 @@ class TmpFile(RegularFile):
     def truncate(self, length: int) -> None:
         if not 0 <= length <= MAX_OFFSET:
             raise LinuxError(Errno.EINVAL)
+        self._inode.require_changeable(int(FS_FL.APPEND))
         self.changing()
         self._inode.truncate(length)
 
     def allocate(self, mode: int, offset: int, length: int) -> None:
+        self._inode.require_changeable()
         self.changing()
         self._contents.allocate(mode, offset, length)
         self._inode.modified()

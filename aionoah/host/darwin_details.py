@@ -8,6 +8,7 @@ import os
 from typing import Final, NoReturn
 
 from aionoah.abi.stat import STATX_ATTR
+from aionoah.host.libc import call
 from aionoah.host.linux_details import HostDetails
 
 _UF_NODUMP: Final = 0x1  # sys/stat.h
@@ -41,6 +42,26 @@ def file_handle(fd: int) -> tuple[int, bytes]:  # noqa: ARG001
 def flags(fd: int) -> int:  # noqa: ARG001
     """They are in stat, and others."""
     raise OSError(errno.ENOTTY, os.strerror(errno.ENOTTY))
+
+
+def control(fd: int, request: int, argument: bytes) -> bytes:  # noqa: ARG001
+    raise OSError(errno.ENOTTY, os.strerror(errno.ENOTTY))
+
+
+def make_changeable(fd: int) -> bool:
+    flags: int = getattr(os.fstat(fd), "st_flags", 0)
+    if not flags & (_IMMUTABLE | _APPEND):
+        return False
+    call("fchflags", fd, flags & ~(_IMMUTABLE | _APPEND))
+    return True
+
+
+def share_same_blocks(*places: int) -> tuple[int, int]:  # noqa: ARG001
+    _refuse()
+
+
+def require_sharing(source: int, offset: int, length: int) -> None:  # noqa: ARG001
+    _refuse()
 
 
 def share_blocks(source: int, offset: int, length: int, target: int, target_offset: int) -> None:  # noqa: ARG001

@@ -4,21 +4,40 @@ import sys
 
 if sys.platform == "darwin":
     from aionoah.host.darwin_details import (
+        control,
         details,
         file_handle,
         filesystem_uuid,
         flags,
+        make_changeable,
         open_handle,
+        require_sharing,
         share_blocks,
+        share_same_blocks,
     )
 else:
     from aionoah.host.linux_details import (
+        control,
         details,
         file_handle,
         filesystem_uuid,
         flags,
+        make_changeable,
         open_handle,
+        require_sharing,
         share_blocks,
+        share_same_blocks,
     )
 
-__all__ = ["details", "file_handle", "filesystem_uuid", "flags", "open_handle", "share_blocks"]
+__all__ = [
+    "control",
+    "details",
+    "file_handle",
+    "filesystem_uuid",
+    "flags",
+    "make_changeable",
+    "open_handle",
+    "require_sharing",
+    "share_blocks",
+    "share_same_blocks",
+]

@@ -15,7 +15,10 @@ from aionoah.abi.time import NSEC_PER_SEC
 from aionoah.host.libc import call
 
 _FS_IOC_GETFLAGS: Final = 0x80086601
+_FS_IOC_SETFLAGS: Final = 0x40086602
+_UNCHANGEABLE: Final = 0x10 | 0x20  # FS_IMMUTABLE_FL, FS_APPEND_FL
 _FICLONERANGE: Final = 0x4020940D
+_FIDEDUPERANGE: Final = 0xC0189436
 _FS_IOC_GETFSUUID: Final = 0x80111500  # linux/fs.h, since Linux 6.9
 _WANTED: Final = int(STATX.BTIME | STATX.DIOALIGN)
 _MAX_HANDLE: Final = 128
@@ -67,11 +70,27 @@ def file_handle(fd: int) -> tuple[int, bytes]:
 
 def flags(fd: int) -> int:
     """Those of FS_IOC_GETFLAGS. ENOTTY where there are none."""
+    return int.from_bytes(control(fd, _FS_IOC_GETFLAGS, bytes(8))[:4], "little")
+
+
+def control(fd: int, request: int, argument: bytes) -> bytes:
+    """A request of linux/fs.h whose argument has the length of `argument`: what the kernel has made of it."""
     own = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        return int.from_bytes(fcntl.ioctl(own, _FS_IOC_GETFLAGS, bytes(8))[:4], "little")
+        answer = bytearray(argument)
+        fcntl.ioctl(own, request, answer, True)
+        return bytes(answer)
     finally:
         os.close(own)
+
+
+def make_changeable(fd: int) -> bool:
+    """Take away the flags that keep a file from being changed and removed, whoever asks. Whether it had any."""
+    present = flags(fd)
+    if not present & _UNCHANGEABLE:
+        return False
+    control(fd, _FS_IOC_SETFLAGS, (present & ~_UNCHANGEABLE).to_bytes(8, "little"))
+    return True
 
 
 def share_blocks(source: int, offset: int, length: int, target: int, target_offset: int) -> None:
@@ -80,6 +99,24 @@ def share_blocks(source: int, offset: int, length: int, target: int, target_offs
     EOPNOTSUPP, EXDEV, EINVAL where the file system cannot.
     """
     fcntl.ioctl(target, _FICLONERANGE, struct.pack("qQQQ", source, offset, length, target_offset))
+
+
+def share_same_blocks(
+    source: int, offset: int, length: int, target: int, target_offset: int
+) -> tuple[int, int]:
+    """The same for parts that are equal, which somebody who may only read can do to them. How many bytes are shared
+    now, and a status: 1 for parts that differ, or a negative errno.
+    """
+    head = struct.pack("QQHHI", offset, length, 1, 0, 0)
+    answer = bytearray(head + struct.pack("qQQiI", target, target_offset, 0, 0, 0))
+    fcntl.ioctl(source, _FIDEDUPERANGE, answer, True)
+    done, status = struct.unpack_from("Qi", answer, len(head) + 16)
+    return done, status
+
+
+def require_sharing(source: int, offset: int, length: int) -> None:
+    """OSError where `share_same_blocks` cannot be for a part of a file, whatever it is to be compared with."""
+    fcntl.ioctl(source, _FIDEDUPERANGE, bytearray(struct.pack("QQHHI", offset, length, 0, 0, 0)), True)
 
 
 def open_handle(place: int, kind: int, handle: bytes) -> int:

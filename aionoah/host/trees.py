@@ -18,9 +18,15 @@ def remove_tree(path: bytes | str) -> None:
     is as deep as what can be made.
     """
     with contextlib.suppress(OSError):
-        top = _open(path, None)
+        try:
+            top = _open(path, None)
+        except PermissionError:
+            os.chmod(path, stat.S_IRWXU)  # noqa: PTH101 - bytes too
+            top = _open(path, None)
         try:
             _empty(top)
+            while os.listdir(top) and _set_free(top):  # noqa: PTH208 - of a descriptor
+                _empty(top)
         finally:
             os.close(top)
         os.rmdir(path)  # noqa: PTH106 - bytes too
@@ -43,6 +49,30 @@ def _empty(top: int) -> None:
                 _remove_directory(name, top, numbers)
         if set(directories) >= set(_remove_files(top)):
             return  # what is left cannot be removed
+
+
+def _set_free(top: int) -> bool:
+    """Take away flags that keep what is left at the top, and right below, from being removed. Whether there were any."""
+    found = False
+    for name in os.listdir(top):
+        with contextlib.suppress(OSError):
+            found |= _set_one_free(name, top, is_above=True)
+    return found
+
+
+def _set_one_free(name: str, directory: int, *, is_above: bool = False) -> bool:
+    from aionoah.host.file_details import make_changeable  # noqa: PLC0415 - slow to import, and hardly ever needed
+
+    fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        found = make_changeable(fd)
+        if is_above and stat.S_ISDIR(os.fstat(fd).st_mode):
+            for below in os.listdir(fd):  # noqa: PTH208
+                with contextlib.suppress(OSError):
+                    found |= _set_one_free(below, fd)
+        return found
+    finally:
+        os.close(fd)
 
 
 def _remove_files(directory: int) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import F_SEAL, FD, LCK, F, O
+from aionoah.abi.ioctl import FS_FL
 from aionoah.fs.file import File
 from aionoah.fs.memfd import MemoryFile, MemoryInode
 from aionoah.fs.pipe import PipeEnd
@@ -88,16 +89,25 @@ def _as_int(arg: int) -> int:
 
 
 def _set_status(task: "Task", fd: int, file: File, flags: int) -> None:
-    """EPERM for O_NOATIME on somebody else's file, EINVAL for O_DIRECT where nothing is kept in between."""
+    """EPERM for O_NOATIME on somebody else's file and O_APPEND on one that is only appended to, EINVAL for O_DIRECT where nothing is kept in between."""
     if flags & O.NOATIME and O.NOATIME not in file.flags:
         identity = task.fs.identity
         if not identity.may_act_as(file.attributes().uid):
             raise LinuxError(Errno.EPERM)
+    if (flags ^ file.flags) & O.APPEND and _is_append_only(file):
+        raise LinuxError(Errno.EPERM)
     if flags & O.DIRECT and not file.takes_direct:
         raise LinuxError(Errno.EINVAL)
     if can_signal(file):
         set_asynchronous(task.kernel, file, fd, is_on=bool(flags & O.ASYNC))
     file.flags = O(file.flags & ~_SETTABLE | flags & _SETTABLE)
+
+
+def _is_append_only(file: File) -> bool:
+    try:
+        return bool(file.inode.flags() & FS_FL.APPEND)
+    except LinuxError:
+        return False  # it has no such flags
 
 
 def _pipe_size(task: "Task", file: File, cmd: int, arg: int) -> int:

@@ -63,7 +63,11 @@ def ftruncate(task: "Task", fd: Fd, length: Offset) -> None:
 @syscall
 def fallocate(task: "Task", fd: Fd, mode: FALLOC, offset: Offset, length: Offset) -> None:
     """EOPNOTSUPP for what the file system cannot do."""
-    file = task.files[fd]
+    allocate(task, task.files[fd], mode, offset, length)
+
+
+def allocate(task: "Task", file: File, mode: FALLOC, offset: int, length: int) -> None:
+    """vfs_fallocate."""
     if offset < 0 or length <= 0:
         raise LinuxError(Errno.EINVAL)
     if mode.outside(_VALID_ALLOCATE) or (FALLOC.PUNCH_HOLE in mode and FALLOC.KEEP_SIZE not in mode):

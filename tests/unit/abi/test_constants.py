@@ -207,6 +207,7 @@ CASES = [
     Case(capability.CAP, "linux/capability.h", "CAP_{}"),
     Case(ioctl.IOCTL, IOCTLS, "{}"),
     Case(ioctl.FS_FL, "linux/fs.h", "FS_{}_FL"),
+    Case(ioctl.FS_XFLAG, "linux/fs.h", "FS_XFLAG_{}"),
     Case(termios.Iflag, TERMBITS, "{}"),
     Case(termios.Oflag, TERMBITS, "{}"),
     Case(termios.Cflag, TERMBITS, "{}"),
@@ -257,6 +258,7 @@ CASES = [
 # Numbers that stand in no header for programs, or whose spelling has no pattern.
 WITHOUT_HEADER = {
     fcntl.O,  # test_open_flags
+    ioctl.FS_IOC,  # include/linux/falloc.h
     prctl.SUID_DUMP,  # include/linux/sched/coredump.h
 }
 

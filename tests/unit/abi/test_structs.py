@@ -132,6 +132,9 @@ CASES = [
     Case(termios.Termios, "asm/termbits.h", "struct termios"),
     Case(termios.Termios2, "asm/termbits.h", "struct termios2"),
     Case(ioctl.FileCloneRange, "linux/fs.h", "struct file_clone_range"),
+    Case(ioctl.FileDedupeRange, "linux/fs.h", "struct file_dedupe_range"),
+    Case(ioctl.FileDedupeRangeInfo, "linux/fs.h", "struct file_dedupe_range_info"),
+    Case(ioctl.Fiemap, "linux/fs.h linux/fiemap.h", "struct fiemap"),
     Case(ioctl.Fsxattr, "linux/fs.h", "struct fsxattr"),
     Case(ioctl.Ifreq, "linux/if.h", "struct ifreq", {"ifr_name": "ifr_ifrn"}),
     Case(ioctl.Ifconf, "linux/if.h", "struct ifconf", {"ifc_buf": "ifc_ifcu"}),
@@ -176,6 +179,7 @@ WITHOUT_HEADER = {
     aarch64.FrameRecord,
     signal.SigsetArgument,
     aio.AioRing,
+    ioctl.SpaceResv,
     aio.AioSigset,
 }
 

@@ -1,7 +1,10 @@
 """Removing trees that programs have made to be hard to remove."""
 
 import os
+import subprocess
 from pathlib import Path
+
+import pytest
 
 from aionoah.host.trees import remove_tree
 
@@ -45,3 +48,17 @@ def test_what_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no directory")
     remove_tree(str(tmp_path / "file"))
     assert os.listdir(tmp_path) == ["file"]
+
+
+def test_flags_do_not_matter(tmp_path: Path) -> None:
+    """As a guest may set them that root runs: `chattr +i`."""
+    top = tmp_path / "top"
+    (top / "a/b").mkdir(parents=True)
+    (top / "a/b/file").write_text("text")
+    (top / "file").write_text("text")
+    for flag, path in (("+i", "a/b/file"), ("+i", "a/b"), ("+a", "a"), ("+i", "file")):
+        if subprocess.run(["chattr", flag, top / path], capture_output=True, check=False).returncode:
+            remove_tree(str(top))
+            pytest.skip("no such flags here, or not for us")
+    remove_tree(str(top))
+    assert os.listdir(tmp_path) == []
