@@ -20,6 +20,7 @@ from aionoah.host.turnstile import Place
 from aionoah.host.waiting import Waiter, kernel_lock, kernel_lock_in_turn, turnstile
 from aionoah.hypervisor.protocols import ExitKind, Vcpu
 from aionoah.process.current import set_current
+from aionoah.process.ending import end_process
 from aionoah.process.rseq import Registration, restart_at, update
 from aionoah.process.stopping import stay_stopped
 from aionoah.reactor import SleepingCall
@@ -488,7 +489,7 @@ class VcpuThread:
         if delivery.effect is Effect.STOP:
             self._task.process.begin_stop(delivery.signal)
         else:
-            self._task.process.exit_group(delivery.signal)  # no core is dumped, so 0x80 is never set
+            end_process(self._task.process, delivery.signal)  # no core is dumped, so 0x80 is never set
 
     def _stay_stopped(self) -> None:
         """Park until the process goes on; a call that was interrupted for it ends after that."""

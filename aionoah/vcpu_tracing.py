@@ -13,8 +13,8 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.ptrace import EVENTMSG, PTRACE, PTRACE_EVENT, PTRACE_O
 from aionoah.abi.siginfo import TRAP
 from aionoah.abi.signal import SIG, signal_bit
-from aionoah.abi.wait import exited_status
 from aionoah.abi.x86_64 import EFLAGS
+from aionoah.process.ending import end_process
 from aionoah.process.tracees import NO_CALL, Stop, TracedState, Tracing
 from aionoah.process.tracing_stops import group_stop, is_killed, stay, system_call_code, trap
 from aionoah.signals.actions import Effect
@@ -67,9 +67,7 @@ class VcpuTracing:
         self._first_argument = registers[self._result_register]
         tracing.view = self._view_in_call
         is_made = tracing.request not in _AT_CALLS or self._stop_before_call(tracing)
-        if is_made and thread._task.tracing is tracing:
-            self._stop_before_exit(tracing)
-        return is_made and not thread._is_exiting
+        return is_made and not thread._is_exiting and not is_killed(thread._task)
 
     def _stop_before_call(self, tracing: Tracing) -> bool:
         """The tracer may change the call, and take it away. False for that."""
@@ -104,22 +102,21 @@ class VcpuTracing:
         self._put(state)
         return self._call_is(state.number)
 
-    def _stop_before_exit(self, tracing: Tracing) -> None:
-        """PTRACE_EVENT_EXIT, of a thread that ends itself."""
-        name = self._architecture.syscall_names.get(tracing.number)
-        if name in ("exit", "exit_group"):
-            status = self._thread._registers[self._architecture.syscall_registers[1]]
-            self._report_end(tracing, exited_status(status))
-
-    def _report_end(self, tracing: Tracing, wait_status: int) -> None:
+    def _end(self, tracing: Tracing, wait_status: int) -> None:
+        """The thread is to end, and its tracer to see it before (PTRACE_EVENT_EXIT)."""
+        task = tracing.task
+        task.signals.pending.discard(signal_bit(SIG.KILL))  # has brought it here, and would end the stop
+        tracing.shows_end = True
         if PTRACE_O.TRACEEXIT in tracing.options:
-            tracing.state = self._view_in_call() if self._has_called else self._view()
-            state = tracing.state
-            number = self._thread._registers[self._number_register]
-            self._park(tracing, trap(tracing.task, SIG.TRAP | PTRACE_EVENT.EXIT << 8, wait_status))
-            if self._has_called:
-                state.registers[self._number_register] = number
-            self._put(state)
+            is_in_call = self._has_called and self._is_ending_call(tracing)
+            tracing.state = self._view_in_call() if is_in_call else self._view()
+            self._park(tracing, trap(task, SIG.TRAP | PTRACE_EVENT.EXIT << 8, wait_status))
+        if is_killed(task):
+            end_process(task.process, SIG.KILL)
+        task.exit(wait_status)
+
+    def _is_ending_call(self, tracing: Tracing) -> bool:
+        return self._architecture.syscall_names.get(tracing.number) in ("exit", "exit_group")
 
     def _report_exit_of_call(self, tracing: Tracing) -> None:
         """A call has its result, or is to be made again."""
@@ -151,6 +148,8 @@ class VcpuTracing:
                 if not thread._task.process.stop.signal:
                     return next_signal(thread._task)
                 thread._stay_stopped()
+            elif tracing.ends_with is not None:
+                self._end(tracing, tracing.ends_with)
             elif not self._make_stop(tracing):
                 info = take_deliverable(thread._task)
                 if info is None:
@@ -221,8 +220,6 @@ class VcpuTracing:
         delivery = delivery_of(task, passed) if passed is not None else None
         if delivery is None or (delivery.effect is Effect.STOP and tracing.has_continued):
             return None
-        if delivery.effect in (Effect.TERMINATE, Effect.CORE) and task.tracing is tracing:
-            self._report_end(tracing, delivery.signal)
         self._has_handler = delivery.effect is Effect.HANDLE
         return delivery
 

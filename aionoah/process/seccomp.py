@@ -15,6 +15,7 @@ from aionoah.abi.seccomp import SECCOMP_DATA_SIZE, SECCOMP_RET, SECCOMP_RET_ACTI
 from aionoah.abi.siginfo import SYS, SigInfoSyscall
 from aionoah.abi.signal import SIG
 from aionoah.net.filters import Over, Run, check, instructions
+from aionoah.process.ending import end_process, end_thread
 from aionoah.signals.generate import force
 
 if TYPE_CHECKING:
@@ -184,11 +185,11 @@ def screen(task: "Task", call: Sequence[int], address: int) -> Screened:
         return Screened(is_made=False, result=-Errno.ENOSYS)
     if action == SECCOMP_RET.KILL_THREAD:
         return _end(task, SIG.SYS)
-    task.process.exit_group(SIG.SYS)
+    end_process(task.process, SIG.SYS)
     return _SKIPPED
 
 
 def _end(task: "Task", signal: int) -> Screened:
     """The thread ends, and with the last one the process."""
-    task.exit(signal)
+    end_thread(task, signal)
     return _SKIPPED

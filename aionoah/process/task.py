@@ -10,6 +10,7 @@ from aionoah.host.waiting import Source, WaitQueue, sleep_on
 from aionoah.process.control import NoControl, TaskControl
 from aionoah.process.cpu_numbers import NO_CPU, CpuNumbers
 from aionoah.process.elevation import has_become_another
+from aionoah.process.ending import end_thread
 from aionoah.process.family import process_ended, thread_ended
 from aionoah.process.limits import Limits
 from aionoah.process.robust import exit_futexes, exit_thread_word
@@ -315,7 +316,7 @@ class Task:
         process = self.process
         for other in list(process.tasks.values()):
             if other is not self:
-                other.exit(0)
+                end_thread(other, 0)
         while len(process.tasks) > 1:
             try:
                 await sleep_on(Source(process.ended))

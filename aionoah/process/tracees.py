@@ -63,6 +63,7 @@ class Tracing:
     __slots__ = (
         *(
             "end",
+            "ends_with",
             "exec_from",
             "has_continued",
             "has_news",
@@ -72,7 +73,7 @@ class Tracing:
             "options",
             "pid",
         ),
-        *("request", "resumed", "signal", "state", "stop", "task", "tracer", "view"),
+        *("request", "resumed", "shows_end", "signal", "state", "stop", "task", "tracer", "view"),
     )
 
     def __init__(self, task: "Task", tracer: "Task", options: PTRACE_O, *, is_seized: bool) -> None:
@@ -91,6 +92,8 @@ class Tracing:
         self.number = NO_CALL  # the system call that it is in
         self.state: TracedState | None = None  # during a stop, and until the CPU has got it
         self.view: Callable[[], TracedState] | None = None  # the state in the middle of a call
+        self.ends_with: int | None = None  # the wait status of an end that is put off: ending.py
+        self.shows_end = False  # the stop of that has begun
         self.end: int | None = None  # the wait status, once it has ended and its tracer is to hear of it
         self.resumed = WaitQueue()
 
@@ -294,6 +297,8 @@ def tracer_ended(tracer: "Task") -> None:
         stop = tracing.stop
         is_lost = stop is not None and not stop.is_reported and stop.status <= LAST_SIGNAL
         detach(tracing, stop.status if stop is not None and is_lost else 0)
+        if tracing.ends_with is not None:
+            tracing.task.exit(tracing.ends_with)
         if PTRACE_O.EXITKILL in tracing.options:
             send_to_process(tracing.task.process, from_kernel(SIG.KILL))
 

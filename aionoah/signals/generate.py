@@ -19,6 +19,8 @@ def send_to_process(process: "Process", info: SigInfo, limit: int | None = None)
 
     Raises EAGAIN if a queued real-time signal exceeds `limit` (RLIMIT_SIGPENDING).
     """
+    if process.exit_status is not None:
+        return False  # it ends anyway (prepare_signal)
     tasks = list(process.tasks.values())
     _cancel_opposite(process, info.si_signo)
     leader = process.tasks.get(process.pid) or (tasks[0] if tasks else None)
@@ -32,6 +34,8 @@ def send_to_process(process: "Process", info: SigInfo, limit: int | None = None)
 
 def send_to_task(task: "Task", info: SigInfo, limit: int | None = None) -> bool:
     """Generate a signal for one thread; False if it is ignored. Raises EAGAIN as send_to_process does."""
+    if task.process.exit_status is not None:
+        return False
     _cancel_opposite(task.process, info.si_signo)
     if _is_dropped(task.signals, info.si_signo):
         return False

@@ -7,6 +7,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.futex import RobustListHead
 from aionoah.abi.personality import QUERY
 from aionoah.abi.wait import exited_status
+from aionoah.process.ending import end_process, end_thread
 from aionoah.process.groups import members
 from aionoah.process.task import Process, Task
 from aionoah.process.tracing import require_tracing
@@ -131,13 +132,13 @@ def _find_process(task: Task, pid: int) -> Process:
 
 @syscall(own_thread=True)
 def exit_(task: Task, status: Int) -> Outcome:
-    task.exit(exited_status(status))
+    end_thread(task, exited_status(status))
     return Outcome.KEEP_REGISTERS
 
 
 @syscall(own_thread=True)
 def exit_group(task: Task, status: Int) -> Outcome:
-    task.process.exit_group(exited_status(status))
+    end_process(task.process, exited_status(status))
     return Outcome.KEEP_REGISTERS
 
 

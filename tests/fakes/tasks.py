@@ -82,6 +82,7 @@ class FakeProcess:
         self.process_group = self.session = pid
         self.parent = SimpleNamespace(process_group=0, session=pid, is_init=False)
         self.stop = StopState()
+        self.exit_status: int | None = None
         kernel.processes[pid] = self
 
     def resume(self) -> None:

@@ -12,6 +12,7 @@ from aionoah.abi.signal import SIG
 from aionoah.abi.wait import W, exited_status, stopped_status
 from aionoah.abi.x86_64 import X86_64
 from aionoah.process.children import wait_for_child
+from aionoah.process.ending import end_process, end_thread
 from aionoah.process.init import end_init, show_init
 from aionoah.process.stopping import stay_stopped
 from aionoah.process.tracees import Stop, Tracing, attach, detach, interrupt, listen, resume, trace_me
@@ -346,3 +347,36 @@ def test_traps_say_what_they_are(child: Any) -> None:
     stop = trap(child, SIG.TRAP | PTRACE_EVENT.EXEC << 8, 77)
     assert stop.info is not None
     assert (stop.info.si_signo, stop.info.si_code, stop.message) == (SIG.TRAP, 0x405, 77)
+
+
+def test_an_end_waits_for_the_tracer_who_wants_to_see_it(family: Any, tracer: Any, child: Any) -> None:
+    thread = family.clone(child, THREAD)
+    tracing = seize(tracer, thread, PTRACE_O.TRACEEXIT)
+    end_process(child.process, exited_status(8))
+    assert child.has_exited
+    assert not thread.has_exited
+    assert thread.signals.is_dying
+    assert tracing.ends_with == exited_status(8)
+    end_process(child.process, SIG.KILL)
+    assert not thread.has_exited  # it is on its way
+    thread.exit(exited_status(8))
+    assert wait(tracer) == (thread.tid, exited_status(8))
+    assert wait(tracer) == (child.tid, exited_status(8))
+
+
+def test_who_shows_his_end_already_ends_at_once(tracer: Any, child: Any) -> None:
+    tracing = seize(tracer, child, PTRACE_O.TRACEEXIT)
+    end_thread(child, exited_status(1))
+    assert not child.has_exited
+    tracing.shows_end = True
+    end_process(child.process, SIG.KILL)
+    assert wait(tracer) == (child.tid, SIG.KILL)
+
+
+def test_a_tracer_that_ends_puts_off_no_end(family: Any, tracer: Any, child: Any) -> None:
+    other = family.first()
+    seize(other, child, PTRACE_O.TRACEEXIT)
+    end_process(child.process, exited_status(2))
+    assert wait(tracer) is None
+    other.process.exit_group(0)
+    assert wait(tracer) == (child.tid, exited_status(2))

@@ -41,6 +41,13 @@ def test_a_signal_for_a_thread_is_its_own(task: Any) -> None:
     assert (task.interrupts, other.interrupts) == (0, 1)
 
 
+def test_who_ends_anyway_gets_none(task: Any) -> None:
+    task.process.exit_status = 0
+    assert not send_to_process(task.process, from_user(SIG.KILL, 1, 0))
+    assert not send_to_task(task, from_user(SIG.KILL, 1, 0))
+    assert (task.signals.all_pending, task.interrupts) == (0, 0)
+
+
 def test_the_first_thread_that_does_not_block_it_is_interrupted(task: Any) -> None:
     second, third = second_thread(task), FakeTask(task.process, task.tid + 2)
     task.signals.set_mask(signal_set(SIG.TERM))
