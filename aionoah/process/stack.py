@@ -25,7 +25,6 @@ from aionoah.abi.errno import Errno, LinuxError
 PAGE_SIZE: Final = 4096
 POINTER_SIZE: Final = 8
 MAX_ARG_STRLEN: Final = 32 * PAGE_SIZE  # of one string, its NUL included
-MAX_ARG_STRINGS: Final = 0x7FFFFFFF
 ARG_MAX: Final = 131072  # what every program may use for its strings
 _STACK_LIMIT_SHARE: Final = 8 * 1024 * 1024 // 4 * 3  # beyond it a huge RLIMIT_STACK helps no further
 _RANDOM_BYTES: Final = 16

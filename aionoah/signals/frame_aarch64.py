@@ -47,7 +47,6 @@ from aionoah.signals.frame import (
 )
 
 # What Vcpu.get_fpu gives: struct user_fpsimd_state, v0 to v31, FPSR, FPCR.
-_VREGS_SIZE: Final = 512
 _FPU: Final = struct.Struct("<512sII8x")
 _GENERAL: Final = struct.Struct("<31Q")  # x0 to x30
 _BTYPE: Final = 0xC00  # PSTATE: the branch type, for landing pads

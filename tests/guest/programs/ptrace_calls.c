@@ -192,10 +192,7 @@ static void at_children(void) {
     TRACE(PTRACE_SETOPTIONS, pid, 0, options);
     TRACE(PTRACE_CONT, pid, 0, 0);
     for (int round = 0; round < 3; round++) {
-        show_wait(pid, 0);
-        pid_t child = (pid_t)message(pid);
-        printf("  its child is %s\n", label(child));
-        show_wait(child, __WALL);
+        pid_t child = show_new(pid, "child");
         show_siginfo(child);
         TRACE(PTRACE_CONT, child, 0, 0);
         show_wait(child, __WALL);

@@ -35,10 +35,7 @@ static void of_threads(void) {
     pid_t pid = tracee(threads_that_end);
     TRACE(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXIT);
     TRACE(PTRACE_CONT, pid, 0, 0);
-    show_wait(pid, 0);
-    pid_t thread = (pid_t)message(pid);
-    printf("  its thread is %s\n", label(thread));
-    show_wait(thread, __WALL);
+    pid_t thread = show_new(pid, "thread");
     show_siginfo(thread);
     TRACE(PTRACE_CONT, thread, 0, 0);
     show_wait(thread, __WALL);
@@ -165,10 +162,7 @@ static void exec_of_thread(void) {
     pid_t pid = tracee(execute_in_thread);
     TRACE(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC);
     TRACE(PTRACE_CONT, pid, 0, 0);
-    show_wait(pid, 0);
-    pid_t thread = (pid_t)message(pid);
-    printf("  its thread is %s\n", label(thread));
-    show_wait(thread, __WALL);
+    pid_t thread = show_new(pid, "thread");
     TRACE(PTRACE_CONT, pid, 0, 0);
     TRACE(PTRACE_CONT, thread, 0, 0);
     show_wait(-1, __WALL);

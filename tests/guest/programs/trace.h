@@ -79,6 +79,15 @@ static inline unsigned long message(pid_t pid) {
     return found;
 }
 
+/* A stop at the making of a child or a thread, and its first one. */
+static inline pid_t show_new(pid_t pid, const char *kind) {
+    show_wait(pid, 0);
+    pid_t made = (pid_t)message(pid);
+    printf("  its %s is %s\n", kind, label(made));
+    show_wait(made, __WALL);
+    return made;
+}
+
 /* What call the tracee is in, and with what result: by the one request that is the same everywhere. */
 static inline void show_call(pid_t pid) {
     struct __ptrace_syscall_info info;

@@ -136,26 +136,24 @@ def test_another_user_is_told_nothing(
         Connection(place)
 
 
-def test_one_that_hangs_is_not_waited_for_in_vain(
-    impostor: Impostor, place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(client, "_PATIENCE", 0.05)
-    process = impostor("", is_silent=True)
-    process.send_signal(signal.SIGSTOP)
-    with pytest.raises(InstanceError, match=f"web does not end: `kill -9 {process.pid}`"):
-        stop(place, 0)
-    process.send_signal(signal.SIGCONT)
-    assert process.wait() == -signal.SIGTERM
-
-
-def test_one_that_hangs_is_killed_if_so_wanted(
-    impostor: Impostor, place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def hanging(impostor: Impostor, monkeypatch: pytest.MonkeyPatch) -> "subprocess.Popen[bytes]":
     monkeypatch.setattr(client, "_PATIENCE", 0.1)
     process = impostor("", is_silent=True)
     process.send_signal(signal.SIGSTOP)
+    return process
+
+
+def test_one_that_hangs_is_not_waited_for_in_vain(place: Place, hanging: "subprocess.Popen[bytes]") -> None:
+    with pytest.raises(InstanceError, match=f"web does not end: `kill -9 {hanging.pid}`"):
+        stop(place, 0)
+    hanging.send_signal(signal.SIGCONT)
+    assert hanging.wait() == -signal.SIGTERM
+
+
+def test_one_that_hangs_is_killed_if_so_wanted(place: Place, hanging: "subprocess.Popen[bytes]") -> None:
     stop(place, 0, kills=True)
-    assert process.wait() == -signal.SIGKILL
+    assert hanging.wait() == -signal.SIGKILL
 
 
 def test_nobody_runs_it(place: Place) -> None:
