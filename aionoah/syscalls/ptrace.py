@@ -62,8 +62,8 @@ _STEPPING: Final = {PTRACE.SINGLESTEP, PTRACE.SYSEMU_SINGLESTEP}
 
 
 @syscall(
-    partial="No debug registers, no steps by blocks, and on aarch64 no single steps; of the threads that another one "
-    "ends, PTRACE_EVENT_EXIT is not told. Filters of seccomp are neither shown nor suspended."
+    partial="No debug registers, no steps by blocks, and on aarch64 no single steps. Filters of seccomp are neither "
+    "shown nor suspended."
 )
 def ptrace(task: Task, request: PTRACE, pid: Pid, addr: Addr, data: ULong) -> int | None:
     if request == PTRACE.TRACEME:
