@@ -5,7 +5,7 @@ that Linux gives where the kind cannot.
 """
 # ruff: noqa: ARG002 - defaults refuse, whatever they are asked
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
@@ -107,6 +107,7 @@ class File:
     takes_splices = True  # and write it (splice_write)
     limits_reserved = False  # RLIMIT_FSIZE is about what is behind the end too (fallocate, KEEP_SIZE)
     is_stream = False  # pipes and the like: a blocking write goes on until all is written
+    signals_cut_writes = True  # SIGPIPE comes even if a part has been written before nobody read any more
     read_timeout_ns: int | None = None  # how long a blocking read waits before EAGAIN (SO_RCVTIMEO)
     write_timeout_ns: int | None = None
 
@@ -129,6 +130,18 @@ class File:
         self._references -= 1
         if self._references == 0:
             self._end()
+
+    @contextmanager
+    def changing_source(self) -> "Iterator[None]":
+        """While what `source` says changes: those who listen to it for long let go and come again."""
+        dependents = list(self.dependents or ())
+        for dependent in dependents:
+            dependent.source_will_change()
+        try:
+            yield
+        finally:
+            for dependent in dependents:
+                dependent.source_has_changed()
 
     def _end(self) -> None:
         for dependent in list(self.dependents or ()):

@@ -179,11 +179,8 @@ class InotifyFile(AnonymousFile):
 
     def _open_host(self) -> None:
         made = HostWatches(self._host_event)
-        for dependent in list(self.dependents or ()):
-            dependent.source_will_change()
-        self._host = made
-        for dependent in list(self.dependents or ()):
-            dependent.source_has_changed()
+        with self.changing_source():
+            self._host = made
         self._changed.wake()
 
     def _host_event(self, event: "HostEvent") -> None:

@@ -98,6 +98,7 @@ class Received(NamedTuple):
 class Socket(File):
     """An open file description of a socket. Defaults refuse as Linux's sock_no_… functions do."""
 
+    signals_cut_writes = False
     asks_before_sending: ClassVar = False  # whether `prepare_send` does anything
     filter: "Filter | None" = None  # what comes in goes through it, if this is no stream
     filter_program = b""

@@ -78,7 +78,8 @@ async def write_to(task: "Task", file: File, src: Buffer) -> int:
     try:
         return await files.write(file, src)
     except BrokenPipe as broken:
-        send_to_task(task, from_user(SIG.PIPE, task.process.pid, task.credentials.uid))
+        if file.signals_cut_writes or not broken.written:
+            send_to_task(task, from_user(SIG.PIPE, task.process.pid, task.credentials.uid))
         if broken.written:
             return broken.written
         raise

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.capability import CAP
@@ -92,18 +93,20 @@ class ControlWriter:
         self._room = room
 
     def write(self, received: Received, *, cloexec: bool) -> None:
-        """All that has come with a message; its files become descriptors or are dropped. EFAULT."""
+        """All that has come with a message; its files become descriptors or are dropped. What there is no memory
+        for is left out without a word, as nobody looks at what put_cmsg returns.
+        """
         for control in received.control:
-            self.put(control)
+            with suppress(LinuxError):
+                self._put(control)
         if received.files:
-            try:
+            with suppress(LinuxError):
                 self._put_files(received.files, cloexec=cloexec)
-            finally:
-                for file in received.files:
-                    file.drop()
+            for file in received.files:
+                file.drop()
 
-    def put(self, control: Control) -> None:
-        """One message, cut if need be (put_cmsg)."""
+    def _put(self, control: Control) -> None:
+        """One message, cut if need be (put_cmsg). EFAULT."""
         room = self._room - self.used
         if room < _HEAD:
             self.flags |= MSG.CTRUNC
@@ -117,7 +120,7 @@ class ControlWriter:
         self.used += min(length + -length % _ALIGN, room)
 
     def _put_files(self, files: "tuple[File, ...]", *, cloexec: bool) -> None:
-        """As many as there is room and numbers for (scm_detach_fds)."""
+        """As many as there is room and numbers for (scm_detach_fds). EFAULT."""
         memory, table = self._task.memory, self._task.files
         start = self._address + self.used
         room = max(self._room - self.used - _HEAD, 0) // _INT

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
-from aionoah.abi.inet import IP, IPPROTO, IPV6
+from aionoah.abi.inet import IP, IPPROTO, IPV6, TCP
 from aionoah.abi.ioctl import IOCTL
 from aionoah.abi.poll import Poll
 from aionoah.abi.socket import AF, MSG, SHUT, SO, SOCK, SOL, Linger, Ucred
@@ -39,8 +39,9 @@ _NOBODY: Final = Ucred(0, 0xFFFF_FFFF, 0xFFFF_FFFF)
 _ABOUT_INTERFACES: Final = ((SOL.IP, IP.PKTINFO), (SOL.IP, IP.RETOPTS), (SOL.IPV6, IPV6.PKTINFO))
 _CONTROL_LEVELS: Final = (SOL.IP, SOL.IPV6, SOL.UDP)
 _CONTROL_OPTIONS: Final = (
-    *(SO.TIMESTAMP, SO.TIMESTAMPNS, SO.TIMESTAMPING, SO.RXQ_OVFL),
-    *(SO.TIMESTAMP_NEW, SO.TIMESTAMPNS_NEW, SO.TIMESTAMPING_NEW),
+    *((SOL.SOCKET, option) for option in (SO.TIMESTAMP, SO.TIMESTAMPNS, SO.TIMESTAMPING, SO.RXQ_OVFL)),
+    *((SOL.SOCKET, option) for option in (SO.TIMESTAMP_NEW, SO.TIMESTAMPNS_NEW, SO.TIMESTAMPING_NEW)),
+    (SOL.TCP, TCP.INQ),
 )
 _OUTWARD: Final = {
     (SOL.IP, IP.OPTIONS): Errno.EPERM,  # with a route of the sender's choice
@@ -82,7 +83,7 @@ class InetSocket(Socket):
         self._readiness = sockets.Readiness(self.fd)
         self._is_connecting = False
         self.linger: Linger | None = None  # what the guest has set and the host has not
-        self._control_room = 0
+        self.control_room = 0
 
     def release(self) -> None:
         self.host.close()
@@ -169,9 +170,15 @@ class InetSocket(Socket):
             except BlockingIOError:
                 raise WouldBlock from None
         accepted = InetSocket(self.network, self.family, self.kind, self.protocol, host=made)
-        accepted.linger = self.linger
-        accepted.filter_program, accepted.is_filter_locked = self.filter_program, self.is_filter_locked
+        accepted.inherit(self)
         return accepted, self.unparse(address)
+
+    def inherit(self, listener: "InetSocket") -> None:
+        """What a connection has from the socket that has accepted it, besides what the host sees to."""
+        self.linger = listener.linger
+        self.filter_program, self.is_filter_locked = listener.filter_program, listener.is_filter_locked
+        self.read_timeout_ns, self.write_timeout_ns = listener.read_timeout_ns, listener.write_timeout_ns
+        self.control_room = listener.control_room
 
     def shutdown(self, how: int) -> None:
         with host_errors():
@@ -248,7 +255,7 @@ class InetSocket(Socket):
 
     def receive_nowait(self, dst: "Buffer", flags: MSG) -> Received:
         segments = dst.segments() if dst.length else ()
-        room = _CONTROL_ROOM if MSG.ERRQUEUE in flags else self._control_room
+        room = _CONTROL_ROOM if MSG.ERRQUEUE in flags else self.control_room
         try:
             if self.is_stream and not flags & ~_OURS and not room and len(segments) == 1:
                 return Received(self.host.recv_into(segments[0]))  # a third of the price, for most
@@ -326,8 +333,8 @@ class InetSocket(Socket):
             value = self._set_linger(value)
         with host_errors():
             self.settings.setsockopt(*numbers, value)
-        if level in _CONTROL_LEVELS or (level == SOL.SOCKET and option in _CONTROL_OPTIONS):
-            self._control_room = _CONTROL_ROOM
+        if level in _CONTROL_LEVELS or (level, option) in _CONTROL_OPTIONS:
+            self.control_room = _CONTROL_ROOM
 
     def _require_may_set(self, level: int, option: int, value: bytes) -> None:
         """What the host would let us do, but not a guest. EPERM, EACCES, ENODEV."""

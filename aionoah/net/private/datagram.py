@@ -155,7 +155,7 @@ class PrivateDatagram(PrivateSocket):
         return Received(
             len(data) if MSG.TRUNC in flags else count,
             self.unparse_endpoint(sender),
-            self._control(to) if self._control_room else (),
+            self._control(to) if self.control_room else (),
             flags=MSG.TRUNC if count < len(data) else 0,
         )
 

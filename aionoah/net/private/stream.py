@@ -98,7 +98,7 @@ class PrivateStream(PrivateSocket):
         if not self._embryos:
             raise WouldBlock
         embryo = self._embryos.popleft()
-        embryo.linger = self.linger
+        embryo.inherit(self)
         return embryo, embryo.peer_name()
 
     def accepted(self, host: host_socket.socket, peer: Endpoint, own: Endpoint) -> "PrivateStream":
@@ -203,12 +203,9 @@ class PrivateStream(PrivateSocket):
 
     def _become(self, host: host_socket.socket) -> None:
         """Go on with another socket of the host, and tell those who watch the one so far."""
-        for dependent in list(self.dependents or ()):
-            dependent.source_will_change()
-        self.host, self.fd = host, host.fileno()
-        self._readiness = sockets.Readiness(self.fd)
-        for dependent in list(self.dependents or ()):
-            dependent.source_has_changed()
+        with self.changing_source():
+            self.host, self.fd = host, host.fileno()
+            self._readiness = sockets.Readiness(self.fd)
         self.changed.wake()
 
     def shutdown(self, how: int) -> None:

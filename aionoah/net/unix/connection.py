@@ -20,7 +20,6 @@ from aionoah.net.unix.host import HostEnd
 from aionoah.net.unix.socket import CAN_READ, CAN_WRITE, UnixSocket
 
 if TYPE_CHECKING:
-
     from aionoah.fs.context import FsContext
     from aionoah.memory.buffer import Buffer
     from aionoah.net.network import Network
@@ -93,12 +92,9 @@ class ConnectionSocket(UnixSocket):
         """From now on, what waits for this socket waits for the host's."""
         self._require_closed()
         end = HostEnd(server)
-        for dependent in list(self.dependents or ()):
-            dependent.source_will_change()
-        self.host_end, self.host_path = end, path
-        self.state = State.CONNECTED
-        for dependent in list(self.dependents or ()):
-            dependent.source_has_changed()
+        with self.changing_source():
+            self.host_end, self.host_path = end, path
+            self.state = State.CONNECTED
         self.wake_all()
 
     def _require_closed(self) -> None:

@@ -41,8 +41,12 @@ class DatagramSocket(UnixSocket):
             raise LinuxError(Errno.EPERM)
 
     def _change_peer(self, other: UnixSocket | None) -> None:
-        old, self.peer = self.peer, other
-        if old is None or old is other:
+        old = self.peer
+        if old is other:
+            return
+        with self.changing_source():  # whoever waits for room waits for the peer, too
+            self.peer = other
+        if old is None:
             return
         if self.packets:
             self.purge()
