@@ -9,7 +9,7 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from aionoah.host.turnstile import Place
-from aionoah.host.waiting import kernel_lock, turnstile
+from aionoah.host.waiting import kernel_lock
 from aionoah.vcpu_mailbox import VcpuMailbox
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ class CallServer:
         place = Place()
         number = None
         while (number := self._mailboxes.next_call(number)) is not None:
-            if turnstile.is_starving or not kernel_lock.acquire(False):
-                turnstile.acquire(place)
+            if kernel_lock.is_starving or not kernel_lock.acquire(False):
+                kernel_lock.acquire_in_turn(place)
             try:
                 if number in self._guests:
                     guest, mailbox, vcpu = self._guests[number]

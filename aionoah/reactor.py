@@ -18,7 +18,7 @@ from aionoah.abi.signal import SIG
 from aionoah.clocks.timers import Timers
 from aionoah.host.edges import HostEdges
 from aionoah.host.events import ClockWatch, HostTimer
-from aionoah.host.waiting import Waiter, kernel_lock, turnstile
+from aionoah.host.waiting import Waiter, kernel_lock
 from aionoah.process.current import set_current
 from aionoah.syscalls.results import Outcome, Suspended
 
@@ -104,7 +104,7 @@ class SleepingCall:
         try:
             self._parked.acquire()
         finally:
-            turnstile.acquire()
+            kernel_lock.acquire_in_turn()
 
 
 class Reactor:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.signal import SIG
 from aionoah.host.turnstile import Place
-from aionoah.host.waiting import Waiter, kernel_lock, kernel_lock_in_turn, turnstile
+from aionoah.host.waiting import Waiter, kernel_lock, kernel_lock_in_turn
 from aionoah.hypervisor.protocols import ExitKind, Vcpu
 from aionoah.process.current import set_current
 from aionoah.process.ending import end_process
@@ -108,7 +108,7 @@ class VcpuThread:
         else:
             self._kick()
         if self._task.signals.is_dying:
-            turnstile.hurry(self._place)
+            kernel_lock.hurry(self._place)
 
     def _is_being_served(self) -> bool:
         return self._mailbox is not None and self._mailbox.is_answering
@@ -119,7 +119,7 @@ class VcpuThread:
             self._sleeping.abandon()
         else:
             self._kick()
-        turnstile.hurry(self._place)
+        kernel_lock.hurry(self._place)
 
     def _kick(self) -> None:
         """Make the guest leave, if it may be running: not on its own thread, and not before it has begun."""
@@ -310,10 +310,10 @@ class VcpuThread:
             try:
                 kind = vcpu.run()
             finally:
-                if turnstile.is_starving or not kernel_lock.acquire(
+                if kernel_lock.is_starving or not kernel_lock.acquire(
                     False
                 ):  # mostly free, and this the quicker way
-                    turnstile.acquire(self._place)
+                    kernel_lock.acquire_in_turn(self._place)
                 self.is_in_guest = False
             if not self._is_exiting:  # else the task has gone meanwhile: its last call is never made
                 answers[kind]()

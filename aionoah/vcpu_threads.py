@@ -1,7 +1,7 @@
 """The vCPU threads of one instance: how they begin, and what they share."""
 
-import threading
 from collections.abc import Callable
+from threading import Condition
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -34,16 +34,17 @@ class VcpuThreads:
         self.reactor = reactor
         self.table = table
         self.on_exit = on_exit
-        self._vcpu_is_free: WeakKeyDictionary[AddressSpace, threading.Condition] = WeakKeyDictionary()
+        self._vcpu_is_free: WeakKeyDictionary[AddressSpace, Condition] = WeakKeyDictionary()
         self._os_threads = OsThreads()
         mailboxes = machine.open_mailboxes()
         self.call_server = CallServer(mailboxes, table) if mailboxes is not None else None
+        kernel_lock.spinners = machine.spinners or kernel_lock.spinners
         self._coming: dict[AddressSpace, int] = {}  # threads that will take a virtual CPU when they begin
         self.running: set[VcpuThread] = set()  # until whoever is told of their end takes them out
 
-    def vcpu_is_free(self, space: AddressSpace) -> threading.Condition:
+    def vcpu_is_free(self, space: AddressSpace) -> Condition:
         """Notified when a space has one more virtual CPU to give. Each has its own: thousands may wait."""
-        return self._vcpu_is_free.setdefault(space, threading.Condition(kernel_lock))
+        return self._vcpu_is_free.setdefault(space, kernel_lock.condition())
 
     def boot(
         self,

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from threading import Condition
 from typing import TYPE_CHECKING
 
 from aionoah.host.waiting import kernel_lock
@@ -21,7 +20,7 @@ class Turns:
         self.must_end = False  # others have waited long enough
         self.is_waiting = False
         self._task = task
-        self._news = Condition(kernel_lock)  # of its own: thousands of threads may wait
+        self._news = kernel_lock.condition()  # of its own: thousands of threads may wait
         self._leave = leave
         self._numbers = _numbers_of(task)
 

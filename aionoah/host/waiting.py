@@ -8,24 +8,22 @@ code may wait and wake on any thread.
 Everything here is called under `kernel_lock`, which is released exactly while a handler is suspended.
 """
 
-import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final, Protocol
 
-from aionoah.host.turnstile import Turnstile
+from aionoah.host.turnstile import QueuedLock
 
-kernel_lock: Final = threading.Lock()
-"""Held by whoever runs kernel code, on vCPU threads and on the event loop."""
-
-turnstile: Final = Turnstile(kernel_lock)
-"""How vCPU threads take it, so that the event loop need not wait for each of the hundreds that a fork bomb has."""
+kernel_lock: Final = QueuedLock()
+"""Held by whoever runs kernel code, on vCPU threads and on the event loop. The vCPU threads queue for it, so that the
+event loop need not wait for each of the hundreds that a fork bomb has.
+"""
 
 
 @contextmanager
 def kernel_lock_in_turn() -> Iterator[None]:
     """The kernel lock, queued for."""
-    turnstile.acquire()
+    kernel_lock.acquire_in_turn()
     try:
         yield
     finally:

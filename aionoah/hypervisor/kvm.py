@@ -320,6 +320,10 @@ class KvmMachine:
         if lib.kvm_machine_barrier():
             raise HypervisorError(f"the host has no barriers for guests: {os.strerror(ffi.errno)}.")
 
+    @property
+    def spinners(self) -> memoryview:
+        return memoryview(ffi.buffer(lib.kvm_doorway_spinners(), 4)).cast("i")
+
     def open_mailboxes(self) -> Mailboxes | None:
         return KvmMailboxes(self.native) if lib.kvm_machine_open_mailboxes(self.native) else None
 

@@ -342,6 +342,13 @@ class Machine(Protocol):
         """Every vCPU of the machine that runs executes a full memory barrier and a serialising instruction."""
         ...
 
+    @property
+    def spinners(self) -> memoryview | None:
+        """One word: how many threads have just left their guests, of any machine, and spin before run() returns. None if
+        they never do.
+        """
+        ...
+
     def open_mailboxes(self) -> Mailboxes | None:
         """From now on vCPUs may say BUSY_SYSCALL. None where nothing is gained by mailboxes. Once."""
         ...

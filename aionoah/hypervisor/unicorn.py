@@ -273,6 +273,8 @@ class UnicornMachine:
     def barrier(self) -> None:
         """Engines take turns, which is one."""
 
+    spinners = None
+
     def open_mailboxes(self) -> None:
         """There is nothing to be gained."""
 

@@ -397,6 +397,8 @@ class FakeMachine:
     def barrier(self) -> None:
         self.barriers += 1
 
+    spinners = None
+
     def open_mailboxes(self) -> None:
         """There is nothing to be gained."""
 

@@ -55,6 +55,7 @@ uint64_t *kvm_vcpu_registers(struct kvm_vcpu *v);
 int kvm_vcpu_run(struct kvm_vcpu *v);
 void kvm_vcpu_kick(struct kvm_vcpu *v);
 void kvm_vcpu_rest(struct kvm_vcpu *v); /* its thread is about to sleep */
+const int *kvm_doorway_spinners(void); /* how many threads have left their guests and are about to return */
 uint64_t kvm_vcpu_fault_address(const struct kvm_vcpu *v);
 unsigned kvm_vcpu_vector(const struct kvm_vcpu *v);
 unsigned kvm_vcpu_error_code(const struct kvm_vcpu *v);

@@ -3,7 +3,7 @@
  * What follows an exit needs the interpreter and the kernel lock, and both are waited for by sleeping, which takes
  * longer than most calls do; and whoever holds the lock and lets the interpreter go for a moment gets it back only
  * after the others have found the lock taken. The doorway is no lock, for it only holds up: for as long as most
- * calls take, and nobody where the processors have something better to do. */
+ * calls take, and not more threads than there are other processors. */
 #define _GNU_SOURCE
 #include "kvm_internal.h"
 
@@ -14,7 +14,7 @@ enum { QUICK_NS = 100000, PATIENCE_NS = 200000, TURNS = 8 }; /* of who is inside
 
 static const void *inside; /* the last to come in, until it is known to have gone */
 static uint64_t since_ns;
-static int n_guests, n_waiting;
+static int n_guests, n_spinning;
 
 static uint64_t now_ns(void) {
     struct timespec t;
@@ -44,13 +44,13 @@ static int has_entered(const void *who, uint64_t now) {
 void kvm_doorway_wait(const void *who) {
     uint64_t begin = now_ns(), now = begin;
     if (has_entered(who, now)) return;
-    int waiting = __atomic_add_fetch(&n_waiting, 1, __ATOMIC_RELAXED);
-    while (waiting + kvm_doorway_guests() < kvm_n_cpus() && now < begin + PATIENCE_NS) {
+    int spinning = __atomic_add_fetch(&n_spinning, 1, __ATOMIC_RELAXED);
+    while (spinning < kvm_n_cpus() && now < begin + PATIENCE_NS) {
         for (int turn = 0; turn < TURNS; turn++) __builtin_ia32_pause();
         now = now_ns();
         if (has_entered(who, now)) break;
     }
-    __atomic_sub_fetch(&n_waiting, 1, __ATOMIC_RELAXED);
+    __atomic_sub_fetch(&n_spinning, 1, __ATOMIC_RELAXED);
 }
 
 void kvm_doorway_leave(const void *who) { __atomic_compare_exchange_n(&inside, &who, NULL, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED); }
@@ -64,5 +64,7 @@ void kvm_doorway_come_in(const void *who) {
     __atomic_sub_fetch(&n_guests, 1, __ATOMIC_RELAXED);
     kvm_doorway_wait(who);
 }
+
+const int *kvm_doorway_spinners(void) { return &n_spinning; }
 
 int kvm_doorway_guests(void) { return __atomic_load_n(&n_guests, __ATOMIC_RELAXED); }
