@@ -92,12 +92,17 @@ class SleepingCall:
         waiter = self.waiter
         if waiter.is_woken or self._is_interrupted or self._is_abandoned:
             return
-        waiter.on_wake = self._parked.release  # wait queues know the waiter already
+        waiter.on_wake = self._wake  # wait queues know the waiter already
+        self.task.is_sleeping = True
         if waiter.needs_host:
             with self._reactor.watching(waiter):
                 self._park()
         else:
             self._park()
+
+    def _wake(self) -> None:
+        self.task.is_sleeping = False
+        self._parked.release()
 
     def _park(self) -> None:
         kernel_lock.release()

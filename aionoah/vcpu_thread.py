@@ -414,7 +414,6 @@ class VcpuThread:
         """Finish a call that sleeps; the kernel lock is free meanwhile."""
         call = SleepingCall(self._reactor, self._task, self._table, suspended)
         self._sleeping = call
-        self._task.is_sleeping = True
         self._task.counts.voluntary_switches += 1
         if self._is_exiting:
             call.abandon()
@@ -431,7 +430,6 @@ class VcpuThread:
             self._sleeping = None
             if state is not None and self._vcpu is None:  # a new program has one of its own
                 self._restore(state)
-            self._task.is_sleeping = False
             if self._task.process.timers.parked:
                 self._task.process.timers.resume()
 

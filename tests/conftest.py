@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
@@ -14,6 +15,13 @@ import uvloop
 sys.path.insert(0, str(Path(__file__).parent))
 for _setting in [name for name in os.environ if name.startswith("PYTHON")]:  # users have none
     del os.environ[_setting]
+for _signal in (
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGQUIT,
+):  # ignored by what shells and nohup run in the background
+    if signal.getsignal(_signal) is signal.SIG_IGN:
+        signal.signal(_signal, signal.default_int_handler if _signal is signal.SIGINT else signal.SIG_DFL)
 
 if TYPE_CHECKING:
     from fakes.machine import FakeMachine

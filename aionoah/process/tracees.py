@@ -125,7 +125,6 @@ class Tracing:
     def leave_stop(self) -> None:
         """Let it go on, or stop anew."""
         self.stop = None
-        self.task.is_sleeping = False
         self.resumed.wake()
 
     def notice(self) -> None:

@@ -1,6 +1,8 @@
 /* Locks with priority inheritance: whose number is in the word, who gets the lock next, and what is refused. */
 #include "futex.h"
 
+#include "asleep.h"
+
 enum { HEIRS = 3 };
 
 static word_t lock, other, condition, stage;
@@ -31,8 +33,13 @@ static void until(word_t *word, uint32_t value) {
     }
 }
 
-/* A thread that is about to call futex is given the time to fall asleep in it. */
-static void settle(void) { pause_ms(60); }
+/* The threads that have told their numbers have nothing to do. */
+static void settle(void) {
+    for (int i = 0; i <= HEIRS; i++) {
+        if (tids[i] && tids[i] != gettid_())
+            until_asleep(tids[i]);
+    }
+}
 
 static long pi(word_t *word, int op, const void *timeout) {
     return futex(word, op | FUTEX_PRIVATE_FLAG, 0, timeout, NULL, 0);
@@ -101,6 +108,7 @@ static void refused(void) {
 /* A has one lock and wants the other, and B the other way round. */
 static void *crossing(void *argument) {
     CALL(pi(&other, FUTEX_LOCK_PI, NULL));
+    tids[0] = gettid_();
     stage = 1;
     long result = pi(&lock, FUTEX_LOCK_PI, NULL);
     printf("in the end: %ld\n", result);
@@ -123,6 +131,8 @@ static void deadlock(void) {
 
 /* A word that says something else than the kernel knows. */
 static void *honest(void *argument) {
+    tids[0] = gettid_();
+    stage = 1;
     long result = pi(&lock, FUTEX_LOCK_PI, NULL);
     printf("after all: %ld\n", result);
     CALL(pi(&lock, FUTEX_UNLOCK_PI, NULL));
@@ -131,7 +141,9 @@ static void *honest(void *argument) {
 
 static void spoilt(void) {
     CALL(pi(&lock, FUTEX_LOCK_PI, NULL));
+    stage = 0;
     pthread_t thread = start(honest, NULL);
+    until(&stage, 1);
     settle();
     uint32_t right = lock;
     lock = FUTEX_WAITERS | 0x3ffffff0;
@@ -177,9 +189,9 @@ static void *dying(void *argument) {
 }
 
 static void *surviving(void *argument) {
+    tids[0] = gettid_();
     stage = 2;
     long result = pi(&lock, FUTEX_LOCK_PI, NULL);
-    tids[0] = gettid_();
     printf("survivor: %ld\n", result);
     show("inherited", &lock);
     CALL(pi(&lock, FUTEX_UNLOCK_PI, NULL));
@@ -258,6 +270,8 @@ static void conditions(int is_locked, int count) {
 }
 
 static void *impatient(void *argument) {
+    tids[0] = gettid_();
+    stage = 1;
     struct timespec soon = after(CLOCK_MONOTONIC, 120 * MSEC);
     CALL(wait_requeue(&soon));
     show("not got", &lock);
@@ -268,7 +282,9 @@ static void too_late(void) {
     lock = 0;
     join(start(impatient, NULL));
     CALL(pi(&lock, FUTEX_LOCK_PI, NULL));
+    stage = 0;
     pthread_t thread = start(impatient, NULL);
+    until(&stage, 1);
     settle();
     CALL(requeue_pi(0, &lock, 0));
     join(thread);

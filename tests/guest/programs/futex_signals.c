@@ -1,10 +1,13 @@
 /* Signals that come while a thread waits: which calls go on, which are made again, and which end. */
 #include "futex.h"
 
+#include "asleep.h"
+
 #include <signal.h>
 
 static word_t word, lock, stage;
 static _Atomic int handled;
+static _Atomic pid_t caller;
 
 static void handler(int signal) { handled++; }
 
@@ -27,6 +30,7 @@ static void *calling(void *argument) {
     if ((call->op & FUTEX_CMD_MASK) != FUTEX_WAIT) {
         t = after(call->clock, call->timeout_ms * MSEC);
     }
+    caller = syscall(SYS_gettid);
     stage = 1;
     long result = futex(call->word, call->op, 0, call->timeout_ms ? &t : NULL, &lock, ~0u);
     printf("%s: %ld %s\n", call->name, result, result < 0 ? error_name(errno) : "");
@@ -46,9 +50,9 @@ static void interrupt(struct call *call, int flags, const char *what) {
     while (!stage) {
         sched_yield();
     }
-    pause_ms(40);
+    until_asleep(caller);
     pthread_kill(thread, SIGUSR1);
-    pause_ms(40);
+    until_asleep(caller);
     printf("handled %d, ", handled);
     if (call->word == &lock) {
         long result = futex(&lock, FUTEX_UNLOCK_PI_PRIVATE, 0, NULL, NULL, 0);
@@ -75,7 +79,7 @@ static void stopped(void) {
         _exit(result == -1 && errno == ETIMEDOUT && ms >= 200 && ms < 5000 ? 0 : 1);
     }
     for (int i = 0; i < 3; i++) {
-        pause_ms(20);
+        until_asleep(child);
         kill(child, SIGSTOP);
         waitpid(child, NULL, WUNTRACED);
         kill(child, SIGCONT);

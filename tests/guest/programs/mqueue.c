@@ -1,6 +1,8 @@
 /* POSIX message queues: limits, priorities, waiting, readiness, notification. */
 #include "report.h"
 
+#include "asleep.h"
+
 #include <mqueue.h>
 #include <poll.h>
 #include <pthread.h>
@@ -40,11 +42,6 @@ static int reap(pid_t pid) {
     int status = -1;
     waitpid(pid, &status, 0);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-}
-
-static void settle(void) {
-    struct timespec while_ = {0, 60000000};
-    nanosleep(&while_, NULL);
 }
 
 static void opening(void) {
@@ -194,7 +191,7 @@ static void waiting(void) {
     if (pid == 0) {
         _exit(mq_send(q, "from child", 10, 5) == 0 ? 0 : errno);
     }
-    settle();
+    until_asleep(pid);
     show(q);
     CALL(receives(q, 20));
     printf("sender %d\n", reap(pid));
@@ -204,7 +201,7 @@ static void waiting(void) {
         long count = mq_receive(q, text, 20, NULL);
         _exit(count < 0 ? errno : count);
     }
-    settle();
+    until_asleep(pid);
     CALL(mq_send(q, "seven c", 7, 0));
     printf("receiver %d\n", reap(pid));
     show(q);
@@ -215,9 +212,9 @@ static void waiting(void) {
             long count = mq_receive(q, text, 20, NULL);
             _exit(count < 0 ? errno : count);
         }
-        settle();
+        until_asleep(pid);
         kill(pid, SIGUSR1);
-        settle();
+        until_asleep(pid);
         mq_send(q, "four", 4, 0);
         int status = reap(pid);
         printf("interrupted: %s\n", status == 4 ? "received" : error_name(status));
@@ -227,7 +224,7 @@ static void waiting(void) {
         mq_receive(q, text, 20, NULL);
         _exit(0);
     }
-    settle();
+    until_asleep(pid);
     kill(pid, SIGKILL);
     reap(pid);
     CALL(mq_send(q, "kept", 4, 0));
@@ -258,7 +255,7 @@ static void readiness(void) {
         mq_send(q, "y", 1, 0);
         _exit(0);
     }
-    settle();
+    until_asleep(pid);
     CALL(receives(q, 20));
     reap(pid);
     one.events = POLLIN;

@@ -53,9 +53,10 @@ static void one_shot(clockid_t clock) {
     printf("id %d\n", id);
     CALL(gettime(id, &value));
     printf("disarmed: %ld %ld\n", (long)value.it_value.tv_sec, value.it_value.tv_nsec);
-    CALL(settime(id, 0, 10000000, 0, &value));
+    CALL(settime(id, 0, 100000000000, 0, &value));
     CALL(gettime(id, &value));
-    printf("armed: %d\n", value.it_value.tv_nsec > 0);
+    printf("armed: %d\n", value.it_value.tv_sec > 0);
+    CALL(settime(id, 0, 10000000, 0, NULL));
     await();
     CALL(gettime(id, &value));
     printf("expired: %ld %ld\n", (long)value.it_value.tv_sec, value.it_value.tv_nsec);

@@ -1,6 +1,8 @@
 /* System V message queues: choosing, cutting, waiting for room and for messages, removal. */
 #include "report.h"
 
+#include "asleep.h"
+
 #include <signal.h>
 #include <sys/ipc.h>
 #include <sys/msg.h>
@@ -52,12 +54,6 @@ static int reap(pid_t pid) {
     int status = -1;
     waitpid(pid, &status, 0);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-}
-
-/* Long enough for a child to sleep in its call: nothing tells how many wait. */
-static void settle(void) {
-    struct timespec while_ = {0, 60000000};
-    nanosleep(&while_, NULL);
 }
 
 static void getting(void) {
@@ -127,7 +123,7 @@ static void filling(int id) {
         m.type = 2;
         _exit(msgsnd(id, &m, 100, 0) == 0 ? 0 : errno);
     }
-    settle();
+    until_asleep(pid);
     CALL(msgrcv(id, &m, 8192, 0, 0));
     printf("sender %d\n", reap(pid));
     while (msgrcv(id, &m, 8192, 0, IPC_NOWAIT) >= 0) {
@@ -144,7 +140,7 @@ static void filling(int id) {
     if ((pid = fork()) == 0) {
         _exit(msgsnd(id, &m, 0, 0) == 0 ? 0 : errno);
     }
-    settle();
+    until_asleep(pid);
     ds.msg_qbytes = 16384;
     CALL(msgctl(id, IPC_SET, &ds));
     printf("sender %d\n", reap(pid));
@@ -165,7 +161,7 @@ static pid_t receiver(int id, size_t size, long type, int flags) {
         fflush(stdout);
         _exit(count < 0 ? errno : 0);
     }
-    settle();
+    until_asleep(pid);
     return pid;
 }
 
@@ -186,14 +182,14 @@ static void waiting(int id) {
     sigaction(SIGUSR1, &action, NULL);
     pid_t pid = receiver(id, 10, 0, 0);
     kill(pid, SIGWINCH);
-    settle();
+    until_asleep(pid);
     kill(pid, SIGUSR1);
     printf("interrupted %s\n", error_name(reap(pid)));
     pid = receiver(id, 10, 0, 0);
     kill(pid, SIGSTOP);
-    settle();
+    until_asleep(pid);
     kill(pid, SIGCONT);
-    settle();
+    until_asleep(pid);
     CALL(sends(id, 1, "again", 0));
     printf("stopped %d\n", reap(pid));
     pid = receiver(id, 10, 0, 0);
