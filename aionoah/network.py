@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import LinuxError
 from aionoah.abi.socket import SOCK
+from aionoah.host import sockets
 from aionoah.host.application import Answer, Application, Workers
 from aionoah.host.waiting import kernel_lock
 from aionoah.net.private.names import Resolver
@@ -89,6 +90,7 @@ class Network:
         running = _Running(self._rules, self._decide, self._on_denied, kernel_network)
         for name, address in self._hosts.items():
             running.private.addresses[name] = canonical(address)
+            running.private.remember(name, canonical(address))  # guests have it from their /etc/hosts
         for (name, port), handler in self._handlers.items():
             running.serve(name, port, handler)
         try:
@@ -147,7 +149,8 @@ class _Running:
         self._tasks: set[asyncio.Task[None]] = set()
         self._kernel_network = kernel_network
         self.private = kernel_network.private = PrivateNetwork(self, rules)
-        self._resolver = Resolver(self.private)
+        self._resolver = Resolver(self.private, self._workers)
+        self._queries = 0  # of names, that have no answer yet
 
     async def close(self) -> None:
         for task in self._tasks:
@@ -156,6 +159,7 @@ class _Running:
         for listener in self._listeners:
             self._loop.remove_reader(listener)
             listener.close()
+        self._workers.close()
 
     def _spawn(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
@@ -202,7 +206,12 @@ class _Running:
     async def _accept(self, listener: host_socket.socket, port: int) -> None:
         """A connection from outside is the guest's from its beginning: nothing is copied."""
         while True:
-            connection, address = await self._loop.sock_accept(listener)
+            try:
+                connection, address = await self._loop.sock_accept(listener)
+                sockets.require_free(connection)
+            except OSError:  # no descriptor is left, or no memory
+                await asyncio.sleep(_ACCEPT_PAUSE)
+                continue
             try:
                 self._offer(connection, Endpoint(canonical(address[0]), address[1]), "0.0.0.0", port)  # noqa: S104
             except ConnectionRefusedError:
@@ -273,18 +282,26 @@ class _Running:
 
     def resolve(self, query: bytes, socket: Receiver, asked: Endpoint) -> None:
         async def answer() -> None:
-            reply = await self._resolver.answer(query)
-            if reply is not None:
+            reply = None
+            try:
+                reply = await self._resolver.answer(query)
+            finally:
                 with kernel_lock:
-                    socket.deliver(reply, asked)
+                    self._queries -= 1
+                    if reply is not None:
+                        socket.deliver(reply, asked)
 
-        self._soon(lambda: self._spawn(answer()))
+        if self._queries < _MOST_QUERIES:  # others are lost, as with any name server that has too much to do
+            self._queries += 1
+            self._soon(lambda: self._spawn(answer()))
 
     def _soon(self, function: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody is left
             self._loop.call_soon_threadsafe(function)
 
 
+_MOST_QUERIES: Final = 256
+_ACCEPT_PAUSE: Final = 1.0  # seconds, as asyncio has it
 _LIMIT: Final = 1 << 16  # bytes that a StreamReader holds, as asyncio has it
 
 

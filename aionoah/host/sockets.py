@@ -52,11 +52,39 @@ def new_socket(family: int, kind: int, protocol: int) -> socket.socket:
     if protocol and protocol not in _PROTOCOLS and kind != SOCK.RAW:
         raise LinuxError(Errno.EPROTONOSUPPORT)
     made = socket.socket(_FAMILIES[AF(family)], _KINDS[SOCK(kind)], _PROTOCOLS.get(protocol, protocol))
-    if reserve.is_kept(made.fileno()):
-        made.close()
-        raise OSError(errno.ENFILE, os.strerror(errno.ENFILE))
+    require_free(made)
     made.setblocking(False)
     return made
+
+
+def new_pair() -> tuple[socket.socket, socket.socket]:
+    """A stream within the host, both ends of it non-blocking."""
+    one, other = socket.socketpair()
+    require_free(one, other)
+    one.setblocking(False)
+    other.setblocking(False)
+    return one, other
+
+
+def new_client(path: bytes) -> socket.socket:
+    """A non-blocking stream to a server of the host's UNIX sockets."""
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    require_free(made)
+    made.setblocking(False)
+    try:
+        made.connect(path)
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+def require_free(*made: socket.socket) -> None:
+    """Sockets for guests have no descriptors that are kept from them: OSError ENFILE, and they are closed."""
+    if any(reserve.is_kept(each.fileno()) for each in made):
+        for each in made:
+            each.close()
+        raise OSError(errno.ENFILE, os.strerror(errno.ENFILE))
 
 
 def accept(listener: socket.socket) -> tuple[socket.socket, Address]:
@@ -218,170 +246,50 @@ _LEVELS: Final[dict[int, tuple[int, type[Choice], str]]] = {
     SOL.RAW: (socket.IPPROTO_RAW, RAW, ""),
 }
 
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # What guests may do to the host's sockets. The rest would give them pointers into our memory (filters), other
 # devices and name spaces, or nothing that a program depends on.
-_ALLOWED: Final[dict[int, frozenset[str]]] = {
-    SOL.SOCKET: frozenset(
-        [
-            "DEBUG",
-            "REUSEADDR",
-            "TYPE",
-            "ERROR",
-            "DONTROUTE",
-            "BROADCAST",
-            "SNDBUF",
-            "RCVBUF",
-            "KEEPALIVE",
-            "OOBINLINE",
-            "NO_CHECK",
-            "PRIORITY",
-            "LINGER",
-            "REUSEPORT",
-            "RCVLOWAT",
-            "SNDLOWAT",
-            "TIMESTAMP",
-            "ACCEPTCONN",
-            "TIMESTAMPNS",
-            "TIMESTAMPING",
-            "PROTOCOL",
-            "DOMAIN",
-            "RXQ_OVFL",
-            "BUSY_POLL",
-            "MAX_PACING_RATE",
-            "INCOMING_CPU",
-            "INCOMING_NAPI_ID",
-            "COOKIE",
-            "ZEROCOPY",
-            "TIMESTAMP_NEW",
-            "TIMESTAMPNS_NEW",
-            "TIMESTAMPING_NEW",
-            "PREFER_BUSY_POLL",
-            "BUF_LOCK",
-            "TXREHASH",
-            "SNDBUFFORCE",
-            "RCVBUFFORCE",
-            "PEEK_OFF",
-            "MEMINFO",
-            "BPF_EXTENSIONS",
-            "SELECT_ERR_QUEUE",
-            "NOFCS",
-        ]
+_ALLOWED: Final = {
+    SOL.SOCKET: _names(
+        """
+        DEBUG REUSEADDR TYPE ERROR DONTROUTE BROADCAST SNDBUF RCVBUF KEEPALIVE OOBINLINE NO_CHECK PRIORITY
+        LINGER REUSEPORT RCVLOWAT SNDLOWAT TIMESTAMP ACCEPTCONN TIMESTAMPNS TIMESTAMPING PROTOCOL DOMAIN
+        RXQ_OVFL BUSY_POLL MAX_PACING_RATE INCOMING_CPU INCOMING_NAPI_ID COOKIE ZEROCOPY TIMESTAMP_NEW
+        TIMESTAMPNS_NEW TIMESTAMPING_NEW PREFER_BUSY_POLL BUF_LOCK TXREHASH SNDBUFFORCE RCVBUFFORCE PEEK_OFF
+        MEMINFO BPF_EXTENSIONS SELECT_ERR_QUEUE NOFCS
+        """
     ),
-    SOL.IP: frozenset(
-        [
-            "TOS",
-            "TTL",
-            "HDRINCL",
-            "OPTIONS",
-            "ROUTER_ALERT",
-            "RECVOPTS",
-            "RETOPTS",
-            "PKTINFO",
-            "MTU_DISCOVER",
-            "RECVERR",
-            "RECVTTL",
-            "RECVTOS",
-            "MTU",
-            "FREEBIND",
-            "RECVORIGDSTADDR",
-            "ORIGDSTADDR",
-            "MINTTL",
-            "NODEFRAG",
-            "CHECKSUM",
-            "BIND_ADDRESS_NO_PORT",
-            "RECVFRAGSIZE",
-            "RECVERR_RFC4884",
-            "MULTICAST_IF",
-            "MULTICAST_TTL",
-            "MULTICAST_LOOP",
-            "ADD_MEMBERSHIP",
-            "DROP_MEMBERSHIP",
-            "UNBLOCK_SOURCE",
-            "BLOCK_SOURCE",
-            "ADD_SOURCE_MEMBERSHIP",
-            "DROP_SOURCE_MEMBERSHIP",
-            "MULTICAST_ALL",
-            "UNICAST_IF",
-            "LOCAL_PORT_RANGE",
-            "PROTOCOL",
-        ]
+    SOL.IP: _names(
+        """
+        TOS TTL HDRINCL OPTIONS ROUTER_ALERT RECVOPTS RETOPTS PKTINFO MTU_DISCOVER RECVERR RECVTTL RECVTOS
+        MTU FREEBIND RECVORIGDSTADDR ORIGDSTADDR MINTTL NODEFRAG CHECKSUM BIND_ADDRESS_NO_PORT RECVFRAGSIZE
+        RECVERR_RFC4884 MULTICAST_IF MULTICAST_TTL MULTICAST_LOOP ADD_MEMBERSHIP DROP_MEMBERSHIP
+        UNBLOCK_SOURCE BLOCK_SOURCE ADD_SOURCE_MEMBERSHIP DROP_SOURCE_MEMBERSHIP MULTICAST_ALL UNICAST_IF
+        LOCAL_PORT_RANGE PROTOCOL
+        """
     ),
-    SOL.TCP: frozenset(
-        [
-            "NODELAY",
-            "MAXSEG",
-            "CORK",
-            "KEEPIDLE",
-            "KEEPINTVL",
-            "KEEPCNT",
-            "SYNCNT",
-            "LINGER2",
-            "DEFER_ACCEPT",
-            "WINDOW_CLAMP",
-            "INFO",
-            "QUICKACK",
-            "CONGESTION",
-            "THIN_LINEAR_TIMEOUTS",
-            "THIN_DUPACK",
-            "USER_TIMEOUT",
-            "FASTOPEN",
-            "TIMESTAMP",
-            "NOTSENT_LOWAT",
-            "CC_INFO",
-            "SAVE_SYN",
-            "SAVED_SYN",
-            "FASTOPEN_CONNECT",
-            "FASTOPEN_NO_COOKIE",
-            "INQ",
-            "TX_DELAY",
-        ]
+    SOL.TCP: _names(
+        """
+        NODELAY MAXSEG CORK KEEPIDLE KEEPINTVL KEEPCNT SYNCNT LINGER2 DEFER_ACCEPT WINDOW_CLAMP INFO
+        QUICKACK CONGESTION THIN_LINEAR_TIMEOUTS THIN_DUPACK USER_TIMEOUT FASTOPEN TIMESTAMP NOTSENT_LOWAT
+        CC_INFO SAVE_SYN SAVED_SYN FASTOPEN_CONNECT FASTOPEN_NO_COOKIE INQ TX_DELAY
+        """
     ),
-    SOL.ICMPV6: frozenset(["FILTER"]),
-    SOL.RAW: frozenset(["ICMP_FILTER", "IPV6_CHECKSUM"]),
-    SOL.UDP: frozenset(["CORK", "SEGMENT", "GRO", "NO_CHECK6_TX", "NO_CHECK6_RX"]),
-    SOL.IPV6: frozenset(
-        [
-            "RFC2292PKTINFO",
-            "CHECKSUM",
-            "RFC2292HOPLIMIT",
-            "NEXTHOP",
-            "FLOWINFO",
-            "UNICAST_HOPS",
-            "MULTICAST_IF",
-            "MULTICAST_HOPS",
-            "MULTICAST_LOOP",
-            "ADD_MEMBERSHIP",
-            "DROP_MEMBERSHIP",
-            "ROUTER_ALERT",
-            "MTU_DISCOVER",
-            "MTU",
-            "RECVERR",
-            "V6ONLY",
-            "JOIN_ANYCAST",
-            "LEAVE_ANYCAST",
-            "MULTICAST_ALL",
-            "RECVERR_RFC4884",
-            "FLOWINFO_SEND",
-            "HDRINCL",
-            "RECVPKTINFO",
-            "PKTINFO",
-            "RECVHOPLIMIT",
-            "HOPLIMIT",
-            "RECVHOPOPTS",
-            "RECVRTHDR",
-            "RECVDSTOPTS",
-            "RECVPATHMTU",
-            "PATHMTU",
-            "DONTFRAG",
-            "RECVTCLASS",
-            "TCLASS",
-            "AUTOFLOWLABEL",
-            "MINHOPCOUNT",
-            "UNICAST_IF",
-            "RECVFRAGSIZE",
-            "FREEBIND",
-            "RECVERR",
-        ]
+    SOL.ICMPV6: _names("FILTER"),
+    SOL.RAW: _names("ICMP_FILTER IPV6_CHECKSUM"),
+    SOL.UDP: _names("CORK SEGMENT GRO NO_CHECK6_TX NO_CHECK6_RX"),
+    SOL.IPV6: _names(
+        """
+        RFC2292PKTINFO CHECKSUM RFC2292HOPLIMIT NEXTHOP FLOWINFO UNICAST_HOPS MULTICAST_IF MULTICAST_HOPS
+        MULTICAST_LOOP ADD_MEMBERSHIP DROP_MEMBERSHIP ROUTER_ALERT MTU_DISCOVER MTU RECVERR V6ONLY
+        JOIN_ANYCAST LEAVE_ANYCAST MULTICAST_ALL RECVERR_RFC4884 FLOWINFO_SEND HDRINCL RECVPKTINFO PKTINFO
+        RECVHOPLIMIT HOPLIMIT RECVHOPOPTS RECVRTHDR RECVDSTOPTS RECVPATHMTU PATHMTU DONTFRAG RECVTCLASS
+        TCLASS AUTOFLOWLABEL MINHOPCOUNT UNICAST_IF RECVFRAGSIZE FREEBIND
+        """
     ),
 }
 

@@ -1,6 +1,8 @@
 """Networks of the guests' own: who reaches whom, and how the application takes part."""
 
 import asyncio
+import contextlib
+import errno
 import logging
 import socket
 from asyncio import StreamReader, StreamWriter
@@ -194,6 +196,35 @@ while True:
     data, sender = made.recvfrom(1000)
     made.sendto(data.upper() + str(sender[1]).encode(), sender)
 """
+
+
+async def test_a_published_port_outlives_a_want_of_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    port, failures = free_port(), [OSError(errno.EMFILE, "none left")]
+
+    def require_free(made: socket.socket) -> None:
+        if failures:
+            made.close()
+            raise failures.pop()
+
+    monkeypatch.setattr("aionoah.network._ACCEPT_PAUSE", 0)
+    async with aionoah.Linux(network=aionoah.Network(publish={port: 80})) as linux:
+        await serve(linux, 80)
+        monkeypatch.setattr("aionoah.network.sockets.require_free", require_free)
+        for expected in (b"", b"guest got hello"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"hello")
+            with contextlib.suppress(ConnectionResetError):
+                assert await reader.read() == expected
+            writer.close()
+    assert not failures
+
+
+async def test_a_rule_by_a_name_that_the_application_gives() -> None:
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    network = aionoah.Network(allow=[f"db.example:{port}"], hosts={"db.example": "10.0.2.2"})
+    async with server, aionoah.Linux(network=network) as linux:
+        assert await ask(linux, "db.example", port) == f"python got question\n {port}"
 
 
 async def test_a_published_udp_port_knows_who_has_asked() -> None:

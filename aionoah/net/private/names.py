@@ -13,9 +13,11 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 
+from aionoah.net.private.network import HOST
 from aionoah.net.private.rules import Ip, canonical
 
 if TYPE_CHECKING:
+    from aionoah.host.application import Workers
     from aionoah.net.private.network import PrivateNetwork
 
 _TTL: Final = 30  # seconds that guests may remember an answer
@@ -28,8 +30,10 @@ _FAMILIES: Final = {
 class Resolver:
     """Answers for addresses of names; nothing else is known about any name."""
 
-    def __init__(self, network: "PrivateNetwork") -> None:
+    def __init__(self, network: "PrivateNetwork", workers: "Workers") -> None:
+        """`workers` look names up: the application's own look-ups do not wait for guests'."""
         self._network = network
+        self._workers = workers
 
     async def answer(self, query: bytes) -> bytes | None:
         """The reply to a query; None for what is no query."""
@@ -63,11 +67,27 @@ class Resolver:
             self._network.outside.decides or self._network.rules.may_resolve(name)
         ):
             return None
-        found: list[Ip] = []
-        with contextlib.suppress(OSError, UnicodeError):
-            loop = asyncio.get_running_loop()
-            infos = await loop.getaddrinfo(name, None, type=host_socket.SOCK_STREAM)
-            found = [canonical(str(info[4][0])) for info in infos]
+        found = await self._look_up(name)
         for ip in found:
-            self._network.remember(name, ip)
+            if ip != HOST:  # whoever owns a name does not say what the host's loopback is called
+                self._network.remember(name, ip)
         return found or None
+
+    async def _look_up(self, name: str) -> list[Ip]:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[list[Ip]] = loop.create_future()
+
+        def tell(found: list[Ip]) -> None:
+            if not answer.done():
+                answer.set_result(found)
+
+        def ask() -> None:
+            found: list[Ip] = []
+            with contextlib.suppress(OSError, UnicodeError):
+                infos = host_socket.getaddrinfo(name, None, type=host_socket.SOCK_STREAM)
+                found = [canonical(str(info[4][0])) for info in infos]
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(tell, found)
+
+        self._workers.submit(ask)
+        return await answer

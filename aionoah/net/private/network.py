@@ -25,6 +25,7 @@ NAME_SERVER: Final = ip_address("10.0.2.3")
 HOST_NAME: Final = "host.internal"
 DNS_PORT: Final = 53
 _SERVED: Final = IPv4Network("198.18.0.0/15")  # of RFC 2544, which nobody routes
+_MOST_NAMES: Final = 10_000  # of one address, and addresses with names
 _EPHEMERAL: Final = range(32768, 61000)  # net.ipv4.ip_local_port_range
 _PROTOCOLS: Final = {SOCK.STREAM: "tcp", SOCK.DGRAM: "udp"}
 
@@ -118,8 +119,13 @@ class PrivateNetwork:
         return endpoint
 
     def remember(self, name: str, ip: Ip) -> None:
-        """A guest has been told that the name has this address."""
-        self.names.setdefault(ip, {})[name] = None
+        """A guest has been told that the name has this address. Of too many, the oldest are forgotten."""
+        names = self.names.setdefault(ip, {})
+        names[name] = None
+        if len(names) > _MOST_NAMES:
+            del names[next(iter(names))]
+        if len(self.names) > _MOST_NAMES:
+            del self.names[next(known for known in self.names if known != HOST)]
 
     # -- ports ------------------------------------------------------------------------------------------
 

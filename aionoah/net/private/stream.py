@@ -184,8 +184,7 @@ class PrivateStream(PrivateSocket):
     def _new_pair(self, to: Endpoint) -> host_socket.socket:
         """Connect; the other end is the caller's."""
         with host_errors():
-            mine, other = host_socket.socketpair()
-        mine.setblocking(False)
+            mine, other = sockets.new_pair()
         self._take_name(to)
         self.peer = to
         self._become(mine)

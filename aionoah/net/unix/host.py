@@ -4,7 +4,6 @@ name goes to the host's server.
 Files do not pass there: a descriptor of ours means nothing to a program of the host.
 """
 
-import socket as host_socket
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from aionoah.abi.errno import Errno, LinuxError
@@ -53,14 +52,8 @@ class HostEnd:
 
     def __init__(self, server: HostSocket) -> None:
         """What connect(2) of the host says."""
-        self._host = host_socket.socket(host_socket.AF_UNIX, host_socket.SOCK_STREAM)
-        self._host.setblocking(False)
-        try:
-            with host_errors():
-                self._host.connect(server.path)
-        except BaseException:
-            self._host.close()
-            raise
+        with host_errors():
+            self._host = sockets.new_client(server.path)
         self._fd = self._host.fileno()
         self._readiness = sockets.Readiness(self._fd)
         self._filter = server.new_filter() if server.new_filter is not None else None

@@ -4,7 +4,7 @@ import errno
 import os
 import resource
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
@@ -24,11 +24,21 @@ def few_descriptors() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
+def new_client() -> list[socket.socket]:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(b"")
+        listener.listen(1)
+        return [sockets.new_client(listener.getsockname())]
+
+
 @pytest.mark.usefixtures("few_descriptors")
-def test_sockets_end_before_descriptors_do() -> None:
+@pytest.mark.parametrize(
+    "make", [lambda: [sockets.new_socket(AF.INET, SOCK.STREAM, 0)], sockets.new_pair, new_client]
+)
+def test_sockets_end_before_descriptors_do(make: Callable[[], Sequence[socket.socket]]) -> None:
     made: list[socket.socket] = []
     with pytest.raises(OSError, match="Too many open files in system") as caught:
-        made.extend(sockets.new_socket(AF.INET, SOCK.STREAM, 0) for _ in range(ROOM))
+        made.extend(each for _ in range(ROOM) for each in make())
     assert caught.value.errno == errno.ENFILE
     assert 0 < len(made) < ROOM
     free = [os.dup(0) for _ in range(50)]  # for us
