@@ -94,7 +94,17 @@ class DirectoryFile(File):
 
 
 class PathFile(File):
-    """A file opened with O_PATH: it names a place, and no data can be reached through it."""
+    """A file opened with O_PATH: it names a place, and no data can be reached through it.
+
+    `held` lives as long, and keeps the file that is there.
+    """
+
+    def __init__(self, flags: O, dentry: "Dentry", held: object = None) -> None:
+        super().__init__(flags, dentry)
+        self._held = held
+
+    def release(self) -> None:
+        self._held = None
 
     def describe(self) -> bytes:
         return b""

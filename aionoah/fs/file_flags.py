@@ -13,7 +13,7 @@ from aionoah.abi.stat import S
 from aionoah.fs.context import FsContext
 from aionoah.fs.hostfs_inode import HostInode
 from aionoah.fs.inode import Inode
-from aionoah.fs.overlay_inode import OverlayInode
+from aionoah.fs.overlay_inode import OverlayInode, real_of
 from aionoah.fs.path import Dentry
 from aionoah.host.errors import host_errors
 
@@ -42,7 +42,7 @@ def set_flags(context: FsContext, place: Dentry, flags: int) -> None:
 
 def extended(inode: Inode) -> Fsxattr:
     """FS_IOC_FSGETXATTR."""
-    real = _real(inode)
+    real = real_of(inode)
     if isinstance(real, HostInode):
         return Fsxattr.unpack(control(real, IOCTL.FS_IOC_FSGETXATTR, bytes(Fsxattr.SIZE)))
     flags = real.flags()
@@ -69,7 +69,7 @@ def set_extended(context: FsContext, place: Dentry, wanted: Fsxattr) -> None:
 
 def extents(inode: Inode, request: bytes) -> bytes:
     """FS_IOC_FIEMAP: struct fiemap with room for extents. EOPNOTSUPP."""
-    real = _real(inode)
+    real = real_of(inode)
     if not isinstance(real, HostInode):
         raise LinuxError(Errno.EOPNOTSUPP)
     return control(real, IOCTL.FS_IOC_FIEMAP, request)
@@ -77,7 +77,7 @@ def extents(inode: Inode, request: bytes) -> bytes:
 
 def is_host(inode: Inode) -> bool:
     """Whether the host has it as a file or a directory of its own."""
-    real = _real(inode)
+    real = real_of(inode)
     return isinstance(real, HostInode) and real.kind in (S.IFREG, S.IFDIR)
 
 
@@ -85,18 +85,11 @@ def control(inode: Inode, request: int, argument: bytes) -> bytes:
     """Ask the host about a regular file or a directory. ENOTTY for what is none of the host's."""
     from aionoah.host.file_details import control as ask  # noqa: PLC0415 - slow to import, and few ask
 
-    real = _real(inode)
+    real = real_of(inode)
     if not isinstance(real, HostInode) or not is_host(real):
         raise LinuxError(Errno.ENOTTY)
     with real.pinned() as fd, host_errors():
         return ask(fd, request, argument)
-
-
-def _real(inode: Inode) -> Inode:
-    """What shows the file at present."""
-    while isinstance(inode, OverlayInode):
-        inode = inode.real
-    return inode
 
 
 def _to_change(inode: Inode) -> Inode:

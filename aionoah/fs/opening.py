@@ -13,6 +13,7 @@ from aionoah.fs.creation import masked, new_owner, require_may_create, without_p
 from aionoah.fs.directory import PathFile
 from aionoah.fs.file import File
 from aionoah.fs.file_capabilities import remove_capabilities
+from aionoah.fs.holding import hold
 from aionoah.fs.inode import Attributes, Change, Inode
 from aionoah.fs.path import Dentry, last_directory, retried, stat
 from aionoah.fs.permissions import require, require_not_running
@@ -94,7 +95,12 @@ def _open_path(context: FsContext, start: Dentry, path: bytes, flags: O, resolve
     target = Walk(context, start, path, resolve).finish(follow=O.NOFOLLOW not in flags)
     if O.DIRECTORY in flags and target.inode.kind != S.IFDIR:
         raise LinuxError(Errno.ENOTDIR)
-    return PathFile(O(flags & _PATH_FLAGS), target)
+    return open_path(target, flags)
+
+
+def open_path(target: Dentry, flags: O) -> File:
+    """O_PATH: only the place, which goes on being the same file."""
+    return PathFile(O(flags & _PATH_FLAGS), target, hold(target.inode))
 
 
 def _look_up_or_create(context: FsContext, state: Walk, mode: int, *, follow: bool) -> tuple[Dentry, bool]:

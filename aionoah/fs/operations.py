@@ -16,7 +16,7 @@ from aionoah.fs.attributes import (
     truncate,
 )
 from aionoah.fs.creation import link, link_dentry, mkdir, mknod, require_node_mode, symlink
-from aionoah.fs.opening import open_dentry, open_file
+from aionoah.fs.opening import open_dentry, open_file, open_path
 from aionoah.fs.path import path_of, stat, walk, walk_parent
 from aionoah.fs.removal import rename, require_rename_flags, rmdir, unlink
 
@@ -31,6 +31,7 @@ __all__ = [
     "mknod",
     "open_dentry",
     "open_file",
+    "open_path",
     "path_of",
     "readlink",
     "rename",

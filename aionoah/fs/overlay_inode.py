@@ -12,6 +12,7 @@ from aionoah.fs.overlay_marks import is_private
 
 if TYPE_CHECKING:
     from aionoah.fs.acl import Entry
+    from aionoah.fs.holding import Hold
     from aionoah.fs.overlay import OverlayFileSystem
     from aionoah.fs.overlay_directory import OverlayDirectory
     from aionoah.fs.path import Dentry
@@ -28,6 +29,8 @@ class OverlayInode(Inode):
     """A file in the upper layer, in a lower one, or in both once it has been copied up."""
 
     filesystem: "OverlayFileSystem"
+    _held: "Hold | None" = None
+    """Of a copy that somebody has open who opened what is below: the copy's names may go."""
 
     def __init__(
         self,
@@ -105,6 +108,8 @@ class OverlayInode(Inode):
             for directory in reversed(missing):  # there may be more of them than Python's stack is deep
                 directory.upper = copy_up(directory, with_data=True)
             self.upper = copy_up(self, with_data=with_data)
+            if self.opens:
+                self._held = _hold(self.upper)
         return self.upper
 
     def open(self, flags: O, dentry: "Dentry") -> File:
@@ -140,3 +145,16 @@ class OverlayInode(Inode):
     def remove_xattr(self, name: bytes) -> None:
         self.get_xattr(name)  # ENODATA, before anything is copied
         self.copied_up().remove_xattr(name)
+
+
+def real_of(inode: Inode) -> Inode:
+    """What a file is at present in the layer that shows it; itself in no overlay."""
+    while isinstance(inode, OverlayInode):
+        inode = inode.real
+    return inode
+
+
+def _hold(upper: Inode) -> "Hold | None":
+    from aionoah.fs.holding import hold  # noqa: PLC0415 - which imports this
+
+    return hold(upper)

@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING, Final
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import AT, VALID_OPEN_FLAGS, FileHandle, O
-from aionoah.fs.directory import PathFile
 from aionoah.fs.handles import FILEID, Handle, find, nameless_handle
 from aionoah.fs.inode import MustWait
-from aionoah.fs.operations import open_dentry
+from aionoah.fs.operations import open_dentry, open_path
 from aionoah.syscalls.arguments import Addr, DirFd, Path
 from aionoah.syscalls.cells import Cell32
 from aionoah.syscalls.paths import WORKING_DIRECTORY, locate
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 _HANDLE_FID: Final = AT.REMOVEDIR  # have one bit
 _VALID_FLAGS: Final = AT.SYMLINK_FOLLOW | AT.EMPTY_PATH | _HANDLE_FID
-_PATH_FLAGS: Final = O.PATH | O.DIRECTORY | O.NOFOLLOW
 _MAX_HANDLE: Final = 128  # MAX_HANDLE_SZ
 
 
@@ -81,4 +79,4 @@ async def open_by_handle_at(task: "Task", mount_fd: DirFd, handle: Addr, flags: 
 
 
 def _open(task: "Task", place: "Dentry", flags: O) -> "File":
-    return PathFile(O(flags & _PATH_FLAGS), place) if O.PATH in flags else open_dentry(task.fs, place, flags)
+    return open_path(place, flags) if O.PATH in flags else open_dentry(task.fs, place, flags)

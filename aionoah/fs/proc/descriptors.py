@@ -65,14 +65,19 @@ def _find_link(subject: Subject, name: bytes) -> Bound | None:
 
 
 def _link_text(file: File) -> bytes:
-    return shown_path(file.dentry) if file.dentry is not None else file.describe()
+    if file.dentry is None:
+        return file.describe()
+    is_nowhere = file.dentry.parent is None and file.dentry.name
+    return file.dentry.name if is_nowhere else shown_path(file.dentry)
 
 
 def _link_target(file: File) -> Dentry:
     """Where the file was found; a file that was found nowhere gets a place outside of the tree."""
     if file.dentry is not None:
         return file.dentry
-    return Mount(file.inode.filesystem, root=file.inode).root
+    place = Mount(file.inode.filesystem, root=file.inode).root
+    place.name = file.describe()
+    return place
 
 
 def _link_mode(file: File) -> int:
