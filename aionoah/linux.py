@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TextIO, TypeVar
 from aionoah.abi.architecture import architecture_named
 from aionoah.abi.errno import LinuxError
 from aionoah.abi.signal import SIG
+from aionoah.abi.utsname import NEW_UTS_LEN
 from aionoah.boot import Command, boot_process, give_file, host_errno, new_kernel
 from aionoah.host import platform
 from aionoah.host.application import Application
@@ -65,14 +66,16 @@ class Linux:
     architecture: "x86_64" or "aarch64" of the guests; None for the host's.
     memory: bytes that all guests together may use; None for three quarters of the host's.
     pids: threads and processes (zombies too) that may exist at once; beyond them fork fails with EAGAIN.
-    hostname: the name of the machine; None for what the tree's /etc/hostname says, "aionoah" if that says nothing.
+    hostname: the name of the machine; None for what the tree's /etc/hostname says, "aionoah" if that says nothing; at
+        most 64 bytes.
     strace: a text file that every system call is written to.
     network: "host" (what the application itself reaches), "none", "loopback" (guests reach one another, and what
         `connect` gives the application) or a Network.
     x11: the X server that guests reach: its name as in $DISPLAY, such as ":0", or an aionoah.x11.Display. Programs then
         have its DISPLAY and XAUTHORITY in their environment.
 
-    Entering raises hypervisor.errors.HypervisorError or OSError, each with a sentence for the user.
+    It may be entered again once it has been left. Entering raises hypervisor.errors.HypervisorError or OSError, each with a
+    sentence for the user; RuntimeError if it is entered already.
     """
 
     def __init__(
@@ -97,6 +100,8 @@ class Linux:
             raise ValueError("memory must be a positive number of bytes")
         if pids is not None and pids <= 0:
             raise ValueError("pids must be a positive number of processes")
+        if hostname is not None and (len(hostname.encode()) > NEW_UTS_LEN or "\0" in hostname):
+            raise ValueError(f"hostname must be of {NEW_UTS_LEN} bytes at most, without NUL")
         layers = [root] if isinstance(root, str | bytes | os.PathLike) else root
         self._root = checked_root(layers, upper, writes)
         self._mounts = {
@@ -111,7 +116,7 @@ class Linux:
         self._strace = strace
         self._network = _new_network() if network == "loopback" else network
         self._display = _display_of(x11)
-        self._is_open = False
+        self._is_entered = self._is_open = False
         self._launches: set[asyncio.Future[Process]] = set()  # about to become processes
         self._processes: dict[GuestProcess, Process] = {}  # that run, and that the application has started
         self._idle_waiters: list[asyncio.Future[None]] = []
@@ -120,6 +125,17 @@ class Linux:
     # -- lifetime -----------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
+        if self._is_entered:
+            raise RuntimeError("a Linux is entered once at a time: make another")
+        self._is_entered = True
+        try:
+            await self._open()
+        except BaseException:
+            self._is_entered = False
+            raise
+        return self
+
+    async def _open(self) -> None:
         self._loop = asyncio.get_running_loop()
         memory = self._memory or platform.total_memory() // 4 * 3
         self._machine = open_machine(self._hypervisor, self._architecture_name, memory)
@@ -149,7 +165,6 @@ class Linux:
             self._thread_ends,
         )
         self._is_open = True
-        return self
 
     async def _open_network(self) -> None:
         if isinstance(self._network, str):
@@ -175,7 +190,9 @@ class Linux:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._is_open = False
-        if await self._close():
+        was_cancelled = await self._close()
+        self._is_entered = False
+        if was_cancelled:
             raise asyncio.CancelledError
 
     async def _close(self) -> bool:
@@ -430,7 +447,10 @@ def _display_of(x11: "str | Display | None") -> "Display | None":
         return x11
     from aionoah.x11 import parse_display  # noqa: PLC0415 - most instances have none
 
-    return parse_display(x11, os.environ)
+    try:
+        return parse_display(x11, os.environ)
+    except ValueError as error:
+        raise ValueError(f"x11 {error}") from None
 
 
 def _new_network() -> "Network":

@@ -7,6 +7,7 @@ import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from harness.guest import AARCH64, Compiler
@@ -232,10 +233,35 @@ async def test_an_instance_that_cannot_be(
     assert len(os.listdir("/proc/self/fd")) == len(before)
 
 
-@pytest.mark.parametrize("memory", [0, -1])
-def test_no_memory_at_all(memory: int) -> None:
-    with pytest.raises(ValueError, match="memory"):
-        aionoah.Linux(memory=memory)
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"memory": 0}, "memory"),
+        ({"memory": -1}, "memory"),
+        ({"pids": 0}, "pids"),
+        ({"network": "wide"}, "network must be one of"),
+        ({"writes": "all"}, "writes must be one of"),
+        ({"root": []}, "root must be"),
+        ({"x11": "far"}, "x11 is 'far', which is no name"),
+        ({"hostname": "n" * 65}, "64 bytes"),
+        ({"hostname": "na\0me"}, "NUL"),
+    ],
+)
+def test_options_that_make_no_sense(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        aionoah.Linux(**options)
+
+
+async def test_it_is_entered_once_at_a_time() -> None:
+    linux = aionoah.Linux()
+    async with linux:
+        with pytest.raises(RuntimeError, match="once at a time"):
+            await linux.__aenter__()
+        await linux.run(["true"], check=True)
+    failing = aionoah.Linux("/no/such/root")
+    for _ in range(2):
+        with pytest.raises(FileNotFoundError):
+            await failing.__aenter__()
 
 
 async def test_mounts(work: Path) -> None:
