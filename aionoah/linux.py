@@ -238,16 +238,17 @@ class Linux:
         stderr: Redirection = None,
         env: Mapping[str, str] | None = None,
         cwd: StrPath | None = None,
-        user: int | None = None,
-        group: int | None = None,
-        extra_groups: Collection[int] | None = None,
+        user: int | str | None = None,
+        group: int | str | None = None,
+        extra_groups: Collection[int | str] | None = None,
         limit: int = _DEFAULT_STREAM_LIMIT,
         terminal: "bool | Terminal" = False,
     ) -> Process:
         """Start a program, as asyncio.create_subprocess_exec does.
 
         A program without a slash is looked for in the PATH of `env` (None: the application's own
-        environment). `user` and `group` are numbers, by default the application's; `extra_groups` are further ones.
+        environment). `user` and `group`, numbers or names of the guest's passwd(5) and group(5), are by default the
+        application's; `extra_groups` are further ones.
         `cwd` is a guest path, by default the application's if the guest has it, else "/".
 
         With a `terminal` (True: of 80 columns and 24 rows) the program runs on one of its own, as a session's leader:
@@ -260,9 +261,11 @@ class Linux:
             argv=[os.fsencode(word) for word in (program, *args)],
             environment=[os.fsencode(f"{k}={v}") for k, v in self._environment(env).items()],
             cwd=None if cwd is None else os.fsencode(cwd),
-            uid=os.getuid() if user is None else user,
-            gid=os.getgid() if group is None else group,
-            groups=None if extra_groups is None else tuple(extra_groups),
+            uid=os.getuid() if user is None else await self._number(user, "user"),
+            gid=os.getgid() if group is None else await self._number(group, "group"),
+            groups=None
+            if extra_groups is None
+            else tuple([await self._number(each, "group") for each in extra_groups]),
         )
         if not all(0 <= number <= MAX_ID for number in (command.uid, command.gid, *(command.groups or ()))):
             raise ValueError(f"users and groups are numbers from 0 to {MAX_ID}")
@@ -286,6 +289,18 @@ class Linux:
         except LinuxError as error:
             sentence = f"{show_path(command.argv[0])} cannot be started: {os.strerror(host_errno(error))}"
             raise _os_error(error, sentence, command.argv[0]) from None
+
+    async def _number(self, wanted: int | str, kind: str) -> int:
+        """Of a user or a group that may be named. ValueError."""
+        if isinstance(wanted, int):
+            return wanted
+        from aionoah.images.running import table  # noqa: PLC0415 - numbers are the rule
+
+        fields = {"user": ("/etc/passwd", 7), "group": ("/etc/group", 4)}[kind]
+        for name, _, number, *_ in await table(self.files, *fields):
+            if name == wanted and number.isdecimal():
+                return int(number)
+        raise ValueError(f"the guest has no {kind} {wanted}")
 
     def _new_streams(self, terminal: "bool | Terminal", limit: int, uid: int) -> Streams:
         loop = asyncio.get_running_loop()

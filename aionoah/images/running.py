@@ -45,7 +45,7 @@ async def find_user(files: "Files", text: str) -> User:
     Whoever has an account and is given no group has all those that name him, as after a login (initgroups(3)).
     """
     name, colon, group = text.partition(":")
-    accounts = await _table(files, "/etc/passwd", 7)
+    accounts = await table(files, "/etc/passwd", 7)
     wanted = name or "0"
     found = next((each for each in accounts if wanted in (each[0], each[2])), None)
     if found is not None and found[2].isdecimal() and found[3].isdecimal():
@@ -57,7 +57,7 @@ async def find_user(files: "Files", text: str) -> User:
     else:
         raise ImageError(f"the image has no user {wanted}")
     if colon and group:
-        user = user._replace(gid=await _find_group(files, group))
+        user = user._replace(gid=await find_group(files, group))
     if max(user.uid, user.gid, *user.groups) > _LARGEST_ID:
         raise ImageError(f"{text} is no user: the largest number is {_LARGEST_ID}")
     return user
@@ -65,14 +65,14 @@ async def find_user(files: "Files", text: str) -> User:
 
 async def _groups_of(files: "Files", name: str, gid: int) -> tuple[int, ...]:
     found = {gid}
-    for _, _, number, members in await _table(files, "/etc/group", 4):
+    for _, _, number, members in await table(files, "/etc/group", 4):
         if number.isdecimal() and name in members.split(","):
             found.add(int(number))
     return tuple(sorted(found))
 
 
-async def _find_group(files: "Files", wanted: str) -> int:
-    for name, _, gid, *_ in await _table(files, "/etc/group", 4):
+async def find_group(files: "Files", wanted: str) -> int:
+    for name, _, gid, *_ in await table(files, "/etc/group", 4):
         if name == wanted and gid.isdecimal():
             return int(gid)
     if wanted.isdecimal():
@@ -80,7 +80,7 @@ async def _find_group(files: "Files", wanted: str) -> int:
     raise ImageError(f"the image has no group {wanted}")
 
 
-async def _table(files: "Files", path: str, fields: int) -> list[list[str]]:
+async def table(files: "Files", path: str, fields: int) -> list[list[str]]:
     """The lines of a file of fields between colons, as guests see it; none if there is no such file. ImageError for
     one without end: it may be a link to /dev/zero, and is read into our own memory.
     """

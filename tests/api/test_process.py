@@ -1,6 +1,8 @@
 """wait, signals, pid and returncode of a Process."""
 
 import asyncio
+import grp
+import pwd
 import signal
 
 import pytest
@@ -167,6 +169,24 @@ async def test_a_directory_that_the_guest_lacks_is_not_needed(
 async def test_user_and_group(linux: aionoah.Linux) -> None:
     done = await linux.run(["sh", "-c", "id -u; id -g; id -G"], user=1234, group=99, stdout=PIPE)
     assert done.stdout == b"1234\n99\n99\n"
+
+
+async def test_a_program_runs_as_somebody_with_a_name(linux: aionoah.Linux) -> None:
+    nobody, games = pwd.getpwnam("nobody"), grp.getgrnam("games")
+    done = await linux.run(
+        ["sh", "-c", "id -u; id -g; id -G"],
+        user="nobody",
+        group="games",
+        extra_groups=["games", 7],
+        stdout=PIPE,
+    )
+    assert done.stdout.decode().split() == [
+        str(nobody.pw_uid),
+        *[str(games.gr_gid)] * 2,
+        "7",
+    ]
+    with pytest.raises(ValueError, match="the guest has no user nosuch"):
+        await linux.run(["true"], user="nosuch")
 
 
 async def test_another_user_has_no_privileges(linux: aionoah.Linux) -> None:
