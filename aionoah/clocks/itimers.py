@@ -82,6 +82,10 @@ class RealTimer(IntervalTimer):
         self.process.signals.pending.on_leave = self.process.timers.signal_left
         send_to_process(self.process, from_kernel(self.signal))
 
+    def set(self, wanted: Setting) -> None:
+        """Unlike the other two it forgets the interval where there is no value."""
+        super().set(wanted if wanted.value_ns else Setting())
+
     def signal_left(self) -> None:
         """A SIGALRM has left the queue."""
         if self.alarm is None and self.interval_ns:

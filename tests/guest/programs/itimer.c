@@ -67,6 +67,16 @@ static void errors(void) {
     printf("null clears: %ld %ld\n", (long)value.it_value.tv_sec, (long)value.it_value.tv_usec);
 }
 
+/* Without a value, only ITIMER_REAL forgets the interval as well. */
+static void intervals_alone(void) {
+    struct itimerval value = {{10, 0}, {0, 0}}, old;
+    for (int which = ITIMER_REAL; which <= ITIMER_PROF; which++) {
+        CALL(setitimer(which, &value, NULL));
+        CALL(setitimer(which, &(struct itimerval){{0, 0}, {0, 0}}, &old));
+        printf("interval %ld, value %ld\n", (long)old.it_interval.tv_sec, (long)old.it_value.tv_sec);
+    }
+}
+
 static void alarms(void) {
     CALL(alarm(100));
     CALL(alarm(50));
@@ -170,6 +180,7 @@ int main(int argc, char **argv) {
     waiting(ITIMER_PROF, SIGPROF, CLOCK_PROCESS_CPUTIME_ID);
     waiting(ITIMER_VIRTUAL, SIGVTALRM, CLOCK_PROCESS_CPUTIME_ID);
     errors();
+    intervals_alone();
     alarms();
     blocked();
     children();
