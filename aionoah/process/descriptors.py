@@ -138,7 +138,13 @@ class DescriptorTable:
             raise LinuxError(Errno.EINVAL)
         if not 0 <= new < self._limit():
             raise LinuxError(Errno.EBADF)
-        file = self.get(fd, allow_path=True).hold()
+        return self.replace(new, self.get(fd, allow_path=True), cloexec=cloexec)
+
+    def replace(self, new: int, file: File, *, cloexec: bool) -> int:
+        """Make `new` refer to a file, in the place of what it has been; holds the file. EBADF and EBUSY as dup3."""
+        if not 0 <= new < self._limit():
+            raise LinuxError(Errno.EBADF)
+        file.hold()
         old = self._remove(new)
         if old is None and self._taken >> new & 1:
             file.drop()
@@ -173,7 +179,7 @@ class DescriptorTable:
         self._drop(file)
 
     def _drop(self, file: File) -> None:
-        if self.on_close is not None:
+        if self.on_close is not None and O.PATH not in file.flags:
             self.on_close(self, file)
         if file.when_left is not None:
             file.when_left(self)

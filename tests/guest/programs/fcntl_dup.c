@@ -121,6 +121,8 @@ static void locks(void) {
     CALL(fcntl(one, F_SETLK, &before));
     CALL(fcntl(one, F_SETLK, &backwards));
     CALL(fcntl(99, F_SETLK, &lock));
+    CALL(close(open("file", O_PATH))); /* has no part in locks */
+    CALL(fcntl(two, F_OFD_SETLK, &lock));
     CALL(close(in)); /* drops all record locks of this process */
     lock.l_pid = 1;
     CALL(fcntl(one, F_OFD_SETLK, &lock));
