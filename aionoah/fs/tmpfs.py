@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from time import time_ns
 from typing import TYPE_CHECKING, Final
 
+from aionoah.abi.dirent import PackedEntries
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import RENAME, O
 from aionoah.abi.ioctl import FS_FL
@@ -89,6 +90,16 @@ class TmpFileSystem(FileSystem):
         self.root.clear()
 
 
+class TmpDirectoryFile(DirectoryFile):
+    """An open directory, whose reading is an access."""
+
+    def _list(self) -> PackedEntries:
+        inode = self.dentry.inode
+        if O.NOATIME not in self.flags and isinstance(inode, TmpDirectory):
+            inode.accessed()
+        return super()._list()
+
+
 class TmpDirectory(TmpInode):
     """Names and inodes. A removed directory has no links left and takes no new entries: ENOENT."""
 
@@ -126,10 +137,9 @@ class TmpDirectory(TmpInode):
         )
 
     def open(self, flags: O, dentry: Dentry) -> File:
-        return DirectoryFile(flags, dentry)
+        return TmpDirectoryFile(flags, dentry)
 
     def entries(self, cookie: int) -> Iterator[DirectoryEntry]:
-        self.accessed()
         listing = [(b".", self.ino, int(DT.DIR)), (b"..", self.parent.ino, int(DT.DIR))]
         listing += [(name, inode.ino, directory_type(inode.mode)) for name, inode in self.names.items()]
         for position, (name, ino, kind) in enumerate(listing[cookie:], cookie + 1):

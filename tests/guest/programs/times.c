@@ -131,6 +131,26 @@ static void touching(void) {
     printf("change time does not go back: %d\n", after.st_ctime >= before.st_ctime);
 }
 
+/* Reading a directory in memory is an access, unless O_NOATIME says otherwise. */
+static void reading_directories(void) {
+    char name[] = "/dev/shm/times-XXXXXX", entries[256];
+    static const int flags[] = {O_RDONLY | O_NOATIME, O_RDONLY};
+    if (mkdtemp(name) == NULL) {
+        perror(name);
+        return;
+    }
+    for (size_t i = 0; i < LENGTH(flags); i++) {
+        make_old(name);
+        int fd = open(name, flags[i]);
+        OK(syscall(SYS_getdents64, fd, entries, sizeof entries));
+        close(fd);
+        struct stat st;
+        stat(name, &st);
+        printf("accessed: %d\n", st.st_atim.tv_sec != OLD[0].tv_sec);
+    }
+    rmdir(name);
+}
+
 int main(int argc, char **argv) {
     enter_scratch(argc, argv);
     make_file("file", "twelve bytes");
@@ -138,6 +158,7 @@ int main(int argc, char **argv) {
     setting();
     elders();
     touching();
+    reading_directories();
     unlink("file"), unlink("link");
     return leave_scratch();
 }
