@@ -27,6 +27,7 @@ _TIMEOUTS: Final = {
     SO.RCVTIMEO_NEW: "read_timeout_ns",
     SO.SNDTIMEO_NEW: "write_timeout_ns",
 }
+NOT_EVERYWHERE: Final = (SO.PASSCRED, SO.PASSPIDFD)  # EOPNOTSUPP where a family has no identities to tell
 _MAX_PRIORITY: Final = 6  # for everybody
 _INT: Final = struct.Struct("<i")
 _TIMEVAL: Final = struct.Struct("<qq")
@@ -130,7 +131,9 @@ class LocalOptions:
         return bool(self._numbers.get(option))
 
     def get(self, option: int) -> bytes:
-        """ENOPROTOOPT."""
+        """ENOPROTOOPT, EOPNOTSUPP."""
+        if option in NOT_EVERYWHERE:
+            raise LinuxError(Errno.EOPNOTSUPP)
         if option == SO.LINGER:
             return self.linger.pack()
         if option == SO.SNDBUF:
@@ -147,8 +150,8 @@ class LocalOptions:
         """EINVAL, ENOPROTOOPT, EOPNOTSUPP, and as `require_may_set`."""
         number = as_int(value)
         require_may_set(option, number, is_admin=is_admin)
-        if option == SO.REUSEPORT and number:
-            raise LinuxError(Errno.EOPNOTSUPP)  # for the internet's
+        if option in NOT_EVERYWHERE or (option == SO.REUSEPORT and number):  # the latter for the internet's
+            raise LinuxError(Errno.EOPNOTSUPP)
         if option in _BOOLEANS:
             self._numbers[option] = int(number != 0)
         elif option in (SO.SNDBUF, SO.RCVBUF):

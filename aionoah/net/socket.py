@@ -51,7 +51,7 @@ class Control(NamedTuple):
 
 
 class Identity(NamedTuple):
-    """Who a connection was made by."""
+    """Who has made a connection, or sent a message."""
 
     credentials: Ucred
     groups: tuple[int, ...] = ()
@@ -61,7 +61,7 @@ class Identity(NamedTuple):
 class Outgoing:
     """A message to be sent."""
 
-    __slots__ = ("address", "control", "credentials", "files", "flags", "fs", "src")
+    __slots__ = ("address", "control", "files", "flags", "fs", "identity", "src")
 
     def __init__(
         self,
@@ -70,18 +70,18 @@ class Outgoing:
         address: bytes | None = None,
         control: "tuple[Control, ...]" = (),
         files: "tuple[File, ...]" = (),
-        credentials: Ucred | None = None,
+        identity: Identity | None = None,
         fs: "FsContext | None" = None,
     ) -> None:
-        """`files` are those of SCM_RIGHTS, which stay the caller's; `credentials` those of SCM_CREDENTIALS,
-        which have been checked; `control` is the rest. `fs` is what a path in `address` is looked up in.
+        """`files` are those of SCM_RIGHTS, which stay the caller's; `identity` is that of SCM_CREDENTIALS,
+        which has been checked; `control` is the rest. `fs` is what a path in `address` is looked up in.
         """
         self.src = src
         self.flags = flags
         self.address = address
         self.control = control
         self.files = files
-        self.credentials = credentials
+        self.identity = identity
         self.fs = fs
 
 
@@ -93,6 +93,7 @@ class Received(NamedTuple):
     control: tuple[Control, ...] = ()
     files: tuple[File, ...] = ()
     flags: int = 0  # MSG_TRUNC, MSG_EOR, MSG_OOB
+    process: "Process | None" = None  # who has sent it, to be told by a descriptor (SCM_PIDFD)
 
 
 class Socket(File):

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Final
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.socket import AF, MSG, SCM, SCM_MAX_FD, SOL, Cmsghdr, Ucred
-from aionoah.net.socket import Control, Outgoing, Received
+from aionoah.fs.pidfd import PidFile
+from aionoah.net.socket import Control, Identity, Outgoing, Received
 
 if TYPE_CHECKING:
     from aionoah.fs.file import File
-    from aionoah.process.task import Task
+    from aionoah.process.task import Process, Task
 
 _HEAD: Final = Cmsghdr.SIZE
 _ALIGN: Final = 8
@@ -49,7 +50,7 @@ def add_control(task: "Task", message: Outgoing, family: int, data: bytes) -> No
                 raise LinuxError(Errno.EINVAL)
         elif control.kind == SCM.CREDENTIALS:
             if is_local:
-                message.credentials = _claimed(task, control.data)
+                message.identity = _claimed(task, control.data)
         elif is_local:
             raise LinuxError(Errno.EINVAL)
         else:
@@ -65,8 +66,8 @@ def _files(task: "Task", data: bytes, already: int) -> "list[File]":
     return [task.files.get(fd, allow_path=True) for fd in struct.unpack_from(f"<{count}i", data)]
 
 
-def _claimed(task: "Task", data: bytes) -> Ucred:
-    """Credentials that somebody says he has (scm_check_creds): EINVAL, EPERM."""
+def _claimed(task: "Task", data: bytes) -> Identity:
+    """Who somebody says he is (scm_check_creds): EINVAL, EPERM, ESRCH."""
     if len(data) != Ucred.SIZE:
         raise LinuxError(Errno.EINVAL)
     claimed = Ucred.unpack(data)
@@ -77,9 +78,14 @@ def _claimed(task: "Task", data: bytes) -> Ucred:
         and (claimed.gid in (who.gid, who.egid, who.sgid) or who.has_capability(CAP.SETGID))
     ):
         raise LinuxError(Errno.EPERM)
-    if claimed.pid not in task.kernel.processes:
+    process = task.kernel.processes.get(claimed.pid)
+    if process is None:
         raise LinuxError(Errno.ESRCH)
-    return claimed
+    return Identity(claimed, (), process)
+
+
+def _process_control(number: int) -> Control:
+    return Control(SOL.SOCKET, SCM.PIDFD, struct.pack("<i", number))
 
 
 class ControlWriter:
@@ -104,6 +110,8 @@ class ControlWriter:
                 self._put_files(received.files, cloexec=cloexec)
             for file in received.files:
                 file.drop()
+        if received.process is not None:
+            self._put_process(received.process)
 
     def _put(self, control: Control) -> None:
         """One message, cut if need be (put_cmsg). EFAULT."""
@@ -118,6 +126,19 @@ class ControlWriter:
         head = Cmsghdr(length, control.level, control.kind).pack()
         self._task.memory.write(self._address + self.used, (head + control.data)[:length])
         self.used += min(length + -length % _ALIGN, room)
+
+    def _put_process(self, process: "Process") -> None:
+        """A descriptor of who has sent the message, in whose place may be why there is none (scm_pidfd_recv)."""
+        if self._room - self.used < _HEAD + _INT:
+            self.flags |= MSG.CTRUNC
+            return
+        try:
+            with self._task.files.reserve() as (fd,):
+                self._put(_process_control(fd))
+                self._task.files.install(fd, PidFile(process), cloexec=True)
+        except LinuxError as error:
+            with suppress(LinuxError):
+                self._put(_process_control(-error.errno))
 
     def _put_files(self, files: "tuple[File, ...]", *, cloexec: bool) -> None:
         """As many as there is room and numbers for (scm_detach_fds). EFAULT."""

@@ -154,7 +154,7 @@ async def _receive(task: "Task", socket: Socket, msg: int, flags: MSG) -> int:
             _discard(received)
             raise
     used, told = 0, received.flags | flags & MSG.CMSG_CLOEXEC
-    if received.control or received.files:
+    if received.control or received.files or received.process is not None:
         writer = ControlWriter(task, control, min(controllen, _MAX_CONTROL))
         writer.write(received, cloexec=bool(flags & MSG.CMSG_CLOEXEC))
         used, told = writer.used, told | writer.flags

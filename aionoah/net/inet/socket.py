@@ -20,7 +20,7 @@ from aionoah.host import sockets, terminal
 from aionoah.host.errors import errno_of, host_errors
 from aionoah.host.waiting import Source
 from aionoah.net.inet import interfaces
-from aionoah.net.options import as_int, get_common, require_may_set, set_common
+from aionoah.net.options import NOT_EVERYWHERE, as_int, get_common, require_may_set, set_common
 from aionoah.net.socket import QUEUE_EXCHANGES, Control, Outgoing, Received, Socket, caller_has, family_of
 
 if TYPE_CHECKING:
@@ -316,6 +316,8 @@ class InetSocket(Socket):
         return self.host
 
     def _own_option(self, option: int) -> bytes | None:
+        if option in NOT_EVERYWHERE:
+            raise LinuxError(Errno.EOPNOTSUPP)
         if option == SO.PEERCRED:
             return _NOBODY.pack()
         if option == SO.LINGER and self.linger is not None:
@@ -342,6 +344,8 @@ class InetSocket(Socket):
         if level == SOL.SOCKET:
             if option == SO.BINDTODEVICE:
                 raise LinuxError(Errno.EPERM)
+            if option in NOT_EVERYWHERE:
+                raise LinuxError(Errno.EOPNOTSUPP)
             require_may_set(option, as_int(value), is_admin=is_admin and option != SO.MARK)
         elif not self.is_of_host_network and (level, option) in _OUTWARD and value:
             raise LinuxError(_OUTWARD[level, option])

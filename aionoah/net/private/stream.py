@@ -13,7 +13,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.inet import TCP
 from aionoah.abi.poll import Poll
 from aionoah.abi.socket import AF, MSG, SHUT, SO, SOL
-from aionoah.fs.file import WouldBlock
+from aionoah.fs.file import WouldBlock, deadline_after, has_passed, sleep_until
 from aionoah.host import sockets
 from aionoah.host.errors import host_errors
 from aionoah.host.waiting import Source
@@ -54,6 +54,8 @@ class PrivateStream(PrivateSocket):
         self._outer_peer: Endpoint | None = None  # outside, where the host's socket goes
         self._backlog = -1  # of a listener
         self._embryos: deque[PrivateStream] = deque()  # connections that nobody has accepted yet
+        self._applicants: deque[PrivateStream] = deque()  # who wait for room among those
+        self._awaited: tuple[PrivateStream, Endpoint] | None = None  # the listener whose applicant this is
 
     def attach_filter(self, program: bytes) -> None:  # noqa: ARG002
         """Bytes flow as of a stream, not in packets."""
@@ -61,6 +63,7 @@ class PrivateStream(PrivateSocket):
 
     def release(self) -> None:
         self._stop_listening()
+        self._give_up()
         if self._settings is not None and self._settings is not self.host:
             self._settings.close()
         super().release()
@@ -76,12 +79,15 @@ class PrivateStream(PrivateSocket):
             raise LinuxError(Errno.EINVAL)
         self.bind_automatically()
         self._backlog = min(backlog & 0xFFFF_FFFF, _MAX_BACKLOG)
+        self._let_applicants_in()
         self.changed.wake()
 
     def _stop_listening(self) -> None:
         self._backlog = -1
         while self._embryos:
             self._embryos.popleft().drop()
+        while self._applicants:
+            self._applicants.popleft().turn_away(Errno.ECONNREFUSED)
 
     @property
     def has_room(self) -> bool:
@@ -99,7 +105,12 @@ class PrivateStream(PrivateSocket):
             raise WouldBlock
         embryo = self._embryos.popleft()
         embryo.inherit(self)
+        self._let_applicants_in()
         return embryo, embryo.peer_name()
+
+    def _let_applicants_in(self) -> None:
+        while self._applicants and self.has_room:
+            self._applicants.popleft().come_in()
 
     def accepted(self, host: host_socket.socket, peer: Endpoint, own: Endpoint) -> "PrivateStream":
         """The listener's end of a new connection."""
@@ -122,6 +133,9 @@ class PrivateStream(PrivateSocket):
         if self._is_connecting and self._outer_peer is not None:
             await super().connect(self.outside_address(self._outer_peer), fs)
             return
+        if self._awaited is not None:
+            await self._wait_to_come_in(Errno.EALREADY)
+            return
         self.take_error()
         if self.peer is not None and self._is_news:
             self._is_news = False
@@ -131,6 +145,7 @@ class PrivateStream(PrivateSocket):
         to = self.target(address)
         if self.net.is_own(to.ip) or to in self.net.served:
             self._connect_within(to)
+            await self._wait_to_come_in(Errno.EINPROGRESS)
         else:
             await self.permit(to)
             self._take_name(to)
@@ -141,6 +156,7 @@ class PrivateStream(PrivateSocket):
         """What AF_UNSPEC means: the socket can be used anew."""
         self._outer_peer = None
         self._stop_listening()
+        self._give_up()
         self.changed.wake()
         if self.peer is None:
             await super().connect(address, fs)
@@ -173,13 +189,58 @@ class PrivateStream(PrivateSocket):
             raise LinuxError(Errno.EINPROGRESS)
 
     def _join(self, to: Endpoint) -> None:
-        """Make the other end, which waits to be accepted. ECONNREFUSED."""
+        """Make the other end, which waits to be accepted; without room for it, wait for that. ECONNREFUSED."""
         listeners = (found for found in self.net.find(self.kind, to) if isinstance(found, PrivateStream))
         listener = next((found for found in listeners if found.is_listening), None)
-        if listener is None or not listener.has_room:
+        if listener is None:
             raise LinuxError(Errno.ECONNREFUSED)
-        other_end = self._new_pair(to)
-        listener.offer(listener.accepted(other_end, self.own, to))
+        if listener.has_room:
+            other_end = self._new_pair(to)
+            listener.offer(listener.accepted(other_end, self.own, to))
+        else:
+            self._take_name(to)
+            self._awaited = listener, to
+            listener.apply(self)
+
+    def apply(self, applicant: "PrivateStream") -> None:
+        """A full listener drops what begins a connection, and whoever connects repeats it (tcp_conn_request). So it
+        waits here, though without the end that Linux sees in it after two minutes.
+        """
+        self._applicants.append(applicant)
+
+    def come_in(self) -> None:
+        """The listener that was waited for has room now."""
+        assert self._awaited is not None  # noqa: S101 - or it would be no applicant
+        listener, to = self._awaited
+        try:
+            other_end = self._new_pair(to)
+        except LinuxError as error:
+            self.turn_away(error.errno)
+        else:
+            self._awaited = None
+            listener.offer(listener.accepted(other_end, self.own, to))
+
+    def turn_away(self, error: Errno) -> None:
+        self._awaited, self.error = None, error
+        self.changed.wake()
+
+    def _give_up(self) -> None:
+        if self._awaited is not None:
+            self._awaited[0].forget(self)
+            self._awaited = None
+
+    def forget(self, applicant: "PrivateStream") -> None:
+        self._applicants.remove(applicant)
+
+    async def _wait_to_come_in(self, errno_if_not: Errno) -> None:
+        """Until the connection is there: its own error, or `errno_if_not` where nobody waits (any longer)."""
+        deadline_ns = deadline_after(self.write_timeout_ns)
+        while self._awaited is not None:
+            if self.is_nonblocking or has_passed(deadline_ns):
+                raise LinuxError(errno_if_not)
+            await sleep_until(self, Poll(Poll.OUT), deadline_ns)
+        self._is_news = False
+        self.take_error()
 
     def _new_pair(self, to: Endpoint) -> host_socket.socket:
         """Connect; the other end is the caller's."""
@@ -234,19 +295,26 @@ class PrivateStream(PrivateSocket):
     def poll(self) -> Poll:
         if self.is_listening:
             return Poll(Poll.IN | Poll.RDNORM if self._embryos else 0)
+        if self._awaited is not None:
+            return Poll(0)
         if self.error is not None:
             return Poll(Poll.IN | Poll.OUT | Poll.RDNORM | Poll.WRNORM | Poll.ERR | Poll.HUP | Poll.RDHUP)
         return super().poll()
 
     def send_nowait(self, message: "Outgoing") -> int:
-        self.take_error()
+        self._require_in()
         return super().send_nowait(message)
 
     def receive_nowait(self, dst: "Buffer", flags: MSG) -> "Received":
-        self.take_error()
+        self._require_in()
         return super().receive_nowait(dst, flags)
 
+    def _require_in(self) -> None:
+        if self._awaited is not None:
+            raise WouldBlock
+        self.take_error()
+
     def source(self, events: Poll) -> Source:
-        if self.is_listening:
+        if self.is_listening or self._awaited is not None:
             return Source(self.changed)
         return super().source(events) | Source(self.changed)

@@ -66,7 +66,7 @@ class ConnectionSocket(UnixSocket):
 
     async def connect(self, address: bytes, fs: "FsContext") -> None:
         path = addresses.parse_target(address)
-        if self.passes_credentials:
+        if self.passes_identity:
             self.bind_automatically()
         if self.host_servers and (server := addresses.find_host(self.network, path, fs)) is not None:
             self._join_host(server, path)
@@ -116,7 +116,7 @@ class ConnectionSocket(UnixSocket):
         """Make the other end, which waits to be accepted."""
         embryo = type(self)(self.network, self.family, self.kind, self.protocol)
         embryo.path = listener.path
-        embryo.passes_credentials = listener.passes_credentials
+        embryo.passes_credentials, embryo.passes_pidfd = listener.passes_credentials, listener.passes_pidfd
         embryo.peer_identity = caller_identity()
         self.peer_identity = listener.peer_identity
         self.pair_with(embryo)

@@ -29,7 +29,7 @@ class DatagramSocket(UnixSocket):
             self._change_peer(None)
             return
         path = addresses.parse_target(address)
-        if self.passes_credentials:
+        if self.passes_identity:
             self.bind_automatically()
         other = addresses.find(self.network, path, self.kind, fs)
         self._require_may_send(other)
@@ -68,7 +68,7 @@ class DatagramSocket(UnixSocket):
         if MSG.OOB in message.flags:
             raise LinuxError(Errno.EOPNOTSUPP)
         self.take_error()
-        if self.passes_credentials:
+        if self.passes_identity:
             self.bind_automatically()
         path = addresses.parse_target(message.address) if message.address else None
         length = message.src.length

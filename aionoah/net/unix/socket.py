@@ -19,11 +19,12 @@ from aionoah.net.socket import (
     SHUT_BOTH,
     SHUT_RECEIVE,
     Control,
+    Identity,
     Outgoing,
     Received,
     Socket,
-    caller_credentials,
     caller_has,
+    caller_identity,
 )
 from aionoah.net.unix import address as addresses
 from aionoah.net.unix.rights import collect, drop_files, receive_files, send_files
@@ -36,17 +37,18 @@ if TYPE_CHECKING:
     from aionoah.fs.path import Dentry
     from aionoah.memory.buffer import Buffer
     from aionoah.net.network import Network, Place
+    from aionoah.process.task import Process
 
 CAN_READ: Final = Poll.IN | Poll.RDNORM
 CAN_WRITE: Final = Poll.OUT | Poll.WRNORM | Poll.WRBAND
 _UNKNOWN: Final = Ucred(0, 0xFFFF_FFFF, 0xFFFF_FFFF)
-_NOBODY: Final = Ucred(0, OVERFLOW_ID, OVERFLOW_ID)
+_NOBODY: Final = Identity(Ucred(0, OVERFLOW_ID, OVERFLOW_ID))
 
 
 class Packet:
     """One sk_buff: bytes that wait in a queue, and what comes with them."""
 
-    __slots__ = ("address", "cost", "credentials", "data", "files", "is_peeked", "sender", "start")
+    __slots__ = ("address", "cost", "data", "files", "identity", "is_peeked", "sender", "start")
 
     def __init__(
         self,
@@ -54,7 +56,7 @@ class Packet:
         data: bytes,
         cost: int,
         files: "tuple[File, ...]",
-        credentials: Ucred | None,
+        identity: Identity | None,
     ) -> None:
         self.sender = sender
         self.address = sender.address
@@ -63,7 +65,7 @@ class Packet:
         self.is_peeked = False  # an empty one, by a peek with an offset
         self.cost = cost  # of the sender's buffer, until the packet is gone
         self.files = files
-        self.credentials = credentials or _NOBODY
+        self.identity = identity or _NOBODY
 
     @property
     def length(self) -> int:
@@ -87,6 +89,7 @@ class UnixSocket(Socket):
         self.error: Errno | None = None  # reported once
         self.is_dead = False
         self.passes_credentials = False
+        self.passes_pidfd = False
         self.peek_offset = -1  # where MSG_PEEK begins; from 0 on it goes forth and back with what is read
         self.options = LocalOptions()
         self.packets: deque[Packet] = deque()
@@ -240,21 +243,30 @@ class UnixSocket(Socket):
         files = message.files
         if files:
             files = send_files(files, receiver)
-        credentials = message.credentials
-        if credentials is None and (self.passes_credentials or receiver.passes_credentials):
-            credentials = caller_credentials()
+        identity = message.identity
+        if identity is None and (self.passes_identity or receiver.passes_identity):
+            identity = caller_identity()
         self.used += cost
-        return Packet(self, data, cost, files, credentials)
+        return Packet(self, data, cost, files, identity)
 
     def deliver(self, packet: Packet) -> None:
         """Put a packet into this queue."""
         self.packets.append(packet)
         self.readable.wake()
 
+    @property
+    def passes_identity(self) -> bool:
+        """Whether receivers are told who has sent something."""
+        return self.passes_credentials or self.passes_pidfd
+
     def control_of(self, packet: Packet) -> tuple[Control, ...]:
         if not self.passes_credentials:
             return ()
-        return (Control(SOL.SOCKET, SCM.CREDENTIALS, packet.credentials.pack()),)
+        return (Control(SOL.SOCKET, SCM.CREDENTIALS, packet.identity.credentials.pack()),)
+
+    def process_of(self, packet: Packet) -> "Process | None":
+        """Who has sent it, if this is to be told by a descriptor."""
+        return packet.identity.process if self.passes_pidfd else None
 
     def take_files(self, packet: Packet, *, peek: bool) -> "tuple[File, ...]":
         """The files of a packet for its receiver; for one who only peeks, references of his own."""
@@ -301,6 +313,7 @@ class UnixSocket(Socket):
             self.control_of(packet),
             files,
             MSG.TRUNC if is_cut else 0,
+            self.process_of(packet),
         )
 
     def move_peek_offset(self, count: int) -> None:
@@ -336,6 +349,8 @@ class UnixSocket(Socket):
                 return from_int(int(self.is_listening))
             case SO.PASSCRED:
                 return from_int(int(self.passes_credentials))
+            case SO.PASSPIDFD:
+                return from_int(int(self.passes_pidfd))
             case SO.PEERCRED:
                 return (_UNKNOWN if self.peer_identity is None else self.peer_identity.credentials).pack()
             case SO.PEEK_OFF:
@@ -348,6 +363,8 @@ class UnixSocket(Socket):
             raise LinuxError(Errno.EOPNOTSUPP)
         if option == SO.PASSCRED:
             self.passes_credentials = as_int(value) != 0
+        elif option == SO.PASSPIDFD:
+            self.passes_pidfd = as_int(value) != 0
         elif option == SO.PEEK_OFF:
             self.peek_offset = as_int(value)
         elif not set_common(self, option, value):

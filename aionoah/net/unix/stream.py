@@ -94,7 +94,7 @@ class StreamSocket(ConnectionSocket):
         count = dst.fill(_joined(parts)[skipped:]) if dst.length else 0
         files = self._consume(parts, skipped + count, peek=peek)
         self.move_peek_offset(count if peek else -count)
-        return Received(count, first.address, self.control_of(first), files)
+        return Received(count, first.address, self.control_of(first), files, process=self.process_of(first))
 
     def _receive_urgent(self, dst: "Buffer", flags: MSG) -> Received:
         """The urgent byte out of its order. What is left of it marks its place (SIOCATMARK)."""
@@ -105,7 +105,7 @@ class StreamSocket(ConnectionSocket):
         if MSG.PEEK not in flags:
             self.urgent = None
             packet.start = len(packet.data)
-        return Received(count, packet.address, self.control_of(packet), (), MSG.OOB)
+        return Received(count, packet.address, self.control_of(packet), (), MSG.OOB, self.process_of(packet))
 
     def _after_mark(self, *, peek: bool) -> "list[Packet] | deque[Packet]":
         """What can be read: the mark in front goes, and an urgent byte there that nobody wanted (manage_oob)."""
@@ -141,7 +141,7 @@ class StreamSocket(ConnectionSocket):
         for packet in packets:
             if not limit or (parts and (packet is self.urgent or not packet.length)):
                 break
-            if parts and self.passes_credentials and packet.credentials != parts[0][0].credentials:
+            if parts and self.passes_identity and packet.identity.credentials != first.identity.credentials:
                 break
             length = min(packet.length, limit)
             parts.append((packet, length))
