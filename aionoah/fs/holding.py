@@ -2,6 +2,7 @@
 
 import os
 
+from aionoah.fs.hostfs import HostDirectory
 from aionoah.fs.hostfs_inode import HostNode
 from aionoah.fs.inode import Inode
 from aionoah.fs.overlay_inode import real_of
@@ -26,6 +27,10 @@ class Hold:
 
 
 def hold(inode: Inode) -> Hold | None:
-    """None for what needs no descriptor: directories have one, and what is in memory stays there."""
+    """None for what needs no further descriptor: directories keep theirs once they have one, and what is in memory stays
+    there.
+    """
     real = real_of(inode)
+    if isinstance(real, HostDirectory):
+        real.descriptor()
     return Hold(real) if isinstance(real, HostNode) else None

@@ -188,6 +188,8 @@ def open_dentry(context: FsContext, target: Dentry, flags: O, attributes: Attrib
         raise LinuxError(Errno.EPERM)
     if wanted & ACCESS.W and kind == S.IFREG:
         require_not_running(attributes, inode, context.programs)
+    if kind == S.IFDIR:
+        hold(inode)
     if not flags & O.TRUNC or kind != S.IFREG:
         return _opened(context, target, attributes, flags)
     inode.will_be_emptied()

@@ -1,7 +1,7 @@
 """/proc/PID/fd and fdinfo, and the magic links to files, directories and programs."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
@@ -14,6 +14,8 @@ from aionoah.fs.synthetic import Bound, Directory, Link, Text
 
 if TYPE_CHECKING:
     from aionoah.process.task import Task
+
+_DELETED: Final = b" (deleted)"
 
 
 # -- exe, cwd, root ---------------------------------------------------------------------------------------
@@ -68,7 +70,18 @@ def _link_text(file: File) -> bytes:
     if file.dentry is None:
         return file.describe()
     is_nowhere = file.dentry.parent is None and file.dentry.name
-    return file.dentry.name if is_nowhere else shown_path(file.dentry)
+    if is_nowhere:
+        return file.dentry.name
+    path = shown_path(file.dentry)
+    return path if file.dentry.is_deleted or not _was_deleted(file) else path + _DELETED
+
+
+def _was_deleted(file: File) -> bool:
+    """The host's programs may have taken the last name away."""
+    try:
+        return not file.attributes().nlink
+    except LinuxError:
+        return True
 
 
 def _link_target(file: File) -> Dentry:

@@ -68,3 +68,12 @@ def test_a_copy_is_kept_for_those_who_opened_the_original(overlay: Tree, flags: 
     assert contents(overlay, file) == b"below"
     assert outcome(overlay.stat, b"f") == "ENOENT"
     file.drop()
+
+
+def test_the_host_removes_an_open_directory(host: Tree, tmp_path: Path) -> None:
+    host.mkdir(b"d")
+    directory = host.open(b"d", O.RDONLY | O.DIRECTORY)
+    (tmp_path / "d").rmdir()
+    assert directory.attributes().nlink == 0
+    assert outcome(directory.listing) == "ENOENT"  # which readdir(3) takes for its end
+    directory.drop()
