@@ -33,6 +33,38 @@ while True:
     s.sendall(b"guest got " + s.recv(99))
     s.close()
 """
+CROWD = """
+import errno, select, socket, threading
+listener = socket.create_server(("127.0.0.1", 0), backlog=1)
+address = listener.getsockname()
+
+def applicant():
+    s = socket.socket()
+    s.setblocking(False)
+    return s, errno.errorcode[s.connect_ex(address)]
+
+def late():
+    with socket.create_connection(address) as s:
+        s.sendall(b"late")
+
+first = [socket.create_connection(address) for _ in range(2)]
+s, result = applicant()
+print(result, errno.errorcode[s.connect_ex(address)], select.select([], [s], [], 0)[1])
+poll = select.epoll()
+poll.register(s, select.EPOLLOUT)
+waiting = threading.Thread(target=late)
+waiting.start()
+accepted = [listener.accept()[0] for _ in range(4)]
+waiting.join()
+print(bool(poll.poll()), s.connect_ex(address), errno.errorcode[s.connect_ex(address)])
+print([each.recv(9) for each in accepted if select.select([each], [], [], 0)[0]])
+more = [socket.create_connection(address) for _ in range(2)]
+applicant()[0].close()
+s, result = applicant()
+listener.close()
+select.select([], [s], [])
+print(errno.errorcode[s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)])
+"""
 PYTHON = "/usr/bin/python3"
 
 
@@ -85,6 +117,19 @@ async def test_nobody_listens() -> None:
     async with aionoah.Linux(network="none") as linux:
         with pytest.raises(ConnectionRefusedError, match="there is no network"):
             await linux.connect(99)
+
+
+@pytest.mark.parametrize("network", ["loopback", "host"])
+async def test_who_finds_no_room_at_a_server_waits(network: str) -> None:
+    async with aionoah.Linux(network=network) as linux:
+        done = await linux.run([PYTHON, "-c", CROWD], capture_output=True, timeout=60)
+    assert done.stderr == b""
+    assert done.stdout.splitlines() == [
+        b"EINPROGRESS EALREADY []",
+        b"True 0 EISCONN",
+        b"[b'late']",
+        b"ECONNREFUSED",
+    ]
 
 
 async def test_the_loopback_is_not_the_hosts() -> None:
