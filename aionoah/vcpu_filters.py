@@ -4,9 +4,11 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from aionoah.abi.errno import Errno, LinuxError
 from aionoah.process.seccomp import screen
 
 if TYPE_CHECKING:
+    from aionoah.process.seccomp_listener import SeccompListener
     from aionoah.vcpu_thread import VcpuThread
 
 _WORD: Final = 0xFFFF_FFFF_FFFF_FFFF
@@ -28,6 +30,23 @@ def passes_filters(thread: "VcpuThread", call: Callable[[Sequence[int]], Sequenc
         has_been_traced = True  # he may have made another call of it, which is looked at again
     if has_been_traced and screened.message is not None:
         return True
+    if screened.question is not None:
+        return _is_let(thread, *screened.question)
     if screened.result is not None:
         registers[architecture.result_register] = screened.result & _WORD
     return screened.is_made
+
+
+def _is_let(thread: "VcpuThread", listener: "SeccompListener", data: bytes) -> bool:
+    """Whether whoever listens wants a call to be made; if not, it has the result that he gives. A signal has it made,
+    and asked about, anew.
+    """
+    note = listener.ask(thread._task, data)
+    thread.park(note.wait(listener))
+    if thread._is_exiting or note.is_made:
+        return not thread._is_exiting
+    if note.is_interrupted:
+        thread._restart = LinuxError(Errno.ERESTARTSYS)
+    else:
+        thread._registers[thread._table.architecture.result_register] = note.result
+    return False

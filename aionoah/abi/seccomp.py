@@ -1,5 +1,8 @@
 """Filters of system calls (uapi linux/seccomp.h; seccomp(2))."""
 
+from typing import Annotated
+
+from aionoah.abi.cstruct import I32, I64, U16, U32, U64, Struct
 from aionoah.abi.flags import Choice, Flags
 
 
@@ -35,3 +38,53 @@ class SECCOMP_RET(Choice):  # noqa: N801 - as the header has it
 SECCOMP_RET_ACTION_FULL = 0xFFFF_0000
 SECCOMP_RET_DATA = 0x0000_FFFF
 SECCOMP_DATA_SIZE = 64  # struct seccomp_data: number, architecture, instruction pointer, six arguments
+
+
+class SeccompNotifSizes(Struct):
+    seccomp_notif: U16
+    seccomp_notif_resp: U16
+    seccomp_data: U16
+
+
+class SeccompNotif(Struct):
+    """A call that waits for an answer."""
+
+    id: U64
+    pid: U32
+    flags: U32
+    data: Annotated[bytes, "64s"]  # struct seccomp_data, of which each word is aligned
+
+
+class SeccompNotifResp(Struct):
+    id: U64
+    val: I64
+    error: I32
+    flags: U32
+
+
+class SeccompNotifAddfd(Struct):
+    id: U64
+    flags: U32
+    srcfd: U32
+    newfd: U32
+    newfd_flags: U32
+
+
+SECCOMP_USER_NOTIF_FLAG_CONTINUE = 1
+SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP = 1
+
+
+class SECCOMP_ADDFD_FLAG(Flags):  # noqa: N801 - as the header has it
+    SETFD = 1
+    SEND = 2
+
+
+class SECCOMP_IOCTL(Choice):  # noqa: N801
+    """SECCOMP_IOCTL_NOTIF_…"""
+
+    RECV = 0xC050_2100
+    SEND = 0xC018_2101
+    ID_VALID = 0x4008_2102
+    ID_VALID_WRONG_DIR = 0x8008_2102  # as the header said first
+    ADDFD = 0x4018_2103
+    SET_FLAGS = 0x4008_2104

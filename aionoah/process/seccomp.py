@@ -4,6 +4,7 @@ A filter is classic BPF over struct seccomp_data, of which it reads aligned word
 number of the call alone, so what they say is remembered as soon as one run has read nothing else.
 """
 
+import struct
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -19,9 +20,12 @@ from aionoah.process.ending import end_process, end_thread
 from aionoah.signals.generate import force
 
 if TYPE_CHECKING:
+    from aionoah.process.seccomp_listener import SeccompListener
     from aionoah.process.task import Task
 
 _WORD: Final = 0xFFFF_FFFF
+_LONG: Final = 0xFFFF_FFFF_FFFF_FFFF
+_DATA: Final = struct.Struct("<II7Q")  # struct seccomp_data
 _MAX_ERRNO: Final = 4095
 _MOST_INSTRUCTIONS: Final = (1 << 18) // SockFilter.SIZE  # of all filters of a thread, 4 more for each
 _PENALTY: Final = 4
@@ -38,9 +42,10 @@ _WITH_OPERAND: Final = frozenset((*BPF_ALU.members(), *BPF_JMP.members())) - {BP
 class Program:
     """One filter. EINVAL for what the kernel would not run."""
 
-    __slots__ = ("code",)
+    __slots__ = ("code", "listener")
 
     def __init__(self, program: bytes) -> None:
+        self.listener: SeccompListener | None = None
         self.code = instructions(program)
         check(self.code)
         if not all(_is_allowed(one) for one in self.code):
@@ -67,6 +72,11 @@ class _CallRun(Run):
         return self._words[at >> 2]
 
 
+class Verdict(NamedTuple):
+    said: int
+    by: Program | None
+
+
 class Seccomp:
     """What threads may call: the mode, and the filters from the oldest on. It never changes: threads get another."""
 
@@ -75,14 +85,20 @@ class Seccomp:
     def __init__(self, mode: int, programs: tuple[Program, ...] = ()) -> None:
         self.mode = mode
         self.programs = programs
-        self._known: dict[int, int] = {}  # what is said to a number, whatever else the call is
+        self._known: dict[int, Verdict] = {}  # what is said to a number, whatever else the call is
 
-    def verdict(self, words: Sequence[int]) -> int:
+    @property
+    def listeners(self) -> "list[SeccompListener]":
+        """Of filters whose descriptor is open: one at most."""
+        found = (program.listener for program in self.programs)
+        return [listener for listener in found if listener is not None and not listener.is_closed]
+
+    def verdict(self, words: Sequence[int]) -> Verdict:
         """The strongest of what the filters say; of equals, the newest one's."""
-        strongest = self._known.get(words[0])
-        if strongest is not None:
-            return strongest
-        strongest, has_asked = SECCOMP_RET.ALLOW, False
+        known = self._known.get(words[0])
+        if known is not None:
+            return known
+        strongest, sayer, has_asked = SECCOMP_RET.ALLOW, None, False
         for program in reversed(self.programs):
             run = _CallRun(words)
             try:
@@ -91,10 +107,10 @@ class Seccomp:
                 said = SECCOMP_RET.KILL_THREAD
             has_asked |= run.has_asked
             if _strength(said) < _strength(strongest):
-                strongest = said
+                strongest, sayer = said, program
         if not has_asked:
-            self._known[words[0]] = strongest
-        return strongest
+            self._known[words[0]] = Verdict(strongest, sayer)
+        return Verdict(strongest, sayer)
 
 
 def _strength(said: int) -> int:
@@ -115,7 +131,7 @@ def begin_strict(task: "Task") -> None:
 def add_filter(task: "Task", program: Program, *, for_all: bool = False) -> int:
     """One more filter, for all threads of the process if wanted. The number of a thread that cannot take it, or 0.
 
-    EINVAL, ENOMEM.
+    EINVAL, ENOMEM; EBUSY for a second listener.
     """
     old = task.seccomp
     if old is not None and old.mode != SECCOMP_MODE.FILTER:
@@ -123,6 +139,8 @@ def add_filter(task: "Task", program: Program, *, for_all: bool = False) -> int:
     programs = (*(old.programs if old is not None else ()), program)
     if sum(len(one.code) + _PENALTY for one in programs) - _PENALTY > _MOST_INSTRUCTIONS:
         raise LinuxError(Errno.ENOMEM)
+    if program.listener is not None and old is not None and old.listeners:
+        raise LinuxError(Errno.EBUSY)
     others = [one for one in task.process.tasks.values() if one is not task] if for_all else []
     for other in others:
         if other.seccomp is not None and not _is_ancestor(other.seccomp, programs):
@@ -149,6 +167,7 @@ class Screened(NamedTuple):
     is_made: bool
     result: int | None = None
     message: int | None = None  # for a tracer, whom to ask first: the call is made if he lets it be
+    question: "tuple[SeccompListener, bytes] | None" = None  # who answers the call, and what it is
 
 
 _MADE: Final = Screened(is_made=True)
@@ -169,7 +188,7 @@ def screen(task: "Task", call: Sequence[int], address: int) -> Screened:
     architecture = _ARCHITECTURES[task.architecture.name]
     wide = (address, *call[1:7])
     words = (number, architecture, *(half for word in wide for half in (word & _WORD, word >> 32 & _WORD)))
-    said = seccomp.verdict(words)
+    said, sayer = seccomp.verdict(words)
     action, data = said & SECCOMP_RET_ACTION_FULL, said & SECCOMP_RET_DATA
     if action in (SECCOMP_RET.ALLOW, SECCOMP_RET.LOG):
         return _MADE
@@ -181,8 +200,12 @@ def screen(task: "Task", call: Sequence[int], address: int) -> Screened:
         return _SKIPPED
     if action == SECCOMP_RET.TRACE:
         return Screened(is_made=False, result=-Errno.ENOSYS, message=data)
-    if action == SECCOMP_RET.USER_NOTIF:  # of which nobody is told
-        return Screened(is_made=False, result=-Errno.ENOSYS)
+    if action == SECCOMP_RET.USER_NOTIF:
+        listener = sayer.listener if sayer is not None else None
+        if listener is None or listener.is_closed:
+            return Screened(is_made=False, result=-Errno.ENOSYS)
+        question = listener, _DATA.pack(number, architecture, *(word & _LONG for word in wide))
+        return Screened(is_made=False, question=question)
     if action == SECCOMP_RET.KILL_THREAD:
         return _end(task, SIG.SYS)
     end_process(task.process, SIG.SYS)

@@ -391,6 +391,7 @@ class Task:
         del process.tasks[self.tid], self.kernel.tasks[self.tid]
         if self.kernel.used_ipc is not None:
             self.kernel.used_ipc.memory.leave(self)
+        self._leave_filters()
         if self.is_leader:
             process.uid = self.credentials.uid
         elif self.tracing is None:
@@ -408,6 +409,11 @@ class Task:
             process.ended.wake()
             process_ended(process, self)
         self.control.exit_thread()
+
+    def _leave_filters(self) -> None:
+        """Whoever answers calls may have none to answer any more."""
+        for listener in self.seccomp.listeners if self.seccomp is not None else ():
+            listener.changed.wake()
 
     def _end_tracing(self, wait_status: int) -> None:
         from aionoah.process.tracees import tracee_ended, tracer_ended  # noqa: PLC0415 - few are traced

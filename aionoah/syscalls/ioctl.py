@@ -15,6 +15,7 @@ from aionoah.fs.file import File
 from aionoah.fs.regular import RegularFile
 from aionoah.fs.stdio import Exchange
 from aionoah.net.socket import Socket
+from aionoah.process.seccomp_listener import SeccompListener
 from aionoah.syscalls.arguments import Fd, ULong
 from aionoah.syscalls.cells import Cell32
 from aionoah.syscalls.file_ioctl import FILE_REQUESTS
@@ -22,6 +23,7 @@ from aionoah.syscalls.ioctl_random import random_ioctl
 from aionoah.syscalls.ioctl_tty import terminal_ioctl
 from aionoah.syscalls.owners import control_owner
 from aionoah.syscalls.registry import syscall
+from aionoah.syscalls.seccomp_notify import listener_ioctl
 from aionoah.syscalls.sigio import can_signal, set_asynchronous
 from aionoah.syscalls.socket_interfaces import ask_ethtool, tell_interfaces
 from aionoah.terminal.files import TerminalFile
@@ -59,7 +61,7 @@ class Queue(Protocol):
 
 
 @syscall
-def ioctl(task: "Task", fd: Fd, request: IOCTL, argument: ULong) -> int:
+async def ioctl(task: "Task", fd: Fd, request: IOCTL, argument: ULong) -> int:
     file = task.files[fd]
     if request in (IOCTL.FIOCLEX, IOCTL.FIONCLEX):
         task.files.set_close_on_exec(fd, cloexec=request == IOCTL.FIOCLEX)
@@ -72,8 +74,8 @@ def ioctl(task: "Task", fd: Fd, request: IOCTL, argument: ULong) -> int:
         _INTERFACE_REQUESTS[request](task, file, argument)
     elif request in _OWNER_COMMANDS and isinstance(file, Socket):
         _control_owner(task, fd, file, request, argument)
-    elif isinstance(file, TerminalFile | RandomDevice) and request != IOCTL.FIGETBSZ:
-        return _device_ioctl(task, file, request, argument)
+    elif isinstance(file, TerminalFile | RandomDevice | SeccompListener) and request != IOCTL.FIGETBSZ:
+        return await _device_ioctl(task, file, request, argument)
     elif _is_controllable(file) and request in file.exchanges:
         _exchange(task, file, request, argument)
     elif request == IOCTL.FIONREAD:
@@ -85,9 +87,13 @@ def ioctl(task: "Task", fd: Fd, request: IOCTL, argument: ULong) -> int:
     return 0
 
 
-def _device_ioctl(task: "Task", file: TerminalFile | RandomDevice, request: int, argument: int) -> int:
+async def _device_ioctl(
+    task: "Task", file: TerminalFile | RandomDevice | SeccompListener, request: int, argument: int
+) -> int:
     if isinstance(file, TerminalFile):
         return terminal_ioctl(task, file, request, argument)
+    if isinstance(file, SeccompListener):
+        return await listener_ioctl(task, file, request, argument)
     return random_ioctl(task, request, argument)
 
 

@@ -185,6 +185,8 @@ CASES = [
     Case(seccomp.SECCOMP_OP, "linux/seccomp.h", "SECCOMP_{}"),
     Case(seccomp.SECCOMP_FILTER_FLAG, "linux/seccomp.h", "SECCOMP_FILTER_FLAG_{}"),
     Case(seccomp.SECCOMP_RET, "linux/seccomp.h", "SECCOMP_RET_{}"),
+    Case(seccomp.SECCOMP_ADDFD_FLAG, "linux/seccomp.h", "SECCOMP_ADDFD_FLAG_{}"),
+    Case(seccomp.SECCOMP_IOCTL, "linux/seccomp.h sys/ioctl.h", "SECCOMP_IOCTL_NOTIF_{}", newer="ID_VALID_WRONG_DIR SET_FLAGS"),
     Case(kcmp.KCMP, "linux/kcmp.h", "KCMP_{}"),
     Case(wait.PIDFD, "linux/pidfd.h", "PIDFD_{}", newer="THREAD"),
     Case(wait.PIDFD_SIGNAL, "linux/pidfd.h", "PIDFD_SIGNAL_{}", newer="THREAD THREAD_GROUP PROCESS_GROUP"),

@@ -25,6 +25,7 @@ from aionoah.abi import (
     ptrace,
     resource,
     sched,
+    seccomp,
     siginfo,
     signal,
     socket,
@@ -67,6 +68,10 @@ CASES = [
     Case(aio.Iocb, "linux/aio_abi.h", "struct iocb", {
         "key": "aio_key", "reserved2": "aio_reserved2", "lio_opcode": "aio_lio_opcode"}, prefix="aio_"),
     Case(aio.IoEvent, "linux/aio_abi.h", "struct io_event"),
+    Case(seccomp.SeccompNotifSizes, "linux/seccomp.h", "struct seccomp_notif_sizes"),
+    Case(seccomp.SeccompNotif, "linux/seccomp.h", "struct seccomp_notif"),
+    Case(seccomp.SeccompNotifResp, "linux/seccomp.h", "struct seccomp_notif_resp"),
+    Case(seccomp.SeccompNotifAddfd, "linux/seccomp.h", "struct seccomp_notif_addfd"),
     Case(inotify.InotifyEvent, "linux/inotify.h", "struct inotify_event"),
     Case(stat.StatxTimestamp, "linux/stat.h", "struct statx_timestamp"),
     Case(stat.Statx, "linux/stat.h", "struct statx", dict.fromkeys(

@@ -47,7 +47,7 @@ def process() -> Any:
     ],
 )
 def test_the_strongest_counts_and_of_equals_the_newest(said: list[int], expected: int) -> None:
-    assert Seccomp(SECCOMP_MODE.FILTER, tuple(map(say, said))).verdict(words(1)) == expected
+    assert Seccomp(SECCOMP_MODE.FILTER, tuple(map(say, said))).verdict(words(1)).said == expected
 
 
 def test_what_depends_on_an_argument_is_asked_each_time() -> None:
@@ -61,10 +61,10 @@ def test_what_depends_on_an_argument_is_asked_each_time() -> None:
         (BPF.RET_K, 0, 0, ERRNO),
     )
     seccomp = Seccomp(SECCOMP_MODE.FILTER, (code,))
-    assert [seccomp.verdict(words(5, first)) for first in (9, 8, 9)] == [ERRNO, ALLOW, ERRNO]
-    assert [seccomp.verdict(words(6, first)) for first in (9, 8)] == [ALLOW, ALLOW]
+    assert [seccomp.verdict(words(5, first)).said for first in (9, 8, 9)] == [ERRNO, ALLOW, ERRNO]
+    assert [seccomp.verdict(words(6, first)).said for first in (9, 8)] == [ALLOW, ALLOW]
     code.code.clear()
-    assert seccomp.verdict(words(6)) == ALLOW
+    assert seccomp.verdict(words(6)).said == ALLOW
 
 
 @pytest.mark.parametrize(
