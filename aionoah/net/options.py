@@ -19,8 +19,14 @@ _SMALLEST: Final = {SO.SNDBUF: 4608, SO.RCVBUF: 2304}
 _READ_ONLY: Final = (SO.TYPE, SO.PROTOCOL, SO.DOMAIN, SO.ERROR, SO.ACCEPTCONN, SO.SNDLOWAT, SO.PEERCRED)
 _BOOLEANS: Final = (
     *(SO.DEBUG, SO.REUSEADDR, SO.DONTROUTE, SO.BROADCAST, SO.KEEPALIVE, SO.OOBINLINE, SO.NO_CHECK),
-    *(SO.REUSEPORT, SO.TIMESTAMP, SO.TIMESTAMPNS, SO.TIMESTAMP_NEW, SO.TIMESTAMPNS_NEW, SO.RXQ_OVFL),
+    *(SO.REUSEPORT, SO.RXQ_OVFL),
 )
+_STAMPS: Final = (
+    SO.TIMESTAMP,
+    SO.TIMESTAMPNS,
+    SO.TIMESTAMP_NEW,
+    SO.TIMESTAMPNS_NEW,
+)  # one is in force, or none
 _TIMEOUTS: Final = {
     SO.RCVTIMEO: "read_timeout_ns",
     SO.SNDTIMEO: "write_timeout_ns",
@@ -115,12 +121,13 @@ def require_may_set(option: int, number: int, *, is_admin: bool) -> None:
 class LocalOptions:
     """The options of one socket."""
 
-    __slots__ = ("_numbers", "linger", "send_buffer")
+    __slots__ = ("_numbers", "linger", "send_buffer", "stamp")
 
     def __init__(self) -> None:
         self.send_buffer = DEFAULT_BUFFER  # bytes
         self._numbers: dict[int, int] = {SO.RCVBUF: DEFAULT_BUFFER, SO.RCVLOWAT: 1}
         self.linger = Linger(0, 0)
+        self.stamp = 0  # the option that says how messages tell when they came
 
     @property
     def receive_buffer(self) -> int:
@@ -140,6 +147,8 @@ class LocalOptions:
             return from_int(self.send_buffer)
         if option == SO.SNDLOWAT:
             return from_int(1)
+        if option in _STAMPS:
+            return from_int(int(self._is_stamp(option)))
         if option in _BOOLEANS or option in (SO.PRIORITY, SO.MARK):
             return from_int(self._numbers.get(option, 0))
         if option in self._numbers:
@@ -154,6 +163,8 @@ class LocalOptions:
             raise LinuxError(Errno.EOPNOTSUPP)
         if option in _BOOLEANS:
             self._numbers[option] = int(number != 0)
+        elif option in _STAMPS:
+            self.stamp = option if number else 0
         elif option in (SO.SNDBUF, SO.RCVBUF):
             self._set_buffer(option, min(number & 0xFFFF_FFFF, DEFAULT_BUFFER))
         elif option in (SO.SNDBUFFORCE, SO.RCVBUFFORCE):
@@ -166,6 +177,10 @@ class LocalOptions:
             self._set_linger(value)
         else:
             raise LinuxError(Errno.ENOPROTOOPT)
+
+    def _is_stamp(self, option: int) -> bool:
+        """As in Linux, whoever has asked for nanoseconds in the new form reads that he has asked for microseconds too."""
+        return self.stamp == option or (option, self.stamp) == (SO.TIMESTAMP_NEW, SO.TIMESTAMPNS_NEW)
 
     def _set_buffer(self, option: int, size: int) -> None:
         """Twice what was asked for: the kernel's own needs come out of it."""

@@ -34,8 +34,8 @@ def setsockopt(task: "Task", fd: Fd, level: SOL, optname: Int, optval: Addr, opt
 @syscall
 def getsockopt(task: "Task", fd: Fd, level: SOL, optname: Int, optval: Addr, optlen: Ptr[Cell32]) -> None:
     socket = socket_of(task, fd)
-    room = task.memory.get(Cell32, optlen).value
     socket.require_level(level)
+    room = task.memory.get(Cell32, optlen).value
     if room < 0:
         raise LinuxError(Errno.EINVAL)
     own = _OWN.get(optname) if level == SOL.SOCKET else None

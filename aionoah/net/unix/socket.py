@@ -1,6 +1,7 @@
 """What UNIX sockets of all three types share (unix(7); Linux net/unix/af_unix.c)."""
 
 from collections import deque
+from time import time_ns
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from aionoah.abi.capability import CAP
@@ -26,6 +27,7 @@ from aionoah.net.socket import (
     caller_has,
     caller_identity,
 )
+from aionoah.net.timestamps import stamp
 from aionoah.net.unix import address as addresses
 from aionoah.net.unix.rights import collect, drop_files, receive_files, send_files
 
@@ -48,7 +50,7 @@ _NOBODY: Final = Identity(Ucred(0, OVERFLOW_ID, OVERFLOW_ID))
 class Packet:
     """One sk_buff: bytes that wait in a queue, and what comes with them."""
 
-    __slots__ = ("address", "cost", "data", "files", "identity", "is_peeked", "sender", "start")
+    __slots__ = ("address", "came_ns", "cost", "data", "files", "identity", "is_peeked", "sender", "start")
 
     def __init__(
         self,
@@ -66,6 +68,7 @@ class Packet:
         self.cost = cost  # of the sender's buffer, until the packet is gone
         self.files = files
         self.identity = identity or _NOBODY
+        self.came_ns = 0  # if its receiver wants to be told
 
     @property
     def length(self) -> int:
@@ -247,7 +250,10 @@ class UnixSocket(Socket):
         if identity is None and (self.passes_identity or receiver.passes_identity):
             identity = caller_identity()
         self.used += cost
-        return Packet(self, data, cost, files, identity)
+        packet = Packet(self, data, cost, files, identity)
+        if receiver.options.stamp:
+            packet.came_ns = time_ns()
+        return packet
 
     def deliver(self, packet: Packet) -> None:
         """Put a packet into this queue."""
@@ -310,7 +316,7 @@ class UnixSocket(Socket):
         return Received(
             len(data) if flags & MSG.TRUNC else count,
             packet.address,
-            self.control_of(packet),
+            stamp(self.options.stamp, packet.came_ns) + self.control_of(packet),
             files,
             MSG.TRUNC if is_cut else 0,
             self.process_of(packet),

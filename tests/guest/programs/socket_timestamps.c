@@ -1,0 +1,100 @@
+/* When a datagram came, as a control message; and levels of options that a socket has none of. */
+#include "report.h"
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <time.h>
+
+enum { TIMESTAMP_NEW = 63, TIMESTAMPNS_NEW = 64 };
+
+static const int OPTIONS[] = {SO_TIMESTAMP, SO_TIMESTAMPNS, TIMESTAMP_NEW, TIMESTAMPNS_NEW};
+
+static void show_options(int fd) {
+    for (size_t i = 0; i < LENGTH(OPTIONS); i++) {
+        int value = -1;
+        socklen_t length = sizeof value;
+        getsockopt(fd, SOL_SOCKET, OPTIONS[i], &value, &length);
+        printf(" %d", value);
+    }
+    printf("\n");
+}
+
+static void receive(int fd) {
+    char data[8], control[256];
+    struct iovec part = {data, sizeof data};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    CALL(recvmsg(fd, &message, 0));
+    for (struct cmsghdr *at = CMSG_FIRSTHDR(&message); at != NULL; at = CMSG_NXTHDR(&message, at)) {
+        struct timespec now;
+        long stamp[2] = {0};
+        clock_gettime(CLOCK_REALTIME, &now);
+        if (at->cmsg_level == SOL_SOCKET && at->cmsg_type == SCM_CREDENTIALS) {
+            printf("credentials\n");
+            continue;
+        }
+        memcpy(stamp, CMSG_DATA(at), sizeof stamp);
+        printf("level %d, type %d, %zu bytes, now: %d\n", at->cmsg_level, at->cmsg_type, at->cmsg_len - CMSG_LEN(0),
+               labs(now.tv_sec - stamp[0]) < 100 && stamp[1] >= 0);
+    }
+}
+
+static void stamps(const char *what, int from, int to) {
+    static const int on = 1, off = 0;
+    printf("%s\n", what);
+    for (size_t i = 0; i < LENGTH(OPTIONS); i++) {
+        CALL(setsockopt(to, SOL_SOCKET, OPTIONS[i], &on, sizeof on));
+        show_options(to);
+        CALL(send(from, "x", 1, 0));
+        receive(to);
+    }
+    CALL(setsockopt(to, SOL_SOCKET, SO_TIMESTAMP, &off, sizeof off)); /* any of them ends it */
+    show_options(to);
+    CALL(send(from, "x", 1, 0));
+    receive(to);
+}
+
+static void unix_sockets(int kind, const char *what) {
+    static const int on = 1;
+    int pair[2];
+    CALL(socketpair(AF_UNIX, kind, 0, pair));
+    stamps(what, pair[0], pair[1]);
+    CALL(send(pair[0], "early", 5, 0)); /* before anybody has asked */
+    CALL(setsockopt(pair[1], SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on));
+    CALL(setsockopt(pair[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof on));
+    receive(pair[1]);
+    close(pair[0]), close(pair[1]);
+}
+
+static void udp(void) {
+    int from = socket(AF_INET, SOCK_DGRAM, 0), to = socket(AF_INET, SOCK_DGRAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    CALL(bind(to, (struct sockaddr *)&address, sizeof address));
+    getsockname(to, (struct sockaddr *)&address, &length);
+    CALL(connect(from, (struct sockaddr *)&address, sizeof address));
+    stamps("udp", from, to);
+    close(from), close(to);
+}
+
+/* A level of which nothing can be asked comes before pointers. */
+static void levels(void) {
+    static const int families[] = {AF_UNIX, AF_INET, AF_INET6}, asked[] = {SOL_IP, SOL_SOCKET, IPPROTO_TCP, IPPROTO_UDP, 255};
+    for (size_t i = 0; i < LENGTH(families); i++) {
+        int fd = socket(families[i], SOCK_STREAM, 0);
+        for (size_t j = 0; j < LENGTH(asked); j++) {
+            CALL(getsockopt(fd, asked[j], 0, NULL, NULL));
+        }
+        close(fd);
+    }
+}
+
+int main(int argc, char **argv) {
+    enter_scratch(argc, argv);
+    unix_sockets(SOCK_DGRAM, "datagrams");
+    unix_sockets(SOCK_SEQPACKET, "packets");
+    unix_sockets(SOCK_STREAM, "stream");
+    udp();
+    levels();
+    return leave_scratch();
+}
