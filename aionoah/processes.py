@@ -3,6 +3,7 @@
 import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from aionoah.process.strings import command_line
 from aionoah.process.usage import usage_of_process
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def describe_processes(kernel: "Kernel") -> list[ProcessInfo]:
 
 def _describe(process: "Process") -> ProcessInfo:
     task = process.tasks.get(process.pid) or next(iter(process.tasks.values()), None)
-    words = process.command_line.removesuffix(b"\0").split(b"\0") if task is not None else []
+    words = command_line(task).removesuffix(b"\0").split(b"\0") if task is not None else []
     return ProcessInfo(
         pid=process.pid,
         ppid=process.parent.pid if process.parent is not None else 0,

@@ -53,6 +53,15 @@ class Usage(NamedTuple):
     locked: int
 
 
+class Strings(NamedTuple):
+    """Where execve has put a program's arguments and environment, which lie side by side."""
+
+    argument_start: int
+    argument_end: int
+    environment_start: int
+    environment_end: int
+
+
 def _unlimited(_: int) -> int:
     return RLIM_INFINITY
 
@@ -91,6 +100,8 @@ class Memory(GuestMemory):
 
     on_close: tuple[Callable[[], None], ...] = ()
     """What else ends with the address space."""
+
+    strings: Strings | None = None
 
     def close(self) -> None:
         """Give everything back, files too. No vCPU may use the space any more."""
@@ -217,6 +228,7 @@ class Memory(GuestMemory):
         child = Memory.__new__(Memory)
         child._machine, child._references = self._machine, 1  # noqa: SLF001 - of our own class
         child.signal_return = self.signal_return
+        child.strings = self.strings
         child.barrier_registrations = self.barrier_registrations
         child._mm = forking.fork(self._mm, self._machine, limit)  # noqa: SLF001
         GuestMemory.__init__(child, child._mm.pages)  # noqa: SLF001

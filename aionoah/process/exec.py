@@ -16,7 +16,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.personality import PER, PER_CLEAR_ON_SETID
 from aionoah.abi.resource import RLIM_INFINITY, RLIMIT
 from aionoah.fs.file_capabilities import capabilities_of
-from aionoah.memory.memory import Memory
+from aionoah.memory.memory import Memory, Strings
 from aionoah.process.elevation import Elevation, FileRights, elevate
 from aionoah.process.elf import ExecError, Image, parse_elf, show_path
 from aionoah.process.executable import Executable, find_executable
@@ -266,6 +266,9 @@ def _make_stack(
     size = max(min(used + _STACK_ROOM, page_down(program.stack_limit)), used)
     memory.setup_stack(top, size, is_executable=files.image.is_stack_executable)
     memory.write(stack.pointer, stack.data)
+    memory.strings = Strings(
+        stack.argument_start, stack.argument_end, stack.environment_start, stack.environment_end
+    )
     return stack
 
 

@@ -16,6 +16,7 @@ from aionoah.fs.proc import (
     locks,
     maps,
     mounts,
+    settings,
     smaps,
     status,
     sysctl,
@@ -26,6 +27,7 @@ from aionoah.fs.proc.mem import MemoryFile
 from aionoah.fs.proc.namespaces import NS
 from aionoah.fs.proc.subject import Subject, find_task, ids_of, process_of, require_inspectable, task_of
 from aionoah.fs.synthetic import Bound, Directory, LazyDirectory, Link, Node, Place, SyntheticInode, Text
+from aionoah.process import strings
 from aionoah.process.current import current_task
 
 if TYPE_CHECKING:
@@ -33,18 +35,17 @@ if TYPE_CHECKING:
     from aionoah.fs.path import Dentry
     from aionoah.process.kernel import Kernel
 
-_SCORE_RANGE: Final = 1000  # oom_score_adj goes from -1000 to 1000
-
 
 # -- small files of a process -------------------------------------------------------------------------------
 
 
 def _command_line(subject: Subject) -> bytes:
-    return process_of(subject).command_line if find_task(subject) is not None else b""
+    task = find_task(subject)
+    return strings.command_line(task) if task is not None else b""
 
 
 def _environment(subject: Subject) -> bytes:
-    return require_inspectable(subject).process.environment
+    return strings.environment(require_inspectable(subject))
 
 
 def _auxiliary_vector(subject: Subject) -> bytes:
@@ -64,17 +65,6 @@ def _rename(subject: Subject, data: bytes) -> None:
 
 def _oom_score_adj(subject: Subject) -> bytes:
     return b"%d\n" % process_of(subject).oom_score_adj
-
-
-def _set_oom_score_adj(subject: Subject, data: bytes) -> None:
-    """Remembered; nobody is killed for want of memory here. EINVAL for no number within -1000 to 1000."""
-    try:
-        value = int(data.strip(b" \t\n\0"))
-    except ValueError:
-        raise LinuxError(Errno.EINVAL) from None
-    if abs(value) > _SCORE_RANGE:
-        raise LinuxError(Errno.EINVAL)
-    process_of(subject).oom_score_adj = value
 
 
 # -- the directories of processes and threads ---------------------------------------------------------------
@@ -118,14 +108,14 @@ _COMMON: Final[dict[bytes, Node[Subject]]] = {
     b"attr": _ATTR,
     b"auxv": _text(_auxiliary_vector, mode=0o400),
     b"clear_refs": _text(lambda _subject: b"", details.clear_refs, mode=0o200),
-    b"coredump_filter": _text(details.core_filter, mode=0o644),
+    b"coredump_filter": _text(settings.core_filter, settings.set_core_filter),
     b"gid_map": _text(details.id_map, mode=0o644),
-    b"loginuid": _text(details.login_user, details.set_login_user),
+    b"loginuid": _text(details.login_user, settings.set_login_user),
     b"mountstats": _text(details.mountstats, mode=0o400),
     b"net": LazyDirectory(_load_net),
     b"mem": _Memory(0o600),
     b"ns": NS,
-    b"oom_adj": _text(details.oom_adj, details.set_oom_adj),
+    b"oom_adj": _text(settings.oom_adj, settings.set_oom_adj),
     b"oom_score": _text(details.oom_score),
     b"pagemap": _Pagemap(0o400),
     b"personality": _text(details.personality, mode=0o400),
@@ -138,7 +128,7 @@ _COMMON: Final[dict[bytes, Node[Subject]]] = {
     b"smaps_rollup": _text(smaps.smaps_rollup),
     b"stack": _text(details.stack, mode=0o400),
     b"syscall": _text(details.system_call, mode=0o400),
-    b"timerslack_ns": _text(details.timer_slack, mode=0o666),
+    b"timerslack_ns": _text(details.timer_slack, settings.set_timer_slack, mode=0o666),
     b"uid_map": _text(details.id_map, mode=0o644),
     b"wchan": _text(details.wait_channel),
     b"cgroup": _text(lambda _subject: b"0::/\n"),
@@ -154,7 +144,7 @@ _COMMON: Final[dict[bytes, Node[Subject]]] = {
     b"maps": _text(maps.maps),
     b"mountinfo": _text(mounts.mountinfo),
     b"mounts": _text(mounts.mounts),
-    b"oom_score_adj": _text(_oom_score_adj, _set_oom_score_adj),
+    b"oom_score_adj": _text(_oom_score_adj, settings.set_oom_score_adj),
     b"root": descriptors.ROOT,
     b"stat": _text(status.stat),
     b"statm": _text(maps.statm),
