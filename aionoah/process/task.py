@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 COMM_LENGTH: Final = 15  # TASK_COMM_LEN without the NUL
 DEFAULT_TIMER_SLACK_NS: Final = 50_000
+_CORE_FILTER: Final = 0x33  # anonymous memory, ELF headers and huge pages
 _SECURE_STACK_LIMIT: Final = 8 << 20  # _STK_LIM
 
 
@@ -57,7 +58,7 @@ class Process:
         *("timers", "start_ns", "ended_usage", "children_usage", "is_dumpable", "is_child_subreaper"),
         "is_thp_disabled",
         *("vfork_done", "oom_score_adj", "stop", "cpu_numbers", "left_guest", "parent_task", "exec_count"),
-        *("parent_exec_count", "origin"),
+        *("parent_exec_count", "origin", "oom_score_adj_min", "core_filter"),
         *("terminal", "old_foreground", "login", "tracing", "held_threads"),
     )
 
@@ -117,6 +118,8 @@ class Process:
         self.is_child_subreaper = False
         self.is_thp_disabled = False  # huge pages (prctl(2)), of which there are none anyway
         self.oom_score_adj: int = parent.oom_score_adj if parent is not None else 0
+        self.oom_score_adj_min: int = parent.oom_score_adj_min if parent is not None else 0
+        self.core_filter = _CORE_FILTER
         self.timers = ProcessTimers(self)
         self.timers.limit_changed()  # it is inherited
         kernel.processes[pid] = self
@@ -138,6 +141,7 @@ class Process:
             "name",
             "is_dumpable",
             "is_thp_disabled",
+            "core_filter",
         ):
             setattr(self, name, getattr(mother, name))
         self.process_group, self.session = mother.process_group, mother.session

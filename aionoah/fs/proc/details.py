@@ -5,24 +5,18 @@ What has no meaning here says what Linux says when there is nothing to say.
 
 from typing import TYPE_CHECKING, Final
 
-from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.fs.proc.maps import sizes
 from aionoah.fs.proc.mounts import escape, visible
+from aionoah.fs.proc.settings import NOT_SET
 from aionoah.fs.proc.smaps import require_administrator
 from aionoah.fs.proc.status import comm
 from aionoah.fs.proc.subject import Subject, find_task, number_of, process_of, require_inspectable
-from aionoah.process.current import current_task
-from aionoah.process.task import Login
 
 if TYPE_CHECKING:
     from aionoah.process.task import Task
 
-NOT_SET: Final = 4294967295  # of user and session ids: never set
 _MILLISECOND_NS: Final = 1_000_000
-_OOM_DISABLE: Final = -17
-_OOM_ADJUST_MAX: Final = 15
-_LIVE_THREAD: Final = 0x33  # anonymous memory, ELF headers and huge pages: the default of coredump_filter
 
 
 def cpu_time_ns(subject: Subject) -> int:
@@ -94,23 +88,6 @@ def oom_score(subject: Subject) -> bytes:
     return b"%d\n" % max(min((1000 + points) * 2 // 3, 2000), 0)
 
 
-def oom_adj(subject: Subject) -> bytes:
-    """The older scale of oom_score_adj: -17 to 15."""
-    adjustment = process_of(subject).oom_score_adj
-    return b"%d\n" % (_OOM_ADJUST_MAX if adjustment == 1000 else int(adjustment * 17 / 1000))
-
-
-def set_oom_adj(subject: Subject, data: bytes) -> None:
-    """EINVAL for no number from -17 to 15."""
-    try:
-        value = int(data.strip(b" \t\n\0"))
-    except ValueError:
-        raise LinuxError(Errno.EINVAL) from None
-    if not _OOM_DISABLE <= value <= _OOM_ADJUST_MAX:
-        raise LinuxError(Errno.EINVAL)
-    process_of(subject).oom_score_adj = 1000 if value == _OOM_ADJUST_MAX else int(value * 1000 / 17)
-
-
 def login_user(subject: Subject) -> bytes:
     login = process_of(subject).login
     return b"%d" % (NOT_SET if login is None else login.uid)
@@ -119,27 +96,6 @@ def login_user(subject: Subject) -> bytes:
 def login_session(subject: Subject) -> bytes:
     login = process_of(subject).login
     return b"%d" % (NOT_SET if login is None else login.session)
-
-
-def set_login_user(subject: Subject, data: bytes) -> None:
-    """Anybody may once, for itself; later CAP_AUDIT_CONTROL is needed (audit_set_loginuid in kernel/auditsc.c)."""
-    task, process = current_task(), process_of(subject)
-    if task.process is not process:
-        raise LinuxError(Errno.EPERM)
-    text = data.strip(b" \t\n\0")
-    if not text.isdigit() or int(text) > NOT_SET:
-        raise LinuxError(Errno.EINVAL)
-    if process.login is not None:
-        task.credentials.require(CAP.AUDIT_CONTROL)
-    if int(text) == NOT_SET:
-        process.login = None
-        return
-    task.kernel.logins += 1
-    process.login = Login(int(text), task.kernel.logins)
-
-
-def core_filter(subject: Subject) -> bytes:  # noqa: ARG001
-    return b"%08x\n" % _LIVE_THREAD
 
 
 def id_map(subject: Subject) -> bytes:  # noqa: ARG001 - one user name space
