@@ -97,8 +97,21 @@ def _get_peer_pidfd(task: "Task", socket: "Socket", optval: int, optlen: int, ro
         task.files.install(fd, PidFile(peer.process), cloexec=True)
 
 
+def _get_peer_name(task: "Task", socket: "Socket", optval: int, optlen: int, room: int) -> None:
+    """As getpeername, but a room that is larger than the name is EINVAL. ENOTCONN."""
+    try:
+        name = socket.peer_name()
+    except LinuxError:
+        raise LinuxError(Errno.ENOTCONN) from None
+    if room > len(name):
+        raise LinuxError(Errno.EINVAL)
+    task.memory.write(optval, name[:room])
+    task.memory.put(optlen, Cell32(room))
+
+
 _OWN: Final[dict[int, Callable[["Task", "Socket", int, int, int], None]]] = {
     SO.ATTACH_FILTER: _get_filter,  # SO_GET_FILTER is the same number
     SO.PEERGROUPS: _get_peer_groups,
+    SO.PEERNAME: _get_peer_name,
     SO.PEERPIDFD: _get_peer_pidfd,
 }

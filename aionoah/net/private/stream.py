@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _MAX_BACKLOG: Final = 4096  # net.core.somaxconn
 _ESTABLISHED: Final = 1  # tcp_states.h
+_LISTEN: Final = 10
 
 
 class PrivateStream(PrivateSocket):
@@ -281,8 +282,9 @@ class PrivateStream(PrivateSocket):
         if level == SOL.SOCKET and option == SO.ACCEPTCONN:
             return from_int(int(self.is_listening))[:length]
         value = super().get_option(level, option, length)
-        if level == SOL.TCP and option == TCP.INFO and self.peer is not None:
-            value = bytes([_ESTABLISHED])[:length] + value[1:]  # the one that keeps the options is not
+        if level == SOL.TCP and option == TCP.INFO and (self.is_listening or self.peer is not None):
+            state = _LISTEN if self.is_listening else _ESTABLISHED
+            value = bytes([state])[:length] + value[1:]  # the one that keeps the options is not
         return value
 
     @property

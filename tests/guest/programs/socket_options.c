@@ -1,7 +1,9 @@
-/* When a datagram came, as a control message; and levels of options that a socket has none of. */
+/* When a datagram came, as a control message; levels of options that a socket has none of; names of peers as
+ * options; the state of a TCP socket. */
 #include "report.h"
 
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <time.h>
@@ -89,6 +91,42 @@ static void levels(void) {
     }
 }
 
+static void peer_names(int fd) {
+    char name[128];
+    static const socklen_t rooms[] = {2, 3, 16, 17, 110};
+    for (size_t i = 0; i < LENGTH(rooms); i++) {
+        socklen_t length = rooms[i];
+        CALL(getsockopt(fd, SOL_SOCKET, SO_PEERNAME, name, &length));
+        printf("length %d\n", (int)length);
+    }
+}
+
+static int state_of(int fd) {
+    struct tcp_info info = {0};
+    socklen_t length = sizeof info;
+    getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length);
+    return info.tcpi_state;
+}
+
+static void peers(void) {
+    int pair[2], listener = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    CALL(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+    peer_names(pair[0]);
+    close(pair[0]), close(pair[1]);
+    CALL(bind(listener, (struct sockaddr *)&address, sizeof address));
+    getsockname(listener, (struct sockaddr *)&address, &length);
+    printf("closed: %d\n", state_of(listener));
+    CALL(listen(listener, 1));
+    printf("listening: %d\n", state_of(listener));
+    CALL(connect(fd, (struct sockaddr *)&address, sizeof address));
+    printf("connected: %d\n", state_of(fd));
+    peer_names(fd);
+    peer_names(listener);
+    close(listener), close(fd);
+}
+
 int main(int argc, char **argv) {
     enter_scratch(argc, argv);
     unix_sockets(SOCK_DGRAM, "datagrams");
@@ -96,5 +134,6 @@ int main(int argc, char **argv) {
     unix_sockets(SOCK_STREAM, "stream");
     udp();
     levels();
+    peers();
     return leave_scratch();
 }
