@@ -9,6 +9,12 @@ from aionoah.abi.time import NSEC_PER_SEC, NSEC_PER_USEC
 from aionoah.net.socket import Control
 
 _STAMP: Final = struct.Struct("<qq")
+STAMPS: Final = (
+    SO.TIMESTAMP,
+    SO.TIMESTAMPNS,
+    SO.TIMESTAMPNS_NEW,
+    SO.TIMESTAMP_NEW,
+)  # who has set the third reads the last as set
 _IN_MICROSECONDS: Final = (SO.TIMESTAMP, SO.TIMESTAMP_NEW)
 
 

@@ -2,6 +2,7 @@
 
 import struct
 from collections import deque
+from time import time_ns
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aionoah.abi.errno import Errno, LinuxError
@@ -20,6 +21,7 @@ from aionoah.net.options import DEFAULT_BUFFER, from_int
 from aionoah.net.private.network import DNS_PORT, NAME_SERVER, Endpoint
 from aionoah.net.private.socket import PrivateSocket
 from aionoah.net.socket import SHUT_BITS, SHUT_RECEIVE, SHUT_SEND, Control, Outgoing, Received, family_of
+from aionoah.net.timestamps import STAMPS, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +39,7 @@ class _Datagram(NamedTuple):
     data: bytes
     sender: Endpoint
     to: Endpoint
+    came_ns: int
 
 
 class PrivateDatagram(PrivateSocket):
@@ -137,7 +140,7 @@ class PrivateDatagram(PrivateSocket):
         cost = len(data) + _OVERHEAD
         if self._used + cost <= DEFAULT_BUFFER:
             self._used += cost
-            self._queue.append(_Datagram(data, sender, to or self.own))
+            self._queue.append(_Datagram(data, sender, to or self.own, time_ns()))
             self.changed.wake()
 
     def receive_nowait(self, dst: "Buffer", flags: MSG) -> Received:
@@ -147,7 +150,7 @@ class PrivateDatagram(PrivateSocket):
             return Received(0)
         if not self._queue or flags & (MSG.ERRQUEUE | MSG.OOB):
             return super().receive_nowait(dst, flags)
-        data, sender, to = self._queue[0]
+        data, sender, to, came_ns = self._queue[0]
         count = dst.fill(data) if data and dst.length else 0
         if MSG.PEEK not in flags:
             self._queue.popleft()
@@ -155,13 +158,14 @@ class PrivateDatagram(PrivateSocket):
         return Received(
             len(data) if MSG.TRUNC in flags else count,
             self.unparse_endpoint(sender),
-            self._control(to) if self.control_room else (),
+            self._control(to, came_ns) if self.control_room else (),
             flags=MSG.TRUNC if count < len(data) else 0,
         )
 
-    def _control(self, to: Endpoint) -> tuple[Control, ...]:
-        """What the program wants to know of a datagram besides: of IPv4, where it went and how far."""
-        found: list[Control] = []
+    def _control(self, to: Endpoint, came_ns: int) -> tuple[Control, ...]:
+        """What the program wants to know of a datagram besides: when it came, of IPv4, where it went and how far."""
+        stamping = next((option for option in STAMPS if self._setting(SOL.SOCKET, option)), 0)
+        found: list[Control] = list(stamp(stamping, came_ns))
         if self.family == AF.INET and self._setting(SOL.IP, IP.PKTINFO):
             interface = LOOPBACK.number if to.ip.is_loopback else OUTWARD.number
             found.append(
