@@ -13,6 +13,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.ptrace import EVENTMSG, PTRACE, PTRACE_EVENT, PTRACE_O
 from aionoah.abi.siginfo import TRAP
 from aionoah.abi.signal import SIG, signal_bit
+from aionoah.abi.words import signed
 from aionoah.abi.x86_64 import EFLAGS
 from aionoah.process.ending import end_process
 from aionoah.process.tracees import NO_CALL, Stop, TracedState, Tracing
@@ -63,7 +64,7 @@ class VcpuTracing:
         thread._needs_attention = self._has_called = True
         self._in_call = tracing
         registers = thread._registers
-        tracing.number = _signed(registers[self._number_register] & 0xFFFF_FFFF)
+        tracing.number = signed(registers[self._number_register])
         self._first_argument = registers[self._result_register]
         tracing.view = self._view_in_call
         is_made = tracing.request not in _AT_CALLS or self._stop_before_call(tracing)
@@ -261,7 +262,7 @@ class VcpuTracing:
         tracing, restart = thread._task.tracing, thread._restart
         view = self._seen = thread._state()
         if restart is not None:
-            number = _signed(view.registers[self._number_register] & 0xFFFF_FFFF)
+            number = signed(view.registers[self._number_register])
             self._first_argument = view.registers[self._result_register]
         elif tracing is not None:
             number = tracing.number
@@ -282,7 +283,7 @@ class VcpuTracing:
     def _put_at_rest(self, state: TracedState) -> None:
         """Whether a call is made again is for the tracer to decide, by its number and result."""
         thread = self._thread
-        error = -_signed64(state.registers[self._result_register])
+        error = -signed(state.registers[self._result_register], 64)
         if error in _RESTARTS and state.number != NO_CALL:
             original = state.number & 0xFFFF_FFFF if self._shares_register else self._first_argument
             state.registers[self._result_register] = original
@@ -309,12 +310,3 @@ class VcpuTracing:
             vcpu.set_tls(state.tls)
         if state.gs_base != before.gs_base:
             vcpu.set_gs_base(state.gs_base)
-
-
-def _signed(word: int) -> int:
-    """A 32-bit word as C's int."""
-    return word - (1 << 32) if word >> 31 else word
-
-
-def _signed64(word: int) -> int:
-    return word - (1 << 64) if word >> 63 else word

@@ -15,6 +15,7 @@ from aionoah.abi.ptrace import AUDIT_ARCH
 from aionoah.abi.seccomp import SECCOMP_DATA_SIZE, SECCOMP_RET, SECCOMP_RET_ACTION_FULL, SECCOMP_RET_DATA
 from aionoah.abi.siginfo import SYS, SigInfoSyscall
 from aionoah.abi.signal import SIG
+from aionoah.abi.words import signed
 from aionoah.net.filters import Over, Run, check, instructions
 from aionoah.process.ending import end_process, end_thread
 from aionoah.signals.generate import force
@@ -195,8 +196,7 @@ def screen(task: "Task", call: Sequence[int], address: int) -> Screened:
     if action == SECCOMP_RET.ERRNO:
         return Screened(is_made=False, result=-min(data, _MAX_ERRNO))
     if action == SECCOMP_RET.TRAP:
-        signed = number - (1 << 32) if number >> 31 else number
-        force(task, SigInfoSyscall(SIG.SYS, data, SYS.SECCOMP, address, signed, architecture))
+        force(task, SigInfoSyscall(SIG.SYS, data, SYS.SECCOMP, address, signed(number), architecture))
         return _SKIPPED
     if action == SECCOMP_RET.TRACE:
         return Screened(is_made=False, result=-Errno.ENOSYS, message=data)
