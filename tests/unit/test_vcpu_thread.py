@@ -619,6 +619,8 @@ async def test_a_call_that_sleeps(sleeper: Life) -> None:
     await sleep.until_asleep()
     with kernel_lock:
         assert sleeper.task.is_sleeping
+        sleep.queue.wake()
+        assert not sleeper.task.is_sleeping  # though its thread has not come up
     sleep.wake()
     await asyncio.to_thread(sleeper.finish, thread)
     assert results == [33]
