@@ -46,4 +46,4 @@ test-cpython: setup
 	$(BIN)/python tests/cpython/compare.py $(CPYTHON_ARGS)
 
 clean:
-	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
