@@ -9,7 +9,7 @@ say: that descriptors are ready, and that a deadline has passed.
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -46,6 +46,11 @@ class SleepingCall:
         self._is_abandoned = False
         self._parked = threading.Lock()  # free once there is news: the cheapest event there is
         self._parked.acquire()
+
+    @property
+    def arguments(self) -> Sequence[int] | None:
+        """Of the call, as the words of their registers; None for a sleep outside of calls."""
+        return self._again[2] if self._again is not None else None
 
     def interrupt(self) -> None:
         """A signal is there: the sleep ends with ERESTARTSYS, unless what it waits for has happened too."""

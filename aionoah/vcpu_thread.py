@@ -19,6 +19,7 @@ from aionoah.abi.signal import SIG
 from aionoah.host.turnstile import Place
 from aionoah.host.waiting import Waiter, kernel_lock, kernel_lock_in_turn
 from aionoah.hypervisor.protocols import ExitKind, Vcpu
+from aionoah.process.control import PresentCall
 from aionoah.process.current import set_current
 from aionoah.process.ending import end_process
 from aionoah.process.rseq import Registration, restart_at, update
@@ -174,6 +175,14 @@ class VcpuThread:
 
     def user_time_ns(self) -> int:
         return self._times.user_ns(self._vcpu)
+
+    def present_call(self) -> PresentCall:
+        architecture, registers = self._table.architecture, self._registers
+        places = registers[architecture.stack_pointer], registers[architecture.program_counter]
+        words = self._sleeping.arguments if self._sleeping is not None else None
+        if words is None:
+            return PresentCall(-1, (), *places)
+        return PresentCall(registers[architecture.syscall_registers[0]] & 0xFFFF_FFFF, words, *places)
 
     def stack_pointer(self) -> int:
         return self._registers[self._table.architecture.stack_pointer]

@@ -4,11 +4,21 @@ Calls know no registers. The few that concern the CPU itself, such as execve, go
 whoever runs the thread's virtual CPU implements it and sets `task.control`.
 """
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from aionoah.process.exec import Loaded
     from aionoah.process.task import Task
+
+
+class PresentCall(NamedTuple):
+    """A system call by its number, -1 for none, with the six arguments of one."""
+
+    number: int
+    arguments: Sequence[int]
+    stack_pointer: int
+    program_counter: int
 
 
 class TaskControl(Protocol):
@@ -61,6 +71,10 @@ class TaskControl(Protocol):
         """Leave the guest if it is there, and look anew which CPU the thread is on."""
         ...
 
+    def present_call(self) -> "PresentCall":
+        """What the thread sleeps in."""
+        ...
+
     def cpu_time_ns(self) -> int:
         """How long the thread has used a CPU, in the guest and in its calls."""
         ...
@@ -101,6 +115,9 @@ class NoControl:
 
     def set_gs_base(self, value: int) -> None:
         raise NotImplementedError("no virtual CPU runs this task")
+
+    def present_call(self) -> PresentCall:
+        return PresentCall(-1, (), 0, 0)
 
     def cpu_time_ns(self) -> int:
         return 0

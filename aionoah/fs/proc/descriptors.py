@@ -66,7 +66,7 @@ def _find_link(subject: Subject, name: bytes) -> Bound | None:
     return Bound(_FD_LINK, file) if file is not None else None
 
 
-def _link_text(file: File) -> bytes:
+def link_text(file: File) -> bytes:
     if file.dentry is None:
         return file.describe()
     is_nowhere = file.dentry.parent is None and file.dentry.name
@@ -84,7 +84,7 @@ def _was_deleted(file: File) -> bool:
         return True
 
 
-def _link_target(file: File) -> Dentry:
+def link_target(file: File) -> Dentry:
     """Where the file was found; a file that was found nowhere gets a place outside of the tree."""
     if file.dentry is not None:
         return file.dentry
@@ -102,7 +102,7 @@ def _count(subject: Subject) -> int:
     return len(task.files) if task is not None else 0
 
 
-_FD_LINK: Link[File] = Link(_link_text, _link_target, mode=_link_mode, size=64)
+_FD_LINK: Link[File] = Link(link_text, link_target, mode=_link_mode, size=64)
 FD: Directory[Subject] = Directory(
     names=open_numbers, find=_find_link, mode=0o500, size=_count, is_own=is_own
 )

@@ -63,21 +63,11 @@ def timer_slack(subject: Subject) -> bytes:
     return b"%d\n" % require_inspectable(subject).timer_slack_ns
 
 
-def wait_channel(subject: Subject) -> bytes:  # noqa: ARG001 - symbols of a kernel that we are not
-    return b"0"
-
-
 def stack(subject: Subject) -> bytes:
     """The kernel's own stack: there is none."""
     require_administrator()
     require_inspectable(subject)
     return b""
-
-
-def system_call(subject: Subject) -> bytes:
-    """Registers are not told."""
-    task = require_inspectable(subject)
-    return b"-1 0x0 0x0\n" if task.is_sleeping else b"running\n"
 
 
 def oom_score(subject: Subject) -> bytes:

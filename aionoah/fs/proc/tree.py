@@ -21,8 +21,10 @@ from aionoah.fs.proc import (
     status,
     sysctl,
     system,
+    waiting,
 )
 from aionoah.fs.proc.descriptors import parse_number
+from aionoah.fs.proc.map_files import MAP_FILES
 from aionoah.fs.proc.mem import MemoryFile
 from aionoah.fs.proc.namespaces import NS
 from aionoah.fs.proc.subject import Subject, find_task, ids_of, process_of, require_inspectable, task_of
@@ -127,10 +129,10 @@ _COMMON: Final[dict[bytes, Node[Subject]]] = {
     b"smaps": _text(smaps.smaps),
     b"smaps_rollup": _text(smaps.smaps_rollup),
     b"stack": _text(details.stack, mode=0o400),
-    b"syscall": _text(details.system_call, mode=0o400),
+    b"syscall": _text(waiting.system_call, mode=0o400),
     b"timerslack_ns": _text(details.timer_slack, settings.set_timer_slack, mode=0o666),
     b"uid_map": _text(details.id_map, mode=0o644),
-    b"wchan": _text(details.wait_channel),
+    b"wchan": _text(waiting.wait_channel),
     b"cgroup": _text(lambda _subject: b"0::/\n"),
     b"cmdline": _text(_command_line),
     b"comm": _text(_comm, _rename),
@@ -169,7 +171,9 @@ _THREAD: Final[Directory[Subject]] = Directory(
     dict(sorted({**_COMMON, b"children": _text(details.children)}.items()))
 )
 _THREADS: Final[Directory[Subject]] = Directory(names=_thread_names, find=_find_thread)
-_PROCESS: Final[Directory[Subject]] = Directory(dict(sorted({**_COMMON, b"task": _THREADS}.items())))
+_PROCESS: Final[Directory[Subject]] = Directory(
+    dict(sorted({**_COMMON, b"map_files": MAP_FILES, b"task": _THREADS}.items()))
+)
 
 
 def find_subject(inode: "Inode") -> Subject | None:
