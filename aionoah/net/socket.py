@@ -321,7 +321,10 @@ async def receive(socket: Socket, dst: Buffer, flags: MSG) -> Received:
                 continue
             count = received.length
             if so_far is not None:
-                received = received._replace(length=count + so_far.length)
+                control = so_far.control or received.control
+                received = so_far._replace(
+                    length=count + so_far.length, control=control, files=received.files
+                )
             if not goes_on or not count or count >= dst.length or received.files:
                 return received
             so_far = received

@@ -159,7 +159,7 @@ class ConnectionSocket(UnixSocket):
         peer = self.peer
         if peer is None or peer.is_dead:
             return
-        if self.packets:
+        if len(self.packets) > 1 or self.available():  # an empty one does not count
             peer.error = Errno.ECONNRESET
         peer.shut_down(SHUT_BOTH)
 
@@ -213,6 +213,8 @@ class SequencedPacketSocket(ConnectionSocket):
             raise LinuxError(Errno.ENOTCONN)
         if MSG.OOB in message.flags:
             raise LinuxError(Errno.EOPNOTSUPP)
+        if self.passes_identity:
+            self.bind_automatically()
         peer = self.require_peer()
         length = message.src.length
         if length > self.options.send_buffer - 32:
@@ -233,9 +235,9 @@ class SequencedPacketSocket(ConnectionSocket):
             raise LinuxError(Errno.ENOTCONN)
         if MSG.OOB in flags:
             raise LinuxError(Errno.EOPNOTSUPP)
+        self.take_error()
         if (found := self.find_packet(flags)) is not None:
             return self.receive_packet(dst, flags, *found)
-        self.take_error()
         if self.shut & SHUT_RECEIVE:
             return Received(0)
         raise WouldBlock

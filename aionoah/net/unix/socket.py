@@ -50,7 +50,7 @@ _NOBODY: Final = Identity(Ucred(0, OVERFLOW_ID, OVERFLOW_ID))
 class Packet:
     """One sk_buff: bytes that wait in a queue, and what comes with them."""
 
-    __slots__ = ("address", "came_ns", "cost", "data", "files", "identity", "is_peeked", "sender", "start")
+    __slots__ = ("came_ns", "cost", "data", "files", "identity", "is_peeked", "sender", "start")
 
     def __init__(
         self,
@@ -61,7 +61,6 @@ class Packet:
         identity: Identity | None,
     ) -> None:
         self.sender = sender
-        self.address = sender.address
         self.data = data
         self.start = 0  # bytes of a stream's packet that have been read
         self.is_peeked = False  # an empty one, by a peek with an offset
@@ -73,6 +72,11 @@ class Packet:
     @property
     def length(self) -> int:
         return len(self.data) - self.start
+
+    @property
+    def address(self) -> bytes:
+        """Of the sender, who may have got it later."""
+        return self.sender.address
 
     def free(self) -> None:
         """The packet is gone, its files are somebody's: give the sender its room back."""
@@ -265,10 +269,12 @@ class UnixSocket(Socket):
         """Whether receivers are told who has sent something."""
         return self.passes_credentials or self.passes_pidfd
 
-    def control_of(self, packet: Packet) -> tuple[Control, ...]:
+    def control_of(self, packet: Packet | None) -> tuple[Control, ...]:
+        """What comes with a packet besides, or with the end of a stream, which nobody has sent."""
         if not self.passes_credentials:
             return ()
-        return (Control(SOL.SOCKET, SCM.CREDENTIALS, packet.identity.credentials.pack()),)
+        identity = _NOBODY if packet is None else packet.identity
+        return (Control(SOL.SOCKET, SCM.CREDENTIALS, identity.credentials.pack()),)
 
     def process_of(self, packet: Packet) -> "Process | None":
         """Who has sent it, if this is to be told by a descriptor."""
@@ -383,11 +389,13 @@ class UnixSocket(Socket):
 
     @property
     def exchanges(self) -> "Mapping[int, Exchange]":
-        return QUEUE_EXCHANGES
+        return _EXCHANGES
 
     def ioctl(self, request: int, argument: bytes | int) -> bytes:
         if request in interfaces.DEVICE_EXCHANGES:
             return interfaces.ask(self.network, request, bytes(argument))
+        if request == IOCTL.SIOCATMARK:
+            raise LinuxError(Errno.EOPNOTSUPP)
         if request == IOCTL.TIOCOUTQ:
             return from_int(self.used)
         if self.is_listening:
@@ -397,3 +405,6 @@ class UnixSocket(Socket):
     def available(self) -> int:
         """Bytes that wait to be read: all of a connection, or the next datagram."""
         return sum(packet.length for packet in self.packets)
+
+
+_EXCHANGES: Final = {**QUEUE_EXCHANGES, IOCTL.SIOCATMARK: Exchange(gives=4)}

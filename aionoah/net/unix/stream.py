@@ -4,23 +4,23 @@ Sources: unix(7); Linux net/unix/af_unix.c (unix_stream_sendmsg, unix_stream_rea
 unix_stream_recv_urg).
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.ioctl import IOCTL
 from aionoah.abi.poll import Poll
 from aionoah.abi.socket import MSG, SO
 from aionoah.fs.file import BrokenPipe, WouldBlock
-from aionoah.fs.stdio import Exchange
 from aionoah.net.options import from_int
-from aionoah.net.socket import QUEUE_EXCHANGES, SHUT_RECEIVE, SHUT_SEND, Outgoing, Received
+from aionoah.net.socket import SHUT_RECEIVE, SHUT_SEND, Outgoing, Received
 from aionoah.net.unix.accounting import segment_cost, segment_limit
 from aionoah.net.unix.connection import ConnectionSocket, State
+from aionoah.net.unix.rights import drop_files
 from aionoah.net.unix.socket import Packet, UnixSocket
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from aionoah.fs.file import File
     from aionoah.memory.buffer import Buffer
@@ -61,7 +61,7 @@ class StreamSocket(ConnectionSocket):
             peer.deliver(self.packet(message, part, segment_cost(len(part)), peer))
             message.files = ()
             sent += len(part)
-        if sent == end < len(data):
+        if sent == end < len(data) and self.has_room:
             packet = self.packet(message, data[end:], segment_cost(1), peer)
             peer.urgent = packet  # one before becomes a byte like others
             peer.deliver(packet)
@@ -88,7 +88,7 @@ class StreamSocket(ConnectionSocket):
         if not packets:
             self.take_error()
             if self.shut & SHUT_RECEIVE:
-                return Received(0)
+                return Received(0, control=self.control_of(None))
             raise WouldBlock
         first, parts = packets[0], self._parts(packets, skipped + dst.length)
         count = dst.fill(_joined(parts)[skipped:]) if dst.length else 0
@@ -118,7 +118,9 @@ class StreamSocket(ConnectionSocket):
             self.urgent = None if first is self.urgent else self.urgent
             if is_inline:
                 break
-            packets.popleft().free()
+            packets.popleft()
+            drop_files(first.files, self)
+            first.free()
         return packets
 
     @property
@@ -171,17 +173,10 @@ class StreamSocket(ConnectionSocket):
         mask = super().poll()
         return mask if self.urgent is None else Poll(mask | Poll.PRI)
 
-    @property
-    def exchanges(self) -> "Mapping[int, Exchange]":
-        return _STREAM_EXCHANGES
-
     def ioctl(self, request: int, argument: bytes | int) -> bytes:
         if request == IOCTL.SIOCATMARK:
             return from_int(int(self.is_at_mark))
         return super().ioctl(request, argument)
-
-
-_STREAM_EXCHANGES: Final = {**QUEUE_EXCHANGES, IOCTL.SIOCATMARK: Exchange(gives=4)}
 
 
 def _after(packets: "Iterable[Packet]", offset: int) -> "tuple[list[Packet], int]":

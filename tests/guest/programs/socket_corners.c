@@ -4,9 +4,11 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -116,11 +118,66 @@ static void connected_late(unsigned mode) {
     close(receiver), close(other), close(late), close(epoll);
 }
 
+static void show_control(int fd, int flags) {
+    char byte, control[CMSG_SPACE(sizeof(struct ucred))];
+    struct iovec vector = {&byte, 1};
+    struct sockaddr_un from = {0};
+    struct msghdr message = {&from, sizeof from, &vector, 1, control, sizeof control, 0};
+    errno = 0;
+    long result = recvmsg(fd, &message, flags | MSG_DONTWAIT);
+    printf("%ld %s: control %zu, from a name %d\n", result, result < 0 ? error_name(errno) : "",
+           result < 0 ? 0 : (size_t)message.msg_controllen, message.msg_namelen > sizeof(sa_family_t));
+}
+
+/* Packets and streams of UNIX sockets. */
+static void unix_sockets(void) {
+    static const int types[] = {SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET};
+    char data[16], control[CMSG_SPACE(sizeof(int))] = {0};
+    int s[2], p[2], on = 1, at;
+    for (size_t i = 0; i < LENGTH(types); i++) {
+        socketpair(AF_UNIX, types[i], 0, s);
+        CALL(ioctl(s[0], SIOCATMARK, &at));
+        send(s[1], "a", 1, 0);
+        setsockopt(s[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
+        setsockopt(s[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
+        send(s[1], "b", 1, 0);
+        show_control(s[0], 0); /* the sender has got a name meanwhile */
+        send(s[0], "unread", 6, 0);
+        close(s[1]);
+        for (int round = 0; round < 3; round++)
+            show_control(s[0], 0);
+        close(s[0]);
+        socketpair(AF_UNIX, types[i], 0, s);
+        send(s[0], "", 0, 0);
+        send(s[1], "c", 1, 0);
+        close(s[1]);
+        CALL(recv(s[0], data, 1, MSG_DONTWAIT)); /* what nobody has read was empty */
+        close(s[0]);
+    }
+
+    /* A descriptor that came with an urgent byte goes with it. */
+    struct iovec vector = {"!", 1};
+    struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    socketpair(AF_UNIX, SOCK_STREAM, 0, s);
+    pipe(p);
+    *CMSG_FIRSTHDR(&message) = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+    memcpy(CMSG_DATA(CMSG_FIRSTHDR(&message)), &p[1], sizeof(int));
+    CALL(sendmsg(s[0], &message, MSG_OOB));
+    close(p[1]);
+    CALL(recv(s[1], data, 1, MSG_OOB));
+    send(s[0], "more", 4, 0);
+    CALL(recv(s[1], data, 9, 0));
+    CALL(read(p[0], data, 1));
+
+    close(p[0]), close(s[0]), close(s[1]);
+}
+
 int main(int count, char **arguments) {
     if (count > 1 && chdir(arguments[1])) {
         return 1;
     }
     nowhere_to_put();
+    unix_sockets();
     cut_short();
     inheritance();
     connected_late(0);

@@ -101,6 +101,16 @@ def test_a_stream_of_nothing_carries_nothing() -> None:
     assert data(other) is None
 
 
+def test_files_of_an_urgent_byte_that_nobody_reads() -> None:
+    one, other = pair()
+    file = Watched()
+    send(one, b"!", file, flags=MSG.OOB)
+    file.drop()
+    send(one, b"x")
+    assert data(other) == b"x"
+    assert file.is_gone
+
+
 # -- collection -----------------------------------------------------------------------------------------
 
 
