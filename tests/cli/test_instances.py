@@ -76,7 +76,7 @@ def test_a_life(aionoah: Command, home: Path) -> None:
     assert shown["status"] == "running"
     assert shown["command"] == ["sh", "-c", _SERVER]
     assert Path(f"/proc/{shown['pid']}").exists()
-    assert aionoah("exec", "box", "--", "sh", "-c", "echo kept >/srv/note").returncode == 0
+    assert aionoah("exec", "box", "--", "sh", "-c", "echo kept >/var/tmp/note").returncode == 0
     assert aionoah("exec", "box", "--", "ls", "-A", home).stderr.startswith("ls: cannot access")
 
     again = aionoah("run", "--name", "box", "-d", "--", "true")
@@ -91,7 +91,7 @@ def test_a_life(aionoah: Command, home: Path) -> None:
     assert complaint(aionoah("exec", "box", "--", "true")) == "box is not running: `aionoah start box`."
 
     assert aionoah("restart", "box").returncode == 0
-    assert aionoah("exec", "box", "--", "cat", "/srv/note").stdout == "kept\n"
+    assert aionoah("exec", "box", "--", "cat", "/var/tmp/note").stdout == "kept\n"
     pid = listed(aionoah)[0]["pid"]
     assert aionoah("rm", "-f", "box").returncode == 0
     assert list(home.iterdir()) == []
@@ -140,14 +140,14 @@ def test_a_crash_is_followed_by_a_restart(aionoah: Command) -> None:
 
 def test_a_killed_daemon(aionoah: Command, home: Path, tmp_path: Path) -> None:
     shown = detach(aionoah, "--", "sleep", "1000")
-    aionoah("exec", "box", "--", "sh", "-c", "echo kept >/srv/note")
+    aionoah("exec", "box", "--", "sh", "-c", "echo kept >/var/tmp/note")
     os.kill(shown["pid"], signal.SIGKILL)
     until(lambda: holder(Place("box")) is None)
     assert listed(aionoah)[0]["status"] == "dead"
     assert complaint(aionoah("exec", "box", "--", "true")) == "box is not running: `aionoah start box`."
     assert aionoah("stop", "box").returncode == 0
     assert aionoah("start", "box").stdout == "box\n"
-    assert aionoah("exec", "box", "--", "cat", "/srv/note").stdout == "kept\n"
+    assert aionoah("exec", "box", "--", "cat", "/var/tmp/note").stdout == "kept\n"
     os.kill(listed(aionoah)[0]["pid"], signal.SIGKILL)
     until(lambda: holder(Place("box")) is None)
     (sockets,) = (tmp_path / "run").iterdir()
@@ -276,7 +276,7 @@ def test_exec_at_a_terminal(aionoah: Command) -> None:
 
 def test_an_instance_in_the_foreground(aionoah: Command) -> None:
     done = aionoah(
-        "run", "--name", "box", "--", "sh", "-c", "cat; echo kept >/srv/note; exit 4", input="in\n"
+        "run", "--name", "box", "--", "sh", "-c", "cat; echo kept >/var/tmp/note; exit 4", input="in\n"
     )
     assert (done.stdout, done.returncode) == ("in\n", 4)
     assert (listed(aionoah)[0]["status"], listed(aionoah)[0]["exit_status"]) == ("exited", 4)

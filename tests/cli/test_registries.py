@@ -101,10 +101,11 @@ def test_a_full_disk(tmp_path: Path, home: Path) -> None:
     contents = os.urandom(3 << 20)  # nothing that could be compressed
     image = Image(tarball(("small", b"small")), tarball(("large", contents)))
     script = """
-        mount -t tmpfs -o size=5m none "$AIONOAH_HOME"
+        mount -t tmpfs -o size=50m none "$AIONOAH_HOME"
+        head -c 45M /dev/zero >"$AIONOAH_HOME/other"
         "$1" pull "$2"; echo "status $?"
         ls -A "$AIONOAH_HOME/images/work"; echo "index $(cat "$AIONOAH_HOME/images/index.json" 2>&1 | wc -l)"
-        mount -o remount,size=50m "$AIONOAH_HOME"
+        rm "$AIONOAH_HOME/other"
         "$1" pull "$2" | wc -l
         cat "$AIONOAH_HOME"/images/layers/*/diff/large | sha256sum
         ls "$AIONOAH_HOME/images/downloads"
