@@ -18,7 +18,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.signal import SIG
 from aionoah.host.turnstile import Place
 from aionoah.host.waiting import Waiter, kernel_lock, kernel_lock_in_turn
-from aionoah.hypervisor.protocols import ExitKind, Vcpu
+from aionoah.hypervisor.protocols import ExceptionKind, ExitKind, Vcpu
 from aionoah.process.control import PresentCall
 from aionoah.process.current import set_current
 from aionoah.process.ending import end_process
@@ -446,6 +446,10 @@ class VcpuThread:
         self._faults.page_fault(self._task, self._running_vcpu)
 
     def _answer_exception(self) -> None:
+        vcpu = self._running_vcpu
+        is_step = vcpu.exception.kind is ExceptionKind.SINGLE_STEP
+        if is_step and self._task.tracing is not None and self._traced.ends_step():
+            return
         self._faults.exception(self._task, self._running_vcpu)
 
     def _answer_kick(self) -> None:

@@ -15,6 +15,7 @@ from aionoah.abi.siginfo import TRAP
 from aionoah.abi.signal import SIG, signal_bit
 from aionoah.abi.words import signed
 from aionoah.abi.x86_64 import EFLAGS
+from aionoah.process.debug_registers import DebugRegisters
 from aionoah.process.ending import end_process
 from aionoah.process.tracees import NO_CALL, Stop, TracedState, Tracing
 from aionoah.process.tracing_stops import group_stop, is_killed, stay, system_call_code, trap
@@ -167,9 +168,26 @@ class VcpuTracing:
             return
         tracing.number, tracing.view = NO_CALL, None
         registers, flags = self._thread._registers, self._architecture.flags_register
-        if tracing.request in _STEPPING and not registers[flags] & EFLAGS.TF:
+        is_watching = tracing.debug is not None and tracing.debug.is_active
+        if (tracing.request in _STEPPING or is_watching) and not registers[flags] & EFLAGS.TF:
             registers[flags] |= EFLAGS.TF
             self._is_armed = True
+        if tracing.debug is not None:
+            tracing.debug.look(tracing.task.memory.read)
+
+    def ends_step(self) -> bool:
+        """The program has made one: whether it does not hear of it itself, as it was for the debug registers only."""
+        tracing = self._thread._task.tracing
+        if tracing is None or not self._is_armed:
+            return False
+        is_step = tracing.request in _STEPPING
+        if tracing.debug is None:
+            tracing.debug = DebugRegisters()
+        task, place = tracing.task, self._thread._registers[self._architecture.program_counter]
+        has_hit = tracing.debug.has_hit(place, task.memory.read, is_step=is_step)
+        if has_hit and not is_step:
+            force(task, from_fault(SIG.TRAP, TRAP.HWBKPT, place))
+        return not is_step
 
     def _disarm(self) -> None:
         if self._is_armed:

@@ -44,6 +44,7 @@ async def replace_program(
     task.become(loaded)
     if task.tracing is not None:
         task.tracing.exec_from = old_tid
+        task.tracing.debug = None
     task.control.start_program(loaded)
     old.drop()
     task.process.vfork_done.wake()

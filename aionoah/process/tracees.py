@@ -14,6 +14,7 @@ from aionoah.abi.ptrace import PTRACE, PTRACE_EVENT, PTRACE_O
 from aionoah.abi.sched import CLONE
 from aionoah.abi.signal import SIG
 from aionoah.host.waiting import WaitQueue
+from aionoah.process.debug_registers import DebugRegisters
 from aionoah.process.family import tell_of_end, tell_tracer_of_end
 from aionoah.process.tracing import require_tracing
 from aionoah.signals.actions import LAST_SIGNAL
@@ -62,6 +63,7 @@ class Tracing:
 
     __slots__ = (
         *(
+            "debug",
             "end",
             "ends_with",
             "exec_from",
@@ -94,6 +96,7 @@ class Tracing:
         self.view: Callable[[], TracedState] | None = None  # the state in the middle of a call
         self.ends_with: int | None = None  # the wait status of an end that is put off: ending.py
         self.shows_end = False  # the stop of that has begun
+        self.debug: DebugRegisters | None = None  # once there is anything in them
         self.end: int | None = None  # the wait status, once it has ended and its tracer is to hear of it
         self.resumed = WaitQueue()
 

@@ -21,6 +21,7 @@ from aionoah.abi.siginfo import SIGINFO_SIZE
 from aionoah.abi.signal import SIG
 from aionoah.abi.uio import Iovec
 from aionoah.abi.x86_64 import ARCH, FXSAVE_SIZE
+from aionoah.process.debug_registers import DebugRegisters
 from aionoah.process.task import Task
 from aionoah.process.tracees import (
     TracedState,
@@ -39,6 +40,7 @@ from aionoah.syscalls.registry import syscall
 from aionoah.syscalls.traced_registers import (
     REGISTER_SETS,
     RegisterSet,
+    debug_register,
     get_user_registers,
     peek_user,
     poke_user,
@@ -62,7 +64,7 @@ _STEPPING: Final = {PTRACE.SINGLESTEP, PTRACE.SYSEMU_SINGLESTEP}
 
 
 @syscall(
-    partial="No debug registers, no steps by blocks, and on aarch64 no single steps. Filters of seccomp are neither "
+    partial="Debug registers see no reads, and writes by what they change; no steps by blocks, and on aarch64 no single steps. Filters of seccomp are neither "
     "shown nor suspended."
 )
 def ptrace(task: Task, request: PTRACE, pid: Pid, addr: Addr, data: ULong) -> int | None:
@@ -160,11 +162,19 @@ def _x86_state(tracing: Tracing) -> TracedState:
 
 
 def _peek_user(task: Task, tracing: Tracing, addr: int, data: int) -> None:
-    task.memory.write_word(data, peek_user(_x86_state(tracing), addr))
+    state, number = _x86_state(tracing), debug_register(addr)
+    word = peek_user(state, addr) if number is None else (tracing.debug or DebugRegisters()).get(number)
+    task.memory.write_word(data, word)
 
 
 def _poke_user(_task: Task, tracing: Tracing, addr: int, data: int) -> None:
-    poke_user(_x86_state(tracing), addr, data, tracing.task)
+    state, number, target = _x86_state(tracing), debug_register(addr), tracing.task
+    if number is None:
+        poke_user(state, addr, data, target)
+        return
+    if tracing.debug is None:
+        tracing.debug = DebugRegisters()
+    tracing.debug.set(number, data, target.architecture.task_size)
 
 
 def _get_registers(task: Task, tracing: Tracing, _addr: int, data: int) -> None:

@@ -100,16 +100,17 @@ def peek_user(state: "TracedState", address: int) -> int:
 
 
 def poke_user(state: "TracedState", address: int, value: int, task: "Task") -> None:
-    """EIO; ENOSPC where a debug register is to be used: none can be had."""
+    """EIO."""
     _require_place(address)
-    if address < UserRegs.SIZE:
-        _put_user_register(state, UserRegs.FIELDS[address // _WORD_SIZE], value, task)
-        return
-    number = (address - USER_DEBUGREG) // _WORD_SIZE
-    if not 0 <= number < DEBUG_REGISTERS or number in (4, 5):
+    if address >= UserRegs.SIZE:
         raise LinuxError(Errno.EIO)
-    if value:
-        raise LinuxError(Errno.ENOSPC)
+    _put_user_register(state, UserRegs.FIELDS[address // _WORD_SIZE], value, task)
+
+
+def debug_register(address: int) -> int | None:
+    """The number of the one that is there in struct user."""
+    number, rest = divmod(address - USER_DEBUGREG, _WORD_SIZE)
+    return number if 0 <= number < DEBUG_REGISTERS and not rest else None
 
 
 def _require_place(address: int) -> None:

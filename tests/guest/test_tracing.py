@@ -70,7 +70,7 @@ def traced(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("target", [STATIC, UNICORN], ids=lambda target: target.name)
-@pytest.mark.parametrize("program", ["ptrace_registers", "ptrace_steps"])
+@pytest.mark.parametrize("program", ["ptrace_registers", "ptrace_steps", "ptrace_watch"])
 async def test_registers(program: str, target: Target, compile_program: Compiler, tmp_path: Path) -> None:
     need_backend(target)
     binary = compile_program(f"x86_64/{program}", STATIC)
@@ -86,6 +86,17 @@ async def test_gdb(traced: Path, tmp_path: Path) -> None:
     assert "received signal SIGUSR1" in expected.output
     assert _without_numbers(actual.output).splitlines() == _without_numbers(expected.output).splitlines()
     assert actual.status == expected.status
+
+
+async def test_gdb_watches(traced: Path, tmp_path: Path) -> None:
+    """Debug registers, of instructions and of places that are written to."""
+    need_tool("gdb")
+    commands = ("set debuginfod enabled off", "break main", "run", "watch sum", "continue", "continue", "bt 1")
+    more = ("delete", "hbreak twice", "continue", "bt 1", "print $_siginfo.si_code", "kill")
+    arguments = [word for command in (*commands, *more) for word in ("-ex", command)]
+    expected, actual = await _compare(["gdb", "-nx", "-batch", *arguments, traced], tmp_path)
+    assert "Hardware watchpoint 2: sum" in expected.output
+    assert _without_numbers(actual.output).splitlines() == _without_numbers(expected.output).splitlines()
 
 
 async def test_strace(traced: Path, tmp_path: Path) -> None:

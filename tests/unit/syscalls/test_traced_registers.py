@@ -14,6 +14,7 @@ from aionoah.abi.x86_64 import RAX, RFLAGS, RIP, X86_64
 from aionoah.process.tracees import NO_CALL, TracedState
 from aionoah.syscalls.traced_registers import (
     REGISTER_SETS,
+    debug_register,
     get_user_registers,
     peek_user,
     poke_user,
@@ -88,13 +89,10 @@ def test_places_that_are_none(address: int) -> None:
     assert errno_of(poke_user, make_state(), address, 0, make_task()) == Errno.EIO
 
 
-def test_there_are_no_debug_registers() -> None:
-    state, task = make_state(), make_task()
-    for number in (0, 6, 7):
-        poke_user(state, USER_DEBUGREG + 8 * number, 0, task)
-        assert errno_of(poke_user, state, USER_DEBUGREG + 8 * number, 1, task) == Errno.ENOSPC
-        assert peek_user(state, USER_DEBUGREG + 8 * number) == 0
-    assert errno_of(poke_user, state, USER_DEBUGREG + 32, 0, task) == Errno.EIO
+def test_where_debug_registers_are() -> None:
+    places = [debug_register(USER_DEBUGREG + offset) for offset in (-8, 0, 4, 8, 56, 64)]
+    assert places == [None, 0, None, 1, 7, None]
+    assert errno_of(poke_user, make_state(), USER_DEBUGREG - 8, 0, make_task()) == Errno.EIO
 
 
 def test_an_xsave_image_says_what_there_can_be() -> None:
