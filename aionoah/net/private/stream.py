@@ -8,11 +8,12 @@ The host's TCP socket that every socket begins with keeps the options meanwhile.
 import socket as host_socket
 from collections import deque
 from typing import TYPE_CHECKING, Final
+from weakref import ReferenceType, ref
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.inet import TCP
 from aionoah.abi.poll import Poll
-from aionoah.abi.socket import AF, MSG, SHUT, SO, SOL
+from aionoah.abi.socket import AF, MSG, SHUT, SO, SOL, Linger
 from aionoah.fs.file import WouldBlock, deadline_after, has_passed, sleep_until
 from aionoah.host import sockets
 from aionoah.host.errors import host_errors
@@ -57,6 +58,8 @@ class PrivateStream(PrivateSocket):
         self._embryos: deque[PrivateStream] = deque()  # connections that nobody has accepted yet
         self._applicants: deque[PrivateStream] = deque()  # who wait for room among those
         self._awaited: tuple[PrivateStream, Endpoint] | None = None  # the listener whose applicant this is
+        self.other_end: ReferenceType[PrivateStream] | None = None  # the other end, if it is a guest's
+        self._is_reset = False
 
     def attach_filter(self, program: bytes) -> None:  # noqa: ARG002
         """Bytes flow as of a stream, not in packets."""
@@ -65,9 +68,24 @@ class PrivateStream(PrivateSocket):
     def release(self) -> None:
         self._stop_listening()
         self._give_up()
+        other = self.other_end() if self.other_end is not None else None
+        if other is not None and self._aborts:
+            other.reset()
         if self._settings is not None and self._settings is not self.host:
             self._settings.close()
         super().release()
+
+    @property
+    def _aborts(self) -> bool:
+        """Whether to close it is to break it off (SO_LINGER in socket(7), without time)."""
+        if self._settings is None:  # nobody has said so
+            return False
+        return self.get_option(SOL.SOCKET, SO.LINGER, Linger.SIZE) == Linger(1, 0).pack()
+
+    def reset(self) -> None:
+        """The other end has broken off."""
+        self.error, self._is_reset = Errno.ECONNRESET, True
+        self.changed.wake()
 
     # -- listening --------------------------------------------------------------------------------------
 
@@ -196,8 +214,7 @@ class PrivateStream(PrivateSocket):
         if listener is None:
             raise LinuxError(Errno.ECONNREFUSED)
         if listener.has_room:
-            other_end = self._new_pair(to)
-            listener.offer(listener.accepted(other_end, self.own, to))
+            self._meet(listener, to)
         else:
             self._take_name(to)
             self._awaited = listener, to
@@ -212,14 +229,17 @@ class PrivateStream(PrivateSocket):
     def come_in(self) -> None:
         """The listener that was waited for has room now."""
         assert self._awaited is not None  # noqa: S101 - or it would be no applicant
-        listener, to = self._awaited
         try:
-            other_end = self._new_pair(to)
+            self._meet(*self._awaited)
         except LinuxError as error:
             self.turn_away(error.errno)
         else:
             self._awaited = None
-            listener.offer(listener.accepted(other_end, self.own, to))
+
+    def _meet(self, listener: "PrivateStream", to: Endpoint) -> None:
+        other = listener.accepted(self._new_pair(to), self.own, to)
+        self.other_end, other.other_end = ref(other), ref(self)
+        listener.offer(other)
 
     def turn_away(self, error: Errno) -> None:
         self._awaited, self.error = None, error
@@ -308,8 +328,18 @@ class PrivateStream(PrivateSocket):
         return super().send_nowait(message)
 
     def receive_nowait(self, dst: "Buffer", flags: MSG) -> "Received":
+        if self._is_reset and self.error is not None and (early := self._receive_early(dst, flags)).length:
+            return early
         self._require_in()
         return super().receive_nowait(dst, flags)
+
+    def _receive_early(self, dst: "Buffer", flags: MSG) -> "Received":
+        """What came before the other end has broken off. The host says so itself if that one had not read all."""
+        try:
+            return super().receive_nowait(dst, flags)
+        except LinuxError:
+            self.error = None
+            raise
 
     def _require_in(self) -> None:
         if self._awaited is not None:

@@ -1,9 +1,10 @@
 /* When a datagram came, as a control message; levels of options that a socket has none of; names of peers as
- * options; the state of a TCP socket. */
+ * options; the state of a TCP socket; connections that are broken off. */
 #include "report.h"
 
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <time.h>
@@ -127,6 +128,34 @@ static void peers(void) {
     close(listener), close(fd);
 }
 
+/* SO_LINGER without time: to close is to break off. What has come before is still there. */
+static void broken_off(int reads_first) {
+    struct linger at_once = {1, 0};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    char data[8];
+    int listener = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM, 0);
+    CALL(bind(listener, (struct sockaddr *)&address, sizeof address));
+    CALL(listen(listener, 1));
+    getsockname(listener, (struct sockaddr *)&address, &length);
+    CALL(connect(fd, (struct sockaddr *)&address, sizeof address));
+    int other = accept(listener, NULL, NULL);
+    CALL(setsockopt(other, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once));
+    CALL(send(other, "last", 4, 0));
+    CALL(close(other));
+    struct pollfd watched = {fd, POLLIN | POLLOUT | POLLRDHUP, 0};
+    CALL(poll(&watched, 1, -1));
+    printf("events %x\n", (unsigned)watched.revents);
+    if (reads_first) {
+        CALL(read(fd, data, sizeof data));
+        CALL(read(fd, data, sizeof data));
+    } else {
+        CALL(send(fd, "x", 1, MSG_NOSIGNAL));
+    }
+    CALL(send(fd, "x", 1, MSG_NOSIGNAL));
+    close(listener), close(fd);
+}
+
 int main(int argc, char **argv) {
     enter_scratch(argc, argv);
     unix_sockets(SOCK_DGRAM, "datagrams");
@@ -135,5 +164,7 @@ int main(int argc, char **argv) {
     udp();
     levels();
     peers();
+    broken_off(1);
+    broken_off(0);
     return leave_scratch();
 }
