@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
 import pytest
+from fakes.forked import in_child
 from fakes.machine import FakeMachine
 
 from aionoah.abi.aarch64 import AARCH64
@@ -237,6 +238,20 @@ def same(guest: Guest, oracle: Oracle) -> Callable[[Script], None]:
         for fd in open_descriptors() - before:
             with suppress(OSError):  # the listing's own descriptor
                 os.close(fd)
+        assert expected, "the script has seen nothing"
+        assert list(script(guest)) == expected
+
+    return run
+
+
+@pytest.fixture
+def same_in_child(guest: Guest, oracle: Oracle) -> Callable[[Script], None]:
+    """As `same`, for calls that change the process: the oracle is a child, and has to run as root, as the guest does."""
+
+    def run(script: Script) -> None:
+        if guest.task.credentials.uid != 0:
+            pytest.skip("needs root")
+        expected = in_child(lambda: list(script(oracle)))
         assert expected, "the script has seen nothing"
         assert list(script(guest)) == expected
 

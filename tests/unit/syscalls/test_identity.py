@@ -2,11 +2,10 @@
 
 import importlib
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fakes.forked import in_child
 
 from aionoah.abi.capability import CAP, CAPABILITY_VERSION_1, CAPABILITY_VERSION_2, CAPABILITY_VERSION_3
 from aionoah.abi.errno import Errno
@@ -14,21 +13,6 @@ from aionoah.abi.errno import Errno
 importlib.import_module("aionoah.syscalls.identity")
 
 WILD = 8
-Script = Callable[[Any], Iterator[Any]]
-
-
-@pytest.fixture
-def same_in_child(guest: Any, oracle: Any) -> Callable[[Script], None]:
-    """As `same`, for calls that change the process; the oracle must run as root, as the guest does."""
-
-    def run(script: Script) -> None:
-        expected = in_child(lambda: list(script(oracle)))
-        if guest.task.credentials.uid != 0:
-            pytest.skip("needs root")
-        assert expected, "the script has seen nothing"
-        assert list(script(guest)) == expected
-
-    return run
 
 
 def words(k: Any, name: str) -> tuple[Any, ...]:

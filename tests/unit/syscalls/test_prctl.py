@@ -2,12 +2,11 @@
 
 import importlib
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from fakes.forked import in_child
 
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno
@@ -19,19 +18,6 @@ for _module in ("identity", "prctl"):
     importlib.import_module(f"aionoah.syscalls.{_module}")
 
 WILD = 8
-Script = Callable[[Any], Iterator[Any]]
-
-
-@pytest.fixture
-def same_in_child(guest: Any, oracle: Any) -> Callable[[Script], None]:
-    def run(script: Script) -> None:
-        if guest.task.credentials.uid != 0:
-            pytest.skip("needs root")
-        expected = in_child(lambda: list(script(oracle)))
-        assert expected, "the script has seen nothing"
-        assert list(script(guest)) == expected
-
-    return run
 
 
 def put_by(k: Any, option: int, length: int = 4) -> tuple[Any, bytes]:

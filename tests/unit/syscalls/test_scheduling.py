@@ -2,11 +2,8 @@
 
 import importlib
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
-
-import pytest
-from fakes.forked import in_child
 
 from aionoah.abi.errno import Errno
 from aionoah.abi.resource import PRIO
@@ -19,19 +16,6 @@ for _module in ("identity", "scheduling"):
 
 WILD = 8
 NOBODY = 0x3FFF_FFFF
-Script = Callable[[Any], Iterator[Any]]
-
-
-@pytest.fixture
-def same_in_child(guest: Any, oracle: Any) -> Callable[[Script], None]:
-    def run(script: Script) -> None:
-        if guest.task.credentials.uid != 0:
-            pytest.skip("needs root")
-        expected = in_child(lambda: list(script(oracle)))
-        assert expected, "the script has seen nothing"
-        assert list(script(guest)) == expected
-
-    return run
 
 
 def parameter(k: Any, priority: int) -> int:
