@@ -281,7 +281,7 @@ async def test_mounts(work: Path) -> None:
 async def test_the_host_s_root_cannot_be_changed(writes: str) -> None:
     async with aionoah.Linux(writes=writes) as linux:
         script = "echo x > /etc/aionoah-test; rm /etc/passwd"
-        done = await linux.run(["sh", "-c", script], capture_output=True)
+        done = await linux.run(["sh", "-c", script], capture_output=True, user=0, group=0)
     assert (b"Read-only file system" in done.stderr) == (writes == "refused")
     assert (done.returncode == 0) == (writes == "private")
     assert Path("/etc/passwd").exists()

@@ -117,7 +117,8 @@ async def test_copying(linux: aionoah.Linux, tmp_path: Path) -> None:
     await linux.files.copy_in(source, "/tmp/in", progress=lambda *counts: seen.append(counts))
     total = 600_000 + 19
     assert (seen[0], seen[-1]) == ((0, total), (total, total))
-    assert (await linux.run(["/tmp/in/script"], capture_output=True)).stdout == b"ran\n"
+    done = await linux.run(["/tmp/in/script"], capture_output=True, user=0)  # as it belongs to root
+    assert done.stdout == b"ran\n"
     seen.clear()
     await linux.files.copy_out("/tmp/in", tmp_path / "out", progress=lambda *counts: seen.append(counts))
     assert seen[-1] == (total, total)
@@ -157,9 +158,8 @@ async def test_outside_the_block() -> None:
 async def test_watching(linux: aionoah.Linux) -> None:
     await linux.files.mkdir("/tmp/w")
     async with linux.files.watch("/tmp/w") as changes:
-        await linux.run(
-            ["sh", "-c", "cd /tmp/w; echo x > a; mv a b; mkdir d; rm b; rmdir d; cd /; rmdir /tmp/w"]
-        )
+        script = "cd /tmp/w; echo x > a; mv a b; mkdir d; rm b; rmdir d; cd /; rmdir /tmp/w"
+        await linux.run(["sh", "-c", script], user=0)
         seen = []
         while not seen or seen[-1].kind != "gone":
             seen.append(await asyncio.wait_for(anext(changes), 30))

@@ -117,7 +117,7 @@ async def test_process_1_is_seen_by_guests_and_outlives_their_signals(linux: aio
     ps -o pid,ppid,stat,comm -p 1 --no-headers; tr '\\0' ' ' </proc/1/cmdline; ls /proc/1/task
     sleep 100 & kill -TERM -1; wait $!; echo $?; kill -0 1; echo $?
     """
-    done = await linux.run(["bash", "-c", script], capture_output=True)
+    done = await linux.run(["bash", "-c", script], capture_output=True, user=0)
     assert done.stdout.decode().split("\n")[0].split() == ["1", "0", "Ss", "init"]
     assert done.stdout.decode().split("\n")[1:] == ["init 1", "143", "0", ""]
     assert linux.processes() == []
