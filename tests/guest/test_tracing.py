@@ -91,7 +91,15 @@ async def test_gdb(traced: Path, tmp_path: Path) -> None:
 async def test_gdb_watches(traced: Path, tmp_path: Path) -> None:
     """Debug registers, of instructions and of places that are written to."""
     need_tool("gdb")
-    commands = ("set debuginfod enabled off", "break main", "run", "watch sum", "continue", "continue", "bt 1")
+    commands = (
+        "set debuginfod enabled off",
+        "break main",
+        "run",
+        "watch sum",
+        "continue",
+        "continue",
+        "bt 1",
+    )
     more = ("delete", "hbreak twice", "continue", "bt 1", "print $_siginfo.si_code", "kill")
     arguments = [word for command in (*commands, *more) for word in ("-ex", command)]
     expected, actual = await _compare(["gdb", "-nx", "-batch", *arguments, traced], tmp_path)
