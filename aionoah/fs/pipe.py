@@ -102,8 +102,7 @@ class Pipe:
                 raise WouldBlock
             return 0
         done = dst.fill(self._peek(wanted))
-        self._consume(done)
-        self.writable.wake()
+        self.consume(done)
         return done
 
     def peek(self, limit: int) -> bytes | memoryview:
@@ -115,9 +114,11 @@ class Pipe:
         return self._peek(limit)
 
     def consume(self, count: int) -> None:
-        """What `peek` has shown has been taken."""
+        """What `peek` has shown has been taken. Only who found the pipe full waits for that."""
+        was_full = self.is_full
         self._consume(count)
-        self.writable.wake()
+        if was_full:
+            self.writable.wake()
 
     @property
     def room(self) -> int:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 CAN_READ: Final = Poll.IN | Poll.RDNORM
 CAN_WRITE: Final = Poll.OUT | Poll.WRNORM | Poll.WRBAND
+_READING: Final = CAN_READ | Poll.PRI | Poll.RDBAND  # the end of what comes wakes both queues
 _UNKNOWN: Final = Ucred(0, 0xFFFF_FFFF, 0xFFFF_FFFF)
 _NOBODY: Final = Identity(Ucred(0, OVERFLOW_ID, OVERFLOW_ID))
 
@@ -220,9 +221,10 @@ class UnixSocket(Socket):
         self.writable.wake()
 
     def source(self, events: Poll) -> Source:
-        if events & CAN_WRITE:
-            return Source(self.readable, self.writable)
-        return Source(self.readable)
+        """Apart from each other, because edge-triggered writers do not want to hear of what comes."""
+        if not events & CAN_WRITE:
+            return Source(self.readable)
+        return Source(self.readable, self.writable) if events & _READING else Source(self.writable)
 
     def shutdown(self, how: int) -> None:
         if how not in SHUT_BITS:

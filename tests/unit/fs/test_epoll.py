@@ -11,6 +11,7 @@ from aionoah.abi.epoll import Epoll
 from aionoah.abi.errno import Errno
 from aionoah.abi.fcntl import O
 from aionoah.abi.poll import Poll
+from aionoah.abi.socket import SOCK
 from aionoah.fs.devices import NullDevice
 from aionoah.fs.epoll import Entry, EpollFile, Interest, can_wait_for
 from aionoah.fs.eventfd import EventFile
@@ -20,6 +21,8 @@ from aionoah.fs.stdio import HostStreamFile
 from aionoah.host.edges import HostEdges
 from aionoah.host.waiting import Source, Waiter
 from aionoah.memory.buffer import KernelBuffer
+from aionoah.net.network import Network
+from aionoah.net.unix.creation import new_unix_pair
 
 
 @pytest.fixture
@@ -481,3 +484,32 @@ def test_an_entry_ends_while_looking(epoll: EpollFile) -> None:
     epoll.is_ready(entry)
     assert [fd for fd, _ in look(epoll)] == [0]
     assert not epoll._ready
+
+
+# -- edges of those who write ---------------------------------------------------------------------------------
+
+
+def test_a_pipe_has_room_again(epoll: EpollFile) -> None:
+    """Only once it has been full: other reads are no news to whoever writes."""
+    reader, writer = open_pipe()
+    add(epoll, writer, Poll.OUT | Epoll.ET)
+    assert look(epoll) == [(3, Poll.OUT)]
+    writer.write_nowait(KernelBuffer(b"some"))
+    reader.read_nowait(KernelBuffer(bytearray(9)))
+    assert look(epoll) == []
+    writer.write_nowait(KernelBuffer(bytes(1 << 16)))
+    assert look(epoll) == []
+    reader.read_nowait(KernelBuffer(bytearray(4096)))
+    assert look(epoll) == [(3, Poll.OUT)]
+
+
+@pytest.mark.parametrize("kind", [SOCK.STREAM, SOCK.DGRAM, SOCK.SEQPACKET])
+def test_what_comes_is_no_news_to_who_sends(kind: int, epoll: EpollFile) -> None:
+    one, other = new_unix_pair(Network(), kind, 0, 0)
+    add(epoll, one, Poll.OUT | Poll.RDHUP | Epoll.ET)
+    add(epoll, one, Poll.OUT | Poll.IN | Epoll.ET, fd=4)
+    assert [fd for fd, _ in look(epoll)] == [3, 4]
+    other.write_nowait(KernelBuffer(b"x"))
+    assert look(epoll) == [(4, Poll.IN | Poll.OUT)]
+    other.drop()
+    assert {fd for fd, _ in look(epoll)} == {3, 4}
