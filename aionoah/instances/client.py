@@ -187,8 +187,11 @@ def stop(place: Place, timeout: float | None, *, kills: bool = False) -> None:
     if not is_free and kills and pid and holder(place) == pid:
         _signal(pid, signal.SIGKILL)
         is_free = wait_until_free(place, _PATIENCE)
-    if not is_free:
-        raise InstanceError(f"{place.name} does not end: `kill -9 {holder(place) or pid}`")
+    left = None if is_free else holder(place)
+    if left == 0:
+        raise _unreachable(place, left)
+    if left is not None:
+        raise InstanceError(f"{place.name} does not end: `kill -9 {left}`")
 
 
 def news(connection: Connection) -> Iterator[None]:
