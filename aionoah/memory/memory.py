@@ -62,6 +62,15 @@ class Strings(NamedTuple):
     environment_end: int
 
 
+class Contents(NamedTuple):
+    """Where execve has put a program's code, and its initialized data."""
+
+    code_start: int
+    code_end: int
+    data_start: int
+    data_end: int
+
+
 def _unlimited(_: int) -> int:
     return RLIM_INFINITY
 
@@ -102,6 +111,8 @@ class Memory(GuestMemory):
     """What else ends with the address space."""
 
     strings: Strings | None = None
+    contents: Contents | None = None
+    initial_stack_pointer = 0
 
     def close(self) -> None:
         """Give everything back, files too. No vCPU may use the space any more."""
@@ -228,7 +239,8 @@ class Memory(GuestMemory):
         child = Memory.__new__(Memory)
         child._machine, child._references = self._machine, 1  # noqa: SLF001 - of our own class
         child.signal_return = self.signal_return
-        child.strings = self.strings
+        child.strings, child.contents = self.strings, self.contents
+        child.initial_stack_pointer = self.initial_stack_pointer
         child.barrier_registrations = self.barrier_registrations
         child._mm = forking.fork(self._mm, self._machine, limit)  # noqa: SLF001
         GuestMemory.__init__(child, child._mm.pages)  # noqa: SLF001

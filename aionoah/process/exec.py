@@ -20,7 +20,7 @@ from aionoah.memory.memory import Memory, Strings
 from aionoah.process.elevation import Elevation, FileRights, elevate
 from aionoah.process.elf import ExecError, Image, parse_elf, show_path
 from aionoah.process.executable import Executable, find_executable
-from aionoah.process.image import load_image, page_down
+from aionoah.process.image import contents_of, load_image, page_down
 from aionoah.process.layout import Layout
 from aionoah.process.limits import Limits
 from aionoah.process.processor import Processor
@@ -236,6 +236,7 @@ def _place(program: Program, memory: Memory, files: _Files, layout: Layout) -> _
     image, map_vdso = files.image, program.processor.map_vdso
     try:
         bias = load_image(memory, image, files.executable.file, layout.image_start(image))
+        memory.contents = contents_of(image, bias)
         memory.set_brk(layout.brk_start(image, bias), image_data_length=image.data_length)
         entry, base = image.entry + bias, 0
         if files.interpreter is not None and files.interpreter_image is not None:
@@ -266,6 +267,7 @@ def _make_stack(
     size = max(min(used + _STACK_ROOM, page_down(program.stack_limit)), used)
     memory.setup_stack(top, size, is_executable=files.image.is_stack_executable)
     memory.write(stack.pointer, stack.data)
+    memory.initial_stack_pointer = stack.pointer
     memory.strings = Strings(
         stack.argument_start, stack.argument_end, stack.environment_start, stack.environment_end
     )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.mman import MAP, PROT
+from aionoah.memory.memory import Contents
 from aionoah.process.elf import Image, Segment
 
 if TYPE_CHECKING:
@@ -32,6 +33,17 @@ def load_image(memory: "Memory", image: Image, file: "File", wanted: int | None)
     for segment in image.segments:
         _load_segment(memory, segment, file, bias)
     return bias
+
+
+def contents_of(image: Image, bias: int) -> Contents:
+    """Where code and data are, as load_elf_binary reckons that."""
+    code = [segment for segment in image.segments if segment.is_executable]
+    return Contents(
+        min((segment.address for segment in code), default=0) + bias,
+        max((segment.address + segment.file_size for segment in code), default=0) + bias,
+        max(segment.address for segment in image.segments) + bias,
+        max(segment.address + segment.file_size for segment in image.segments) + bias,
+    )
 
 
 def _reserve(memory: "Memory", image: Image, wanted: int | None) -> int:

@@ -202,7 +202,7 @@ def format_list(mask: int) -> bytes:
 
 
 def stat(subject: Subject) -> bytes:
-    """Addresses of code, arguments and environment are reported as to a stranger: 0."""
+    """Addresses are for who may look into the process: to others code is at 1, and the rest at 0."""
     task, process = find_task(subject), process_of(subject)
     is_thread = process is not subject
     used = usage_of_thread(task) if is_thread and task is not None else usage_of_process(process)
@@ -214,9 +214,7 @@ def stat(subject: Subject) -> bytes:
     blocked = task.signals.mask if task is not None else 0
     rss_limit = process.limits.soft(RLIMIT.RSS)
     terminal, foreground = _terminal(process)
-    stack_start = heap_start = 0
-    if task is not None and may_inspect(subject):
-        stack_start, heap_start = task.memory.stack_start, task.memory.heap[0]
+    code, stack_start, is_waiting, data = _places(subject, task)
     fields: list[int] = [
         *(process.parent.pid if process.parent is not None else 0, process.process_group, process.session),
         *(terminal, foreground, 0),  # … flags
@@ -230,17 +228,29 @@ def stat(subject: Subject) -> bytes:
         *(20 + nice, nice, thread_count(process), 0),  # priority nice num_threads itrealvalue
         process.start_ns // CLOCK_TICK_NS,
         *(found.total, found.resident // 4096, min(rss_limit, _MAX_WORD)),
-        *(0, 0, stack_start, 0, 0),  # startcode endcode startstack kstkesp kstkeip
+        *(*code, stack_start, 0, 0),  # startcode endcode startstack kstkesp kstkeip
         *(pending & 0x7FFF_FFFF, blocked & 0x7FFF_FFFF, ignored & 0x7FFF_FFFF, caught & 0x7FFF_FFFF),
-        *(0, 0, 0, -1 if is_thread else process.exit_signal),  # wchan nswap cnswap exit_signal
+        *(is_waiting, 0, 0, -1 if is_thread else process.exit_signal),  # wchan nswap cnswap exit_signal
         cpu_of(task) if task is not None else 0,
         *((task.scheduling.priority, task.scheduling.policy) if task is not None else (0, 0)),
         *(0, 0, 0),  # delayacct_blkio_ticks guest_time cguest_time
-        *(0, 0, heap_start, 0, 0, 0, 0),  # start_data end_data start_brk arg_start arg_end env_start env_end
+        *data,  # start_data end_data start_brk arg_start arg_end env_start env_end
         process.wait_status or 0,
     ]
     head = b"%d (%s) %s " % (number_of(subject), comm(subject), _state(subject))
     return head + b" ".join(b"%d" % field for field in fields) + b"\n"
+
+
+def _places(subject: Subject, task: "Task | None") -> tuple[tuple[int, int], int, bool, tuple[int, ...]]:
+    """Code, stack, whether there is something in wchan, and data, heap, arguments and environment."""
+    if task is None:
+        return (0, 0), 0, False, (0,) * 7
+    if not may_inspect(subject):
+        return (1, 1), 0, False, (0,) * 7
+    memory = task.memory
+    contents, strings = memory.contents or (0, 0, 0, 0), memory.strings or (0, 0, 0, 0)
+    data = (*contents[2:], memory.heap[0], *strings)
+    return contents[:2], memory.initial_stack_pointer, task.is_sleeping, data
 
 
 def _terminal(process: "Process") -> tuple[int, int]:

@@ -20,7 +20,8 @@ from aionoah.fs.proc.maps import format_area
 from aionoah.fs.proc.mounts import escape
 from aionoah.fs.proc.status import format_limits, format_list, format_mask
 from aionoah.memory.buffer import KernelBuffer
-from aionoah.memory.memory import MapsLine
+from aionoah.memory.memory import Contents, MapsLine, Strings
+from aionoah.process.credentials import Credentials
 from aionoah.process.current import set_current
 from aionoah.process.task import Task
 from aionoah.signals.actions import Disposition
@@ -229,9 +230,22 @@ def test_stat_values(linux: "Linux", task: Task, other: Task) -> None:
         22: 1234,  # start, in hundredths of a second
         38: 17,  # SIGCHLD at the end
     }
-    assert int(found[27]) == other.memory.stack_start
     assert int(found[22]) == other.memory.usage().total * 4096
     assert int(found[23]) == other.memory.usage().resident
+
+
+def test_stat_tells_addresses_to_those_who_may_look(linux: "Linux", task: Task, other: Task) -> None:
+    other.memory.contents, other.memory.strings = (
+        Contents(0x1000, 0x2000, 0x3000, 0x4000),
+        Strings(5, 6, 7, 8),
+    )
+    other.memory.initial_stack_pointer = 0x5000
+    found = [int(each) for each in split_stat(linux.read(b"/proc/2/stat"))[25:]]
+    assert found[:3] == [0x1000, 0x2000, 0x5000]
+    assert found[19:26] == [0x3000, 0x4000, other.memory.heap[0], 5, 6, 7, 8]
+    task.credentials = Credentials(1001, 1001)
+    found = [int(each) for each in split_stat(linux.read(b"/proc/2/stat"))[25:]]
+    assert (found[:3], found[19:26]) == ([1, 1, 0], [0] * 7)
 
 
 def test_stat_of_a_thread_counts_its_own_time(linux: "Linux", task: Task) -> None:
