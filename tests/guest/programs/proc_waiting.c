@@ -1,4 +1,4 @@
-/* /proc/PID/wchan, syscall and map_files: what others see of a process that sleeps, and of what it has mapped. */
+/* /proc/PID/wchan, syscall, stat and map_files: what others see of a process that sleeps, of its memory and what it has mapped. */
 #include "report.h"
 
 #include <linux/futex.h>
@@ -102,8 +102,25 @@ static void mapped(const char *directory) {
     CALL(unlink("file"));
 }
 
+/* Addresses in /proc/PID/stat, by what is there. */
+static void places(char **argv) {
+    static int initialized = 1;
+    char text[1024], *at = text;
+    unsigned long fields[53];
+    extern char **environ;
+    read_text(getpid(), "stat", text, sizeof text);
+    at = strrchr(text, ')') + 4;
+    for (int i = 4; i <= 52; i++) fields[i] = strtoul(at, &at, 10);
+    printf("code %d, data %d, heap %d, stack %d, arguments %d, environment %d\n",
+           fields[26] <= (unsigned long)places && (unsigned long)places < fields[27],
+           fields[45] <= (unsigned long)&initialized && (unsigned long)&initialized < fields[46], fields[46] <= fields[47],
+           fields[28] > (unsigned long)text && fields[28] < fields[48], fields[48] == (unsigned long)argv[0] && fields[49] == fields[50],
+           fields[50] == (unsigned long)environ[0] && fields[51] > fields[50]);
+}
+
 int main(int argc, char **argv) {
     enter_scratch(argc, argv);
+    places(argv);
     if (pipe(fds)) return 1;
     look("sleeps", naps, "hrtimer_nanosleep", "9 words, a nap; on the stack, in the program");
     look("reads", reads, "any", "9 words, our read; on the stack, in the program");
