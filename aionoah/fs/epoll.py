@@ -6,6 +6,7 @@ looks. A level-triggered entry stays on the list until a look finds nothing; an 
 when it is reported. So a look costs as much as there are entries that may be ready.
 """
 
+from collections import Counter
 from typing import Final, NamedTuple
 
 from aionoah.abi.epoll import Epoll
@@ -24,6 +25,13 @@ _MODES: Final = Epoll.ET | Epoll.ONESHOT | Epoll.EXCLUSIVE | Epoll.WAKEUP  # how
 _ALWAYS: Final = Poll.ERR | Poll.HUP
 _EXCLUSIVE_VALID: Final = Poll.IN | Poll.OUT | _ALWAYS | Epoll.WAKEUP | Epoll.ET | Epoll.EXCLUSIVE
 _MOST_NESTED: Final = 4  # links of a chain of epoll files (EP_MAX_NESTS)
+_MOST_PATHS: Final = (
+    1000,
+    500,
+    100,
+    50,
+    10,
+)  # from a file to outermost epoll files, by how many are passed through
 
 
 class Interest(NamedTuple):
@@ -154,6 +162,9 @@ class EpollFile(AnonymousFile):
         if file.dependents is None:
             file.dependents = {}
         file.dependents[entry] = None
+        if (isinstance(file, EpollFile) or self.containers) and not _has_few_paths(file, set()):
+            self.discard(entry)
+            raise LinuxError(Errno.EINVAL)
         self._look_at(entry)
 
     def modify(self, file: File, fd: int, interest: Interest) -> None:
@@ -202,9 +213,13 @@ class EpollFile(AnonymousFile):
         return [entry.file for entry in self._entries.values() if isinstance(entry.file, EpollFile)]
 
     @property
+    def targets(self) -> list[File]:
+        return [entry.file for entry in self._entries.values()]
+
+    @property
     def containers(self) -> list["EpollFile"]:
         """Epoll files that this one is an entry of."""
-        return [entry.container for entry in self.dependents or () if isinstance(entry, Entry)]
+        return containers_of(self)
 
     # -- readiness ----------------------------------------------------------------------------------------
 
@@ -312,3 +327,34 @@ def _links_above(epoll: EpollFile, known: dict[EpollFile, int]) -> int:
         above = (_links_above(outer, known) + 1 for outer in epoll.containers)
         known[epoll] = max(above, default=0)
     return known[epoll]
+
+
+def containers_of(file: File) -> list[EpollFile]:
+    """Epoll files that a file is an entry of."""
+    return [entry.container for entry in file.dependents or () if isinstance(entry, Entry)]
+
+
+def _has_few_paths(file: File, known: set[object]) -> bool:
+    """Whether news of a file, and of all below an epoll file, spread on no more ways than Linux lets them
+    (reverse_path_check): every way is gone each time. `known`: epoll files that have been looked at, and containers.
+    """
+    containers = tuple(containers_of(file))
+    what = file if isinstance(file, EpollFile) else containers
+    if what in known:
+        return True
+    known.add(what)
+    if isinstance(file, EpollFile):
+        return all(_has_few_paths(target, known) for target in file.targets)
+    paths = Counter(containers)
+    for limit in _MOST_PATHS:
+        ended = 0
+        above: Counter[EpollFile] = Counter()
+        for epoll, count in paths.items():
+            outer = epoll.containers
+            ended += 0 if outer else count
+            for each in outer:
+                above[each] += count
+        if ended > limit:
+            return False
+        paths = above
+    return True

@@ -1,5 +1,6 @@
 """epoll files over counters, pipes of the host, and each other."""
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -8,7 +9,7 @@ import pytest
 from fakes.expect import fails
 
 from aionoah.abi.epoll import Epoll
-from aionoah.abi.errno import Errno
+from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.poll import Poll
 from aionoah.abi.socket import SOCK
@@ -513,3 +514,26 @@ def test_what_comes_is_no_news_to_who_sends(kind: int, epoll: EpollFile) -> None
     assert look(epoll) == [(4, Poll.IN | Poll.OUT)]
     other.drop()
     assert {fd for fd, _ in look(epoll)} == {3, 4}
+
+
+@pytest.mark.parametrize(
+    ("width", "added_before", "added_after"), [(5, 30, 30), (23, 523, 550), (30, 530, 916)]
+)
+def test_not_too_many_ways_out(width: int, added_before: int, added_after: int, edges: HostEdges) -> None:
+    """Two layers of epoll files, each of one in each of the other: 500 ways from a file lead through both. How many
+    entries Linux takes, if the file is added before all others or after them.
+    """
+    for is_last, expected in ((False, added_before), (True, added_after)):
+        file, lower, upper = (
+            EventFile(O(O.RDWR)),
+            *([EpollFile(edges) for _ in range(width)] for _ in range(2)),
+        )
+        links: list[tuple[EpollFile, File]] = [(one, file) for one in lower]
+        nested: list[tuple[EpollFile, File]] = [(outer, inner) for outer in upper for inner in lower]
+        added = 0
+        with contextlib.suppress(LinuxError):
+            for fd, (epoll, target) in enumerate([*nested, *links] if is_last else [*links, *nested]):
+                add(epoll, target, fd=fd)
+                added += 1
+        assert added == expected
+        assert sum(len(each._entries) for each in (*lower, *upper)) == added
