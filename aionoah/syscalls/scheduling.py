@@ -23,6 +23,7 @@ _KEPT: Final = "Kept and reported; the host's scheduler does not know of it."
 _ROUND_ROBIN_NS: Final = 100_000_000  # RR_TIMESLICE
 _FAIR_SLICE_NS: Final = 3_000_000  # sysctl_sched_base_slice of a small machine
 _PAGE_SIZE: Final = 4096
+_ATTR_FLAGS: Final = SCHED_FLAG.RESET_ON_FORK | SCHED_FLAG.KEEP_POLICY | SCHED_FLAG.KEEP_PARAMS
 
 
 @syscall
@@ -136,11 +137,20 @@ def sched_setattr(task: Task, pid: Pid, attr: In[SchedAttr], flags: UInt) -> Non
     if not attr or pid < 0 or flags:
         raise LinuxError(Errno.EINVAL)
     value = _get_attr(task, attr)
-    if value.sched_flags & ~SCHED_FLAG.RESET_ON_FORK:
+    if value.sched_policy >> 31:
         raise LinuxError(Errno.EINVAL)
     target = find_thread(task, pid)
-    resets = SCHED.RESET_ON_FORK if value.sched_flags & SCHED_FLAG.RESET_ON_FORK else 0
-    _set_policy(task, target, value.sched_policy | resets, value.sched_priority, value.sched_nice)
+    kept = target.scheduling
+    if value.sched_flags & ~_ATTR_FLAGS:
+        raise LinuxError(Errno.EINVAL)
+    priority, nice = value.sched_priority, value.sched_nice
+    if value.sched_flags & SCHED_FLAG.KEEP_PARAMS:  # those that the policy so far has
+        is_timely = is_realtime(kept.policy)
+        priority, nice = (kept.priority, nice) if is_timely else (priority, kept.nice)
+    policy, is_reset = value.sched_policy, bool(value.sched_flags & SCHED_FLAG.RESET_ON_FORK)
+    if value.sched_flags & SCHED_FLAG.KEEP_POLICY:  # which this flag is a part of
+        policy, is_reset = kept.policy, kept.resets_on_fork
+    _set_policy(task, target, policy | (is_reset and SCHED.RESET_ON_FORK), priority, nice)
 
 
 def _get_attr(task: Task, address: int) -> SchedAttr:

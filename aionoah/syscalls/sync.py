@@ -164,9 +164,9 @@ def readahead(task: "Task", fd: Fd, offset: Offset, count: Size) -> None:
     file = task.files[fd]
     if not file.is_readable:
         raise LinuxError(Errno.EBADF)
-    if _kind(file) not in (S.IFREG, S.IFBLK):
+    if _kind(file) not in (S.IFREG, S.IFBLK) or count > _MAX_OFFSET:
         raise LinuxError(Errno.EINVAL)
-    file.advise(offset, min(count, _MAX_OFFSET), FADV.WILLNEED)
+    file.advise(offset, count, FADV.WILLNEED)
 
 
 def _kind(file: File) -> int:

@@ -37,6 +37,8 @@ async def sendfile(task: "Task", out_fd: Fd, in_fd: Fd, offset: Ptr[Cell64], cou
         raise LinuxError(Errno.ESPIPE)
     if position is not None and position < 0:
         raise LinuxError(Errno.EINVAL)
+    if count >> 63:
+        raise LinuxError(Errno.EINVAL)
     target = writable_file(task, out_fd)
     length = min(count, MAX_RW_COUNT)
     if isinstance(target, PipeEnd):

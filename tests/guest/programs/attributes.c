@@ -17,12 +17,33 @@ struct attributes {
     uint64_t runtime, deadline, period;
 };
 
-static void set(int policy, int nice, int priority) {
-    struct attributes wanted = {.size = 48, .policy = policy, .nice = nice, .priority = priority};
+static void set_with(uint64_t flags, int policy, int nice, int priority) {
+    struct attributes wanted = {.size = 48, .policy = policy, .flags = flags, .nice = nice, .priority = priority};
     errno = 0;
     long result = syscall(SYS_sched_setattr, 0, &wanted, 0);
     printf("setattr(%d, %d, %d) = %ld %s; ", policy, nice, priority, result, result ? error_name(errno) : "");
     printf("policy %d nice %d\n", sched_getscheduler(0), getpriority(PRIO_PROCESS, 0));
+}
+
+static void set(int policy, int nice, int priority) {
+    set_with(0, policy, nice, priority);
+}
+
+/* What is kept is not looked at. */
+static void keeping(void) {
+    enum { RESET_ON_FORK = 1, KEEP_POLICY = 8, KEEP_PARAMS = 16 };
+    set(SCHED_BATCH, 5, 0);
+    set_with(KEEP_POLICY, 99, 6, 0);
+    set_with(KEEP_POLICY, -1, 6, 0);
+    set_with(KEEP_POLICY, 0, 7, 1);
+    set_with(KEEP_PARAMS, SCHED_OTHER, 0, 9);
+    set_with(KEEP_PARAMS, SCHED_FIFO, 0, 9);
+    set_with(KEEP_PARAMS | KEEP_POLICY, 99, 99, 99);
+    set_with(KEEP_POLICY | RESET_ON_FORK, 0, 7, 0);
+    set_with(KEEP_PARAMS | RESET_ON_FORK, SCHED_BATCH, 0, 0);
+    set_with(KEEP_PARAMS | KEEP_POLICY, 0, 0, 0);
+    set_with(1 << 20, SCHED_OTHER, 8, 0);
+    set_with(1 << 20, 99, 8, 0);
 }
 
 static void scheduler(void) {
@@ -70,6 +91,12 @@ int main(void) {
     if (getuid() == 0 && (setresgid(1234, 1234, 1234) || setresuid(1234, 1234, 1234))) {
         return 1;
     }
+    fflush(stdout);
+    if (fork() == 0) {
+        keeping();
+        exit(0);
+    }
+    wait(NULL);
     scheduler();
     input_output();
     huge_pages();

@@ -123,6 +123,7 @@ static void reading_and_writing(void) {
     CALL(posix_fadvise(in, 0, 0, 77));
     CALL(readahead(out, 0, 1));
     CALL(readahead(99, 0, 1));
+    CALL(readahead(in, 0, (size_t)-1));
     close(in), close(out), close(path), close(directory);
 }
 
@@ -139,6 +140,9 @@ static void copying(void) {
     CALL(sendfile(out, in, WILD, 1));
     CALL(sendfile(appending, in, NULL, 1));
     CALL(sendfile(out, in, &zero, 0));
+    CALL(sendfile(out, in, NULL, (size_t)-1));
+    CALL(sendfile(99, in, NULL, (size_t)-1));
+    CALL(sendfile(out, in, NULL, SSIZE_MAX));
     CALL(copy_file_range(99, NULL, out, NULL, 1, 0));
     CALL(copy_file_range(in, NULL, 99, NULL, 1, 0));
     CALL(copy_file_range(in, NULL, out, NULL, 1, 5));
