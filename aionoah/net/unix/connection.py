@@ -132,7 +132,7 @@ class ConnectionSocket(UnixSocket):
         if not self.is_listening:
             raise LinuxError(Errno.EINVAL)
         if not self.embryos:
-            if self.shut & SHUT_RECEIVE:
+            if self.shut & SHUT_RECEIVE and not self.is_nonblocking:
                 raise LinuxError(Errno.EINVAL)
             raise WouldBlock
         embryo = self.embryos.popleft()

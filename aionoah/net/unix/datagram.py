@@ -76,8 +76,10 @@ class DatagramSocket(UnixSocket):
             raise LinuxError(Errno.EMSGSIZE)
         if self.shut & SHUT_SEND:
             raise LinuxError(Errno.EPIPE)
+        if not self.has_room:  # where it goes is looked at with the packet in hand
+            raise WouldBlock
         other = self._receiver(path, message)
-        if not self.has_room or self._is_full(other):
+        if self._is_full(other):
             raise WouldBlock
         data = message.src.take() if length else b""
         if len(data) < length:

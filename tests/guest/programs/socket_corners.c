@@ -155,6 +155,24 @@ static void unix_sockets(void) {
         close(s[0]);
     }
 
+    /* Room in the sender's own buffer comes before whom it is for; so does patience before a shutdown. */
+    struct sockaddr_un self = {.sun_family = AF_UNIX, .sun_path = "\0corners"}, nobody = {.sun_family = AF_UNIX, .sun_path = "\0nobody"};
+    s[0] = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+    bind(s[0], (void *)&self, sizeof self);
+    CALL(sendto(s[0], "x", 1, 0, (void *)&nobody, sizeof nobody));
+    while (sendto(s[0], "x", 1, 0, (void *)&self, sizeof self) == 1)
+        ;
+    CALL(sendto(s[0], "x", 1, 0, (void *)&nobody, sizeof nobody));
+    close(s[0]);
+    for (int flags = 0; flags <= SOCK_NONBLOCK; flags += SOCK_NONBLOCK) {
+        s[0] = socket(AF_UNIX, SOCK_STREAM | flags, 0);
+        bind(s[0], (void *)&self, sizeof self);
+        listen(s[0], 1);
+        shutdown(s[0], SHUT_RD);
+        CALL(accept(s[0], NULL, NULL));
+        close(s[0]);
+    }
+
     /* A descriptor that came with an urgent byte goes with it. */
     struct iovec vector = {"!", 1};
     struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
