@@ -179,7 +179,7 @@ def address_size(family: int) -> int:
 
 # -- messages -----------------------------------------------------------------------------------------------
 
-_SEND_FLAGS: Final = ("OOB", "DONTROUTE", "CONFIRM", "MORE", "EOR", "FASTOPEN")
+_SEND_FLAGS: Final = ("OOB", "DONTROUTE", "CONFIRM", "MORE", "EOR")
 _RECEIVE_FLAGS: Final = ("OOB", "PEEK", "TRUNC", "ERRQUEUE")
 _REPORTED: Final = ("OOB", "TRUNC", "CTRUNC", "EOR", "ERRQUEUE")
 

@@ -100,7 +100,7 @@ class Socket(File):
     """An open file description of a socket. Defaults refuse as Linux's sock_no_… functions do."""
 
     signals_cut_writes = False
-    asks_before_sending: ClassVar = False  # whether `prepare_send` does anything
+    asks_before_sending: ClassVar = False  # whether `prepare_send` is for more than MSG_FASTOPEN
     filter: "Filter | None" = None  # what comes in goes through it, if this is no stream
     filter_program = b""
     is_filter_locked = False
@@ -278,7 +278,7 @@ async def send(socket: Socket, message: Outgoing) -> int:
     sent = 0
     deadline_ns = deadline_after(socket.write_timeout_ns)
     goes_on = socket.is_stream and not _is_hasty(socket, message.flags)
-    if socket.asks_before_sending:
+    if socket.asks_before_sending or MSG.FASTOPEN in message.flags:
         await socket.prepare_send(message)
     try:
         while True:

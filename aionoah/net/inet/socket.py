@@ -186,6 +186,13 @@ class InetSocket(Socket):
 
     # -- messages ---------------------------------------------------------------------------------------
 
+    async def prepare_send(self, message: Outgoing) -> None:
+        """Who connects by sending (MSG_FASTOPEN) connects as others do: the host's socket would not wait for it."""
+        if self.is_stream and message.address and message.fs is not None:
+            address, message.address = message.address, None
+            message.flags = MSG(message.flags & ~MSG.FASTOPEN)
+            await self.connect(address, message.fs)
+
     def send_nowait(self, message: Outgoing) -> int:
         address = self._destination(message)
         control = self._control_to_host(message.control)
@@ -228,7 +235,7 @@ class InetSocket(Socket):
     def _destination(self, message: Outgoing) -> sockets.Address | None:
         """A connected stream knows where it goes, whatever address is given."""
         address = message.address
-        if address is None or (self.is_stream and MSG.FASTOPEN not in message.flags):
+        if address is None or self.is_stream:
             return None
         family = AF(family_of(address))
         if self.kind != SOCK.DGRAM or family == self.family:

@@ -38,8 +38,6 @@ _LISTEN: Final = 10
 class PrivateStream(PrivateSocket):
     """A TCP socket. It begins as nothing, and becomes a listener or one end of a connection."""
 
-    asks_before_sending = True
-
     def __init__(
         self,
         network: "Network",
@@ -183,13 +181,6 @@ class PrivateStream(PrivateSocket):
         old, self.peer, self._is_news = self.host, None, False
         self._become(self.settings)
         old.close()
-
-    async def prepare_send(self, message: "Outgoing") -> None:
-        """Who connects by sending (MSG_FASTOPEN) connects as others do."""
-        if MSG.FASTOPEN in message.flags and message.address and message.fs is not None:
-            address, message.address = message.address, None
-            message.flags = MSG(message.flags & ~MSG.FASTOPEN)
-            await self.connect(address, message.fs)
 
     def _connect_within(self, to: Endpoint) -> None:
         """It is done at once, but whoever does not want to wait is told later."""

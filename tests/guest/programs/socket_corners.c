@@ -88,6 +88,12 @@ static void inheritance(void) {
         printf("bytes left told: %d, flags %x\n", message.msg_controllen > 0, (unsigned)message.msg_flags);
         message.msg_controllen = 0;
     }
+    close(client), close(server);
+    client = socket(AF_INET, SOCK_STREAM, 0);
+    CALL(sendto(client, "fast", 4, MSG_FASTOPEN, (void *)&name, length)); /* connects first */
+    CALL(sendto(client, "fast", 4, MSG_FASTOPEN, (void *)&name, length) == -1 && errno == EISCONN);
+    server = accept(listener, NULL, NULL);
+    CALL(recv(server, control, 4, MSG_WAITALL));
     close(listener), close(client), close(server);
 }
 
