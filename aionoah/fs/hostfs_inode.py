@@ -287,6 +287,10 @@ class HostNode(HostInode):
         except OSError as error:
             if errno_of(error) is Errno.EINVAL:
                 raise stale() from None  # no link any more
+            held = self.held
+            if errno_of(error) is Errno.ENOENT and held >= 0:
+                with host_errors():
+                    return os.readlink(b"", dir_fd=held)
             raise_linux_error(error)
 
     @as_own

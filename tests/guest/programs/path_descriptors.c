@@ -97,6 +97,16 @@ static void others(void) {
     CALL(close(listener) | close(caller));
 }
 
+static void links(void) {
+    char target[16] = "";
+    CALL(symlink("target", "link"));
+    int fd = CALL(open("link", O_PATH | O_NOFOLLOW));
+    CALL(unlink("link"));
+    CALL(readlinkat(fd, "", target, sizeof target));
+    printf("%s\n", target);
+    CALL(close(fd));
+}
+
 /* Files without a name that are opened again through /proc. */
 static void nameless(void) {
     char link[32], target[32] = "";
@@ -115,6 +125,7 @@ int main(int argc, char **argv) {
     enter_scratch(argc, argv);
     files();
     others();
+    links();
     nameless();
     return leave_scratch();
 }
