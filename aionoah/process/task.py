@@ -93,8 +93,8 @@ class Process:
         self.login: Login | None = None  # who has logged in, for whom all its descendants work
         self.old_foreground = 0  # of a leader: the group in the foreground of a terminal that has gone
         self.executable: Dentry | None = None  # init has none
-        self.command_line = b""  # as /proc/self/cmdline shows it: arguments, each with its NUL
-        self.environment = b""  # as /proc/self/environ
+        self.command_line = b""  # as execve got it: each with its NUL (strings.py: what is there now)
+        self.environment = b""  # likewise
         self.auxiliary_vector = b""  # as /proc/self/auxv
         self.name = b""
         self.exec_count = 0  # programs that it has become; a parent's is remembered by its children
