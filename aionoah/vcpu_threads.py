@@ -38,7 +38,8 @@ class VcpuThreads:
         self._os_threads = OsThreads()
         mailboxes = machine.open_mailboxes()
         self.call_server = CallServer(mailboxes, table) if mailboxes is not None else None
-        kernel_lock.spinners = machine.spinners or kernel_lock.spinners
+        if machine.spinners is not None:
+            kernel_lock.spinners = machine.spinners
         self._coming: dict[AddressSpace, int] = {}  # threads that will take a virtual CPU when they begin
         self.running: set[VcpuThread] = set()  # until whoever is told of their end takes them out
 

@@ -57,7 +57,7 @@ async def find_user(files: "Files", text: str) -> User:
     else:
         raise ImageError(f"the image has no user {wanted}")
     if colon and group:
-        user = user._replace(gid=await find_group(files, group))
+        user = user._replace(gid=await _find_group(files, group))
     if max(user.uid, user.gid, *user.groups) > _LARGEST_ID:
         raise ImageError(f"{text} is no user: the largest number is {_LARGEST_ID}")
     return user
@@ -71,7 +71,7 @@ async def _groups_of(files: "Files", name: str, gid: int) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
-async def find_group(files: "Files", wanted: str) -> int:
+async def _find_group(files: "Files", wanted: str) -> int:
     for name, _, gid, *_ in await table(files, "/etc/group", 4):
         if name == wanted and gid.isdecimal():
             return int(gid)

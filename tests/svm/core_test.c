@@ -1,7 +1,7 @@
 /* The C core by itself: what must hold on every KVM, hardware or software, without Python above it.
  *
  *   cc -O2 -Iaionoah/hypervisor/native -o core_test tests/svm/core_test.c \
- *      aionoah/hypervisor/native/{frames,space,kvm_machine,kvm_vcpu,kvm_run,clock_page}.c -lpthread
+ *      aionoah/hypervisor/native/{frames,space,kvm_machine,kvm_vcpu,kvm_run,kvm_mailbox,kvm_doorway,clock_page}.c -lpthread
  *
  * Prints one line for each case, and the cost of an exit; the exit status is the number of failures.
  */
@@ -285,6 +285,15 @@ static void cost(void) {
     tear_down();
 }
 
+/* Who leaves often asks for a mailbox where leaving is dear, and only there. */
+static void mailboxes(void) {
+    int is_served = kvm_machine_open_mailboxes(machine), busy = 0;
+    SET_UP(SYSCALL, 0xeb, 0xfc);
+    for (int i = 0; i < 500; i++) busy += kvm_vcpu_run(vcpu) == EXIT_BUSY_SYSCALL;
+    check(is_served == (busy > 0), "a busy vCPU says so where it can be served");
+    tear_down();
+}
+
 /* RDTSC in several VMs: none may shift or scale the host's counter. */
 static int counters_agree(void) {
     int agree = 1;
@@ -332,6 +341,7 @@ int main(void) {
     state();
     reuse();
     cost();
+    mailboxes();
     check(frames->in_use == before, "no frame is left");
     time_keeping(); /* until the machine is closed */
     kvm_machine_close(machine);

@@ -8,19 +8,12 @@
 #include "kvm_internal.h"
 
 #include <sched.h>
-#include <time.h>
 
 enum { QUICK_NS = 100000, PATIENCE_NS = 200000, TURNS = 8 }; /* of who is inside; of who waits; between looks at the clock */
 
 static const void *inside; /* the last to come in, until it is known to have gone */
 static uint64_t since_ns;
 static int n_guests, n_spinning;
-
-static uint64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 int kvm_n_cpus(void) {
     static int known; /* threads that are faster find the same */
@@ -42,12 +35,12 @@ static int has_entered(const void *who, uint64_t now) {
 }
 
 void kvm_doorway_wait(const void *who) {
-    uint64_t begin = now_ns(), now = begin;
+    uint64_t begin = now_ns(CLOCK_MONOTONIC), now = begin;
     if (has_entered(who, now)) return;
     int spinning = __atomic_add_fetch(&n_spinning, 1, __ATOMIC_RELAXED);
     while (spinning < kvm_n_cpus() && now < begin + PATIENCE_NS) {
         for (int turn = 0; turn < TURNS; turn++) __builtin_ia32_pause();
-        now = now_ns();
+        now = now_ns(CLOCK_MONOTONIC);
         if (has_entered(who, now)) break;
     }
     __atomic_sub_fetch(&n_spinning, 1, __ATOMIC_RELAXED);

@@ -6,6 +6,7 @@
 
 #include <linux/kvm.h>
 #include <pthread.h>
+#include <time.h>
 
 #define PORT_SYSCALL 0x10 /* assembler code needs it */
 enum { PORT_VECTOR = 0x20, N_VECTORS = 32, STUB_SIZE = 16 };
@@ -48,7 +49,7 @@ struct kvm_server {
     struct kvm_vcpu *vcpus[N_SERVED];
     uint64_t taken_ns;
     uint32_t bell; /* a futex: 0 while the server sleeps */
-    int n_cpus, is_over; /* n_cpus is 0 until it is wanted */
+    int is_open, is_over; /* calls may be served; none will be any more */
 };
 
 struct kvm_machine {
@@ -129,5 +130,11 @@ void kvm_doorway_leave(const void *who);
 int kvm_doorway_guests(void);
 
 int kvm_n_cpus(void); /* that this process may use */
+
+static inline uint64_t now_ns(clockid_t clock) {
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
 
 #endif

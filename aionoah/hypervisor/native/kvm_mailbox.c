@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { HASTE = 8 };                                             /* quick calls that make a thread worth serving */
@@ -159,19 +158,13 @@ int kvm_mailbox_resolve(struct kvm_vcpu *v) {
 
 /* ---- the server: one thread of the host for all mailboxes of a machine ------------------------------------- */
 
-static uint64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 /* Whoever spins for a call takes a CPU that a guest may want. */
-static int is_crowded(const struct kvm_server *s) { return kvm_doorway_guests() >= s->n_cpus; }
+static int is_crowded(void) { return kvm_doorway_guests() >= kvm_n_cpus(); }
 
 /* Asked before `come_in`: it still counts as one that runs. */
 int kvm_vcpu_wants_server(const struct kvm_vcpu *v) {
-    if (v->haste < HASTE || v->slot >= 0) return 0;
-    return (v->mailbox || has_room(v->space)) && !is_crowded(&v->space->machine->server);
+    if (v->haste < HASTE || v->slot >= 0 || !v->space->machine->server.is_open) return 0;
+    return (v->mailbox || has_room(v->space)) && !is_crowded();
 }
 
 /* The slot, of which the server may have dismissed it again already. */
@@ -234,13 +227,13 @@ static void account(struct kvm_server *s, int slot, uint64_t now) {
 
 int kvm_machine_next_call(struct kvm_machine *m, int last) {
     struct kvm_server *s = &m->server;
-    uint64_t since = now_ns();
+    uint64_t since = now_ns(CLOCK_MONOTONIC);
     kvm_doorway_leave(s);
     if (last >= 0) account(s, last, since);
     for (unsigned turn = 1;; turn++) {
         int slot = take(s);
         if (slot >= 0) {
-            s->taken_ns = now_ns();
+            s->taken_ns = now_ns(CLOCK_MONOTONIC);
             kvm_doorway_wait(s);
             return slot;
         }
@@ -248,9 +241,9 @@ int kvm_machine_next_call(struct kvm_machine *m, int last) {
         __builtin_ia32_pause();
         if (turn % TURNS) continue;
         if (m->clocks) clocks_refresh(m->clocks);
-        if (now_ns() - since < IDLE_NS && !is_crowded(s)) continue;
+        if (now_ns(CLOCK_MONOTONIC) - since < IDLE_NS && !is_crowded()) continue;
         sleep_until_joined(s);
-        since = now_ns();
+        since = now_ns(CLOCK_MONOTONIC);
     }
 }
 
@@ -261,8 +254,8 @@ void kvm_machine_end_calls(struct kvm_machine *m) {
 }
 
 int kvm_machine_open_mailboxes(struct kvm_machine *m) {
-    m->server.n_cpus = kvm_n_cpus();
-    return m->syscall_ring != 0 && m->server.n_cpus > 1;
+    m->server.is_open = m->syscall_ring != 0 && kvm_n_cpus() > 1;
+    return m->server.is_open;
 }
 
 void kvm_mailbox_write_code(uint8_t *page) { memcpy(page, mailbox_code, (size_t)(mailbox_end - mailbox_code)); }

@@ -8,8 +8,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
-
 
 /* Where KVM works in software, a SYSCALL that it interprets, as it does behind an instruction that it has to, enters
  * ring 0 nevertheless. There the system registers come with every exit.
@@ -127,12 +125,6 @@ static int interrupted(struct kvm_vcpu *v) {
     memcpy(v->registers, &v->run->s.regs.regs, sizeof v->registers);
     v->in_kernel = 0;
     return 0;
-}
-
-static uint64_t now_ns(clockid_t clock) {
-    struct timespec t;
-    clock_gettime(clock, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
 /* What a thread has spent in the guest. Asking for its CPU time costs a system call, so that a short stay, in
