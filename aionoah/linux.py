@@ -294,10 +294,15 @@ class Linux:
         """Of a user or a group that may be named. ValueError."""
         if isinstance(wanted, int):
             return wanted
-        from aionoah.images.running import table  # noqa: PLC0415 - numbers are the rule
+        from aionoah.images import ImageError  # noqa: PLC0415 - numbers are the rule
+        from aionoah.images.running import table  # noqa: PLC0415
 
         fields = {"user": ("/etc/passwd", 7), "group": ("/etc/group", 4)}[kind]
-        for name, _, number, *_ in await table(self.files, *fields):
+        try:
+            accounts = await table(self.files, *fields)
+        except ImageError as error:  # a file without end
+            raise ValueError(str(error)) from None
+        for name, _, number, *_ in accounts:
             if name == wanted and number.isdecimal():
                 return int(number)
         raise ValueError(f"the guest has no {kind} {wanted}")

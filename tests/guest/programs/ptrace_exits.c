@@ -97,17 +97,25 @@ static void finish(void) {
     memset(known, 0, sizeof known);
 }
 
-static void whole_process(const char *what, const char *letters, int signal) {
-    begin(what);
-    command(letters);
-    if (signal) kill(all[0], signal);
+static void all_end(void) {
     for (int i = 0; i < 3; i++) ends(all[i]);
-    show_wait(all[0], WNOHANG);
+}
+
+static void let_them_end(void) {
     for (int i = 0; i < 3; i++) go_on(all[i]);
     show_wait(all[1], __WALL);
     show_wait(all[2], __WALL);
     show_wait(all[0], __WALL);
     finish();
+}
+
+static void whole_process(const char *what, const char *letters, int signal) {
+    begin(what);
+    command(letters);
+    if (signal) kill(all[0], signal);
+    all_end();
+    show_wait(all[0], WNOHANG);
+    let_them_end();
 }
 
 static void of_a_signal(int signal) {
@@ -115,12 +123,8 @@ static void of_a_signal(int signal) {
     syscall(SYS_tgkill, all[0], all[1], signal);
     show_wait(all[1], __WALL);
     TRACE(PTRACE_CONT, all[1], 0, signal);
-    for (int i = 0; i < 3; i++) ends(all[i]);
-    for (int i = 0; i < 3; i++) go_on(all[i]);
-    show_wait(all[1], __WALL);
-    show_wait(all[2], __WALL);
-    show_wait(all[0], __WALL);
-    finish();
+    all_end();
+    let_them_end();
 }
 
 static void of_a_fault(void) {
@@ -128,12 +132,8 @@ static void of_a_fault(void) {
     command("s");
     show_wait(all[2], __WALL);
     TRACE(PTRACE_CONT, all[2], 0, SIGSEGV);
-    for (int i = 0; i < 3; i++) ends(all[i]);
-    for (int i = 0; i < 3; i++) go_on(all[i]);
-    show_wait(all[1], __WALL);
-    show_wait(all[2], __WALL);
-    show_wait(all[0], __WALL);
-    finish();
+    all_end();
+    let_them_end();
 }
 
 static void of_one_thread(const char *what, const char *letters) {
@@ -181,11 +181,7 @@ static void killed_in_stop(void) {
     CALL(kill(all[0], SIGKILL)); /* they end anyway, when the tracer wants */
     CALL((int)syscall(SYS_tgkill, all[0], all[1], SIGKILL));
     show_wait(all[1], __WALL | WNOHANG);
-    for (int i = 0; i < 3; i++) go_on(all[i]);
-    show_wait(all[1], __WALL);
-    show_wait(all[2], __WALL);
-    show_wait(all[0], __WALL);
-    finish();
+    let_them_end();
 }
 
 static void killed_alone(void) {
@@ -206,7 +202,7 @@ static void killed_alone(void) {
 static void let_go(void) {
     begin("let go in the stop at the end");
     command("G");
-    for (int i = 0; i < 3; i++) ends(all[i]);
+    all_end();
     for (int i = 0; i < 3; i++) TRACE(PTRACE_DETACH, all[i], 0, 0);
     show_wait(all[0], 0);
     show_wait(-1, __WALL);

@@ -1,6 +1,8 @@
 /* SO_PASSPIDFD: messages that say by a descriptor which process has sent them (unix(7)). */
 #include "report.h"
 
+#include "process_of.h"
+
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/resource.h>
@@ -14,18 +16,6 @@
 #define SCM_PIDFD_KIND 4
 
 static const int on = 1;
-
-/* The process that a descriptor stands for. */
-static pid_t process_of(int fd) {
-    char path[64], text[1024];
-    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
-    int info = open(path, O_RDONLY);
-    ssize_t length = read(info, text, sizeof text - 1);
-    close(info);
-    text[length > 0 ? length : 0] = 0;
-    char *found = strstr(text, "Pid:");
-    return found ? atoi(found + 4) : -99;
-}
 
 static const char *who(pid_t process) {
     return process == getpid() ? "me" : process == getppid() ? "parent" : process > 1 ? "another" : process == -1 ? "ended" : "?";

@@ -1,6 +1,8 @@
 /* What the ends of UNIX sockets may ask about each other, and looking at a queue from an offset on. */
 #include "report.h"
 
+#include "process_of.h"
+
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -27,18 +29,6 @@ static void show_groups(const char *what, int fd) {
     result = getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, theirs, &size);
     printf("%s: too little room %d\n", what, result == -1 || !count);
     printf("%s: told the room it takes %d\n", what, result == -1 && errno == ENODATA ? -1 : size == count * sizeof *mine);
-}
-
-/* The process that a descriptor stands for. */
-static pid_t process_of(int fd) {
-    char path[64], text[1024];
-    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
-    int info = open(path, O_RDONLY);
-    ssize_t length = read(info, text, sizeof text - 1);
-    close(info);
-    text[length > 0 ? length : 0] = 0;
-    char *found = strstr(text, "Pid:");
-    return found ? atoi(found + 4) : -1;
 }
 
 static void show_process(const char *what, int fd, pid_t expected) {
