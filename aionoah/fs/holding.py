@@ -18,7 +18,7 @@ class Hold:
         self._node = node
         with node.pinned() as fd, host_errors():
             self._fd = reserve.require_more(os.dup(fd))
-        node._open.append(self._fd)  # noqa: SLF001 - as one more open file, which `closed` ends
+        node.opened(self._fd)
 
     def __del__(self) -> None:
         if self._fd >= 0:

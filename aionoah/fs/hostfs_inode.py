@@ -317,7 +317,7 @@ class HostNode(HostInode):
         fd, self._spare = self._spare, -1
         if fd < 0:
             fd = self._open_host(platform.host_open_flags(_access(flags) | flags & _SYNCHRONOUS))
-        self._open.append(fd)
+        self.opened(fd)
         return HostFile(flags, dentry, self, fd)
 
     def _open_other(self, flags: O, dentry: Dentry) -> File:
@@ -378,8 +378,11 @@ class HostNode(HostInode):
         if self._kind == S.IFREG and self._spare < 0:
             self._spare = self._open_host(os.O_RDWR)
 
+    def opened(self, fd: int) -> None:
+        """A descriptor of it is there until `closed`: the file outlives its names."""
+        self._open.append(fd)
+
     def closed(self, fd: int) -> None:
-        """A file that was opened here is closed."""
         self._open.remove(fd)
 
 
