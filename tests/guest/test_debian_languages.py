@@ -15,7 +15,7 @@ trap 'echo usr1' USR1; kill -USR1 $$; trap 'echo exit $?' EXIT
 for i in 1 2 3 4 5; do (echo job $i) & done | sort; wait
 coproc cat; echo co >&${COPROC[1]}; read -r l <&${COPROC[0]}; echo $l; kill $COPROC_PID; wait $COPROC_PID; echo $?
 diff <(seq 3) <(seq 2 4); echo $?
-{ sleep 10 & p=$!; kill -STOP $p; kill -CONT $p; kill $p; wait $p; echo $?; } 2>/dev/null
+{ sleep 10 & p=$!; until grep -q sleep /proc/$p/comm; do :; done; kill -STOP $p; kill -CONT $p; kill $p; wait $p; echo $?; } 2>/dev/null
 timeout -s INT 0.1 sleep 3; echo $?; nice -n 7 nice; ulimit -n 50; ulimit -n
 (kill -9 $BASHPID) 2>/dev/null; echo $?; bash -c 'kill -SEGV $$' 2>/dev/null; echo $?
 /usr/bin/time -f %x false 2>&1; for i in $(seq 10); do /bin/true & done; wait; seq 20 | xargs -P4 -n3 echo | sort

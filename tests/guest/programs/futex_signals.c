@@ -24,6 +24,8 @@ struct call {
     clockid_t clock;
 };
 
+static int is_requeued(const struct call *call) { return (call->op & FUTEX_CMD_MASK) == FUTEX_WAIT_REQUEUE_PI; }
+
 static void *calling(void *argument) {
     struct call *call = argument;
     struct timespec t = {call->timeout_ms / 1000, call->timeout_ms % 1000 * MSEC};
@@ -34,7 +36,7 @@ static void *calling(void *argument) {
     stage = 1;
     long result = futex(call->word, call->op, 0, call->timeout_ms ? &t : NULL, &lock, ~0u);
     printf("%s: %ld %s\n", call->name, result, result < 0 ? error_name(errno) : "");
-    if (result == 0 && call->word == &lock) {
+    if (result == 0 && (call->word == &lock || is_requeued(call))) {
         CALL(futex(&lock, FUTEX_UNLOCK_PI_PRIVATE, 0, NULL, NULL, 0));
     }
     return NULL;
@@ -59,6 +61,10 @@ static void interrupt(struct call *call, int flags, const char *what) {
         printf("unlocked %ld\n", result);
     } else {
         printf("woken %ld\n", futex(call->word, FUTEX_WAKE | (call->op & FUTEX_PRIVATE_FLAG), 9, NULL, NULL, 0));
+    }
+    if (is_requeued(call)) { /* which no FUTEX_WAKE wakes */
+        CALL(futex(call->word, FUTEX_CMP_REQUEUE_PI_PRIVATE, 1, NULL, &lock, 0));
+        CALL(futex(&lock, FUTEX_UNLOCK_PI_PRIVATE, 0, NULL, NULL, 0));
     }
     join(thread);
 }
@@ -113,7 +119,7 @@ int main(void) {
     both((struct call){"WAIT_BITSET until", FUTEX_WAIT_BITSET_PRIVATE, 5000, &word, CLOCK_MONOTONIC});
     both((struct call){"LOCK_PI", FUTEX_LOCK_PI_PRIVATE, 0, &lock, CLOCK_REALTIME});
     both((struct call){"LOCK_PI until", FUTEX_LOCK_PI_PRIVATE, 5000, &lock, CLOCK_REALTIME});
-    both((struct call){"WAIT_REQUEUE_PI", FUTEX_WAIT_REQUEUE_PI_PRIVATE, 300, &word, CLOCK_MONOTONIC});
+    both((struct call){"WAIT_REQUEUE_PI", FUTEX_WAIT_REQUEUE_PI_PRIVATE, 5000, &word, CLOCK_MONOTONIC});
     stopped();
     killed();
     return fflush(stdout) != 0;
