@@ -5,10 +5,11 @@ async with aionoah.Linux() as linux:
     out, _ = await process.communicate()
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
-
+# Nothing is imported to get here: the command line deals with Ctrl-C next, and until then it makes a traceback.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Final
+
     from aionoah.hypervisor.errors import HypervisorError
     from aionoah.linux import Linux, Mount
     from aionoah.net.private.rules import Attempt
@@ -33,7 +34,7 @@ __all__ = (
     "Terminal",
 )
 
-_HOMES: Final = {
+_HOMES: "Final" = {
     "Attempt": "aionoah.net.private.rules",
     "HypervisorError": "aionoah.hypervisor.errors",
     "Linux": "aionoah.linux",
@@ -50,8 +51,10 @@ _HOMES: Final = {
 }
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - any of the above
+def __getattr__(name: str) -> object:
     """Load on first use: a command line that only prints its help loads no kernel."""
     if name in _HOMES:
+        from importlib import import_module  # noqa: PLC0415 - see above
+
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'aionoah' has no attribute {name!r}")

@@ -1,6 +1,6 @@
 """`python -m aionoah`: the command line."""
 
-import signal
+import _signal as signal  # type: ignore[import-not-found] # what is built in: the rest takes milliseconds to load
 
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     # Ctrl-C ends us as any other program: at once, and without a traceback out of an import.
