@@ -69,6 +69,7 @@ class Command(NamedTuple):
     uid: int
     gid: int
     groups: tuple[int, ...] | None = None  # supplementary ones
+    ignored: frozenset[int] = frozenset()  # signals
 
 
 def host_errno(error: LinuxError) -> int:
@@ -166,6 +167,7 @@ def boot_process(
         files.leave()
         raise
     task = _new_process(kernel, architecture, loaded, files, fs, limits)
+    task.process.signals.ignore(command.ignored)
     if streams.pty is not None:
         job_control.take(task.process, streams.pty)
     return task, loaded

@@ -23,7 +23,7 @@ from aionoah.process.kernel import DEFAULT_MAX_TASKS
 from aionoah.processes import ProcessInfo, describe_processes
 from aionoah.reactor import Reactor
 from aionoah.root import Writes, checked_root
-from aionoah.subprocess import Conversation, Process, Redirection, Streams, finished
+from aionoah.subprocess import Conversation, Process, Redirection, Streams, finished, ignored_signals
 from aionoah.syscalls.dispatch import SyscallTable
 from aionoah.vcpu_thread import VcpuThread
 from aionoah.vcpu_threads import VcpuThreads
@@ -248,7 +248,7 @@ class Linux:
 
         A program without a slash is looked for in the PATH of `env` (None: the application's own
         environment). `user` and `group`, numbers or names of the guest's passwd(5) and group(5), are by default the
-        application's; `extra_groups` are further ones.
+        application's; `extra_groups` are further ones. What signals the application ignores, the program ignores.
         `cwd` is a guest path, by default the application's if the guest has it, else "/".
 
         With a `terminal` (True: of 80 columns and 24 rows) the program runs on one of its own, as a session's leader:
@@ -266,6 +266,7 @@ class Linux:
             groups=None
             if extra_groups is None
             else tuple([await self._number(each, "group") for each in extra_groups]),
+            ignored=ignored_signals(),
         )
         if not all(0 <= number <= MAX_ID for number in (command.uid, command.gid, *(command.groups or ()))):
             raise ValueError(f"users and groups are numbers from 0 to {MAX_ID}")

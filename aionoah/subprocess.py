@@ -190,6 +190,20 @@ def _guest_signal(number: int) -> int:
     return int(getattr(SIG, name))
 
 
+def ignored_signals() -> frozenset[int]:
+    """Linux's numbers of what the application ignores, which its children inherit; but for those that Python itself
+    ignores, which `restore_signals` of subprocess.Popen is about.
+    """
+    restored = {"SIGPIPE", "SIGXFZ", "SIGXFSZ"}
+    return frozenset(
+        _guest_signal(each)
+        for each in host_signal.Signals
+        if each.name not in restored
+        and hasattr(SIG, each.name.removeprefix("SIG"))
+        and host_signal.getsignal(each) is host_signal.SIG_IGN
+    )
+
+
 async def finished(futures: "Iterable[asyncio.Future[Any]]") -> bool:
     """Wait until all are done, whatever they say, even if cancelled meanwhile; returns whether that was so."""
     pending = set(futures)

@@ -170,6 +170,7 @@ def forwarded_signals(process: "Process") -> Iterator[None]:
     """What is sent to us is meant for the program."""
     loop = asyncio.get_running_loop()
     numbers = [getattr(signal, name) for name in _FORWARDED]
+    interrupt = signal.getsignal(signal.SIGINT)
     for number in numbers:
         loop.add_signal_handler(number, process.send_signal, number)
     try:
@@ -177,3 +178,4 @@ def forwarded_signals(process: "Process") -> Iterator[None]:
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)
+        signal.signal(signal.SIGINT, interrupt)  # what the loop puts there makes a traceback

@@ -114,8 +114,8 @@ def become_daemon() -> None:
 
 def settle() -> None:
     """Signals of terminals and clients do not end us; all descriptors that we may have are ours."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # until there is a socket
+    for number in (signal.SIGHUP, signal.SIGUSR1):  # this one until there is a socket
+        signal.signal(number, lambda *_: None)  # were they ignored, programs would inherit that
     os.chdir("/")
     os.umask(0o022)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

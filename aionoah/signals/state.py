@@ -1,6 +1,6 @@
 """The signal state of a thread and of a process."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, NamedTuple
 
 from aionoah.abi.errno import Errno, LinuxError
@@ -62,6 +62,10 @@ class SharedSignals:
     def copy_dispositions(self, other: "SharedSignals") -> None:
         """For a child by fork: the same handlers, nothing pending."""
         self.dispositions = list(other.dispositions)
+
+    def ignore(self, signals: Iterable[int]) -> None:
+        for number in signals:
+            self.dispositions[number] = Disposition(SIG_IGN)
 
     def reset_for_exec(self) -> None:
         """Handlers belong to the old program; what was ignored stays ignored (execve(2))."""

@@ -4,6 +4,7 @@ import os
 import pty
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 from cli.conftest import AIONOAH
 from harness.guest import Compiler
+
+import aionoah
 
 
 @contextmanager
@@ -83,6 +86,42 @@ def test_ctrl_c_at_a_terminal(compiled: Compiler, tmp_path: Path) -> None:
         output += os.read(terminal, 1000)
     os.close(terminal)
     assert os.waitstatus_to_exitcode(status) == 3
+
+
+def test_what_the_caller_ignores(compiled: Compiler) -> None:
+    """As nohup(1) wants it: the program ignores it too, unless it says otherwise."""
+    script = 'trap "exit 4" USR1; kill -HUP $$; kill -INT $$; kill -USR1 $$'
+    done = subprocess.run(
+        ["sh", "-c", 'trap "" HUP INT USR1; exec "$@"', "-", AIONOAH, "run", "--", "bash", "-c", script],
+        check=False,
+    )
+    assert done.returncode == 0  # a shell cannot trap what was ignored when it began
+
+
+_FIRST_IMPORTS = """
+import _signal, sys
+sys.path.insert(0, {path!r})
+known = set(sys.modules)
+import aionoah
+print(*sorted(set(sys.modules) - known))
+
+class Finder:
+    @staticmethod
+    def find_spec(name, path, target=None):
+        print(name, _signal.getsignal(_signal.SIGINT) == _signal.SIG_DFL)
+
+known = set(sys.modules)
+sys.meta_path.insert(0, Finder)
+import aionoah.__main__
+"""
+
+
+def test_nothing_is_loaded_before_an_interrupt_is_dealt_with() -> None:
+    """Until then, Python makes a traceback of it."""
+    path = str(Path(aionoah.__file__).parents[1])
+    words = [sys.executable, "-I", "-S", "-c", _FIRST_IMPORTS.format(path=path)]
+    lines = subprocess.run(words, capture_output=True, text=True, check=False).stdout.splitlines()
+    assert lines[:3] == ["aionoah", "aionoah.__main__ False", "aionoah.cli True"]
 
 
 def test_interrupted_before_there_is_a_program(compiled: Compiler) -> None:
