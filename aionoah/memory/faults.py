@@ -200,5 +200,5 @@ def _grow_stack(mm: Mm, address: int) -> Vma | None:
     length = above.start - start
     if not mm.may_expand(above.flags, length >> PAGE_SHIFT) or not mm.may_lock_more(above.flags, length):
         return None
-    mm.vmas.insert(Vma(start, above.start, above.flags, name=above.name))
+    mm.vmas.insert(Vma(start, above.start, above.flags, name=above.name, policy=above.policy))
     return mm.vmas.find(address)

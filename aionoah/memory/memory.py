@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.resource import RLIM_INFINITY
 from aionoah.hypervisor.protocols import AddressSpace, Machine, Prot
-from aionoah.memory import advice, faults, forced, forking, heap, locking, mappings, remapping
+from aionoah.memory import advice, faults, forced, forking, heap, locking, mappings, policy, remapping
 from aionoah.memory.backing import FileBacking, FramesBacking, MappableFile
 from aionoah.memory.faults import FaultResult
 from aionoah.memory.futex_key import shared_key
@@ -15,6 +15,7 @@ from aionoah.memory.mm import Limit, Mm, page_align
 from aionoah.memory.vma import ACCESS, PAGE_SHIFT, VM
 
 if TYPE_CHECKING:
+    from aionoah.memory.dumping import DumpedArea
     from aionoah.memory.vma import Vma
 
 
@@ -167,6 +168,24 @@ class Memory(GuestMemory):
     def munlockall(self) -> None:
         locking.munlockall(self._mm)
 
+    def bind(self, address: int, length: int, mode: int, nodes: int) -> None:
+        """mbind: `mode` with its flags, and a bit for each node."""
+        policy.bind(self._mm, address, length, mode, nodes)
+
+    def set_home_node(self, address: int, length: int, node: int) -> None:
+        policy.set_home(self._mm, address, length, node)
+
+    def policy_at(self, address: int) -> policy.Policy | None:
+        """What mbind has set there. EFAULT where nothing is."""
+        return policy.policy_at(self._mm, address)
+
+    def node_of(self, address: int) -> int:
+        """Of the page at an address. EFAULT where nothing is, ENOENT where no page is yet."""
+        policy.policy_at(self._mm, address)
+        if not self._mm.pages.is_resident(address):
+            raise LinuxError(Errno.ENOENT)
+        return 0
+
     def brk(self, address: int) -> int:
         """Where the heap ends now; the old place if it may not move."""
         return heap.brk(self._mm, address)
@@ -271,6 +290,20 @@ class Memory(GuestMemory):
     def poke(self, address: int, data: bytes) -> int:
         """Write what a debugger may, program text too; how much that was."""
         return forced.write(self, self._mm, address, data)
+
+    # -- for core dumps -------------------------------------------------------------------------------
+
+    def dumped_areas(self, kinds: int) -> "list[DumpedArea]":
+        """All areas, and how much of each a core dump of these kinds of memory (abi.core.DUMP) has."""
+        from aionoah.memory import dumping  # noqa: PLC0415 - few programs dump
+
+        return dumping.dumped_areas(self, self._mm, kinds)
+
+    def dumped_pieces(self, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+        """Of one area, what is not zeros: addresses and bytes, and no bytes where it has looked at enough of zeros."""
+        from aionoah.memory import dumping  # noqa: PLC0415 - as above
+
+        return dumping.dumped_pieces(self, self._mm, start, end)
 
     # -- for the vCPU threads -------------------------------------------------------------------------
 

@@ -81,7 +81,7 @@ def _may_extend(mm: Mm, vma: Vma, growth: int) -> bool:
 
 def _extend(mm: Mm, vma: Vma, end: int) -> None:
     """Give an area more pages at its end. ENOMEM."""
-    added = Vma(vma.end, end, vma.flags, vma.backing, vma.offset_at(vma.end), vma.name)
+    added = Vma(vma.end, end, vma.flags, vma.backing, vma.offset_at(vma.end), vma.name, vma.policy)
     _fill(mm, added, whole=vma.moved(vma.start, end - vma.start))
     mm.vmas.insert(added)
 
@@ -125,7 +125,7 @@ def _move(
     if len(mm.vmas) >= MAX_MAP_COUNT - _SPARE_MAPS:
         raise LinuxError(Errno.ENOMEM)
     offset = vma.offset_at(old)
-    moved = Vma(new, new + new_length, vma.flags, vma.backing, offset, vma.name)
+    moved = Vma(new, new + new_length, vma.flags, vma.backing, offset, vma.name, vma.policy)
     _fill(mm, moved.part(new + old_length, moved.end), whole=moved)
     if old_length:
         mm.pages.move(old, new, old_length)

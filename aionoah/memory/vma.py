@@ -6,11 +6,14 @@ It splits and merges as Linux does (mm/vma.c), so that /proc/self/maps reads the
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.flags import Flags
 from aionoah.memory.backing import Backing
+
+if TYPE_CHECKING:
+    from aionoah.memory.policy import Policy
 
 PAGE_SHIFT: Final = 12
 PAGE_SIZE: Final = 1 << PAGE_SHIFT
@@ -55,7 +58,7 @@ _TEXT_KIND: Final = VM.EXEC | VM.WRITE
 class Vma:
     """One area. Never changed once it is made."""
 
-    __slots__ = ("backing", "end", "flags", "name", "offset", "start")
+    __slots__ = ("backing", "end", "flags", "name", "offset", "policy", "start")
 
     def __init__(
         self,
@@ -65,6 +68,7 @@ class Vma:
         backing: Backing | None = None,
         offset: int = 0,
         name: bytes = b"",
+        policy: "Policy | None" = None,
     ) -> None:
         self.start = start  # addresses in bytes, page-aligned
         self.end = end
@@ -72,6 +76,7 @@ class Vma:
         self.backing = backing  # None: private anonymous memory
         self.offset = offset  # in bytes, into the backing; 0 without one
         self.name = name  # only of what is special in itself, such as b"[vdso]"
+        self.policy = policy  # of mbind; None for the thread's own
 
     @property
     def page_count(self) -> int:
@@ -87,14 +92,17 @@ class Vma:
         start, end = max(start, self.start), min(end, self.end)
         if start == self.start and end == self.end:
             return self
-        return Vma(start, end, self.flags, self.backing, self.offset_at(start), self.name)
+        return Vma(start, end, self.flags, self.backing, self.offset_at(start), self.name, self.policy)
 
     def with_flags(self, flags: int) -> "Vma":
-        return Vma(self.start, self.end, flags, self.backing, self.offset, self.name)
+        return Vma(self.start, self.end, flags, self.backing, self.offset, self.name, self.policy)
+
+    def with_policy(self, policy: "Policy | None") -> "Vma":
+        return Vma(self.start, self.end, self.flags, self.backing, self.offset, self.name, policy)
 
     def moved(self, start: int, length: int) -> "Vma":
         """The same contents elsewhere, perhaps with another length."""
-        return Vma(start, start + length, self.flags, self.backing, self.offset, self.name)
+        return Vma(start, start + length, self.flags, self.backing, self.offset, self.name, self.policy)
 
     def offset_at(self, address: int) -> int:
         """The place in the backing that an address shows."""
@@ -108,11 +116,12 @@ class Vma:
             and self.name == after.name
             and (self.backing is after.backing or self.backing == after.backing)
             and self.offset_at(self.end) == after.offset
+            and self.policy == after.policy
         )
 
     def joined(self, after: "Vma") -> "Vma":
         """Both as one, where this one continues in the other."""
-        return Vma(self.start, after.end, self.flags, self.backing, self.offset, self.name)
+        return Vma(self.start, after.end, self.flags, self.backing, self.offset, self.name, self.policy)
 
     def __repr__(self) -> str:
         rights = "".join(c if self.flags & 1 << i else "-" for i, c in enumerate("rwx"))

@@ -54,7 +54,7 @@ def clone_task(task: Task, request: CloneRequest) -> Task:
         child.clear_child_tid = request.child_tid
     if CLONE.SYSVSEM in request.flags:
         _share_undo(task, child)
-    child.seccomp = task.seccomp
+    child.seccomp, child.memory_policy = task.seccomp, task.memory_policy
     if task.tracing is not None:
         task.tracing.inherit(child, request.flags, request.exit_signal)
     return child

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from aionoah.fs.context import FsContext
     from aionoah.fs.path import Dentry
     from aionoah.memory.memory import Memory
+    from aionoah.memory.policy import Policy
     from aionoah.process.credentials import Credentials
     from aionoah.process.descriptors import DescriptorTable
     from aionoah.process.exec import Loaded
@@ -238,6 +239,7 @@ class Task:
         *("clear_child_tid", "robust_list", "name", "control", "has_exited", "scheduling", "personality"),
         *("parent_death_signal", "timer_slack_ns", "is_stopped", "is_sleeping", "counts", "cpu", "rseq"),
         *("has_too_many_tasks", "semaphore_undo", "tracing", "tracees", "seccomp", "__weakref__"),
+        "memory_policy",
     )
 
     def __init__(
@@ -282,6 +284,7 @@ class Task:
         self.tracing: Tracing | None = None  # somebody traces it
         self.tracees: dict[int, Tracing] | None = None  # whom it traces, by number
         self.seccomp: Seccomp | None = None  # which calls it lets itself make
+        self.memory_policy: Policy | None = None  # of set_mempolicy(2)
 
     @property
     def is_interrupted(self) -> bool:

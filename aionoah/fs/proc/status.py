@@ -6,6 +6,7 @@ What we do not count (major page faults, bytes of disk I/O) is reported as 0.
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from aionoah.abi.mempolicy import MAX_NUMNODES
 from aionoah.abi.resource import RLIM_INFINITY, RLIM_NLIMITS, RLIMIT
 from aionoah.abi.signal import SIG_DFL, SIG_IGN, signal_bit
 from aionoah.fs.proc.maps import sizes
@@ -172,7 +173,7 @@ def _cpu_lines(task: "Task") -> Iterator[bytes]:
     affinity, count = task.scheduling.affinity, task.scheduling.cpu_count
     yield b"Cpus_allowed:\t%s" % format_mask(affinity, count)
     yield b"Cpus_allowed_list:\t%s" % format_list(affinity)
-    yield b"Mems_allowed:\t1"
+    yield b"Mems_allowed:\t%s" % format_mask(1, MAX_NUMNODES)
     yield b"Mems_allowed_list:\t0"
 
 
