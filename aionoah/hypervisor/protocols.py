@@ -211,6 +211,12 @@ class AddressSpace(Protocol):
         """For each page, whether a frame is mapped there (with any rights)."""
         ...
 
+    def next_mapped(self, address: int, end: int) -> int:
+        """The first page from an address on that has a frame, `end` if there is none before that. Empty parts, however
+        large, cost next to nothing.
+        """
+        ...
+
     def close(self) -> None:
         """Drop every reference. No vCPU of this space may be open."""
         ...

@@ -62,3 +62,6 @@ class NativeSpace:
         flags = bytearray(count)
         lib.space_resident(self._tables, address, count, ffi.from_buffer(flags))
         return [bool(flag) for flag in flags]
+
+    def next_mapped(self, address: int, end: int) -> int:
+        return int(lib.space_next(self._tables, address, end))

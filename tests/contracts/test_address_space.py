@@ -177,6 +177,19 @@ def test_spaces_are_apart(machine: Machine, space: AddressSpace) -> None:
     other.close()
 
 
+def test_the_next_page_is_found_across_large_gaps(machine: Machine, space: AddressSpace) -> None:
+    put(machine, space, AT, 2)
+    put(machine, space, space.end - pages(1), 1)
+    assert space.next_mapped(0, space.end) == AT
+    assert space.next_mapped(AT + pages(1), space.end) == AT + pages(1)
+    assert space.next_mapped(AT + pages(2), space.end) == space.end - pages(1)
+    assert space.next_mapped(AT + pages(2), space.end - pages(1)) == space.end - pages(1)
+    space.protect(AT, pages(1), Prot.NONE)
+    assert space.next_mapped(AT - pages(700), AT + pages(1)) == AT
+    space.unmap(AT, pages(2))
+    assert space.next_mapped(AT, AT + pages(5000)) == AT + pages(5000)
+
+
 def test_no_memory_for_page_tables(machine: Machine, space: AddressSpace) -> None:
     """MemoryError, and nothing is mapped."""
     frames = machine.frames
@@ -324,6 +337,8 @@ class Model:
 
     def check(self) -> None:
         resident = self.space.resident(BASE, PLACES + 8)
+        nearest = self.space.next_mapped(BASE, BASE + pages(PLACES + 8))
+        assert nearest == BASE + pages(min(self.pages, default=PLACES + 8))
         for place, is_mapped in enumerate(resident):
             expected = self.pages.get(place)
             found = self.space.extent(BASE + pages(place))

@@ -294,6 +294,9 @@ class FakeSpace:
         first = self._check(address, count * PAGE_SIZE)
         return [number in self._pages for number in range(first, first + count)]
 
+    def next_mapped(self, address: int, end: int) -> int:
+        return min((page * PAGE_SIZE for page in self._mapped(address, end - address)), default=end)
+
     def close(self) -> None:
         assert not self.is_closed
         for page in self._pages.values():

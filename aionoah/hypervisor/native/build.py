@@ -32,6 +32,7 @@ int space_unshare(struct space *s, uint64_t address, uint64_t count, int prot);
 int space_move(struct space *s, uint64_t from, uint64_t to, uint64_t count);
 int space_extent(struct space *s, uint64_t address, struct extent *out);
 void space_resident(struct space *s, uint64_t address, uint64_t count, uint8_t *out);
+uint64_t space_next(struct space *s, uint64_t address, uint64_t end);
 """
 
 KVM = """

@@ -303,6 +303,20 @@ void space_resident(struct space *s, uint64_t address, uint64_t count, uint8_t *
     for_tables(s, address, count, note, out);
 }
 
+uint64_t space_next(struct space *s, uint64_t address, uint64_t end) {
+    while (address < end) {
+        uint64_t table = s->root, entry = 0, size = 0;
+        for (int level = 3; level >= 0; level--, table = (entry & PTE_FRAME) >> PAGE_SHIFT) {
+            size = 1ull << (PAGE_SHIFT + 9 * level);
+            entry = table_at(s, table)[(address / size) & 511];
+            if (!entry) break;
+        }
+        if (entry) return address;
+        address = (address | (size - 1)) + 1;
+    }
+    return end;
+}
+
 static void drop_tree(struct space *s, uint64_t table, int level) {
     uint64_t *entries = table_at(s, table);
     struct run run = {.drop = 1};

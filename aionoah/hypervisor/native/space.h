@@ -46,5 +46,7 @@ int space_unshare(struct space *s, uint64_t address, uint64_t count, int prot);
 int space_move(struct space *s, uint64_t from, uint64_t to, uint64_t count);
 int space_extent(struct space *s, uint64_t address, struct extent *out);
 void space_resident(struct space *s, uint64_t address, uint64_t count, uint8_t *out);
+/* The first page from an address on that has a frame; `end` if there is none before that. */
+uint64_t space_next(struct space *s, uint64_t address, uint64_t end);
 
 #endif
