@@ -20,7 +20,10 @@ NAMED_OPTIONS: Final = (
     ),
     click.option("-d", "--detach", is_flag=True, help="With --name: run in the background, output to a log."),
     click.option(
-        "--rm", "is_removed", is_flag=True, help="With --name, in the foreground: remove it at exit."
+        "--rm",
+        "is_removed",
+        is_flag=True,
+        help="In the foreground: remove it at exit, as what has no name is anyway.",
     ),
     click.option(
         "--restart",
@@ -84,10 +87,11 @@ def take_named(options: dict[str, Any]) -> dict[str, Any] | None:
     if named["name"] is not None:
         _check(named, options)
         return named
-    usual = {"restart": "no", "detach": False, "is_removed": False}
+    del named["is_removed"]  # what has no name is not kept
+    usual = {"restart": "no", "detach": False}
     for key, value in named.items():
         if value != usual.get(key):
-            raise click.UsageError(f"--{key.replace('_', '-').replace('is-removed', 'rm')} needs --name.")
+            raise click.UsageError(f"--{key.replace('_', '-')} needs --name.")
     return None
 
 

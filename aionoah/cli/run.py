@@ -129,9 +129,15 @@ async def _run(
                 options = options | await prepare(linux)
             try:
                 process = await linux.create_subprocess_exec(*command, **options)
+            except FileNotFoundError as error:
+                is_image = prepare is None and ":" in command[0]  # as docker run has it
+                complain(
+                    FileNotFoundError(f"{error.strerror}; --image names an image") if is_image else error
+                )
+                return _NOT_FOUND
             except OSError as error:
                 complain(error)
-                return _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTABLE
+                return _NOT_EXECUTABLE
             with forwarded_signals(process):
                 status = await wait_for(process, has_terminal="terminal" in options)
     except (HypervisorError, MemoryError, OSError) as error:

@@ -1,6 +1,7 @@
 """Linux's KVM, for x86_64 guests on x86_64 hosts. The work is done in native/kvm_*.c."""
 
 import errno
+import grp
 import logging
 import os
 import time
@@ -45,8 +46,18 @@ def why_unavailable() -> str | None:
     if not os.path.exists("/dev/kvm"):  # noqa: PTH110 - a plain question
         return "/dev/kvm does not exist: load the kvm module, or turn on virtualisation in the firmware."
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        return "/dev/kvm may not be opened: run `sudo usermod -aG kvm $USER` and log in again."
+        return f"/dev/kvm may not be opened: run {_permission(os.stat('/dev/kvm'))}."  # noqa: PTH116 - beside the others
     return None
+
+
+def _permission(device: os.stat_result) -> str:
+    """How an ordinary user gets to open /dev/kvm."""
+    if device.st_gid and device.st_mode & 0o060 == 0o060:
+        try:
+            return f"`sudo usermod -aG {grp.getgrgid(device.st_gid).gr_name} $USER` and log in again"
+        except KeyError:  # of a container, which has other groups than its host
+            pass
+    return "`sudo chown $USER /dev/kvm`, after each start of the machine"
 
 
 def _refusal(what: str, number: int) -> Exception:

@@ -33,6 +33,13 @@ def test_missing(run: Command, path: str) -> None:
     assert done.returncode == (126 if path == "/bin/true/more" else 127)
 
 
+def test_an_image_in_place_of_the_program(aionoah: Command) -> None:
+    """As those have it in their fingers who come from Docker; --rm goes without saying."""
+    done = aionoah("run", "-i", "--rm", "debian:bookworm", "ls")
+    assert done.returncode == 127
+    assert complaint(done).endswith("; --image names an image.")
+
+
 @pytest.mark.parametrize("path", ["/usr", "/etc/passwd", "/dev/null"])
 def test_not_executable(run: Command, path: str) -> None:
     done = run("--", path)

@@ -115,7 +115,7 @@ def test_a_user_who_may_not_open_kvm(tmp_path: Path) -> None:
         check=True,
     )
     first, second = done.stdout.splitlines()
-    assert first.startswith("HypervisorError /dev/kvm may not be opened: run `sudo usermod")
+    assert first.startswith("HypervisorError /dev/kvm may not be opened: run `sudo ")
     assert second == "unicorn"
 
 

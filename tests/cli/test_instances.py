@@ -310,7 +310,6 @@ def test_what_cannot_be_started_is_not_kept(aionoah: Command, home: Path) -> Non
     ("words", "expected"),
     [
         (["run", "--detach", "true"], "--detach needs --name"),
-        (["run", "--rm", "true"], "--rm needs --name"),
         (["run", "--stop-signal", "INT", "true"], "--stop-signal needs --name"),
         (["run", "--name", "../../etc", "true"], "cannot be a name"),
         (["run", "--name", "x", "--restart", "always", "true"], "--restart needs --detach"),

@@ -60,10 +60,22 @@ def test_no_device(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "/dev/kvm does not exist" in str(why_unavailable())
 
 
-def test_no_permission(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("mode", "group", "advice"),
+    [
+        (0o660, 1, "sudo usermod -aG daemon $USER"),
+        (0o600, 1, "sudo chown $USER /dev/kvm"),
+        (0o660, 0, "sudo chown $USER /dev/kvm"),
+        (0o660, 54321, "sudo chown $USER /dev/kvm"),
+    ],
+)
+def test_no_permission(monkeypatch: pytest.MonkeyPatch, mode: int, group: int, advice: str) -> None:
+    """The group that has it is named, if it has it, and is not root's."""
+    device = os.stat_result((0o020000 | mode, 0, 0, 1, 0, group, 0, 0, 0, 0))
     monkeypatch.setattr(os.path, "exists", lambda _: True)
     monkeypatch.setattr(os, "access", lambda path, _: path != "/dev/kvm")
-    assert "usermod -aG kvm" in str(why_unavailable())
+    monkeypatch.setattr(os, "stat", lambda _: device)
+    assert f"/dev/kvm may not be opened: run `{advice}`" in str(why_unavailable())
 
 
 @pytest.mark.parametrize("reason", ["One sentence.", "Another."])
