@@ -1,6 +1,8 @@
 /* A main thread that ends before the others: what /proc shows of it, and execve by one of the others. */
 #include "report.h"
 
+#include "asleep.h"
+
 #include <dirent.h>
 #include <pthread.h>
 #include <signal.h>
@@ -41,7 +43,9 @@ static void show_all(void) {
 
 static void *other(void *main_thread) {
     pthread_join(*(pthread_t *)main_thread, NULL);
-    usleep(20000); /* the word that pthread_join waits for is not the very last */
+    while (state_of(getpid()) != 'Z') { /* the word that pthread_join waits for is not the very last */
+        sched_yield();
+    }
     show_all();
     execl("/proc/self/exe", program, ".", "again", NULL); /* gone with the main thread, for this file */
     report("execl", -1);
