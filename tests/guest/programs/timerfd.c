@@ -46,20 +46,22 @@ static void expiring(clockid_t clock) {
     int fd = CALL(timerfd_create(clock, TFD_NONBLOCK | TFD_CLOEXEC));
     CALL(fcntl(fd, F_GETFD)), CALL(fcntl(fd, F_GETFL) & (O_ACCMODE | O_NONBLOCK));
     ready(fd, 0), take(fd), show(fd);
-    CALL(set(fd, 0, 200 * MS, 0));
-    ready(fd, 0), show(fd), ready(fd, 5000), show(fd), take(fd), take(fd), ready(fd, 0);
+    CALL(set(fd, 0, 100000 * MS, 0));
+    ready(fd, 0), show(fd);
+    CALL(set(fd, 0, 20 * MS, 0));
+    ready(fd, -1), show(fd), take(fd), take(fd), ready(fd, 0);
     CALL(set(fd, TFD_TIMER_ABSTIME, now_ns(clock) + 20 * MS, 0));
-    ready(fd, 5000), take(fd);
+    ready(fd, -1), take(fd);
     CALL(set(fd, TFD_TIMER_ABSTIME, 1, 0));
     ready(fd, 0), take(fd);
     CALL(set(fd, 0, 5 * MS, 5 * MS));
     nanosleep(&(struct timespec){0, 50 * MS}, NULL);
-    show(fd), take(fd), show(fd), ready(fd, 5000);
+    show(fd), take(fd), show(fd), ready(fd, -1);
     CALL(read(fd, &(uint64_t){0}, 8)); /* once, or more often where it is slow */
     CALL(set(fd, 0, 0, 5 * MS));
     show(fd), take(fd);
     CALL(set(fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, now_ns(clock) + 10 * MS, 0));
-    ready(fd, 5000), take(fd);
+    ready(fd, -1), take(fd);
     CALL(close(fd));
 }
 
@@ -94,10 +96,10 @@ static void corners(void) {
     CALL(timerfd_settime(fd, 0, &fine, WILD));
     show(fd);
     CALL(timerfd_settime(fd, 0, &(struct itimerspec){{0, 0}, {0, 0}}, &fine));
-    printf("old: %d\n", fine.it_value.tv_sec >= 98);
+    printf("old: %d\n", fine.it_value.tv_sec > 50);
     CALL(timerfd_gettime(fd, WILD)), CALL(timerfd_gettime(99, &fine)), CALL(timerfd_gettime(0, &fine));
     CALL(set(fd, 0, 1, 0));
-    ready(fd, 5000);
+    ready(fd, -1);
     CALL(read(fd, text, 7)), CALL(read(fd, text, 16)), CALL(read(fd, WILD, 8)), CALL(write(fd, text, 8));
     CALL(lseek(fd, 0, SEEK_SET)), CALL(pread(fd, text, 8, 0)), CALL(ftruncate(fd, 0)), CALL(fsync(fd));
     CALL(fstat(fd, &st));
