@@ -269,25 +269,30 @@ static void conditions(int is_locked, int count) {
     show("at the end", &lock);
 }
 
-static void *impatient(void *argument) {
+static void *impatient(void *patience_ms) {
     tids[0] = gettid_();
     stage = 1;
-    struct timespec soon = after(CLOCK_MONOTONIC, 120 * MSEC);
-    CALL(wait_requeue(&soon));
-    show("not got", &lock);
-    return argument;
+    struct timespec soon = after(CLOCK_MONOTONIC, (long)patience_ms * MSEC);
+    long result = wait_requeue(&soon);
+    return (void *)(result < 0 ? errno : 0L);
 }
 
 static void too_late(void) {
+    long patience_ms = 20, requeued, error;
     lock = 0;
-    join(start(impatient, NULL));
+    printf("not woken: %s\n", error_name((long)join(start(impatient, (void *)patience_ms))));
     CALL(pi(&lock, FUTEX_LOCK_PI, NULL));
-    stage = 0;
-    pthread_t thread = start(impatient, NULL);
-    until(&stage, 1);
-    settle();
-    CALL(requeue_pi(0, &lock, 0));
-    join(thread);
+    do { /* until it is patient enough to be requeued before its time is over */
+        patience_ms *= 2;
+        stage = 0;
+        pthread_t thread = start(impatient, (void *)patience_ms);
+        until(&stage, 1);
+        settle();
+        requeued = requeue_pi(0, &lock, 0);
+        error = (long)join(thread);
+    } while (!requeued);
+    printf("requeued, not got: %s\n", error_name(error));
+    show("not got", &lock);
     CALL(requeue_pi(0, &lock, 0));
     CALL(pi(&lock, FUTEX_UNLOCK_PI, NULL));
     lock = FUTEX_WAITERS;
