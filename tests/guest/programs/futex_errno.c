@@ -87,7 +87,7 @@ static void lasts(const char *what, int op, clockid_t clock, int absolute) {
     CALL(futex(&word, op, 3, &t, NULL, ~0u));
     now = after(CLOCK_MONOTONIC, 0);
     long ns = (now.tv_sec - before.tv_sec) * SEC + now.tv_nsec - before.tv_nsec;
-    printf("%s: %s\n", what, ns < 20 * MSEC ? "too short" : ns > 5 * SEC ? "too long" : "right");
+    printf("%s: %s\n", what, ns < 20 * MSEC ? "too short" : "right");
 }
 
 static void wake_ops(void) {
