@@ -17,22 +17,27 @@ static char *escaped(const char *data, ssize_t length) {
     return text;
 }
 
-/* What a read gives; the kernel may pass bytes on a little later, so that one waits for them first. */
-static void show(const char *who, int fd, size_t limit) {
+/* What a read gives at once. */
+static void show_now(const char *who, int fd, size_t limit) {
     char data[256];
-    struct pollfd poller = {fd, POLLIN, 0};
-    poll(&poller, 1, 200);
     errno = 0;
     ssize_t length = read(fd, data, limit < sizeof data ? limit : sizeof data);
     printf("%s reads %zd %s \"%s\"\n", who, length, length < 0 ? error_name(errno) : "", escaped(data, length));
 }
 
+/* What a read gives; the kernel may pass bytes on a little later, so that one waits for them first. */
+static void show(const char *who, int fd, size_t limit) {
+    struct pollfd poller = {fd, POLLIN, 0};
+    poll(&poller, 1, -1);
+    show_now(who, fd, limit);
+}
+
 /* All that comes, in however many pieces. */
-static void show_all(const char *who, int fd) {
+static void show_all(const char *who, int fd, size_t expected) {
     char data[256];
     size_t length = 0;
     struct pollfd poller = {fd, POLLIN, 0};
-    while (length < sizeof data && poll(&poller, 1, 50) > 0) {
+    while (length < expected && poll(&poller, 1, -1) > 0) {
         ssize_t count = read(fd, data + length, sizeof data - length);
         if (count <= 0) {
             break;
@@ -151,18 +156,18 @@ static void bytes(void) {
     printf("left %d\n", count);
     show("slave", slave, 100);
     show("slave", slave, 4);
-    show("slave", slave, 100);
+    show_now("slave", slave, 100);
     CALL(write(slave, "one\n\ttwo\n", 9));
-    show_all("master", master);
+    show_all("master", master, 27);
     CALL(write(master, "x\003\032", 3));
-    show_all("master", master);
+    show_all("master", master, 2);
     CALL(write(master, "\023", 1));
     show_events("slave", slave);
     CALL(write(slave, "held", 4));
     CALL(write(master, "\021", 1));
     show_events("slave", slave);
     CALL(write(slave, "sent", 4));
-    show_all("master", master);
+    show_all("master", master, 4);
     tcgetattr(slave, &termios);
     cfmakeraw(&termios);
     termios.c_cc[VMIN] = 3;
@@ -172,7 +177,7 @@ static void bytes(void) {
     CALL(write(master, "\n", 1));
     show_events("slave", slave);
     show("slave", slave, 2);
-    show("slave", slave, 100);
+    show_now("slave", slave, 100); /* less than a wait would be for */
     CALL(write(slave, WILD, 4));
     CALL(write(slave, "", 0));
     CALL(read(slave, NULL, 0));
@@ -222,7 +227,7 @@ static void packets(void) {
     termios.c_iflag &= ~(tcflag_t)IXON;
     CALL(tcsetattr(slave, TCSANOW, &termios));
     show("master", master, 100);
-    show("master", master, 100);
+    show_now("master", master, 100);
     close(master);
     close(slave);
 }
