@@ -24,8 +24,12 @@ static void never_goes_back(int clock, const char *name, long readings) {
     printf("%s went back %ld times\n", name, backwards);
 }
 
-/* One clock is another plus a number, which does not change while we look. */
-static void keep_distance(int clock, int other, const char *names) {
+struct range {
+    int64_t lowest_ns, highest_ns;
+};
+
+/* One clock is another plus a number, which does not change while we look. It is in the range that is returned. */
+static struct range keep_distance(int clock, int other, const char *names) {
     int64_t lowest = INT64_MIN, highest = INT64_MAX;
     for (int i = 0; i < 2000; i++) {
         int64_t before = now_ns(clock), between = now_ns(other), after = now_ns(clock);
@@ -33,6 +37,12 @@ static void keep_distance(int clock, int other, const char *names) {
         if (between - before < highest) highest = between - before;
     }
     printf("%s: %s\n", names, lowest <= highest + 1000 ? "steady" : "they drift");
+    return (struct range){lowest - 1000, highest + 1000};
+}
+
+static int holds_whole_second(struct range range) {
+    int64_t second = (range.lowest_ns + 999999999) / 1000000000;
+    return second * 1000000000 <= range.highest_ns;
 }
 
 int main(int argc, char **argv) {
@@ -43,8 +53,8 @@ int main(int argc, char **argv) {
     never_goes_back(CLOCK_MONOTONIC_COARSE, "MONOTONIC_COARSE", readings);
     keep_distance(CLOCK_MONOTONIC, CLOCK_REALTIME, "REALTIME");
     keep_distance(CLOCK_MONOTONIC, CLOCK_BOOTTIME, "BOOTTIME");
-    keep_distance(CLOCK_REALTIME, CLOCK_TAI, "TAI");
-    printf("TAI is whole seconds from UTC: %s\n", (now_ns(CLOCK_TAI) - now_ns(CLOCK_REALTIME) + 500000000) % 1000000000 > 400000000 ? "yes" : "no");
+    struct range tai = keep_distance(CLOCK_REALTIME, CLOCK_TAI, "TAI");
+    printf("TAI is whole seconds from UTC: %s\n", holds_whole_second(tai) ? "yes" : "no");
     time_t seconds = time(NULL);
     struct timeval day;
     gettimeofday(&day, NULL);
