@@ -118,7 +118,7 @@ static void connected_late(unsigned mode) {
             recv(receiver, &byte, 1, 0);
         _exit(0);
     }
-    CALL(epoll_wait(epoll, &event, 1, 20000));
+    CALL(epoll_wait(epoll, &event, 1, -1));
     wait(NULL);
     unlink("late");
     close(receiver), close(other), close(late), close(epoll);

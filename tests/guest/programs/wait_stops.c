@@ -197,7 +197,7 @@ static void interrupted(void) {
     sigemptyset(&set);
     sigaddset(&set, SIGUSR2);
     sigprocmask(SIG_BLOCK, &set, NULL);
-    little.tv_sec = 5;
+    little.tv_sec = 1000;
     errno = 0;
     result = sigtimedwait(&set, NULL, &little);
     printf("sigtimedwait: %d %s\n", result, result < 0 ? error_name(errno) : "");
