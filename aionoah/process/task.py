@@ -4,6 +4,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aionoah.abi.errno import LinuxError
+from aionoah.abi.prctl import SUID_DUMP
 from aionoah.abi.signal import SIG
 from aionoah.clocks.process_timers import ProcessTimers
 from aionoah.host.waiting import Source, WaitQueue, sleep_on
@@ -56,10 +57,9 @@ class Process:
         *("kernel", "pid", "uid", "parent", "children", "child_changed", "tasks", "signals", "limits"),
         *("process_group", "session", "executable", "command_line", "environment", "auxiliary_vector"),
         *("name", "has_executed", "cpus", "exit_signal", "exit_status", "wait_status", "ended"),
-        *("timers", "start_ns", "ended_usage", "children_usage", "is_dumpable", "is_child_subreaper"),
+        *("timers", "start_ns", "ended_usage", "children_usage", "dumpable", "is_child_subreaper"),
         "is_thp_disabled",
         *("vfork_done", "oom_score_adj", "stop", "cpu_numbers", "left_guest", "parent_task", "exec_count"),
-        *("parent_exec_count", "origin", "oom_score_adj_min", "core_filter"),
         *("terminal", "old_foreground", "login", "tracing", "held_threads"),
     )
 
@@ -115,9 +115,8 @@ class Process:
         self.cpu_numbers: CpuNumbers | None = None  # made by the first thread that restarts sequences
         self.left_guest = WaitQueue()  # woken when a thread has left it that was made to
         self.vfork_done = WaitQueue()  # woken when the memory borrowed from a vfork's parent is free again
-        self.is_dumpable = True
-        self.is_child_subreaper = False
-        self.is_thp_disabled = False  # huge pages (prctl(2)), of which there are none anyway
+        self.dumpable: int = SUID_DUMP.USER
+        self.is_child_subreaper = self.is_thp_disabled = False  # huge pages, of which there are none anyway
         self.oom_score_adj: int = parent.oom_score_adj if parent is not None else 0
         self.oom_score_adj_min: int = parent.oom_score_adj_min if parent is not None else 0
         self.core_filter = _CORE_FILTER
@@ -137,10 +136,17 @@ class Process:
         for name in (
             "executable",
             "command_line",
+    @property
+    def is_dumpable(self) -> bool:
+        """Whether its own user may look into it (PR_SET_DUMPABLE)."""
+        return self.dumpable == SUID_DUMP.USER
+
+    @property
+
             "environment",
             "auxiliary_vector",
             "name",
-            "is_dumpable",
+            "dumpable",
             "is_thp_disabled",
             "core_filter",
         ):
@@ -306,7 +312,7 @@ class Task:
     def credentials_changed(self, old: "Credentials") -> None:
         """They have been `old`: what the memory holds may be none of the former user's business (commit_creds)."""
         if has_become_another(old, self.credentials):
-            self.process.is_dumpable = False
+            self.process.dumpable = self.kernel.core_settings.suid_dumpable
             self.parent_death_signal = 0
 
     def rename(self, name: bytes) -> None:
@@ -354,7 +360,8 @@ class Task:
             self.files, shared = self.files.fork(), self.files
             shared.leave()
         mine = self.credentials
-        process.is_dumpable = program.is_readable and (mine.euid, mine.egid) == (mine.uid, mine.gid)
+        is_open = program.is_readable and (mine.euid, mine.egid) == (mine.uid, mine.gid)
+        process.dumpable = SUID_DUMP.USER if is_open else self.kernel.core_settings.suid_dumpable
         self.credentials = self.fs.credentials = program.credentials
         self.credentials_changed(mine)
         self.files.close_on_exec()
