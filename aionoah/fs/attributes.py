@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
-from aionoah.abi.fcntl import ACCESS
+from aionoah.abi.fcntl import ACCESS, O
 from aionoah.abi.mount import MS
 from aionoah.abi.stat import S
 from aionoah.abi.statfs import ST
@@ -17,6 +17,7 @@ from aionoah.fs.context import FsContext
 from aionoah.fs.creation import may_keep_setgid, without_privilege
 from aionoah.fs.file_capabilities import remove_capabilities
 from aionoah.fs.inode import NOW, Attributes, Change, FileSystemStatus
+from aionoah.fs.leases import LEASES, ask_holders
 from aionoah.fs.lists import follow_mode
 from aionoah.fs.path import Dentry
 from aionoah.fs.permissions import effective_identity, real_identity, require, require_not_running
@@ -133,6 +134,8 @@ def truncate(
     dentry.mount.require_writable()
     require(attributes, context.identity, ACCESS.W, dentry.inode)
     require_not_running(attributes, dentry.inode, context.programs)
+    if LEASES:
+        ask_holders(dentry.inode, O.WRONLY)
     if require_size is not None:
         require_size(attributes.size, length)
     mode = None if context.identity.has(CAP.FSETID) else without_privilege(context, attributes)

@@ -15,6 +15,7 @@ from aionoah.fs.file import File
 from aionoah.fs.file_capabilities import remove_capabilities
 from aionoah.fs.holding import hold
 from aionoah.fs.inode import Attributes, Change, Inode
+from aionoah.fs.leases import LEASES, ask_holders
 from aionoah.fs.path import Dentry, last_directory, retried, stat
 from aionoah.fs.permissions import require, require_not_running
 from aionoah.fs.regular import RegularFile
@@ -186,8 +187,8 @@ def open_dentry(context: FsContext, target: Dentry, flags: O, attributes: Attrib
         target.mount.require_devices()
     if flags & O.NOATIME and not context.identity.may_act_as(attributes.uid):
         raise LinuxError(Errno.EPERM)
-    if wanted & ACCESS.W and kind == S.IFREG:
-        require_not_running(attributes, inode, context.programs)
+    if kind == S.IFREG and (LEASES or wanted & ACCESS.W):
+        _require_free(context, inode, attributes, wanted, flags)
     if kind == S.IFDIR:
         hold(inode)
     if not flags & O.TRUNC or kind != S.IFREG:
@@ -196,6 +197,14 @@ def open_dentry(context: FsContext, target: Dentry, flags: O, attributes: Attrib
     file = _opened(context, target, attributes, flags)
     _empty(file)
     return file
+
+
+def _require_free(context: FsContext, inode: Inode, attributes: Attributes, wanted: int, flags: O) -> None:
+    """ETXTBSY for what runs; who has a lease is asked first."""
+    if wanted & ACCESS.W:
+        require_not_running(attributes, inode, context.programs)
+    if LEASES:
+        ask_holders(inode, flags)
 
 
 def _opened(

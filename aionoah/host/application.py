@@ -16,6 +16,7 @@ import inspect
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Hashable
 from queue import SimpleQueue
+from time import monotonic_ns
 from typing import Any, Final, Generic, TypeVar, cast
 
 from aionoah.abi.errno import LinuxError
@@ -30,9 +31,13 @@ _THREADS: Final = 16
 class Answer:
     """One question that has been asked. All of it is used under the kernel lock."""
 
-    __slots__ = ("error", "is_cancelled", "is_there", "is_uninterruptible", "queue", "stop", "value")
+    __slots__ = (
+        *("deadline_ns", "error", "is_cancelled", "is_there", "is_uninterruptible", "queue", "stop"),
+        "value",
+    )
 
     def __init__(self) -> None:
+        self.deadline_ns: int | None = None  # of time.monotonic_ns(): when to go on without it
         self.is_there = False
         self.is_cancelled = False
         self.is_uninterruptible = False  # no signal but the end of the task ends the sleep
@@ -300,10 +305,12 @@ async def _answer(question: NotYet, replay: Replay) -> None:
 
 async def _sleep(answer: Answer) -> None:
     try:
-        await sleep_on(Source(answer.queue))
+        await sleep_on(Source(answer.queue), answer.deadline_ns)
     except LinuxError:
         if not answer.is_uninterruptible:
             raise
+    if answer.deadline_ns is not None and monotonic_ns() >= answer.deadline_ns and not answer.is_there:
+        answer.give(None, None)
 
 
 def answered_here(attempt: Callable[[], T]) -> T:
@@ -318,8 +325,9 @@ def answered_here(attempt: Callable[[], T]) -> T:
         if waiter.is_woken:
             continue
         waiter.on_wake = woken.set
+        timeout = None if waiter.deadline_ns is None else (waiter.deadline_ns - monotonic_ns()) / 1e9
         kernel_lock.release()
         try:
-            woken.wait()
+            woken.wait(timeout)
         finally:
             kernel_lock.acquire()

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final, Self
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import ACCESS, O
 from aionoah.abi.stat import S, is_directory, is_regular
+from aionoah.fs.leases import LEASES, ask_holders
 from aionoah.fs.path import walk
 from aionoah.fs.permissions import allows
 from aionoah.memory.buffer import KernelBuffer
@@ -84,6 +85,8 @@ def open_executable(context: "FsContext", dentry: "Dentry", path: bytes) -> Exec
         refusal = "is not executable" if not attributes.mode & S.IXUGO else "may not be executed by this user"
     if refusal is not None:
         raise ExecError(Errno.EACCES, f"{show_path(path)} {refusal}")
+    if LEASES:
+        ask_holders(dentry.inode, O.RDONLY)
     return Executable(dentry.inode.open(O(O.RDONLY), dentry), dentry, path)
 
 

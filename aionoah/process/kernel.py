@@ -9,6 +9,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.clocks.timers import Timers
 from aionoah.fs.aio_limits import AioLimits
 from aionoah.fs.inotify_limits import InotifyLimits
+from aionoah.fs.lease_limits import LeaseLimits
 from aionoah.host import facts
 from aionoah.host.edges import HostEdges
 from aionoah.net.network import Network
@@ -71,6 +72,7 @@ class Kernel:
         self.network = Network()
         self.inotify_limits = InotifyLimits()
         self.aio_limits = AioLimits()
+        self.lease_limits = LeaseLimits()
         self.ptys = Ptys()
         self.console: Pty | None = None  # what /dev/console is: the terminal of the first program
         self.logins = 0  # sessions ever begun

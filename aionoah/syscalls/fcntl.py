@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
-from aionoah.abi.fcntl import F_SEAL, FD, LCK, F, O
+from aionoah.abi.fcntl import F_SEAL, FD, F, O
 from aionoah.abi.ioctl import FS_FL
 from aionoah.fs.file import File
 from aionoah.fs.memfd import MemoryFile, MemoryInode
 from aionoah.fs.pipe import PipeEnd
 from aionoah.memory.vma import VM
 from aionoah.syscalls.arguments import Fd, ULong
+from aionoah.syscalls.leases import change_lease, get_lease
 from aionoah.syscalls.locks import get_lock, set_lock, wait_for_lock
 from aionoah.syscalls.owners import COMMANDS, control_owner
 from aionoah.syscalls.registry import syscall
@@ -34,7 +35,9 @@ _LOCKING: Final = {
 }
 
 
-@syscall(partial="There are no leases and no hints (EINVAL).")
+@syscall(
+    partial="There are no hints (EINVAL). Leases are broken by guests only, not by programs of the host."
+)
 async def fcntl(task: "Task", fd: Fd, cmd: F, arg: ULong) -> int:
     file = task.files.get(fd, allow_path=cmd in _ON_PATH_FILES)
     if cmd in _ON_DESCRIPTORS:  # the most frequent ones
@@ -62,9 +65,9 @@ def _control(task: "Task", fd: int, file: File, cmd: int, arg: int) -> int:
         case F.GET_SEALS | F.ADD_SEALS:
             return _seals(task, file, cmd, arg)
         case F.GETLEASE:
-            return LCK.UNLCK
-        case F.SETLEASE if _as_int(arg) == LCK.UNLCK:
-            raise LinuxError(Errno.EAGAIN)  # there is none to give back
+            return get_lease(file)
+        case F.SETLEASE:
+            change_lease(task, fd, file, _as_int(arg))
         case _:
             raise LinuxError(Errno.EINVAL)
     return 0

@@ -84,6 +84,12 @@ def _set_owner(task: "Task", file: File, kind: int, number: int) -> None:
         _watch_urgent_data(task.kernel, file)
 
 
+def own_by_default(task: "Task", file: File) -> None:
+    """Tell the calling process, if nobody is told yet."""
+    if file.signal_owner is None or not file.signal_owner.number:
+        _set_owner(task, file, OWNER.PID, task.process.pid)
+
+
 def _watch_urgent_data(kernel: "Kernel", file: File) -> None:
     if not any(isinstance(each, UrgentWatch) for each in file.dependents or ()):
         UrgentWatch(file, kernel.host_edges, partial(_send_urgent, kernel))
@@ -159,8 +165,7 @@ def _notify(task: "Task", fd: int, file: File, wanted: int) -> None:
     if known is None:
         known = _DirectoryWatch(task.kernel, file, fd, inode)
     known.mask |= wanted
-    if file.signal_owner is None or not file.signal_owner.number:
-        _set_owner(task, file, OWNER.PID, task.process.pid)
+    own_by_default(task, file)
 
 
 class _DirectoryWatch:

@@ -147,6 +147,8 @@ _FS: dict[bytes, Node["Kernel"]] = {
     b"aio-max-nr": _settable(lambda kernel: kernel.aio_limits, "most"),
     b"aio-nr": _read_only(lambda kernel: kernel.aio_limits.taken),
     b"inotify": Directory(_INOTIFY),
+    b"lease-break-time": _settable(lambda kernel: kernel.lease_limits, "break_time"),
+    b"leases-enable": _settable(lambda kernel: kernel.lease_limits, "are_enabled"),
     b"mount-max": _read_only(MOUNTS_MAX),
     b"mqueue": Directory(_MQUEUE),
     b"file-max": _read_only((1 << 63) - 1),
