@@ -500,7 +500,16 @@ class VcpuThread:
         if delivery.effect is Effect.STOP:
             self._task.process.begin_stop(delivery.signal)
         else:
-            end_process(self._task.process, delivery.signal)  # no core is dumped, so 0x80 is never set
+            self._die(delivery)
+
+    def _die(self, delivery: Delivery) -> None:
+        process = self._task.process
+        if process.core_dump is None and not (delivery.effect is Effect.CORE and process.may_dump_core):
+            end_process(process, delivery.signal)
+        else:
+            from aionoah.vcpu_dumping import end_with_core  # noqa: PLC0415 - few programs dump
+
+            end_with_core(self, delivery.info)
 
     def _stay_stopped(self) -> None:
         """Park until the process goes on; a call that was interrupted for it ends after that."""

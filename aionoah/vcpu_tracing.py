@@ -111,7 +111,7 @@ class VcpuTracing:
         tracing.shows_end = True
         if PTRACE_O.TRACEEXIT in tracing.options:
             is_in_call = self._has_called and self._is_ending_call(tracing)
-            tracing.state = self._view_in_call() if is_in_call else self._view()
+            tracing.state = self._view_in_call() if is_in_call else self.view()
             self._park(tracing, trap(task, SIG.TRAP | PTRACE_EVENT.EXIT << 8, wait_status))
         if is_killed(task):
             end_process(task.process, SIG.KILL)
@@ -261,7 +261,7 @@ class VcpuTracing:
 
     def _stop(self, tracing: Tracing, stop: Stop) -> None:
         """A stop outside of calls, or after one."""
-        tracing.state = self._view()
+        tracing.state = self.view()
         self._put_at_rest(self._park(tracing, stop))
 
     def _park(self, tracing: Tracing, stop: Stop) -> TracedState:
@@ -274,7 +274,7 @@ class VcpuTracing:
             tracing.signal = 0
         return state
 
-    def _view(self) -> TracedState:
+    def view(self) -> TracedState:
         """Outside of calls: one that is to be made again shows so in its result."""
         thread, number = self._thread, NO_CALL
         tracing, restart = thread._task.tracing, thread._restart

@@ -134,6 +134,10 @@ class NT(Choice):
 
     PRSTATUS = 1
     PRFPREG = 2
+    PRPSINFO = 3  # these only in core dumps
+    AUXV = 6
+    SIGINFO = 0x53494749
+    FILE = 0x46494C45
     X86_XSTATE = 0x202
     ARM_TLS = 0x401
     ARM_HW_BREAK = 0x402

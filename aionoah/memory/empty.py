@@ -38,5 +38,8 @@ class EmptySpace:
     def resident(self, address: int, count: int) -> Sequence[bool]:  # noqa: ARG002
         return [False] * count
 
+    def next_mapped(self, address: int, end: int) -> int:  # noqa: ARG002
+        return end
+
     def close(self) -> None:
         """It holds nothing."""

@@ -13,6 +13,7 @@ from aionoah.fs.lease_limits import LeaseLimits
 from aionoah.host import facts
 from aionoah.host.edges import HostEdges
 from aionoah.net.network import Network
+from aionoah.process.coredump.settings import CoreSettings
 from aionoah.process.futex import FutexTable
 from aionoah.process.init import end_init
 from aionoah.process.processor import Processor
@@ -72,6 +73,7 @@ class Kernel:
         self.network = Network()
         self.inotify_limits = InotifyLimits()
         self.aio_limits = AioLimits()
+        self.core_settings = CoreSettings()
         self.lease_limits = LeaseLimits()
         self.ptys = Ptys()
         self.console: Pty | None = None  # what /dev/console is: the terminal of the first program

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aionoah.abi.errno import LinuxError
 from aionoah.abi.prctl import SUID_DUMP
+from aionoah.abi.resource import RLIMIT
 from aionoah.abi.signal import SIG
 from aionoah.clocks.process_timers import ProcessTimers
 from aionoah.host.waiting import Source, WaitQueue, sleep_on
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from aionoah.fs.path import Dentry
     from aionoah.memory.memory import Memory
     from aionoah.memory.policy import Policy
+    from aionoah.process.coredump.dump import CoreDump
     from aionoah.process.credentials import Credentials
     from aionoah.process.descriptors import DescriptorTable
     from aionoah.process.exec import Loaded
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 COMM_LENGTH: Final = 15  # TASK_COMM_LEN without the NUL
 DEFAULT_TIMER_SLACK_NS: Final = 50_000
+SMALLEST_CORE: Final = 4096  # what RLIMIT_CORE must allow for any core at all (ELF_EXEC_PAGESIZE)
 _CORE_FILTER: Final = 0x33  # anonymous memory, ELF headers and huge pages
 _SECURE_STACK_LIMIT: Final = 8 << 20  # _STK_LIM
 
@@ -60,6 +63,7 @@ class Process:
         *("timers", "start_ns", "ended_usage", "children_usage", "dumpable", "is_child_subreaper"),
         "is_thp_disabled",
         *("vfork_done", "oom_score_adj", "stop", "cpu_numbers", "left_guest", "parent_task", "exec_count"),
+        *("parent_exec_count", "origin", "oom_score_adj_min", "core_filter", "core_dump"),
         *("terminal", "old_foreground", "login", "tracing", "held_threads"),
     )
 
@@ -120,6 +124,7 @@ class Process:
         self.oom_score_adj: int = parent.oom_score_adj if parent is not None else 0
         self.oom_score_adj_min: int = parent.oom_score_adj_min if parent is not None else 0
         self.core_filter = _CORE_FILTER
+        self.core_dump: CoreDump | None = None  # once it dies with one
         self.timers = ProcessTimers(self)
         self.timers.limit_changed()  # it is inherited
         kernel.processes[pid] = self
@@ -131,18 +136,21 @@ class Process:
         """Whether this is what adopts orphans."""
         return self is self.kernel.init
 
-    def inherit(self, mother: "Process") -> None:
-        """What a child by fork has of the process that made it."""
-        for name in (
-            "executable",
-            "command_line",
     @property
     def is_dumpable(self) -> bool:
         """Whether its own user may look into it (PR_SET_DUMPABLE)."""
         return self.dumpable == SUID_DUMP.USER
 
     @property
+    def may_dump_core(self) -> bool:
+        """Whether a signal that is for it writes a core file, if there can be one."""
+        return self.dumpable != SUID_DUMP.DISABLE and self.limits.soft(RLIMIT.CORE) >= SMALLEST_CORE
 
+    def inherit(self, mother: "Process") -> None:
+        """What a child by fork has of the process that made it."""
+        for name in (
+            "executable",
+            "command_line",
             "environment",
             "auxiliary_vector",
             "name",

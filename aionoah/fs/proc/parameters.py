@@ -17,7 +17,6 @@ _KERNEL: Final[Table] = {
     "acct": b"4\t2\t30",
     "auto_msgmni": 0,
     "core_pipe_limit": 0,
-    "core_uses_pid": 0,
     "ctrl-alt-del": 0,
     "dmesg_restrict": 0,
     "io_uring_disabled": 2,
@@ -94,7 +93,6 @@ _FS: Final[Table] = {
     "protected_hardlinks": 0,
     "protected_regular": 0,
     "protected_symlinks": 0,
-    "suid_dumpable": 0,
 }
 
 _CORE: Final[Table] = {

@@ -93,7 +93,7 @@ def core_filter(subject: Subject) -> bytes:
 
 
 def set_core_filter(subject: Subject, data: bytes) -> None:
-    """What of the memory a core dump is to have; there are none here."""
+    """What of the memory a core dump is to have (abi.core.DUMP)."""
     process_of(subject).core_filter = number_in(data, _UNSIGNED, is_decimal=False) & _CORE_KINDS
 
 

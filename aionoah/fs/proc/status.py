@@ -134,7 +134,7 @@ def _memory_lines(subject: Subject, task: "Task | None") -> Iterator[bytes]:
             *((b"VmPTE", 0), (b"VmSwap", 0), (b"HugetlbPages", 0)),
         ):
             yield b"%s:\t%8d kB" % (name, size // 1024)
-        yield b"CoreDumping:\t0"
+        yield b"CoreDumping:\t%d" % (process_of(subject).core_dump is not None)
         yield b"THP_enabled:\t0"
         if task.architecture.name == "x86_64":
             yield b"untag_mask:\t0xffffffffffffffff"

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from aionoah.abi.capability import CAP_LAST_CAP
+from aionoah.abi.core import CORE_NAME_SIZE
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.limits import NGROUPS_MAX
+from aionoah.abi.prctl import SUID_DUMP
 from aionoah.abi.utsname import NEW_UTS_LEN
 from aionoah.fs.mount import MOUNTS_MAX
 from aionoah.fs.pipe import MAX_CAPACITY
@@ -75,9 +77,32 @@ def _drop_caches(kernel: "Kernel", data: bytes) -> None:  # noqa: ARG001
     _number(data, 1, 4)
 
 
+def _set_core_pattern(kernel: "Kernel", data: bytes) -> None:
+    """EINVAL for programs and sockets that are to be given the core: there are only files."""
+    line = data.partition(b"\n")[0].partition(b"\0")[0]
+    if line.startswith((b"|", b"@")):
+        raise LinuxError(Errno.EINVAL)
+    kernel.core_settings.pattern = line[: CORE_NAME_SIZE - 1]
+
+
 def _open_files(kernel: "Kernel") -> bytes:
     tables = {id(task.files): len(task.files) for task in kernel.tasks.values()}
     return b"%d\t0\t%d" % (sum(tables.values()), (1 << 63) - 1)
+
+
+def _settable(limits: Callable[["Kernel"], object], attribute: str, most: int = _INT_MAX) -> Text["Kernel"]:
+    """A number that a guest's root may change."""
+
+    def read(kernel: "Kernel") -> bytes:
+        return b"%d\n" % getattr(limits(kernel), attribute)
+
+    def write(kernel: "Kernel", data: bytes) -> None:
+        word = data.split()[0] if data.split() else b""
+        if not word.isdigit() or int(word) > most:
+            raise LinuxError(Errno.EINVAL)
+        setattr(limits(kernel), attribute, int(word))
+
+    return Text(read, write)
 
 
 _RANDOM: dict[bytes, Node["Kernel"]] = {
@@ -91,7 +116,8 @@ _KERNEL: dict[bytes, Node["Kernel"]] = {
     **ipc.LIMITS,
     b"arch": _read_only(lambda kernel: kernel.machine.architecture.encode()),
     b"cap_last_cap": _read_only(CAP_LAST_CAP),
-    b"core_pattern": _read_only(b"core"),
+    b"core_pattern": Text(lambda kernel: kernel.core_settings.pattern + b"\n", _set_core_pattern),
+    b"core_uses_pid": _settable(lambda kernel: kernel.core_settings, "uses_pid"),
     b"domainname": _name("domainname"),
     b"hostname": _name("hostname"),
     b"ns_last_pid": _read_only(lambda kernel: kernel.last_pid),
@@ -115,21 +141,6 @@ _VM: dict[bytes, Node["Kernel"]] = {
     b"overcommit_memory": _read_only(0),
     b"overcommit_ratio": _read_only(50),
 }
-
-
-def _settable(limits: Callable[["Kernel"], object], attribute: str) -> Text["Kernel"]:
-    """A number that a guest's root may change."""
-
-    def read(kernel: "Kernel") -> bytes:
-        return b"%d\n" % getattr(limits(kernel), attribute)
-
-    def write(kernel: "Kernel", data: bytes) -> None:
-        word = data.split()[0] if data.split() else b""
-        if not word.isdigit() or int(word) > _INT_MAX:
-            raise LinuxError(Errno.EINVAL)
-        setattr(limits(kernel), attribute, int(word))
-
-    return Text(read, write)
 
 
 _INOTIFY: dict[bytes, Node["Kernel"]] = {
@@ -157,6 +168,7 @@ _FS: dict[bytes, Node["Kernel"]] = {
     b"overflowgid": _read_only(_OVERFLOW_ID),
     b"overflowuid": _read_only(_OVERFLOW_ID),
     b"pipe-max-size": _read_only(MAX_CAPACITY),
+    b"suid_dumpable": _settable(lambda kernel: kernel.core_settings, "suid_dumpable", SUID_DUMP.ROOT),
 }
 
 _NET: dict[bytes, Node["Kernel"]] = {b"core": Directory({b"somaxconn": _read_only(_SOMAXCONN)})}

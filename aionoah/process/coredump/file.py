@@ -1,0 +1,108 @@
+"""Where a core dump goes: a new file that nobody else can have put there (core(5); Linux fs/coredump.c: do_coredump)."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.fcntl import O
+from aionoah.abi.prctl import SUID_DUMP
+from aionoah.abi.resource import RLIMIT
+from aionoah.abi.signal import SIG, signal_bit
+from aionoah.abi.stat import S
+from aionoah.abi.time import CLOCK
+from aionoah.clocks.clock import wall_clock
+from aionoah.fs.context import FsContext
+from aionoah.fs.opening import open_file
+from aionoah.fs.path import path_of
+from aionoah.fs.removal import unlink
+from aionoah.host.application import answered
+from aionoah.process.coredump.naming import Facts, core_name
+from aionoah.process.rseq import cpu_of
+
+if TYPE_CHECKING:
+    from aionoah.fs.file import File
+    from aionoah.process.task import Task
+
+T = TypeVar("T")
+
+_FLAGS: Final = O(O.CREAT | O.EXCL | O.WRONLY | O.NOFOLLOW | O.LARGEFILE)
+_MODE: Final = 0o600
+_MODE_BITS: Final = 0o677  # what it may not be but that
+_SECOND_NS: Final = 1_000_000_000
+
+
+class Interrupted(Exception):  # noqa: N818 - a condition
+    """SIGKILL has come, which ends a dump too."""
+
+
+def require_alive(task: "Task") -> None:
+    """Interrupted."""
+    if task.signals.all_pending & signal_bit(SIG.KILL):
+        raise Interrupted
+
+
+async def uninterrupted(task: "Task", attempt: Callable[[], T]) -> T:
+    """What `attempt` returns, once the application has answered what it asks; begun anew after signals. Interrupted."""
+    while True:
+        try:
+            return await answered(attempt)
+        except LinuxError as error:
+            if error.errno is not Errno.ERESTARTSYS:
+                raise
+            require_alive(task)
+
+
+async def open_core(task: "Task", signal: int) -> "File | None":
+    """The file, empty, whose one reference the caller owns; None if there is not to be one. Interrupted.
+
+    Where a process has changed its user, and dumps nevertheless (fs.suid_dumpable is 2), that is for root only: in a place
+    that the process has no say in, where nothing is replaced.
+    """
+    name = _name(task, signal)
+    context, start, is_private = task.fs, task.fs.cwd, task.process.dumpable == SUID_DUMP.ROOT
+    if is_private:
+        if not name.startswith(b"/"):
+            return None
+        credentials = task.credentials.copy()
+        credentials.fsuid = 0
+        start = task.kernel.mounts.root
+        context = FsContext(start, credentials, umask=task.fs.umask, programs=task.fs.programs)
+    try:
+        if not is_private:
+            await uninterrupted(task, lambda: _make_way(context, name))
+        file = await uninterrupted(task, lambda: open_file(context, start, name, _FLAGS, _MODE))
+    except LinuxError:
+        return None
+    if _is_as_made(file, context):
+        return file
+    file.drop()
+    return None
+
+
+def _make_way(context: FsContext, name: bytes) -> None:
+    """What hinders is found when the file is made."""
+    try:
+        unlink(context, context.cwd, name)
+    except LinuxError:
+        return
+
+
+def _is_as_made(file: "File", context: FsContext) -> bool:
+    """Whether it is a file of the user's own that nobody else can read: some file systems know no owners."""
+    found = file.attributes()
+    is_regular = found.mode & S.IFMT == S.IFREG and found.nlink <= 1
+    is_own = found.uid == context.identity.uid and found.mode & _MODE_BITS == _MODE
+    return is_regular and is_own and (file.dentry is None or not file.dentry.is_deleted)
+
+
+def _name(task: "Task", signal: int) -> bytes:
+    process, settings, who = task.process, task.kernel.core_settings, task.credentials
+    executable = process.executable
+    known = path_of(executable, task.fs.root) if executable is not None else b"%s (path unknown)" % task.name
+    facts = Facts(
+        *(process.pid, task.tid, who.uid, who.gid, process.dumpable, signal),
+        wall_clock(CLOCK.REALTIME).now_ns() // _SECOND_NS,
+        *(task.kernel.hostname, task.name, known),
+        *(process.limits.soft(RLIMIT.CORE), cpu_of(task)),
+    )
+    return core_name(settings.pattern, facts, uses_pid=bool(settings.uses_pid))

@@ -1,0 +1,18 @@
+"""What an instance's /proc/sys says of core dumps (core(5), proc_sys_fs(5))."""
+
+from typing import Final
+
+from aionoah.abi.prctl import SUID_DUMP
+
+_DEFAULT_PATTERN: Final = b"core"
+
+
+class CoreSettings:
+    """Of one instance."""
+
+    __slots__ = ("pattern", "suid_dumpable", "uses_pid")
+
+    def __init__(self) -> None:
+        self.pattern = _DEFAULT_PATTERN
+        self.uses_pid = 0  # whether a name without the pid gets it at its end
+        self.suid_dumpable: int = SUID_DUMP.DISABLE  # what processes are that have changed their user
