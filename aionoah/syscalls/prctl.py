@@ -64,11 +64,11 @@ def _get_death_signal(task: Task, address: int, *_: int) -> None:
 def _set_dumpable(task: Task, value: int, *_: int) -> None:
     if value not in (SUID_DUMP.DISABLE, SUID_DUMP.USER):
         raise LinuxError(Errno.EINVAL)
-    task.process.is_dumpable = value == SUID_DUMP.USER
+    task.process.dumpable = value
 
 
 def _get_dumpable(task: Task, *_: int) -> int:
-    return SUID_DUMP.USER if task.process.is_dumpable else SUID_DUMP.DISABLE
+    return task.process.dumpable
 
 
 def _set_subreaper(task: Task, value: int, *_: int) -> None:
