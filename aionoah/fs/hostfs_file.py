@@ -23,11 +23,14 @@ if TYPE_CHECKING:
 class HostFile(RegularFile):
     """A file of the host, read and written at our own position: the host's stays unused."""
 
-    def __init__(self, flags: O, dentry: Dentry, node: "HostNode", fd: int) -> None:
+    def __init__(
+        self, flags: O, dentry: Dentry, node: "HostNode", fd: int, *, host_appends: bool = False
+    ) -> None:
+        """`host_appends`: the host's descriptor has O_APPEND."""
         super().__init__(flags, dentry)
         self.fd = fd
         self._node = node
-        self._host_appends = False
+        self._host_appends = host_appends
         self.waits_for_disk = not node.filesystem.is_volatile
 
     def release(self) -> None:

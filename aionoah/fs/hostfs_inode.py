@@ -33,7 +33,7 @@ from aionoah.host.errors import errno_of, host_errors, raise_linux_error
 if TYPE_CHECKING:
     from aionoah.fs.hostfs import HostDirectory, HostFileSystem
 
-_SYNCHRONOUS: Final = O.SYNC | O.DSYNC
+_FOR_HOST: Final = O.SYNC | O.DSYNC | O.APPEND
 
 
 @cache  # there are few
@@ -315,10 +315,11 @@ class HostNode(HostInode):
         if self._kind != S.IFREG:
             return self._open_other(flags, dentry)
         fd, self._spare = self._spare, -1
-        if fd < 0:
-            fd = self._open_host(platform.host_open_flags(_access(flags) | flags & _SYNCHRONOUS))
+        host_appends = fd < 0 and O.APPEND in flags
+        if fd < 0:  # a file that may only be appended to is opened for nothing else
+            fd = self._open_host(platform.host_open_flags(_access(flags) | flags & _FOR_HOST))
         self.opened(fd)
-        return HostFile(flags, dentry, self, fd)
+        return HostFile(flags, dentry, self, fd, host_appends=host_appends)
 
     def _open_other(self, flags: O, dentry: Dentry) -> File:
         if self._kind == S.IFIFO and self.filesystem.is_guests_fifo(self.identity):

@@ -8,6 +8,7 @@ from typing import Final
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import SEEK, O
+from aionoah.abi.ioctl import FS_FL
 from aionoah.fs.file import File
 from aionoah.memory.buffer import Buffer
 
@@ -73,7 +74,9 @@ class RegularFile(File):
         return self._store(src, self._write_offset(offset))
 
     def overwrite(self, src: Buffer, offset: int) -> int:
-        """Write at an offset in spite of O_APPEND (RWF_NOAPPEND)."""
+        """Write at an offset in spite of O_APPEND (RWF_NOAPPEND). EPERM if the file may only be appended to."""
+        if is_append_only(self):
+            raise LinuxError(Errno.EPERM)
         flags, self.flags = self.flags, O(self.flags & ~O.APPEND)
         try:
             return self.pwrite(src, offset)
@@ -109,3 +112,11 @@ class RegularFile(File):
         if not 0 <= offset < size:
             raise LinuxError(Errno.ENXIO)
         return offset if whence == SEEK.DATA else size
+
+
+def is_append_only(file: File) -> bool:
+    """Whether nothing else may be done to its contents (`chattr +a`)."""
+    try:
+        return bool(file.inode.flags() & FS_FL.APPEND)
+    except LinuxError:
+        return False  # it has no such flags

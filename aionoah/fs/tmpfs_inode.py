@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.acl import XATTR_POSIX_ACL_ACCESS
 from aionoah.abi.errno import Errno, LinuxError
-from aionoah.abi.fcntl import SEEK, O
+from aionoah.abi.fcntl import FALLOC, SEEK, O
 from aionoah.abi.ioctl import FS_FL
 from aionoah.abi.stat import STATX_ATTR, S
 from aionoah.abi.xattr import XATTR
@@ -256,7 +256,8 @@ class TmpFile(RegularFile):
         self._inode.truncate(length)
 
     def allocate(self, mode: int, offset: int, length: int) -> None:
-        self._inode.require_changeable()
+        is_pure = not mode & ~FALLOC.KEEP_SIZE  # which may be done to what is appended to (vfs_fallocate)
+        self._inode.require_changeable(int(FS_FL.IMMUTABLE) if is_pure else _FIXED)
         self.changing()
         self._contents.allocate(mode, offset, length)
         self._inode.modified()

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import F_SEAL, FD, F, O
-from aionoah.abi.ioctl import FS_FL
 from aionoah.fs.file import File
 from aionoah.fs.memfd import MemoryFile, MemoryInode
 from aionoah.fs.pipe import PipeEnd
+from aionoah.fs.regular import is_append_only
 from aionoah.memory.vma import VM
 from aionoah.syscalls.arguments import Fd, ULong
 from aionoah.syscalls.leases import change_lease, get_lease
@@ -97,20 +97,13 @@ def _set_status(task: "Task", fd: int, file: File, flags: int) -> None:
         identity = task.fs.identity
         if not identity.may_act_as(file.attributes().uid):
             raise LinuxError(Errno.EPERM)
-    if (flags ^ file.flags) & O.APPEND and _is_append_only(file):
+    if (flags ^ file.flags) & O.APPEND and is_append_only(file):
         raise LinuxError(Errno.EPERM)
     if flags & O.DIRECT and not file.takes_direct:
         raise LinuxError(Errno.EINVAL)
     if can_signal(file):
         set_asynchronous(task.kernel, file, fd, is_on=bool(flags & O.ASYNC))
     file.flags = O(file.flags & ~_SETTABLE | flags & _SETTABLE)
-
-
-def _is_append_only(file: File) -> bool:
-    try:
-        return bool(file.inode.flags() & FS_FL.APPEND)
-    except LinuxError:
-        return False  # it has no such flags
 
 
 def _pipe_size(task: "Task", file: File, cmd: int, arg: int) -> int:

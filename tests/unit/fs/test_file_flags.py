@@ -27,7 +27,10 @@ def mark(tree: Tree, path: bytes, flags: int) -> None:
 CHANGES: dict[str, Callable[[Tree], Any]] = {
     "write": lambda tree: tree.open(b"d/f", O.WRONLY).drop(),
     "append": lambda tree: tree.open(b"d/f", O.WRONLY | O.APPEND).drop(),
-    "allocate": lambda tree: tree.open(b"d/f", O.RDWR | O.APPEND).allocate(FALLOC.KEEP_SIZE, 0, 9),
+    "reserve": lambda tree: tree.open(b"d/f", O.RDWR | O.APPEND).allocate(FALLOC.KEEP_SIZE, 0, 9),
+    "punch": lambda tree: tree.open(b"d/f", O.RDWR | O.APPEND).allocate(
+        FALLOC.KEEP_SIZE | FALLOC.PUNCH_HOLE, 0, 9
+    ),
     "chmod": lambda tree: tree.chmod(b"d/f", 0o600),
     "link": lambda tree: tree.link(b"d/f", b"g"),
     "rename": lambda tree: tree.rename(b"d/f", b"d/g"),
@@ -43,11 +46,12 @@ def test_nothing_changes_what_is_immutable(tree: Tree, name: str) -> None:
     assert outcome(CHANGES[name], tree) is None
 
 
-@pytest.mark.parametrize("name", sorted(CHANGES.keys() - {"append"}))
+@pytest.mark.parametrize("name", sorted(CHANGES.keys() - {"append", "reserve"}))
 def test_what_is_appended_to_is_kept(tree: Tree, name: str) -> None:
     mark(tree, b"d/f", FS_FL.APPEND)
     assert outcome(CHANGES[name], tree) == "EPERM"
     assert outcome(CHANGES["append"], tree) is None
+    assert outcome(CHANGES["reserve"], tree) is None
 
 
 def test_directories(tree: Tree) -> None:

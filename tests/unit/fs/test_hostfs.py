@@ -3,7 +3,9 @@
 import gc
 import os
 import resource
+import shutil
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from aionoah.abi.xattr import XATTR
 from aionoah.fs.hostfs import HostDirectory, HostFileSystem
 from aionoah.fs.inode import MustWait
 from aionoah.fs.operations import link_dentry, open_dentry
+from aionoah.fs.regular import RegularFile
 from aionoah.fs.tmpfs import TmpFileSystem
 from aionoah.memory.buffer import KernelBuffer
 
@@ -167,6 +170,25 @@ def test_lines_are_appended_behind_those_of_others(tree: Tree, top: Path) -> Non
     assert (top / "log").read_text() == "ours\ntheirs\nours\n"
     assert file.offset == 17
     file.drop()
+
+
+@pytest.mark.skipif(shutil.which("chattr") is None or os.geteuid() != 0, reason="needs root and chattr")
+def test_what_may_only_be_appended_to_is(tree: Tree, top: Path) -> None:
+    path = top / "dir/file"
+    if subprocess.run(["chattr", "+a", path], capture_output=True, check=False).returncode:
+        pytest.skip("the file system knows no such attribute")
+    try:
+        assert outcome(tree.open, b"dir/file", O.WRONLY) == "EPERM"
+        assert outcome(tree.open, b"dir/file", O.WRONLY | O.APPEND | O.TRUNC) == "EPERM"
+        file = tree.open(b"dir/file", O.RDWR | O.APPEND)
+        assert isinstance(file, RegularFile)
+        file.write_nowait(KernelBuffer(memoryview(bytearray(b"+1"))))
+        file.pwrite(KernelBuffer(memoryview(bytearray(b"+2"))), 0)
+        assert outcome(file.overwrite, KernelBuffer(memoryview(bytearray(b"no"))), 0) == "EPERM"
+        file.drop()
+    finally:
+        subprocess.run(["chattr", "-a", path], check=True)
+    assert path.read_text() == "text+1+2"
 
 
 def test_a_file_made_unreadable_can_be_used_by_its_maker(tree: Tree, top: Path) -> None:
