@@ -1,6 +1,6 @@
 """Operations on a process (uapi linux/prctl.h; prctl(2)). arch_prctl of x86_64 is in x86_64.py."""
 
-from aionoah.abi.flags import Choice
+from aionoah.abi.flags import Choice, Flags
 
 
 class PR(Choice):
@@ -78,6 +78,23 @@ class PR(Choice):
 
 
 PR_SET_VMA_ANON_NAME = 0  # the only operation of SET_VMA
+
+
+class MDWE(Flags):
+    """Bits of SET_MDWE."""
+
+    REFUSE_EXEC_GAIN = 1
+    NO_INHERIT = 2
+
+
+class PR_MCE_KILL(Choice):  # noqa: N801 - the name of the header
+    """Operations of MCE_KILL, and what SET sets."""
+
+    CLEAR = 0
+    SET = 1
+    LATE = 0
+    EARLY = 1
+    DEFAULT = 2
 
 
 class PR_CAP_AMBIENT(Choice):  # noqa: N801 - the name of the header

@@ -112,6 +112,18 @@ _ADVICE: Final[dict[int, Callable[[Mm, Vma], None]]] = {
 }
 
 
+_DISCARDING: Final = {
+    *(MADV.FREE, MADV.DONTNEED, MADV.DONTNEED_LOCKED, MADV.REMOVE, MADV.DONTFORK, MADV.WIPEONFORK),
+}
+
+
+def _is_kept(mm: Mm, part: Vma, advice: int) -> bool:
+    """Whether this is sealed and its contents must stay, as the program cannot change them (can_modify_vma_madv)."""
+    if not mm.has_seals or not part.flags & VM.SEALED or advice not in _DISCARDING:
+        return False
+    return part.backing is None and not part.flags & VM.WRITE
+
+
 def madvise(mm: Mm, address: int, length: int, advice: int) -> None:
     """Advice for each area in a range; gaps give ENOMEM after the rest has been done."""
     is_filling = advice in {MADV.POPULATE_READ, MADV.POPULATE_WRITE}
@@ -127,6 +139,7 @@ def madvise(mm: Mm, address: int, length: int, advice: int) -> None:
         _fill(mm, address, end, VM.WRITE if advice == MADV.POPULATE_WRITE else 0)
         return
     for part in _parts(mm, address, end, skips_gaps=True):
+        _require(not _is_kept(mm, part, advice), Errno.EPERM)
         act(mm, part)
 
 

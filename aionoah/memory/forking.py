@@ -30,8 +30,9 @@ def fork(mm: Mm, machine: Machine, limit: Limit) -> Mm:
 
 
 def _copy(mm: Mm, child: Mm) -> None:
-    for name in ("start_brk", "brk", "start_stack", "image_data_length"):
+    for name in ("start_brk", "brk", "start_stack", "image_data_length", "has_seals"):
         setattr(child, name, getattr(mm, name))
+    child.execution = mm.execution.inherited
     for vma in mm.vmas:
         if vma.flags & VM.DONTCOPY:
             continue

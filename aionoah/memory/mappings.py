@@ -61,7 +61,7 @@ def mmap(
         _map_anonymous(mm, address, length, vm_flags, flags)
     else:
         _map_file(mm, address, length, vm_flags, flags, file, offset)
-    _populate_now(mm, address, length, flags)
+    populate_as_asked(mm, address, length, flags)
     return address
 
 
@@ -162,8 +162,9 @@ def map_backing(
 def map_region(mm: Mm, vma: Vma) -> None:
     """Put an area in place of whatever is there (mm/vma.c: mmap_region). ENOMEM.
 
-    Frames are found before the old mappings go, so that running out of them changes nothing.
+    Frames are found before the old mappings go, so that running out of them changes nothing. EACCES, EPERM.
     """
+    mm.require_no_gain(vma.flags, vma.flags)
     if not mm.may_expand(vma.flags, vma.page_count):
         replaced = mm.vmas.pages_between(vma.start, vma.end)
         if not mm.may_expand(vma.flags, vma.page_count - replaced):
@@ -191,7 +192,7 @@ def _replace_region(mm: Mm, vma: Vma, runs: list[Run]) -> None:
     mm.vmas.insert(vma)
 
 
-def _populate_now(mm: Mm, address: int, length: int, flags: int) -> None:
+def populate_as_asked(mm: Mm, address: int, length: int, flags: int) -> None:
     """MAP_POPULATE and MAP_LOCKED, of which mmap never tells that they failed."""
     is_wanted = flags & (MAP.POPULATE | MAP.NONBLOCK) == MAP.POPULATE or flags & MAP.LOCKED
     vma = mm.vmas.find(address)
@@ -212,9 +213,10 @@ def munmap(mm: Mm, address: int, length: int) -> None:
 
 
 def unmap_range(mm: Mm, start: int, end: int) -> None:
-    """Empty a range. ENOMEM if it would have to split an area and there are too many."""
+    """Empty a range. ENOMEM if it would have to split an area and there are too many; EPERM if it is sealed."""
     if mm.vmas.is_empty(start, end):
         return
+    mm.require_unsealed(start, end)
     mm.vmas.remove(start, end)
     mm.pages.unmap(start, end)
 
@@ -262,6 +264,8 @@ def _first_to_protect(mm: Mm, address: int, end: int, grows: int) -> int:
 def _protect_part(mm: Mm, part: Vma, prot: int) -> None:
     if prot & ~(part.flags >> 4):  # the MAY bits stand four above the rights
         raise LinuxError(Errno.EACCES)
+    mm.require_no_gain(part.flags, prot)
+    mm.require_unsealed(part.start, part.end)
     flags = part.flags & ~ACCESS | prot
     if flags == part.flags:
         return

@@ -6,16 +6,26 @@ from typing import TYPE_CHECKING, NamedTuple
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.resource import RLIM_INFINITY
 from aionoah.hypervisor.protocols import AddressSpace, Machine, Prot
-from aionoah.memory import advice, faults, forced, forking, heap, locking, mappings, policy, remapping
+from aionoah.memory import (
+    advice,
+    faults,
+    forced,
+    forking,
+    heap,
+    locking,
+    mappings,
+    remapping,
+)
 from aionoah.memory.backing import FileBacking, FramesBacking, MappableFile
 from aionoah.memory.faults import FaultResult
 from aionoah.memory.futex_key import shared_key
 from aionoah.memory.guest_memory import GuestMemory
-from aionoah.memory.mm import Limit, Mm, page_align
+from aionoah.memory.mm import Execution, Limit, Mm, page_align
 from aionoah.memory.vma import ACCESS, PAGE_SHIFT, VM
 
 if TYPE_CHECKING:
     from aionoah.memory.dumping import DumpedArea
+    from aionoah.memory.policy import Policy
     from aionoah.memory.vma import Vma
 
 
@@ -168,20 +178,44 @@ class Memory(GuestMemory):
     def munlockall(self) -> None:
         locking.munlockall(self._mm)
 
+    def mseal(self, address: int, length: int) -> None:
+        from aionoah.memory import sealing  # noqa: PLC0415 - few want that
+
+        sealing.mseal(self._mm, address, length)
+
+    def remap_file_pages(self, address: int, length: int, page: int, flags: int) -> None:
+        remapping.remap_file_pages(self._mm, address, length, page, flags)
+
+    @property
+    def execution(self) -> Execution:
+        """How memory may become executable."""
+        return self._mm.execution
+
+    @execution.setter
+    def execution(self, rule: Execution) -> None:
+        self._mm.execution = rule
+
     def bind(self, address: int, length: int, mode: int, nodes: int) -> None:
         """mbind: `mode` with its flags, and a bit for each node."""
+        from aionoah.memory import policy  # noqa: PLC0415 - few want any
+
         policy.bind(self._mm, address, length, mode, nodes)
 
     def set_home_node(self, address: int, length: int, node: int) -> None:
+        from aionoah.memory import policy  # noqa: PLC0415
+
         policy.set_home(self._mm, address, length, node)
 
-    def policy_at(self, address: int) -> policy.Policy | None:
+    def policy_at(self, address: int) -> "Policy | None":
         """What mbind has set there. EFAULT where nothing is."""
-        return policy.policy_at(self._mm, address)
+        vma = self._mm.vmas.find(address)
+        if vma is None:
+            raise LinuxError(Errno.EFAULT)
+        return vma.policy
 
     def node_of(self, address: int) -> int:
         """Of the page at an address. EFAULT where nothing is, ENOENT where no page is yet."""
-        policy.policy_at(self._mm, address)
+        self.policy_at(address)
         if not self._mm.pages.is_resident(address):
             raise LinuxError(Errno.ENOENT)
         return 0

@@ -5,6 +5,7 @@ is the face that the rest of the kernel sees.
 """
 
 from collections.abc import Callable
+from enum import Enum
 from typing import Final
 
 from aionoah.abi.errno import Errno, LinuxError
@@ -22,6 +23,18 @@ _LOW_END: Final = 0x8000_0000
 
 Limit = Callable[[int], int]
 """The soft limit for an RLIMIT, RLIM_INFINITY if there is none (process.limits.Limits.soft)."""
+
+
+class Execution(Enum):
+    """How memory may become executable (PR_SET_MDWE of prctl(2))."""
+
+    FREE = 0
+    DENIED = 1  # only new memory that can never be written
+    DENIED_HERE = 2  # the same, but children and later programs are free
+
+    @property
+    def inherited(self) -> "Execution":
+        return Execution.DENIED if self is Execution.DENIED else Execution.FREE
 
 
 def page_align(length: int) -> int:
@@ -42,6 +55,8 @@ class Mm:
         self.task_size = self.pages.space.end
         self.has_low_mappings = machine.architecture == "x86_64"  # knows MAP_32BIT
         self.default_flags = 0  # VM.LOCKED and VM.LOCKONFAULT after mlockall(MCL_FUTURE)
+        self.execution = Execution.FREE
+        self.has_seals = False  # mseal has been called
         self.start_brk = 0
         self.brk = 0
         self.start_stack = 0
@@ -68,6 +83,18 @@ class Mm:
         if not flags & VM.LOCKED or limit == RLIM_INFINITY:
             return True
         return self.vmas.locked_pages + (length >> PAGE_SHIFT) <= limit >> PAGE_SHIFT
+
+    # -- what must not be -------------------------------------------------------------------------------
+
+    def require_unsealed(self, start: int, end: int) -> None:
+        """EPERM if mseal forbids that anything of a range goes or changes."""
+        if self.has_seals and any(vma.flags & VM.SEALED for vma in self.vmas.overlapping(start, end)):
+            raise LinuxError(Errno.EPERM)
+
+    def require_no_gain(self, old: int, new: int) -> None:
+        """EACCES where PR_SET_MDWE forbids that memory becomes executable (mm/mman.h: map_deny_write_exec)."""
+        if self.execution is not Execution.FREE and new & VM.EXEC and (new & VM.WRITE or not old & VM.EXEC):
+            raise LinuxError(Errno.EACCES)
 
     # -- places -----------------------------------------------------------------------------------------
 

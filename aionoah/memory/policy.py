@@ -115,11 +115,3 @@ def set_home(mm: Mm, start: int, length: int, node: int) -> None:
         found = True
     if not found:
         raise LinuxError(Errno.ENOENT)
-
-
-def policy_at(mm: Mm, address: int) -> Policy | None:
-    """EFAULT where nothing is."""
-    vma = mm.vmas.find(address)
-    if vma is None:
-        raise LinuxError(Errno.EFAULT)
-    return vma.policy

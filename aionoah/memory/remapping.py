@@ -5,7 +5,7 @@ from typing import Final
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.mman import MAP, MREMAP
 from aionoah.memory.faults import gather, install, is_eager
-from aionoah.memory.mappings import munmap, unmap_range
+from aionoah.memory.mappings import map_region, munmap, populate_as_asked, unmap_range
 from aionoah.memory.mm import MMAP_MIN_ADDRESS, Mm, page_align
 from aionoah.memory.vma import MAX_MAP_COUNT, PAGE_MASK, PAGE_SHIFT, VM, Vma
 
@@ -21,6 +21,8 @@ def mremap(mm: Mm, old: int, old_length: int, new_length: int, flags: int, new: 
     vma = mm.vmas.find(old)
     if vma is None:
         raise LinuxError(Errno.EFAULT)
+    if vma.flags & VM.SEALED:
+        raise LinuxError(Errno.EPERM)
     is_placed = bool(flags & (MREMAP.FIXED | MREMAP.DONTUNMAP))
     if is_placed or new_length > old_length:
         _check_resize(mm, vma, old, min(old_length, new_length), new_length)
@@ -77,6 +79,41 @@ def _check_resize(mm: Mm, vma: Vma, old: int, old_length: int, new_length: int) 
 def _may_extend(mm: Mm, vma: Vma, growth: int) -> bool:
     end = vma.end + growth
     return end <= mm.task_size and mm.vmas.is_empty(vma.end, end)
+
+
+def remap_file_pages(mm: Mm, start: int, length: int, page: int, flags: int) -> None:
+    """Show other pages of what a shared mapping shows, from `page` on, as a mapping of its own. EINVAL."""
+    start, length = start & ~PAGE_MASK, length & ~PAGE_MASK
+    vma = mm.vmas.find(start)
+    end = start + length
+    if length == 0 or end >= _WORD or page + (length >> PAGE_SHIFT) >= _WORD:
+        raise LinuxError(Errno.EINVAL)
+    if vma is None or not vma.flags & VM.SHARED or vma.backing is None or vma.name:
+        raise LinuxError(Errno.EINVAL)
+    if not _is_uniform(mm, vma, end):
+        raise LinuxError(Errno.EINVAL)
+    if page << PAGE_SHIFT >= _WORD - length:
+        raise LinuxError(Errno.EOVERFLOW)
+    new = Vma(start, end, vma.flags, vma.backing, page << PAGE_SHIFT, vma.name, vma.policy)
+    vma.backing.hold()  # it may be nowhere else for a moment
+    try:
+        map_region(mm, new)
+    finally:
+        vma.backing.drop()
+    if not flags & MAP.NONBLOCK:
+        populate_as_asked(mm, start, length, MAP.POPULATE)
+
+
+def _is_uniform(mm: Mm, first: Vma, end: int) -> bool:
+    """Whether areas of one thing with the same rights go on without a gap."""
+    covered = first.start
+    for vma in mm.vmas.overlapping(first.start, end):
+        if vma.start != covered and vma is not first:
+            return False
+        if vma.backing != first.backing or vma.flags != first.flags:
+            return False
+        covered = vma.end
+    return covered >= end
 
 
 def _extend(mm: Mm, vma: Vma, end: int) -> None:

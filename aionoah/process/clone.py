@@ -55,6 +55,7 @@ def clone_task(task: Task, request: CloneRequest) -> Task:
     if CLONE.SYSVSEM in request.flags:
         _share_undo(task, child)
     child.seccomp, child.memory_policy = task.seccomp, task.memory_policy
+    child.memory_errors = task.memory_errors
     if task.tracing is not None:
         task.tracing.inherit(child, request.flags, request.exit_signal)
     return child

@@ -253,7 +253,7 @@ class Task:
         *("clear_child_tid", "robust_list", "name", "control", "has_exited", "scheduling", "personality"),
         *("parent_death_signal", "timer_slack_ns", "is_stopped", "is_sleeping", "counts", "cpu", "rseq"),
         *("has_too_many_tasks", "semaphore_undo", "tracing", "tracees", "seccomp", "__weakref__"),
-        "memory_policy",
+        *("memory_policy", "memory_errors"),
     )
 
     def __init__(
@@ -298,6 +298,7 @@ class Task:
         self.tracing: Tracing | None = None  # somebody traces it
         self.tracees: dict[int, Tracing] | None = None  # whom it traces, by number
         self.seccomp: Seccomp | None = None  # which calls it lets itself make
+        self.memory_errors = 0  # when to hear of broken memory (PR_MCE_KILL)
         self.memory_policy: Policy | None = None  # of set_mempolicy(2)
 
     @property
@@ -363,6 +364,7 @@ class Task:
         exit_futexes(self)
         exit_thread_word(self)
         process.ended_usage.peak_resident = max(process.ended_usage.peak_resident, self.memory.peak_resident)
+        program.memory.execution = self.memory.execution.inherited
         self.memory = program.memory
         if self.files.is_shared:
             self.files, shared = self.files.fork(), self.files

@@ -51,6 +51,20 @@ def mremap(
     return Addr(task.memory.mremap(old_address, old_size, new_size, flags, new_address))
 
 
+@syscall
+def mseal(task: "Task", addr: Addr, length: Size, flags: ULong) -> None:
+    if flags:
+        raise LinuxError(Errno.EINVAL)
+    task.memory.mseal(addr, length)
+
+
+@syscall
+def remap_file_pages(task: "Task", addr: Addr, size: ULong, prot: ULong, pgoff: ULong, flags: ULong) -> None:
+    if prot:
+        raise LinuxError(Errno.EINVAL)
+    task.memory.remap_file_pages(addr, size, pgoff, flags)
+
+
 @syscall(partial="MADV_COLLAPSE, MADV_HWPOISON and MADV_SOFT_OFFLINE are refused.")
 def madvise(task: "Task", addr: Addr, length: Size, advice: MADV) -> None:
     task.memory.madvise(addr, length, advice)

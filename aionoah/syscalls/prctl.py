@@ -6,9 +6,10 @@ from typing import Final
 from aionoah.abi.capability import CAP, CAP_LAST_CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.limits import TASK_COMM_LEN
-from aionoah.abi.prctl import PR, PR_CAP_AMBIENT, PR_TSC, SECCOMP_MODE, SUID_DUMP
+from aionoah.abi.prctl import MDWE, PR, PR_CAP_AMBIENT, PR_MCE_KILL, PR_TSC, SECCOMP_MODE, SUID_DUMP
 from aionoah.abi.securebits import SECBIT, SECURE_ALL_BITS, SECURE_ALL_LOCKS
 from aionoah.abi.x86_64 import ARCH
+from aionoah.memory.mm import Execution
 from aionoah.process.task import DEFAULT_TIMER_SLACK_NS, Task
 from aionoah.signals.actions import LAST_SIGNAL
 from aionoah.syscalls.arguments import Addr, ULong
@@ -135,6 +136,58 @@ def _get_seccomp(task: Task, *_: int) -> int:
     return task.seccomp.mode if task.seccomp is not None else SECCOMP_MODE.DISABLED
 
 
+def _set_execution(task: Task, bits: int, *rest: int) -> None:
+    _require_zero(bits & ~(MDWE.REFUSE_EXEC_GAIN | MDWE.NO_INHERIT), *rest)
+    wanted = _EXECUTION.get(bits)
+    if wanted is None:
+        raise LinuxError(Errno.EINVAL)
+    if task.memory.execution not in (Execution.FREE, wanted):
+        raise LinuxError(Errno.EPERM)
+    task.memory.execution = wanted
+
+
+def _get_execution(task: Task, *arguments: int) -> int:
+    _require_zero(*arguments)
+    return next(bits for bits, rule in _EXECUTION.items() if rule is task.memory.execution)
+
+
+_EXECUTION: Final = {
+    0: Execution.FREE,
+    MDWE.REFUSE_EXEC_GAIN: Execution.DENIED,
+    MDWE.REFUSE_EXEC_GAIN | MDWE.NO_INHERIT: Execution.DENIED_HERE,
+}
+
+
+def _set_error_policy(task: Task, operation: int, policy: int, *rest: int) -> None:
+    """When to be told of broken memory, of which nobody here hears."""
+    _require_zero(*rest)
+    if operation == PR_MCE_KILL.CLEAR:
+        _require_zero(policy)
+        task.memory_errors &= ~_OWN_POLICY
+        return
+    _require_zero(operation != PR_MCE_KILL.SET)
+    task.memory_errors |= _OWN_POLICY  # even if nothing else comes of it, as on Linux
+    if policy not in PR_MCE_KILL.members():
+        raise LinuxError(Errno.EINVAL)
+    task.memory_errors = _ERROR_POLICIES[policy]
+
+
+def _get_error_policy(task: Task, *arguments: int) -> int:
+    _require_zero(*arguments)
+    if not task.memory_errors & _OWN_POLICY:
+        return PR_MCE_KILL.DEFAULT
+    return PR_MCE_KILL.EARLY if task.memory_errors & _EARLY else PR_MCE_KILL.LATE
+
+
+_OWN_POLICY: Final = 1  # PF_MCE_PROCESS
+_EARLY: Final = 2  # PF_MCE_EARLY
+_ERROR_POLICIES: Final = {
+    PR_MCE_KILL.LATE: _OWN_POLICY,
+    PR_MCE_KILL.EARLY: _OWN_POLICY | _EARLY,
+    PR_MCE_KILL.DEFAULT: 0,
+}
+
+
 # -- privileges -----------------------------------------------------------------------------------------
 
 
@@ -230,6 +283,10 @@ _OPERATIONS: Final[dict[int, Operation]] = {
     PR.GET_TIMING: _get_timing,
     PR.SET_THP_DISABLE: _set_thp_disable,
     PR.GET_THP_DISABLE: _get_thp_disable,
+    PR.SET_MDWE: _set_execution,
+    PR.GET_MDWE: _get_execution,
+    PR.MCE_KILL: _set_error_policy,
+    PR.MCE_KILL_GET: _get_error_policy,
     PR.SET_TSC: _set_tsc,
     PR.GET_TSC: _get_tsc,
     PR.SET_SECCOMP: _set_seccomp,

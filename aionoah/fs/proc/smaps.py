@@ -39,7 +39,7 @@ _FLAGS: Final = (  # in the order of show_smap_vma_flags in fs/proc/task_mmu.c
     *((VM.READ, b"rd"), (VM.WRITE, b"wr"), (VM.EXEC, b"ex"), (VM.SHARED, b"sh"), (VM.MAYREAD, b"mr")),
     *((VM.MAYWRITE, b"mw"), (VM.MAYEXEC, b"me"), (VM.MAYSHARE, b"ms"), (VM.GROWSDOWN, b"gd")),
     *((VM.LOCKED, b"lo"), (VM.DONTEXPAND, b"de"), (VM.ACCOUNT, b"ac"), (VM.NORESERVE, b"nr")),
-    (VM.NOHUGEPAGE, b"nh"),
+    *((VM.NOHUGEPAGE, b"nh"), (VM.SEALED, b"sl")),
 )
 
 

@@ -1,0 +1,27 @@
+"""Mappings that stay as they are: mseal(2); Linux mm/mseal.c."""
+
+from typing import Final
+
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.memory.mm import Mm, page_align
+from aionoah.memory.vma import PAGE_MASK, VM
+
+_WORD: Final = 1 << 64
+
+
+def mseal(mm: Mm, start: int, length: int) -> None:
+    """Nobody may unmap, move, replace or protect a range any more. EINVAL; ENOMEM for gaps: then nothing is sealed."""
+    end = start + page_align(length)
+    if start & PAGE_MASK or end >= _WORD or (length and end == start):
+        raise LinuxError(Errno.EINVAL)
+    if start == end:
+        return
+    covered = start
+    for vma in mm.vmas.overlapping(start, end):
+        if vma.start > covered:
+            break
+        covered = vma.end
+    if covered < end:
+        raise LinuxError(Errno.ENOMEM)
+    mm.vmas.replace(start, end, lambda part: part.with_flags(part.flags | VM.SEALED))
+    mm.has_seals = True
