@@ -13,7 +13,7 @@ X
 trap 'echo usr1' USR1; kill -USR1 $$; trap 'echo exit $?' EXIT
 (exit 3) & a=$!; (exit 4) & b=$!; wait $a; echo $?; wait $b; echo $?
 for i in 1 2 3 4 5; do (echo job $i) & done | sort; wait
-coproc cat; echo co >&${COPROC[1]}; read -r l <&${COPROC[0]}; echo $l; kill $COPROC_PID; wait $COPROC_PID; echo $?
+coproc cat; echo co >&${COPROC[1]}; read -r l <&${COPROC[0]}; echo $l; p=$COPROC_PID; kill $p; wait $p; echo $?
 diff <(seq 3) <(seq 2 4); echo $?
 { sleep 10 & p=$!; until grep -q sleep /proc/$p/comm; do :; done; kill -STOP $p; kill -CONT $p; kill $p; wait $p; echo $?; } 2>/dev/null
 timeout -s INT 0.1 sleep 3; echo $?; nice -n 7 nice; ulimit -n 50; ulimit -n
