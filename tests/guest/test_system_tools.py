@@ -8,7 +8,7 @@ from harness.guest import DYNAMIC, need_backend, need_tool, run_in_guest, run_na
 
 # A command, the tool that it needs, and what its output must have.
 LOOKING = {
-    "ps aux | grep -c 'sleep 60$'": ("/bin/ps", r"^1$"),
+    "ps aux | grep -c 'sleep 1000$'": ("/bin/ps", r"^1$"),
     "ps -o pid=,ppid=,stat=,comm= -p $!": ("/bin/ps", r"^ *(\d+) +\d+ S +sleep$"),
     "top -bn1 | head -7": (
         "/usr/bin/top",
@@ -49,7 +49,10 @@ async def test_they_see_what_is_there(tmp_path: Path) -> None:
     for tool, _ in LOOKING.values():
         need_tool(tool)
     script = (
-        "sleep 60 & exec 9</etc/passwd\n" + "".join(f"{line}\necho ----\n" for line in LOOKING) + "kill $!"
+        "sleep 1000 & exec 9</etc/passwd\n"
+        'until [[ $(</proc/$!/stat) == *"(sleep) S"* ]]; do :; done\n'
+        + "".join(f"{line}\necho ----\n" for line in LOOKING)
+        + "kill $!"
     )
     done = await run_in_guest(DYNAMIC, ["/bin/bash", "-c", script], tmp_path)
     outputs = done.output.split("----\n")
