@@ -121,7 +121,9 @@ async def test_nginx_has_workers_that_are_replaced_when_it_reloads(tmp_path: Pat
         server = await linux.create_subprocess_exec("nginx", "-c", str(tmp_path / "conf"), user=0)
         answers = await asyncio.gather(*(get() for _ in range(8)))
         assert answers == [("first", content)] * 8
-        workers = {each.pid for each in linux.processes()} - {server.pid}
+        while len(workers := {each.pid for each in linux.processes()} - {server.pid}) < 2:
+            assert server.returncode is None
+            await asyncio.sleep(0.02)
         assert len(workers) == 2
         configure("second")
         server.send_signal(1)
