@@ -339,11 +339,15 @@ class TextFile(File):
         return dst.fill(part) if part else 0
 
     def write_nowait(self, src: Buffer) -> int:
+        done = self.pwrite(src, self.offset)
+        self.offset += done
+        return done
+
+    def pwrite(self, src: Buffer, offset: int) -> int:  # noqa: ARG002 - every write is one of the whole
         if self._node.write is None:
             raise LinuxError(self._node.refusal)
         data = src.take(MAX_WRITE)
         self._node.write(self._owner, data)
-        self.offset += len(data)
         return len(data)
 
     def seek(self, offset: int, whence: int) -> int:

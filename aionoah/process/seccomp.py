@@ -14,10 +14,11 @@ from aionoah.abi.prctl import SECCOMP_MODE
 from aionoah.abi.ptrace import AUDIT_ARCH
 from aionoah.abi.seccomp import SECCOMP_DATA_SIZE, SECCOMP_RET, SECCOMP_RET_ACTION_FULL, SECCOMP_RET_DATA
 from aionoah.abi.siginfo import SYS, SigInfoSyscall
-from aionoah.abi.signal import SIG
+from aionoah.abi.signal import SIG, signal_bit
 from aionoah.abi.words import signed
 from aionoah.net.filters import Over, Run, check, instructions
 from aionoah.process.ending import end_process, end_thread
+from aionoah.signals.actions import DEFAULT
 from aionoah.signals.generate import force
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ _MOST_INSTRUCTIONS: Final = (1 << 18) // SockFilter.SIZE  # of all filters of a 
 _PENALTY: Final = 4
 _ARCHITECTURES: Final = {"x86_64": AUDIT_ARCH.X86_64, "aarch64": AUDIT_ARCH.AARCH64}
 _STRICT: Final = ("read", "write", "exit", "rt_sigreturn")
+_WITHOUT_SIGNAL: Final = {
+    *(SECCOMP_RET.ALLOW, SECCOMP_RET.LOG, SECCOMP_RET.ERRNO, SECCOMP_RET.TRACE, SECCOMP_RET.USER_NOTIF)
+}
 _PACKET: Final = bytes(SECCOMP_DATA_SIZE)
 _FIRST_ASKED: Final = 8  # where in the data stands what is not the number or the architecture
 _PLAIN: Final = frozenset(BPF.members()) - {
@@ -195,20 +199,29 @@ def screen(task: "Task", call: Sequence[int], address: int) -> Screened:
         return _MADE
     if action == SECCOMP_RET.ERRNO:
         return Screened(is_made=False, result=-min(data, _MAX_ERRNO))
-    if action == SECCOMP_RET.TRAP:
-        force(task, SigInfoSyscall(SIG.SYS, data, SYS.SECCOMP, address, signed(number), architecture))
-        return _SKIPPED
+    if action not in _WITHOUT_SIGNAL:
+        info = SigInfoSyscall(SIG.SYS, data, SYS.SECCOMP, address, signed(number), architecture)
+        return _punish(task, action, info)
     if action == SECCOMP_RET.TRACE:
         return Screened(is_made=False, result=-Errno.ENOSYS, message=data)
-    if action == SECCOMP_RET.USER_NOTIF:
-        listener = sayer.listener if sayer is not None else None
-        if listener is None or listener.is_closed:
-            return Screened(is_made=False, result=-Errno.ENOSYS)
-        question = listener, _DATA.pack(number, architecture, *(word & _LONG for word in wide))
-        return Screened(is_made=False, question=question)
-    if action == SECCOMP_RET.KILL_THREAD:
+    listener = sayer.listener if sayer is not None else None
+    if listener is None or listener.is_closed:
+        return Screened(is_made=False, result=-Errno.ENOSYS)
+    question = listener, _DATA.pack(number, architecture, *(word & _LONG for word in wide))
+    return Screened(is_made=False, question=question)
+
+
+def _punish(task: "Task", action: int, info: SigInfoSyscall) -> Screened:
+    """SIGSYS, or the end: of the last thread, and of the process, by a signal that dumps a core where there may be one."""
+    if action == SECCOMP_RET.KILL_THREAD and len(task.process.tasks) > 1:
         return _end(task, SIG.SYS)
-    end_process(task.process, SIG.SYS)
+    if action != SECCOMP_RET.TRAP:
+        if not task.process.may_dump_core:
+            end_process(task.process, SIG.SYS)
+            return _SKIPPED
+        task.signals.shared.dispositions[SIG.SYS] = DEFAULT
+        task.signals.mask &= ~signal_bit(SIG.SYS)
+    force(task, info)
     return _SKIPPED
 
 

@@ -44,11 +44,22 @@ def _parts(pattern: bytes, facts: Facts) -> Iterator[bytes]:
 
 def _expanded(kind: str, facts: Facts) -> bytes:
     numbers = {
-        "p": facts.pid, "P": facts.pid, "i": facts.tid, "I": facts.tid, "u": facts.uid, "g": facts.gid,
-        "d": facts.dumpable, "s": facts.signal, "t": facts.seconds, "c": facts.limit, "C": facts.cpu,
+        "p": facts.pid,
+        "P": facts.pid,
+        "i": facts.tid,
+        "I": facts.tid,
+        "u": facts.uid,
+        "g": facts.gid,
+        "d": facts.dumpable,
+        "s": facts.signal,
+        "t": facts.seconds,
+        "c": facts.limit,
+        "C": facts.cpu,
     }
     texts = {
-        "h": facts.hostname, "e": facts.comm, "E": facts.executable,
+        "h": facts.hostname,
+        "e": facts.comm,
+        "E": facts.executable,
         "f": facts.executable.rpartition(b"/")[2],
     }
     if kind in numbers:

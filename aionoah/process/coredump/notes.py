@@ -31,6 +31,9 @@ _CORE_NOTES: Final = {
     NT.FILE,
     NT.PRFPREG,
 }  # "CORE" has defined
+_RUNS: Final = (0, ord("R"))  # pr_state and pr_sname
+_WAITS: Final = (2, ord("D"))
+_GONE: Final = (8, ord("."))
 _WORD: Final = struct.Struct("<Q")
 _US_NS: Final = 1000
 _S_US: Final = 1_000_000
@@ -46,7 +49,7 @@ def _aligned(data: bytes) -> bytes:
 
 
 def thread_status(task: "Task", signal: int, registers: RegisterSets) -> bytes:
-    """Struct elf_prstatus."""
+    """A struct elf_prstatus."""
     process = task.process
     used = usage_of_process(process) if task.is_leader else usage_of_thread(task)
     common = PrStatusCommon(
@@ -69,15 +72,17 @@ def _times(used: "Usage") -> tuple[int, ...]:
 
 
 def process_info(task: "Task") -> bytes:
-    """Struct elf_prpsinfo, of a process that runs."""
-    process, who = task.process, task.credentials
+    """A struct elf_prpsinfo, which is about the main thread: in a dump that another one writes it sleeps."""
+    process, leader = task.process, task.process.tasks.get(task.process.pid)
+    state = _GONE if leader is None else _RUNS if leader is task else _WAITS
+    who = (leader or task).credentials
     flags = PF.DUMPCORE | PF.SIGNALED
     flags |= 0 if task.personality & PER.ADDR_NO_RANDOMIZE else PF.RANDOMIZE
     flags |= 0 if process.has_executed else PF.FORKNOEXEC
     info = PrPsInfo(
-        *(0, ord("R"), 0, task.scheduling.nice, flags, who.uid, who.gid, process.pid),
+        *(*state, 0, (leader or task).scheduling.nice, flags, who.uid, who.gid, process.pid),
         *(_parent(task), process.process_group, process.session),
-        *(task.name[: NAME_LENGTH - 1], _arguments(task)),
+        *(process.name[: NAME_LENGTH - 1], _arguments(task)),
     )
     return info.pack()
 
