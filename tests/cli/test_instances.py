@@ -101,8 +101,7 @@ def test_a_life(aionoah: Command, home: Path) -> None:
 
 def test_logs(aionoah: Command) -> None:
     detach(aionoah, "--", "sh", "-c", _SERVER)
-    until(lambda: aionoah("logs", "box").stderr)
-    done = aionoah("logs", "box")
+    done = until(lambda: all(((done := aionoah("logs", "box")).stdout, done.stderr)) and done)
     assert (done.stdout, done.stderr) == ("hello\n", "oops\n")
     assert aionoah("logs", "--tail", "0", "box").stdout == ""
     assert aionoah("logs", "--since", "2020-01-01", "-t", "box").stdout.endswith("Z hello\n")
