@@ -30,6 +30,7 @@ class PTRACE(Choice):
     ARCH_PRCTL = 30
     SYSEMU = 31
     SYSEMU_SINGLESTEP = 32
+    SINGLEBLOCK = 33
     SETOPTIONS = 0x4200
     GETEVENTMSG = 0x4201
     GETSIGINFO = 0x4202
@@ -120,6 +121,13 @@ class PtraceRseqConfiguration(Struct):
     signature: U32
     flags: U32
     pad: U32
+
+
+class SeccompMetadata(Struct):
+    """struct seccomp_metadata: which filter, and the flags that it was made with."""
+
+    filter_off: U64
+    flags: U64
 
 
 class AUDIT_ARCH(Choice):  # noqa: N801

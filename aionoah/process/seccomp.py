@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.filter import BPF, BPF_ALU, BPF_JMP, BPF_X, SockFilter
 from aionoah.abi.prctl import SECCOMP_MODE
-from aionoah.abi.ptrace import AUDIT_ARCH
+from aionoah.abi.ptrace import AUDIT_ARCH, PTRACE_O
 from aionoah.abi.seccomp import SECCOMP_DATA_SIZE, SECCOMP_RET, SECCOMP_RET_ACTION_FULL, SECCOMP_RET_DATA
 from aionoah.abi.siginfo import SYS, SigInfoSyscall
 from aionoah.abi.signal import SIG, signal_bit
@@ -47,9 +47,10 @@ _WITH_OPERAND: Final = frozenset((*BPF_ALU.members(), *BPF_JMP.members())) - {BP
 class Program:
     """One filter. EINVAL for what the kernel would not run."""
 
-    __slots__ = ("code", "listener")
+    __slots__ = ("code", "listener", "logs")
 
-    def __init__(self, program: bytes) -> None:
+    def __init__(self, program: bytes, *, logs: bool = False) -> None:
+        self.logs = logs  # whether its maker wanted that; it is told to tracers
         self.listener: SeccompListener | None = None
         self.code = instructions(program)
         check(self.code)
@@ -185,7 +186,7 @@ def screen(task: "Task", call: Sequence[int], address: int) -> Screened:
     What is to be done besides is done: the thread gets SIGSYS, or ends.
     """
     seccomp = task.seccomp
-    if seccomp is None:
+    if seccomp is None or _is_suspended(task):
         return _MADE
     number = call[0] & _WORD
     if seccomp.mode == SECCOMP_MODE.STRICT:
@@ -209,6 +210,11 @@ def screen(task: "Task", call: Sequence[int], address: int) -> Screened:
         return Screened(is_made=False, result=-Errno.ENOSYS)
     question = listener, _DATA.pack(number, architecture, *(word & _LONG for word in wide))
     return Screened(is_made=False, question=question)
+
+
+def _is_suspended(task: "Task") -> bool:
+    """Whether a tracer wants it to be as if there were none (PTRACE_O_SUSPEND_SECCOMP)."""
+    return task.tracing is not None and PTRACE_O.SUSPEND_SECCOMP in task.tracing.options
 
 
 def _punish(task: "Task", action: int, info: SigInfoSyscall) -> Screened:

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.prctl import SECCOMP_MODE
 from aionoah.abi.ptrace import (
     AUDIT_ARCH,
     EVENTMSG,
@@ -15,8 +17,10 @@ from aionoah.abi.ptrace import (
     PtracePeekSigInfo,
     PtraceRseqConfiguration,
     PtraceSyscallInfo,
+    SeccompMetadata,
     UserRegs,
 )
+from aionoah.abi.seccomp import SECCOMP_FILTER_FLAG
 from aionoah.abi.siginfo import SIGINFO_SIZE
 from aionoah.abi.signal import SIG
 from aionoah.abi.uio import Iovec
@@ -48,6 +52,7 @@ from aionoah.syscalls.traced_registers import (
 )
 
 if TYPE_CHECKING:
+    from aionoah.process.seccomp import Program
     from aionoah.process.tracees import Stop
 
 _WORD_SIZE: Final = 8
@@ -64,8 +69,7 @@ _STEPPING: Final = {PTRACE.SINGLESTEP, PTRACE.SYSEMU_SINGLESTEP}
 
 
 @syscall(
-    partial="Debug registers see no reads, and writes by what they change; no steps by blocks, and on aarch64 no single steps. Filters of seccomp are neither "
-    "shown nor suspended."
+    partial="Debug registers see no reads, and writes by what they change; no steps by blocks, and on aarch64 no single steps."
 )
 def ptrace(task: Task, request: PTRACE, pid: Pid, addr: Addr, data: ULong) -> int | None:
     if request == PTRACE.TRACEME:
@@ -101,7 +105,7 @@ def _attach(task: Task, target: Task, request: int, addr: int, options: int) -> 
     if is_seized and options & ~_ALL_OPTIONS:
         raise LinuxError(Errno.EIO)
     wanted = PTRACE_O(options if is_seized else 0)
-    _require_options(wanted)
+    _require_options(task, wanted)
     attach(task, target, wanted, is_seized=is_seized)
 
 
@@ -119,15 +123,20 @@ def _listen(_task: Task, tracing: Tracing, _addr: int, _data: int) -> None:
     listen(tracing)
 
 
-def _require_options(options: PTRACE_O) -> None:
-    """EINVAL also for filters that are to be suspended, as in a kernel without CONFIG_CHECKPOINT_RESTORE."""
-    if options.outside(_ALL_OPTIONS & ~PTRACE_O.SUSPEND_SECCOMP):
+def _require_options(task: Task, options: PTRACE_O) -> None:
+    """EINVAL; EPERM for who may not suspend filters: who is no administrator, or filtered himself."""
+    if options.outside(_ALL_OPTIONS):
         raise LinuxError(Errno.EINVAL)
+    if PTRACE_O.SUSPEND_SECCOMP in options:
+        task.credentials.require(CAP.SYS_ADMIN)
+        is_suspended = task.tracing is not None and PTRACE_O.SUSPEND_SECCOMP in task.tracing.options
+        if task.seccomp is not None or is_suspended:
+            raise LinuxError(Errno.EPERM)
 
 
-def _set_options(_task: Task, tracing: Tracing, _addr: int, options: int) -> None:
+def _set_options(task: Task, tracing: Tracing, _addr: int, options: int) -> None:
     wanted = PTRACE_O(options)
-    _require_options(wanted)
+    _require_options(task, wanted)
     tracing.options = wanted
 
 
@@ -322,6 +331,43 @@ def _call_details(tracing: Tracing, stop: "Stop", state: TracedState) -> tuple[i
     return SYSCALL_INFO.NONE, b""
 
 
+# -- filters of calls -----------------------------------------------------------------------------------
+
+
+def _find_filter(task: Task, tracing: Tracing, index: int) -> "Program":
+    """The filter with a number, from the oldest on. EACCES for who is filtered himself or no administrator; EINVAL, ENOENT."""
+    if task.seccomp is not None or not task.credentials.has_capability(CAP.SYS_ADMIN):
+        raise LinuxError(Errno.EACCES)
+    seccomp = tracing.task.seccomp
+    if seccomp is None or seccomp.mode != SECCOMP_MODE.FILTER:
+        raise LinuxError(Errno.EINVAL)
+    if index >= len(seccomp.programs):
+        raise LinuxError(Errno.ENOENT)
+    return seccomp.programs[index]
+
+
+def _get_filter(task: Task, tracing: Tracing, index: int, data: int) -> int:
+    """How many instructions it has, which are written only where an address is given."""
+    code = _find_filter(task, tracing, index).code
+    if data:
+        task.memory.write(data, b"".join(one.pack() for one in code))
+    return len(code)
+
+
+def _get_filter_metadata(task: Task, tracing: Tracing, size: int, data: int) -> int:
+    """Which flags it was made with, of which there is one: nothing is logged here, but it is told."""
+    if task.seccomp is not None or not task.credentials.has_capability(CAP.SYS_ADMIN):
+        raise LinuxError(Errno.EACCES)
+    if size < _WORD_SIZE:
+        raise LinuxError(Errno.EINVAL)
+    index = task.memory.read_word(data)
+    logs = _find_filter(task, tracing, index).logs
+    found = SeccompMetadata(index, SECCOMP_FILTER_FLAG.LOG if logs else 0)
+    part = found.pack()[:size]
+    task.memory.write(data, part)
+    return len(part)
+
+
 def _get_rseq(task: Task, tracing: Tracing, size: int, data: int) -> int:
     if size < PtraceRseqConfiguration.SIZE:
         raise LinuxError(Errno.EINVAL)
@@ -357,5 +403,7 @@ _OPERATIONS: Final[dict[int, Callable[[Task, Tracing, int, int], int | None]]] =
     PTRACE.GETSIGMASK: _get_mask,
     PTRACE.SETSIGMASK: _set_mask,
     PTRACE.GET_SYSCALL_INFO: _get_call,
+    PTRACE.SECCOMP_GET_FILTER: _get_filter,
+    PTRACE.SECCOMP_GET_METADATA: _get_filter_metadata,
     PTRACE.GET_RSEQ_CONFIGURATION: _get_rseq,
 }

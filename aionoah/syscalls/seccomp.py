@@ -63,7 +63,7 @@ def _add_filter(task: Task, flags: SECCOMP_FILTER_FLAG, args: int) -> int:
     who = task.credentials
     if not who.no_new_privileges and not who.has_capability(CAP.SYS_ADMIN):
         raise LinuxError(Errno.EACCES)
-    code = Program(task.memory.read(program.filter, program.len * SockFilter.SIZE))
+    code = Program(task.memory.read(program.filter, program.len * SockFilter.SIZE), logs=_FLAG.LOG in flags)
     if _FLAG.NEW_LISTENER in flags:
         return _add_with_listener(task, code, flags)
     return _add(task, code, flags)

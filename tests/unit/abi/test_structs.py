@@ -114,6 +114,7 @@ CASES = [
     Case(ptrace.PtraceSyscallInfo, "linux/ptrace.h", "struct ptrace_syscall_info", is_head=True),
     Case(ptrace.PtracePeekSigInfo, "linux/ptrace.h", "struct ptrace_peeksiginfo_args"),
     Case(ptrace.PtraceRseqConfiguration, "linux/ptrace.h", "struct ptrace_rseq_configuration"),
+    Case(ptrace.SeccompMetadata, "linux/ptrace.h", "struct seccomp_metadata"),
     Case(kcmp.KcmpEpollSlot, "linux/kcmp.h", "struct kcmp_epoll_slot"),
     Case(ipc.IpcPerm, "asm/ipcbuf.h", "struct ipc64_perm"),
     Case(ipc.ShmidDs, "linux/shm.h", "struct shmid64_ds"),
