@@ -27,6 +27,7 @@ KMSG: Final = makedev(1, 11)
 TTY: Final = makedev(5, 0)
 CONSOLE: Final = makedev(5, 1)
 PTMX: Final = makedev(5, 2)
+TERMINALS: Final = (TTY, CONSOLE, PTMX)
 
 logger: Final = logging.getLogger("aionoah.kmsg")
 _LEVELS: Final = (  # emerg alert crit err warning notice info debug
@@ -185,6 +186,10 @@ _KINDS: Final[dict[int, type[File]]] = {
 
 def open_device(rdev: int, flags: O, dentry: "Dentry | None" = None) -> File:
     """Open a device by its number, wherever its node lies; ENXIO for one that we do not have."""
+    if rdev in TERMINALS:
+        from aionoah.terminal.files import open_by_number  # noqa: PLC0415 - which is above
+
+        return open_by_number(rdev, flags, dentry)
     kind = _KINDS.get(rdev)
     if kind is None:
         raise LinuxError(Errno.ENXIO)

@@ -1,4 +1,4 @@
-"""File systems whose files are computed when somebody looks: what /proc and /dev are made of.
+"""File systems whose files are computed when somebody looks: what /proc and /sys are made of.
 
 A file system is a tree of nodes, written down as tables:
 
@@ -393,22 +393,3 @@ class _LinkInode(SyntheticInode[Link[Any]]):
 
     def magic_target(self) -> "Dentry | None":
         return self.node.leads_to(self.owner) if self.node.leads_to is not None else None
-
-
-class Device(Node[T]):
-    """A character device; `open_file` makes its open file description."""
-
-    kind = S.IFCHR
-
-    def __init__(self, rdev: int, open_file: "Callable[[O, Dentry], File]", *, mode: int = 0o666) -> None:
-        super().__init__(mode)
-        self.rdev = rdev
-        self.open_file = open_file
-
-    def make_inode(self, place: Place) -> "SyntheticInode[Any]":
-        return _DeviceInode(place, self)
-
-
-class _DeviceInode(SyntheticInode[Device[Any]]):
-    def open(self, flags: O, dentry: "Dentry") -> File:
-        return self.node.open_file(flags, dentry)

@@ -87,10 +87,14 @@ def _proc(kernel: "Kernel", data: bytes) -> Made:
     return Made(new_procfs(kernel))
 
 
-def _dev(_kernel: "Kernel", _data: bytes) -> Made:
+def _dev(kernel: "Kernel", data: bytes) -> Made:
+    """There is one; another where it has been unmounted."""
     from aionoah.fs.devfs import new_devfs  # noqa: PLC0415
 
-    return Made(new_devfs())
+    try:
+        return _as_mounted(b"devtmpfs")(kernel, data)
+    except LinuxError:
+        return Made(new_devfs())
 
 
 def _mqueue(kernel: "Kernel", _data: bytes) -> Made:

@@ -11,6 +11,7 @@ from aionoah.abi.fcntl import O
 from aionoah.abi.poll import Poll
 from aionoah.abi.signal import SIG
 from aionoah.abi.termios import CC, Lflag
+from aionoah.fs.devices import CONSOLE, PTMX, TTY
 from aionoah.fs.file import File, WouldBlock
 from aionoah.host.waiting import Source, sleep_on
 from aionoah.memory.buffer import Buffer
@@ -204,7 +205,28 @@ class MasterFile(TerminalFile):
         job_control.hang_up(self._kernel, pty)
 
 
-def open_master(flags: O, dentry: "Dentry") -> MasterFile:
+def open_by_number(rdev: int, flags: O, dentry: "Dentry | None") -> File:
+    """What the node of a TERMINAL device gives, wherever it lies."""
+    return {TTY: _open_controlling, CONSOLE: _open_console, PTMX: open_master}[rdev](flags, dentry)
+
+
+def _open_controlling(flags: O, dentry: "Dentry | None") -> File:
+    """/dev/tty: ENXIO for a process without a controlling terminal (tty(4))."""
+    terminal = current_task().process.terminal
+    if terminal is None:
+        raise LinuxError(Errno.ENXIO)
+    return SlaveFile(terminal, flags, dentry, may_control=False)
+
+
+def _open_console(flags: O, dentry: "Dentry | None") -> File:
+    """/dev/console: ENODEV for an instance without one."""
+    console = current_task().kernel.console
+    if console is None or console.is_gone:
+        raise LinuxError(Errno.ENODEV)
+    return SlaveFile(console, flags, dentry, may_control=False)
+
+
+def open_master(flags: O, dentry: "Dentry | None") -> MasterFile:
     """Open /dev/ptmx (ptmx(4))."""
     task = current_task()
     return MasterFile(task.kernel, flags, dentry, task.credentials.fsuid)

@@ -162,6 +162,14 @@ def test_directories_to_mount_on(find: Callable[..., Dentry]) -> None:
         assert len(list(directory.entries(0))) == 2
 
 
+def test_servers_put_their_sockets_there(find: Callable[..., Dentry]) -> None:
+    root = find(b"/").inode
+    root.mknod(b"log", S.IFSOCK | 0o666, 0, 0, 0)
+    assert find(b"log").inode.attributes().mode == S.IFSOCK | 0o666
+    root.unlink(b"log")
+    assert result(lambda: find(b"log")) == "ENOENT"
+
+
 # -- the controlling terminal -------------------------------------------------------------------------------
 
 
@@ -184,3 +192,7 @@ def test_the_controlling_terminal(process: Any, opened: Callable[[bytes], File])
     assert isinstance(tty, SlaveFile)
     assert tty.pty is process.terminal
     assert tty.flags == O.RDWR
+    elsewhere = open_device(makedev(5, 0), O(O.RDWR))
+    assert isinstance(elsewhere, SlaveFile)
+    assert elsewhere.pty is tty.pty
+    elsewhere.drop()
