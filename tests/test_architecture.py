@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "reactor": {"abi", "host", "memory", "syscalls"} | KERNEL,
     "instances": {"abi", "host", "hypervisor", "images", "subprocess", "terminals", "terminal_bridge"},
     **dict.fromkeys(_VCPU_PARTS, {"abi", "host", "memory", "hypervisor"} | KERNEL),
+    "vcpu_dumping": {"abi", "host", "memory", "hypervisor", "syscalls", "vcpu_tracing"} | KERNEL,
     "vcpu_mailbox": {"abi", "host", "memory", "hypervisor", "syscalls"} | KERNEL,
     "call_server": {"host", "hypervisor", "vcpu_mailbox"},
     "vcpu_thread": {
@@ -40,6 +41,7 @@ MAY_IMPORT = {
         "hypervisor",
         "syscalls",
         "reactor",
+        "vcpu_dumping",
         "vcpu_mailbox",
         *_VCPU_PARTS,
     }

@@ -295,7 +295,8 @@ class FakeSpace:
         return [number in self._pages for number in range(first, first + count)]
 
     def next_mapped(self, address: int, end: int) -> int:
-        return min((page * PAGE_SIZE for page in self._mapped(address, end - address)), default=end)
+        mapped = self._mapped(address, end - address) if address < end else ()
+        return min((page * PAGE_SIZE for page in mapped), default=end)
 
     def close(self) -> None:
         assert not self.is_closed

@@ -8,6 +8,7 @@ import pytest
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
+from aionoah.abi.prctl import SUID_DUMP
 from aionoah.abi.stat import S
 from aionoah.abi.statfs import MAGIC
 from aionoah.fs.pipe import PipeEnd
@@ -98,7 +99,7 @@ def test_files_belong_to_the_effective_user(linux: "Linux", task: Task, other: T
         attributes = linux.find(path, follow=False).inode.attributes()
         assert (attributes.uid, attributes.gid) == (1000, 1000)
     held = linux.find(b"/proc/2/maps")
-    other.process.is_dumpable = False
+    other.process.dumpable = SUID_DUMP.DISABLE
     assert held.inode.attributes().uid == 0
     assert linux.find(b"/proc").inode.attributes().uid == 0
 
@@ -149,7 +150,7 @@ def test_strangers_may_not_look_inside(linux: "Linux", task: Task, other: Task) 
     assert linux.read(b"/proc/3/cmdline") == b"prog\0-v\0"
     sibling = linux.new_process(uid=1000)
     assert linux.read(b"/proc/%d/maps" % sibling.tid)
-    sibling.process.is_dumpable = False
+    sibling.process.dumpable = SUID_DUMP.DISABLE
     with fails(Errno.EACCES):
         linux.read(b"/proc/%d/maps" % sibling.tid)
     set_current(task)

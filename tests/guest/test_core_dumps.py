@@ -1,0 +1,138 @@
+"""Core dumps of guests, read by gdb, readelf and file in the guest and on the host; and who dumps where."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from harness.guest import STATIC, Outcome, need_backend, need_tool, run_in_guest, run_natively
+
+pytestmark = [pytest.mark.guest, pytest.mark.asyncio(loop_factories=["uvloop"])]
+
+PROGRAM = r"""
+#include <pthread.h>
+#include <unistd.h>
+static volatile int is_there;
+static int never[2];
+volatile double kept = 1.5;
+static void *waiting(void *number) { char letter; is_there = 1; read(never[0], &letter, 1); return number; }
+static void *spinning(void *number) { for (is_there = 2;; is_there = 2) ; return number; }
+__attribute__((noinline)) void fall(int depth, volatile double *where) { if (depth) fall(depth - 1, where); else *where = kept; }
+int main(void) {
+    pthread_t thread;
+    if (pipe(never)) return 1;
+    pthread_create(&thread, 0, waiting, 0);
+    while (is_there != 1) ;
+    pthread_create(&thread, 0, spinning, 0);
+    while (is_there != 2) ;
+    fall(3, (double *)0x10);
+}
+"""
+
+GDB = ("thread apply all backtrace", "print kept", "print $_siginfo._sifields._sigfault.si_addr", "info auxv")
+READERS = {
+    "gdb": ["gdb", "-q", "-batch", *(word for line in GDB for word in ("-ex", line)), "./program", "core"],
+    "file": ["file", "core"],
+    "readelf": ["sh", "-c", "readelf -nW core | awk '/^  CORE/ {print $3}'; readelf -lW core | grep -c LOAD"],
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a program of three threads that dumps its core."""
+    need_backend(STATIC)
+    for tool in ("gcc", "gdb", "file"):
+        need_tool(tool)
+    directory = tmp_path_factory.mktemp("cores")
+    (directory / "program.c").write_text(PROGRAM)
+    command = ["gcc", "-g", "-O1", "-fno-optimize-sibling-calls", "-pthread", "program.c", "-o", "program"]
+    subprocess.run(command, cwd=directory, check=True)
+    return directory
+
+
+async def in_guest(script: str, directory: Path) -> Outcome:
+    return await run_in_guest(STATIC, ["bash", "-c", script], directory)
+
+
+async def dump(place: Path) -> None:
+    done = await in_guest("ulimit -c unlimited; rm -f core; ./program 2>&1", place)
+    assert done.status == 139
+    assert "(core dumped)" in done.output + done.errors
+
+
+def stacks(text: str) -> list[str]:
+    """The program's own functions on each thread's stack."""
+    text = re.sub("^warning.*\n", "", text, flags=re.MULTILINE)
+    found = re.findall(r"^Thread \d .*\n((?:#.*\n)+)", text, re.MULTILINE)
+    return sorted(" ".join(re.findall(r"(fall|main|waiting|spinning) \(", stack)) for stack in found)
+
+
+async def test_gdb_knows_all_threads(place: Path) -> None:
+    await dump(place)
+    natively = run_natively(READERS["gdb"], place)
+    guest = await run_in_guest(STATIC, READERS["gdb"], place)
+    for done in (natively, guest):
+        assert stacks(done.output) == ["fall fall fall fall main", "spinning", "waiting"], done
+        assert "Program terminated with signal SIGSEGV" in done.output
+        assert "$1 = 1.5" in done.output
+        assert "$2 = (void *) 0x10" in done.output
+        assert re.search(r"AT_PAGESZ .* 4096", done.output)
+    assert guest.output == natively.output
+
+
+@pytest.mark.parametrize("reader", ["file", "readelf"])
+async def test_others_read_it(place: Path, reader: str) -> None:
+    await dump(place)
+    natively = run_natively(READERS[reader], place)
+    expected = (
+        "from './program'"
+        if reader == "file"
+        else "\nNT_PRPSINFO\nNT_SIGINFO\nNT_AUXV\nNT_FILE\nNT_FPREGSET\n"
+    )
+    assert expected in natively.output
+    assert (await run_in_guest(STATIC, READERS[reader], place)).output == natively.output
+
+
+SETTINGS = r"""
+mkdir -m 777 /w; cd /w; ulimit -c unlimited; die() { (exec -a p bash -c 'kill -SEGV $$') 2>/dev/null; echo $?; }
+cat /proc/sys/kernel/core_pattern /proc/sys/kernel/core_uses_pid /proc/sys/fs/suid_dumpable
+echo 1 >/proc/sys/kernel/core_uses_pid; die; ls | sed 's/[0-9][0-9]*/N/'; rm core*
+mkdir d; echo /w/d/%e.%s.%u.%d >/proc/sys/kernel/core_pattern; die; ls d | sed 's/\.[0-9]*$/.N/'
+echo '|/bin/cat' >/proc/sys/kernel/core_pattern; cat /proc/sys/kernel/core_pattern
+echo core >/proc/sys/kernel/core_pattern; echo 0 >/proc/sys/kernel/core_uses_pid; rm -r d
+setpriv --reuid 1 --regid 1 --clear-groups bash -c 'ulimit -c unlimited; echo c >/proc/sys/kernel/core_pattern'
+setpriv --reuid 1 --regid 1 --clear-groups bash -c 'ulimit -c unlimited; kill -SEGV $$'; stat -c '%a %u %g' core; rm core
+cp /bin/bash shell; chmod u+s,a+rx shell
+try() { setpriv --reuid 1 --regid 1 --clear-groups ./shell -pc 'kill -SEGV $$'; ls | grep -v shell; rm -f core /w/c.*; }
+for kind in 0 1 2; do echo dumpable $kind; echo $kind >/proc/sys/fs/suid_dumpable; try; done
+echo /w/c.%u.%d >/proc/sys/kernel/core_pattern; setpriv --reuid 1 --regid 1 --clear-groups ./shell -pc 'kill -SEGV $$'
+stat -c '%n %a %u' /w/c.*; echo 3 >/proc/sys/fs/suid_dumpable; cat /proc/sys/fs/suid_dumpable
+"""
+
+
+async def test_settings_and_users(place: Path) -> None:
+    """As core(5) has it: what has changed its user dumps for root only, and only to an absolute place."""
+    done = await run_in_guest(STATIC, ["bash", "-c", SETTINGS], place)
+    assert done.output.split("\n") == [
+        *("core", "0", "0", "139", "core.N"),
+        *("139", "bash.11.0.1.N", "/w/d/%e.%s.%u.%d"),
+        "600 1 1",
+        *("dumpable 0", "dumpable 1", "core", "dumpable 2"),
+        *("/w/c.1.2 600 0", "2", ""),
+    ]
+
+
+async def test_sigkill_ends_a_dump(place: Path) -> None:
+    """One of much memory, in the middle: there is what there is of the file, and no core has been dumped."""
+    source = place / "large.c"
+    source.write_text(
+        "#include <stdlib.h>\nint main(void) { size_t n = 1 << 29; char *p = malloc(n);"
+        "for (size_t i = 0; i < n; i += 4096) p[i] = 1; abort(); }"
+    )
+    subprocess.run(["gcc", "large.c", "-o", "large"], cwd=place, check=True)
+    script = f"""ulimit -c unlimited; cd /tmp; {place}/large & p=$!; until [ -s core ]; do :; done
+        grep CoreDumping /proc/$p/status; kill -TERM $p; kill -KILL $p; wait $p; echo $?
+        [ $(stat -c %s core) -lt 536870912 ] && echo cut"""
+    done = await in_guest(script, place)
+    assert done.output.split("\n") == ["CoreDumping:\t1", "134", "cut", ""]
+    assert "core dumped" not in done.errors
