@@ -44,14 +44,16 @@ class Screen:
         shown = self._call("capture-pane", "-p", *(["-e"] if colours else []))
         return "\n".join(row.rstrip() for row in shown.splitlines()).rstrip("\n")
 
-    def wait(self, expected: str | Callable[[str], bool], *, colours: bool = False) -> str:
-        """The screen once it has what is expected and does not change any more."""
+    def wait(
+        self, expected: str | Callable[[str], bool], *, colours: bool = False, unlike: str | None = None
+    ) -> str:
+        """The screen once it has what is expected, is another than one before, and does not change any more."""
         is_there = expected if callable(expected) else lambda shown: expected in shown
         before, end = "", time.monotonic() + _PATIENCE
         while time.monotonic() < end:
             shown = self.look()
-            if shown == before and is_there(shown):
-                return self.look(colours=colours)
+            if shown == before and is_there(shown) and (found := self.look(colours=colours)) != unlike:
+                return found
             before = shown
             time.sleep(_GLANCE)
         pytest.fail(f"{expected!r} did not come; the screen is\n{before}")

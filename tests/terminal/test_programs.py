@@ -23,7 +23,7 @@ def test_bash_with_job_control(same: Same) -> None:
         _enter(screen, "sh -c 'echo ready; exec cat'")
         screen.wait("\nready")
         screen.press("C-z")
-        seen = [screen.wait("Stopped")]
+        seen = [screen.wait(lambda shown: "Stopped" in shown and _has_prompt(shown))]
         _enter(screen, "jobs")
         seen.append(screen.wait("\n[1]+  Stopped                 sh -c 'echo ready; exec cat'\n$"))
         _enter(screen, "clear; fg")
@@ -36,7 +36,7 @@ def test_bash_with_job_control(same: Same) -> None:
         seen.append(screen.wait(lambda shown: shown.startswith("42\n")))
         screen.type("echo abd")
         screen.press("Left", "BSpace", "x", "C-e", "Enter")
-        seen.append(screen.wait("\naxd"))
+        seen.append(screen.wait("\naxd\n$"))
         _enter(screen, "exit 3")
         return [*seen, screen.wait("status 3")]
 
@@ -52,7 +52,7 @@ def test_vim(same: Same, tmp_path: Path) -> None:
         screen.press("Escape")
         seen = [screen.wait("dos")]
         _enter(screen, "yyp:%s/hello/goodbye/")
-        seen.append(screen.wait("goodbye"))
+        seen.append(screen.wait("goodbye world"))
         screen.resize(60, 15)
         seen.append(screen.wait(lambda shown: shown.count("\n") == 13))
         _enter(screen, ":wq")
@@ -71,11 +71,11 @@ def test_less(same: Same, tmp_path: Path) -> None:
     def scene(screen: Screen) -> list[str]:
         seen = [screen.wait("line 22\nnumbers")]
         screen.press("Space")
-        seen.append(screen.wait("line 45"))
+        seen.append(screen.wait("line 45\n:"))
         _enter(screen, "/line 7.")
-        seen.append(screen.wait("line 92"))
+        seen.append(screen.wait("line 92\n:"))
         screen.type("g")
-        seen.append(screen.wait("line 0\n"))
+        seen.append(screen.wait("line 22\n:"))
         screen.type("q")
         return [*seen, screen.wait("status 0")]
 
@@ -109,7 +109,7 @@ def test_tmux_inside(same: Same) -> None:
     def scene(screen: Screen) -> list[str]:
         screen.wait(lambda shown: shown[:1] in "$#" and "[0] 0:" in shown)
         _enter(screen, "echo one")
-        screen.wait("\none")
+        screen.wait(lambda shown: "\none\n$" in shown or "\none\n#" in shown)
         screen.press("C-b", "%")
         seen = [screen.wait(lambda shown: "│$" in shown or "│#" in shown).split("[0]")[0]]
         _enter(screen, "tty | cut -d/ -f3; exit")

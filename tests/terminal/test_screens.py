@@ -105,9 +105,12 @@ def test_mc(same: Same, tmp_path: Path) -> None:
     (place / "file").write_text("".join(f"line {number}\n" for number in range(50)))
     (place / "directory").mkdir()
 
+    def has_prompt(shown: str) -> bool:
+        return re.search(r"\n[^\n]*@[^\n]*/place[#$]", shown) is not None
+
     def scene(screen: Screen) -> list[str]:
         screen.wait("10Quit")
-        seen = [screen.wait("/directory", colours=True)]
+        seen = [screen.wait(lambda shown: "/directory" in shown and has_prompt(shown), colours=True)]
         screen.press("Down", "Down", "F3")
         seen.append(screen.wait("line 20"))
         screen.press("F10")
@@ -116,14 +119,14 @@ def test_mc(same: Same, tmp_path: Path) -> None:
         screen.wait(lambda shown: "Left" not in shown and shown.endswith(("#", "$")))
         screen.type("echo $((6*7))")
         screen.press("Enter")
-        seen.append(screen.wait("\n42"))
+        seen.append(screen.wait(lambda shown: "\n42\n" in shown and shown.endswith(("#", "$"))))
         screen.press("C-o")
         screen.wait("10Quit")
         screen.press("F7")
         screen.wait("Create a new Directory")
         screen.type("made")
         screen.press("Enter")
-        seen.append(screen.wait("/made"))
+        seen.append(screen.wait(lambda shown: "/made" in shown and has_prompt(shown)))
         screen.press("F10")
         screen.wait("status 0")
         (place / "made").rmdir()
@@ -135,9 +138,9 @@ def test_mc(same: Same, tmp_path: Path) -> None:
 
 def test_dialog(same: Same, tmp_path: Path) -> None:
     def scene(screen: Screen) -> list[str]:
-        seen = [screen.wait("Cherry", colours=True)]
+        seen = [screen.wait(lambda shown: "Cherry" in shown and "Cancel" in shown, colours=True)]
         screen.press("Down")
-        seen.append(screen.wait("Banana", colours=True))
+        seen.append(screen.wait("Banana", colours=True, unlike=seen[0]))
         screen.press("Enter")
         screen.wait("status 0")
         return [*seen, (tmp_path / "chosen").read_text()]

@@ -30,18 +30,18 @@ def test_screen(same: Same, tmp_path: Path) -> None:
     def scene(screen: Screen) -> list[str]:
         screen.wait("0 of")
         _enter(screen, "echo one")
-        seen = [screen.wait("\none")]
+        seen = [screen.wait("\none\n$")]
         screen.press("C-a", "c")
         screen.wait(lambda shown: "1 of" in shown and shown[:1] in "$#" and shown[1:2] == "\n")
         _enter(screen, "stty size; echo two")
-        seen.append(screen.wait("\ntwo"))
+        seen.append(screen.wait("\ntwo\n$"))
         screen.press("C-a", "S")
         screen.wait(lambda shown: shown.count("1 of") == 1 and shown.count("\n") == 23)
         screen.press("C-a", "Tab")
         screen.press("C-a", "0")
         screen.wait(lambda shown: "0 of" in shown and "1 of" in shown)
         _enter(screen, "clear; stty size")
-        seen.append(screen.wait("\n11 80"))
+        seen.append(screen.wait("\n11 80\n$"))
         screen.press("C-a", "d")
         seen.append(screen.wait("status 0").partition("[detached")[0])
         return seen
@@ -54,7 +54,7 @@ def test_script(same: Same, tmp_path: Path) -> None:
     def scene(screen: Screen) -> list[str]:
         screen.wait(_has_prompt)
         _enter(screen, "tty >/dev/null && stty size")
-        screen.wait("24 80")
+        screen.wait("\n24 80\n$")
         _enter(screen, "sh -c 'echo ready; exec cat'")
         screen.wait("\nready")
         screen.type("abc")
