@@ -39,6 +39,7 @@ __all__ = [
     "is_pollable",
     "lock_range",
     "open_nonblocking",
+    "page_cache",
     "path_open",
     "pipe",
     "range_holder",
@@ -139,6 +140,11 @@ def advise(fd: int, offset: int, length: int, advice: int) -> None:
     if advice == FADV.WILLNEED:
         with contextlib.suppress(OSError):
             fcntl.fcntl(fd, _F_RDADVISE, struct.pack("qi4x", offset, min(length, (1 << 31) - 1)))
+
+
+def page_cache(fd: int, offset: int, length: int) -> tuple[int, ...]:  # noqa: ARG001
+    """It does not tell."""
+    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
 
 def rename(old_dir: int, old: bytes, new_dir: int, new: bytes, flags: int) -> None:

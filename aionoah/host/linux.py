@@ -40,6 +40,7 @@ __all__ = [
     "is_pollable",
     "lock_range",
     "open_nonblocking",
+    "page_cache",
     "path_open",
     "pipe",
     "range_holder",
@@ -51,6 +52,7 @@ __all__ = [
     "wait_for_end",
 ]
 
+_CACHESTAT: Final = 451  # on every architecture
 _FS_IOC_GETFLAGS: Final = 0x80086601  # linux/fs.h
 _FS_CASEFOLD_FL: Final = 0x40000000
 _PTMX: Final = os.makedev(5, 2)  # opening it makes a new pty (pts(4))
@@ -131,6 +133,19 @@ def advise(fd: int, offset: int, length: int, advice: int) -> None:
     """posix_fadvise(2); `advice` is one of abi.fcntl.FADV. No more than advice: what the host refuses is forgotten."""
     with contextlib.suppress(OSError, OverflowError):
         os.posix_fadvise(fd, offset, length, advice)
+
+
+def page_cache(fd: int, offset: int, length: int) -> tuple[int, ...]:
+    """Pages of a range of bytes that are in memory, dirty, being written, evicted, and recently so (cachestat(2)).
+
+    ENOSYS before Linux 6.5.
+    """
+    from ctypes import c_long, c_uint64  # noqa: PLC0415 - slow to import and rarely needed
+
+    found = (c_uint64 * 5)()
+    span = (c_uint64 * 2)(offset, length)
+    _call("syscall", c_long(_CACHESTAT), fd, span, found, 0)
+    return tuple(found)
 
 
 def rename(old_dir: int, old: bytes, new_dir: int, new: bytes, flags: int) -> None:

@@ -21,6 +21,7 @@ from aionoah.abi import (
     kcmp,
     mqueue,
     netlink,
+    pagecache,
     poll,
     ptrace,
     resource,
@@ -187,6 +188,7 @@ WITHOUT_HEADER = {
     aio.AioRing,
     ioctl.SpaceResv,
     aio.AioSigset,
+    *(pagecache.CachestatRange, pagecache.Cachestat),  # since Linux 6.5
 }
 
 
