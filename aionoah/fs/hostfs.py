@@ -108,8 +108,12 @@ class HostFileSystem(GivesHandles):
         return bool(self.guest_fifos or self.attributes_of or (owners is not None and owners.remembers))
 
     def forget(self, identity: tuple[int, int]) -> None:
-        """A file has lost its last name, and its number may become another one's."""
-        self.guest_fifos.discard(identity)
+        """A file has lost its last name, and its number may become another one's, unless somebody still has it open."""
+        if identity in self.guest_fifos:
+            self.guest_fifos.discard(identity)
+            known = self._inodes.get(identity)
+            if isinstance(known, HostNode) and known.held >= 0:
+                known.is_guests_fifo = True
         self.attributes_of.pop(identity, None)
         if self.owners is not None:
             self.owners.forget(identity)

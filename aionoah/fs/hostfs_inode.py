@@ -211,6 +211,7 @@ class HostNode(HostInode):
 
     directory: "HostDirectory"
     is_linkable = False  # made without a name, and may still get one
+    is_guests_fifo = False  # though the file system does not know any more: it has lost its last name
 
     def __init__(
         self,
@@ -322,7 +323,7 @@ class HostNode(HostInode):
         return HostFile(flags, dentry, self, fd, host_appends=host_appends)
 
     def _open_other(self, flags: O, dentry: Dentry) -> File:
-        if self._kind == S.IFIFO and self.filesystem.is_guests_fifo(self.identity):
+        if self._kind == S.IFIFO and (self.is_guests_fifo or self.filesystem.is_guests_fifo(self.identity)):
             self._keep_hold()
             raise MustWait(lambda: open_fifo(self, flags, dentry))
         raise LinuxError(Errno.EACCES if self._kind in (S.IFCHR, S.IFBLK) else Errno.ENXIO)

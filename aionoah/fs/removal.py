@@ -9,7 +9,8 @@ from aionoah.abi.fcntl import ACCESS, RENAME
 from aionoah.abi.stat import S
 from aionoah.fs import notify
 from aionoah.fs.context import FsContext
-from aionoah.fs.creation import require_may_create
+from aionoah.fs.creation import new_owner, require_may_create
+from aionoah.fs.inode import Change
 from aionoah.fs.path import Dentry, LastComponent, retried, walk_parent
 from aionoah.fs.permissions import require, require_removable
 
@@ -97,6 +98,8 @@ def rename(
     _require_uncovered(new)
     was_last = bool(notify.WATCHES) and target is not None and notify.is_last_name(target.inode)
     old.directory.inode.rename(old.name, new.directory.inode, new.name, flags)
+    if flags & RENAME.WHITEOUT:
+        _own_whiteout(context, old)
     old.directory.was_renamed(old.name, new.directory, new.name, exchange=bool(flags & RENAME.EXCHANGE))
     if flags & RENAME.EXCHANGE and target is not None:
         notify.exchanged(old.directory, old.name, new.directory, new.name, source.inode, target.inode)
@@ -104,6 +107,18 @@ def rename(
         replaced = target.inode if target is not None else None
         places = (old.directory, old.name, new.directory, new.name)
         notify.moved(*places, source.inode, replaced, was_last=was_last)
+
+
+def _own_whiteout(context: FsContext, place: LastComponent) -> None:
+    """It belongs to who has renamed the file, as what mknod makes does, as far as the host lets us say so."""
+    directory = place.directory.inode
+    made = directory.lookup(place.name)
+    _, uid, gid = new_owner(context, directory.attributes(), S.IFCHR)
+    try:
+        made.change(Change(uid=uid, gid=gid))
+    except LinuxError as error:
+        if error.errno not in (Errno.EPERM, Errno.EOPNOTSUPP):
+            raise
 
 
 def _require_renamable(old: LastComponent, new: LastComponent, flags: int) -> None:

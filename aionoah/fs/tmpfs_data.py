@@ -39,7 +39,7 @@ class Quota:
 class Contents:
     """Bytes 0 … size of one file. Errors are LinuxError: ENOSPC when the quota is used up."""
 
-    __slots__ = ("_charged", "_fd", "_quota", "_size", "_small")
+    __slots__ = ("_charged", "_fd", "_quota", "_size", "_small", "is_mapped")
 
     def __init__(self, quota: Quota) -> None:
         self._quota = quota
@@ -47,6 +47,7 @@ class Contents:
         self._small: bytearray | None = bytearray()  # None once there is a host file
         self._fd = -1
         self._size = 0
+        self.is_mapped = False  # or has been
 
     def __del__(self) -> None:
         self.release()
@@ -85,6 +86,24 @@ class Contents:
             self._small = None
             self._measure()
         return self._fd
+
+    def mapped_descriptor(self) -> int:
+        """The same, for a mapping."""
+        fd = self.descriptor()
+        if not self.is_mapped:
+            self.is_mapped = True
+            self.forget_writes()
+        return fd
+
+    def written_ns(self) -> int:
+        """When the host has last noticed a write, through a mapping or otherwise; 0 for none since `forget_writes`."""
+        with host_errors():
+            return os.fstat(self._fd).st_mtime_ns
+
+    def forget_writes(self) -> None:
+        if self._fd >= 0:
+            with host_errors():
+                os.utime(self._fd, ns=(0, 0))
 
     def _measure(self) -> None:
         """Charge what the host file really takes; a page of the host may be more than one of ours."""

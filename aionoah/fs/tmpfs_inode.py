@@ -206,6 +206,25 @@ class TmpRegular(TmpInode):
     def pages(self) -> int:
         return self.contents.pages
 
+    def attributes(self) -> Attributes:
+        if self.contents.is_mapped:
+            self._notice_mapped_writes()
+        return super().attributes()
+
+    def _notice_mapped_writes(self) -> None:
+        """Who writes through a mapping does not ask us: the host knows when the first write to each page was."""
+        written_ns = self.contents.written_ns()
+        if written_ns > self.mtime_ns:
+            self.mtime_ns = written_ns
+            self.ctime_ns = max(self.ctime_ns, written_ns)
+
+    def change(self, change: Change) -> None:
+        if self.contents.is_mapped:
+            self._notice_mapped_writes()
+        super().change(change)
+        if change.mtime_ns is not None:
+            self.contents.forget_writes()
+
     def truncate(self, size: int) -> None:
         self.contents.truncate(size)
         self.modified()
@@ -271,4 +290,4 @@ class TmpFile(RegularFile):
         return super().for_mapping(shared=shared)
 
     def mapping(self) -> HostMapping:
-        return HostMapping(self._contents.descriptor(), 0)
+        return HostMapping(self._contents.mapped_descriptor(), 0)

@@ -167,9 +167,11 @@ static uint64_t entry_of(const struct space *s, uint64_t address) {
     return entry;
 }
 
-/* A page of a file mapping may lie behind the file's end, where the host has nothing to read. */
-static int host_has(const struct frames *f, uint64_t physical) {
+/* A page of a file mapping may lie behind the file's end, where the host has nothing to read. Of a write the host is
+ * told first: it takes down when a file was changed only if nobody has read the page before. */
+static int host_has(const struct frames *f, uint64_t physical, int wanted) {
     uint8_t byte;
+    if (wanted == SPACE_WRITE) frames_populate(f->base + physical, PAGE_SIZE);
     return frames_copy(&byte, f->base + physical, 1) == 0;
 }
 
@@ -203,7 +205,7 @@ static bool on_fill(void *uc, uint64_t address, int type, struct tlb_entry *out,
     v->is_host_fault = 0;
     if (rights & wanted && !v->is_over) {
         *out = (struct tlb_entry){entry & PTE_FRAME, rights};
-        if (!(entry & PTE_FILE) || host_has(m->frames, entry & PTE_FRAME)) return true;
+        if (!(entry & PTE_FILE) || host_has(m->frames, entry & PTE_FRAME, wanted)) return true;
         v->is_host_fault = 1;
     }
     v->has_missed = 1;

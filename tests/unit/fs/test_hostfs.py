@@ -18,7 +18,7 @@ from aionoah.abi.statfs import MAGIC
 from aionoah.abi.xattr import XATTR
 from aionoah.fs.hostfs import HostDirectory, HostFileSystem
 from aionoah.fs.inode import MustWait
-from aionoah.fs.operations import link_dentry, open_dentry
+from aionoah.fs.operations import link_dentry, open_dentry, open_path
 from aionoah.fs.regular import RegularFile
 from aionoah.fs.tmpfs import TmpFileSystem
 from aionoah.memory.buffer import KernelBuffer
@@ -287,6 +287,18 @@ async def test_fifos_that_guests_make_are_theirs(tree: Tree, top: Path) -> None:
     with pytest.raises(MustWait) as caught:
         tree.open(b"fifo", O.RDONLY | O.NONBLOCK)
     (await caught.value.opening()).drop()
+
+
+def test_a_fifo_stays_the_guests_while_it_is_held(tree: Tree, top: Path) -> None:
+    tree.mknod(b"fifo", S.IFIFO | 0o600)
+    place = tree.walk(b"fifo")
+    held = open_path(place, O(O.PATH))
+    tree.unlink(b"fifo")
+    os.mkfifo(top / "fifo")  # of the host's programs
+    assert outcome(tree.open, b"fifo", O.RDWR) == "ENXIO"
+    with pytest.raises(MustWait):
+        open_dentry(tree.context, place, O(O.RDWR))
+    held.drop()
 
 
 # -- a single file ------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Removing and renaming, beyond what the comparison with Linux covers."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from fakes.trees import Tree, outcome, user
 from aionoah.abi.fcntl import RENAME
 from aionoah.abi.stat import S
 from aionoah.fs.hostfs import HostFileSystem
+from aionoah.fs.inode import Change
 from aionoah.fs.tmpfs import TmpFileSystem
 
 
@@ -130,3 +132,14 @@ def test_a_whiteout_is_left_behind(tree: Tree) -> None:
     tree.rename(b"moving", b"moved", RENAME.WHITEOUT)
     assert tree.read(b"moved") == b"x"
     assert (tree.stat(b"moving").mode & S.IFMT, tree.stat(b"moving").rdev) == (S.IFCHR, 0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files away")
+def test_a_whiteout_belongs_to_who_makes_it(tree: Tree) -> None:
+    tree.chmod(b".", 0o755)
+    tree.walk(b"dir").inode.change(Change(mode=0o2777, gid=7))
+    with tree.acting_as(user(1000)):
+        tree.rename(b"dir/inner", b"dir/moved", RENAME.WHITEOUT)
+    made = tree.stat(b"dir/inner")
+    assert (made.mode, made.rdev, made.uid, made.gid) == (S.IFCHR, 0, 1000, 7)
+    assert tree.stat(b"dir/moved").uid == 0

@@ -14,7 +14,7 @@ from aionoah.abi.fcntl import FALLOC, SEEK, O
 from aionoah.abi.stat import S, major
 from aionoah.abi.statfs import MAGIC
 from aionoah.abi.xattr import XATTR
-from aionoah.fs.inode import Inode
+from aionoah.fs.inode import Change, Inode
 from aionoah.fs.tmpfs import TmpFileSystem
 from aionoah.fs.tmpfs_data import PAGE, Contents, Quota
 from aionoah.fs.tmpfs_inode import TmpRegular
@@ -157,6 +157,21 @@ def test_a_file_that_becomes_a_mapping_keeps_its_bytes(tree: Tree) -> None:
     assert tree.read(b"f") == b"Small"
     file.pwrite(KernelBuffer(b"er"), 5)
     assert os.pread(mapping.fd, 10, 0) == b"Smaller"
+
+
+def test_writes_through_a_mapping_are_noticed(tree: Tree) -> None:
+    tree.write(b"f", b"small")
+    file = tree.open(b"f", O.RDWR)
+    before = tree.stat(b"f").mtime_ns
+    fd = file.mapping().fd
+    assert tree.stat(b"f").mtime_ns == before
+    os.utime(fd, ns=(0, before + 10))  # as the host notices one
+    assert (tree.stat(b"f").mtime_ns, tree.stat(b"f").ctime_ns) == (before + 10, before + 10)
+    file.mapping()
+    assert tree.stat(b"f").mtime_ns == before + 10
+    tree.walk(b"f").inode.change(Change(mtime_ns=5))
+    assert tree.stat(b"f").mtime_ns == 5
+    file.drop()
 
 
 def test_holes_cost_nothing(tree: Tree) -> None:
