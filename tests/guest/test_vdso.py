@@ -63,14 +63,10 @@ def is_refreshing(line: str) -> bool:
 async def test_reads_clocks_without_system_calls(
     target: Target, clock: int, compile_program: Compiler
 ) -> None:
-    """The loop takes microseconds, so that the page hardly ever gets too old in it; not three times in a row."""
-    program = compile_program("vdso/read", target)
-    for _ in range(3):
-        calls = await calls_between_marks(target, program, clock, 1000)
-        assert all(map(is_refreshing, calls))
-        if not calls:
-            return
-    pytest.fail(f"clock_gettime is a system call: {len(calls)} of 1000")
+    """The loop takes microseconds, so that the page gets too old in it only where the loop is interrupted for long."""
+    calls = await calls_between_marks(target, compile_program("vdso/read", target), clock, 1000)
+    assert all(map(is_refreshing, calls))
+    assert len(calls) < 100
 
 
 async def test_other_clocks_are_system_calls(compile_program: Compiler) -> None:
@@ -191,14 +187,11 @@ def go_program(tmp_path: Path) -> Path:
 
 
 async def test_go_uses_it(go_program: Path) -> None:
-    for _ in range(3):
-        trace = StringIO()
-        await run(STATIC, go_program, strace=trace)
-        lines = trace.getvalue().splitlines()
-        marks = [index for index, line in enumerate(lines) if "getppid(" in line]
-        if not any(map(is_refreshing, lines[marks[0] : marks[-1]])):
-            return
-    pytest.fail("Go makes system calls for the time")
+    trace = StringIO()
+    await run(STATIC, go_program, strace=trace)
+    lines = trace.getvalue().splitlines()
+    marks = [index for index, line in enumerate(lines) if "getppid(" in line]
+    assert sum(map(is_refreshing, lines[marks[0] : marks[-1]])) < 100
 
 
 async def test_maps_show_it() -> None:
