@@ -1,7 +1,8 @@
 """What threads and processes have used of the machine, as getrusage, wait4 and /proc report it (getrusage(2)).
 
 Of page faults those count that left the guest; which of them the host had to read from a disk nobody tells us,
-so none is a major one. Blocks of disks and messages are not counted.
+so none is a major one. Blocks of disks and messages are not counted. Reads and writes count as in Linux: whatever they
+are of, with those of reaped children, and without what memory maps, sends, receives or splices.
 """
 
 from typing import TYPE_CHECKING
@@ -19,8 +20,15 @@ class Usage:
     """Sums; of the peak the maximum."""
 
     __slots__ = (
-        *("involuntary_switches", "minor_faults", "peak_resident", "system_time_ns", "user_time_ns"),
-        "voluntary_switches",
+        *(
+            "bytes_read",
+            "bytes_written",
+            "involuntary_switches",
+            "minor_faults",
+            "peak_resident",
+            "read_calls",
+        ),
+        *("system_time_ns", "user_time_ns", "voluntary_switches", "write_calls"),
     )
 
     def __init__(self) -> None:
@@ -30,10 +38,25 @@ class Usage:
         self.voluntary_switches = 0  # calls that slept
         self.involuntary_switches = 0  # how often the guest was made to leave, by a signal for one
         self.peak_resident = 0  # bytes of memory at once
+        self.read_calls = 0  # read(2) and its kind, those that failed too
+        self.write_calls = 0
+        self.bytes_read = 0  # by these
+        self.bytes_written = 0
 
     @property
     def cpu_time_ns(self) -> int:
         return self.user_time_ns + self.system_time_ns
+
+    def has_read(self, count: int) -> int:
+        """A call has read so many bytes, which are returned."""
+        self.read_calls += 1
+        self.bytes_read += count
+        return count
+
+    def has_written(self, count: int) -> int:
+        self.write_calls += 1
+        self.bytes_written += count
+        return count
 
     def add(self, other: "Usage") -> None:
         self.user_time_ns += other.user_time_ns
@@ -42,6 +65,10 @@ class Usage:
         self.voluntary_switches += other.voluntary_switches
         self.involuntary_switches += other.involuntary_switches
         self.peak_resident = max(self.peak_resident, other.peak_resident)
+        self.read_calls += other.read_calls
+        self.write_calls += other.write_calls
+        self.bytes_read += other.bytes_read
+        self.bytes_written += other.bytes_written
 
     def to_abi(self) -> Rusage:
         return Rusage(

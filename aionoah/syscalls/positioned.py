@@ -40,27 +40,27 @@ def lseek(task: "Task", fd: Fd, offset: Offset, whence: SEEK) -> int:
 @syscall
 def pread64(task: "Task", fd: Fd, buf: Addr, count: Size, offset: Offset) -> int:
     file = _reader_at(task, fd, offset)
-    return files.read_at(file, task.memory.writable(buf, count), offset)
+    return _read(task, file, task.memory.writable(buf, count), offset)
 
 
 @syscall
 def pwrite64(task: "Task", fd: Fd, buf: Addr, count: Size, offset: Offset) -> int:
     file = _writer_at(task, fd, offset)
-    return write_at(task, file, task.memory.readable(buf, count), offset)
+    return _write(task, file, task.memory.readable(buf, count), offset)
 
 
 @syscall
 def preadv(task: "Task", fd: Fd, iov: In[Iovec], iovcnt: ULong, offset: Offset) -> int:
     file = _reader_at(task, fd, offset)
     dst = task.memory.writable_vector(iov, iovcnt)
-    return files.read_at(file, dst, offset) if dst.length else 0
+    return _read(task, file, dst, offset) if dst.length else task.counts.has_read(0)
 
 
 @syscall
 def pwritev(task: "Task", fd: Fd, iov: In[Iovec], iovcnt: ULong, offset: Offset) -> int:
     file = _writer_at(task, fd, offset)
     src = task.memory.readable_vector(iov, iovcnt)
-    return write_at(task, file, src, offset) if src.length else 0
+    return _write(task, file, src, offset) if src.length else task.counts.has_written(0)
 
 
 @syscall
@@ -72,12 +72,10 @@ async def preadv2(
     dst = task.memory.writable_vector(iov, iovcnt)
     _require_valid(flags, dst.length)
     if not dst.length:
-        return 0
+        return task.counts.has_read(0)
     if offset != _OWN_POSITION:
-        return files.read_at(file, dst, offset)
-    if RWF.NOWAIT in flags:
-        return _read_now(file, dst)
-    return await files.read(file, dst)
+        return _read(task, file, dst, offset)
+    return task.counts.has_read(_read_now(file, dst) if RWF.NOWAIT in flags else await files.read(file, dst))
 
 
 @syscall(partial="RWF_ATOMIC and RWF_NOSIGNAL are refused with EOPNOTSUPP.")
@@ -89,11 +87,27 @@ async def pwritev2(
     src = task.memory.readable_vector(iov, iovcnt)
     _require_valid(flags, src.length)
     if not src.length:
-        return 0
-    written = await _write_with(task, file, src, offset, flags)
+        return task.counts.has_written(0)
+    written = task.counts.has_written(await _write_with(task, file, src, offset, flags))
     if flags & (RWF.DSYNC | RWF.SYNC) and written:
         file.sync(data_only=RWF.SYNC not in flags)
     return written
+
+
+def _read(task: "Task", file: File, dst: Buffer, offset: int) -> int:
+    try:
+        return task.counts.has_read(files.read_at(file, dst, offset))
+    except LinuxError:
+        task.counts.read_calls += 1
+        raise
+
+
+def _write(task: "Task", file: File, src: Buffer, offset: int) -> int:
+    try:
+        return task.counts.has_written(write_at(task, file, src, offset))
+    except LinuxError:
+        task.counts.write_calls += 1
+        raise
 
 
 def _require_valid(flags: RWF, length: int) -> None:

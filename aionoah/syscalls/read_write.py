@@ -24,28 +24,54 @@ if TYPE_CHECKING:
 @syscall
 async def read(task: "Task", fd: Fd, buf: Addr, count: Size) -> int:
     file = readable_file(task, fd)
-    return await files.read(file, task.memory.writable(buf, count))
+    dst, counts = task.memory.writable(buf, count), task.counts
+    try:
+        done = await files.read(file, dst)
+    except LinuxError:
+        counts.read_calls += 1
+        raise
+    return counts.has_read(done)
 
 
 @syscall
 async def write(task: "Task", fd: Fd, buf: Addr, count: Size) -> int:
     file = writable_file(task, fd)
-    return await write_to(task, file, task.memory.readable(buf, count))
+    src, counts = task.memory.readable(buf, count), task.counts
+    try:
+        done = await write_to(task, file, src)
+    except LinuxError:
+        counts.write_calls += 1
+        raise
+    return counts.has_written(done)
 
 
 @syscall
 async def readv(task: "Task", fd: Fd, iov: In[Iovec], iovcnt: ULong) -> int:
     """Of nothing the file is not asked (vfs_readv)."""
     file = readable_file(task, fd)
-    dst = task.memory.writable_vector(iov, iovcnt)
-    return await files.read(file, dst) if dst.length else 0
+    dst, counts = task.memory.writable_vector(iov, iovcnt), task.counts
+    if not dst.length:
+        return counts.has_read(0)
+    try:
+        done = await files.read(file, dst)
+    except LinuxError:
+        counts.read_calls += 1
+        raise
+    return counts.has_read(done)
 
 
 @syscall
 async def writev(task: "Task", fd: Fd, iov: In[Iovec], iovcnt: ULong) -> int:
     file = writable_file(task, fd)
-    src = task.memory.readable_vector(iov, iovcnt)
-    return await write_to(task, file, src) if src.length else 0
+    src, counts = task.memory.readable_vector(iov, iovcnt), task.counts
+    if not src.length:
+        return counts.has_written(0)
+    try:
+        done = await write_to(task, file, src)
+    except LinuxError:
+        counts.write_calls += 1
+        raise
+    return counts.has_written(done)
 
 
 def readable_file(task: "Task", fd: int) -> File:

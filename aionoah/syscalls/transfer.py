@@ -42,7 +42,7 @@ async def sendfile(task: "Task", out_fd: Fd, in_fd: Fd, offset: Ptr[Cell64], cou
     target = writable_file(task, out_fd)
     length = min(count, MAX_RW_COUNT)
     if isinstance(target, PipeEnd):
-        return await _send_to_pipe(task, target, source, Place(task, offset, position), length)
+        return _count(task, await _send_to_pipe(task, target, source, Place(task, offset, position), length))
     _require_sendable(source, target, length)
     start = source.seek(0, SEEK.CUR) if position is None else position
     sent = await _send(task, target, source, start, length)
@@ -51,7 +51,12 @@ async def sendfile(task: "Task", out_fd: Fd, in_fd: Fd, offset: Ptr[Cell64], cou
         task.memory.put(offset, Cell64(end))
     else:
         source.seek(end, SEEK.SET)
-    return sent
+    return _count(task, sent)
+
+
+def _count(task: "Task", moved: int) -> int:
+    """The call has both read and written."""
+    return task.counts.has_read(task.counts.has_written(moved))
 
 
 async def _send_to_pipe(task: "Task", target: PipeEnd, source: File, place: Place, count: int) -> int:
@@ -124,7 +129,7 @@ def copy_file_range(
         task.memory.put(off_out, Cell64(start_out + copied))
     else:
         target.seek(start_out + copied, SEEK.SET)
-    return copied
+    return _count(task, copied)
 
 
 def _require_copyable(source: File, target: File) -> None:

@@ -10,9 +10,17 @@ from aionoah.abi.mempolicy import MAX_NUMNODES
 from aionoah.abi.resource import RLIM_INFINITY, RLIM_NLIMITS, RLIMIT
 from aionoah.abi.signal import SIG_DFL, SIG_IGN, signal_bit
 from aionoah.fs.proc.maps import sizes
-from aionoah.fs.proc.subject import Subject, find_task, may_inspect, number_of, process_of, thread_count
+from aionoah.fs.proc.subject import (
+    Subject,
+    find_task,
+    may_inspect,
+    number_of,
+    process_of,
+    require_inspectable,
+    thread_count,
+)
 from aionoah.process.rseq import cpu_of
-from aionoah.process.usage import Usage, usage_of_process, usage_of_thread
+from aionoah.process.usage import Usage, usage_of_process, usage_of_thread, usage_with_children
 
 if TYPE_CHECKING:
     from aionoah.process.task import Process, Task
@@ -296,6 +304,13 @@ def format_limits(pairs: list[tuple[int, int]]) -> bytes:
     return b"\n".join(lines) + b"\n"
 
 
-def io(subject: Subject) -> bytes:  # noqa: ARG001 - nothing is counted
-    names = (b"rchar", b"wchar", b"syscr", b"syscw", b"read_bytes", b"write_bytes", b"cancelled_write_bytes")
-    return b"".join(b"%s: 0\n" % name for name in names)
+def io(subject: Subject) -> bytes:
+    """Of a process with what its children have done that it has waited for. What of it reached disks is not known."""
+    task = find_task(subject)
+    if task is not None:
+        require_inspectable(subject)
+    used = usage_of_thread(task) if task is subject else usage_with_children(process_of(subject))
+    return (
+        b"rchar: %d\nwchar: %d\nsyscr: %d\nsyscw: %d\nread_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n"
+        % (*(used.bytes_read, used.bytes_written, used.read_calls, used.write_calls),)
+    )
