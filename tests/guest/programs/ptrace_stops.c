@@ -1,6 +1,7 @@
 /* ptrace(2): who may trace whom, attaching and seizing, group-stops, and what the end of a tracer does. */
 #include "trace.h"
 
+#include <sched.h>
 #include <sys/prctl.h>
 #include <time.h>
 
@@ -291,6 +292,9 @@ static void notices(void) {
     pid_t pid = child(sleeps);
     TRACE(PTRACE_ATTACH, pid, 0, 0);
     show_wait(pid, 0);
+    while (!told) { /* the signal may come a little after what it tells of can be waited for */
+        sched_yield();
+    }
     printf("  %d times, %d\n", told, code);
     action.sa_flags |= SA_NOCLDSTOP;
     sigaction(SIGCHLD, &action, NULL);
