@@ -4,7 +4,7 @@ A timer has one signal, which is pending once at most. A periodic timer goes on 
 counts then how many expiries have passed without one: its overruns.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aionoah.clocks.alarm import Alarm
 from aionoah.clocks.clock import TICK_NS, Clock
@@ -19,8 +19,20 @@ if TYPE_CHECKING:
 _MOST_OVERRUNS: Final = (1 << 31) - 1  # DELAYTIMER_MAX
 
 
+class Wish(NamedTuple):
+    """What timer_create has been asked for, as /proc/PID/timers tells."""
+
+    clock_id: int  # signed
+    signal: int
+    value: int
+    notify: int  # abi.signal.SIGEV
+    target: int  # the number of the thread or process that is told
+
+
 class PosixTimer:
     """One timer. Without a signal it only counts (SIGEV_NONE); `thread` gets the signal, else the process."""
+
+    wish: Wish | None = None
 
     def __init__(
         self, process: "Process", clock: Clock, signal: TimerSignal | None, thread: "Task | None" = None

@@ -13,7 +13,7 @@ from aionoah.abi.time import CLOCK, ITIMER, NSEC_PER_SEC, TIMER, Itimerspec, Iti
 from aionoah.clocks.clock import as_clock_id, find_timer_clock
 from aionoah.clocks.duration import microseconds, nanoseconds, timespec, timeval
 from aionoah.clocks.itimers import Setting
-from aionoah.clocks.posix_timers import PosixTimer
+from aionoah.clocks.posix_timers import PosixTimer, Wish
 from aionoah.process.task import Task
 from aionoah.signals.info import TimerSignal
 from aionoah.syscalls.arguments import In, Int, Ptr, UInt
@@ -80,7 +80,9 @@ def timer_create(task: Task, clockid: CLOCK, sevp: In[Sigevent], timerid: Ptr[Ti
     task.memory.put(timerid, TimerId(number))
     is_silent = event.sigev_notify == SIGEV.NONE
     signal = None if is_silent else TimerSignal(event.sigev_signo, number, event.sigev_value)
-    timers.posix[number] = PosixTimer(task.process, clock, signal, thread)
+    timers.posix[number] = timer = PosixTimer(task.process, clock, signal, thread)
+    target = task.process.pid if thread is None else thread.tid
+    timer.wish = Wish(as_clock_id(clockid), event.sigev_signo, event.sigev_value, event.sigev_notify, target)
 
 
 def _notified_thread(task: Task, event: Sigevent) -> Task | None:

@@ -6,6 +6,8 @@ What has no meaning here says what Linux says when there is nothing to say.
 from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.signal import SIGEV
+from aionoah.abi.time import CLOCK
 from aionoah.fs.proc.maps import sizes
 from aionoah.fs.proc.mounts import escape, visible
 from aionoah.fs.proc.settings import NOT_SET
@@ -14,8 +16,11 @@ from aionoah.fs.proc.status import comm
 from aionoah.fs.proc.subject import Subject, find_task, number_of, process_of, require_inspectable
 
 if TYPE_CHECKING:
+    from aionoah.clocks.posix_timers import Wish
     from aionoah.process.task import Task
 
+_NOTIFICATIONS: Final = {SIGEV.SIGNAL: b"signal", SIGEV.NONE: b"none", SIGEV.THREAD: b"thread"}
+_OWN_CPU_CLOCKS: Final = {CLOCK.PROCESS_CPUTIME_ID: -6, CLOCK.THREAD_CPUTIME_ID: -2}  # as those of pid 0
 _MILLISECOND_NS: Final = 1_000_000
 
 
@@ -94,6 +99,22 @@ def id_map(subject: Subject) -> bytes:  # noqa: ARG001 - one user name space
 
 def setgroups(subject: Subject) -> bytes:  # noqa: ARG001
     return b"allow\n"
+
+
+def timers(subject: Subject) -> bytes:
+    """The POSIX timers, the youngest first (show_timer in fs/proc/base.c)."""
+    known = process_of(subject).timers.posix
+    return b"".join(_timer(number, known[number].wish) for number in sorted(known, reverse=True))
+
+
+def _timer(number: int, wish: "Wish | None") -> bytes:
+    if wish is None:
+        return b""
+    kind = _NOTIFICATIONS[wish.notify & ~SIGEV.THREAD_ID]
+    whom = b"tid" if wish.notify & SIGEV.THREAD_ID else b"pid"
+    text = b"ID: %d\nsignal: %d/%016x\nnotify: %s/%s.%d\nClockID: %d\n"
+    clock_id = _OWN_CPU_CLOCKS.get(wish.clock_id, wish.clock_id)
+    return text % (number, wish.signal, wish.value, kind, whom, wish.target, clock_id)
 
 
 def children(subject: Subject) -> bytes:

@@ -172,7 +172,11 @@ _THREAD: Final[Directory[Subject]] = Directory(
 )
 _THREADS: Final[Directory[Subject]] = Directory(names=_thread_names, find=_find_thread)
 _PROCESS: Final[Directory[Subject]] = Directory(
-    dict(sorted({**_COMMON, b"map_files": MAP_FILES, b"task": _THREADS}.items()))
+    dict(
+        sorted(
+            {**_COMMON, b"map_files": MAP_FILES, b"task": _THREADS, b"timers": _text(details.timers)}.items()
+        )
+    )
 )
 
 
