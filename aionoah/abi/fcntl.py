@@ -132,6 +132,17 @@ class LCK(Choice):
     UNLCK = 2
 
 
+class RWH(Choice):
+    """How long what is written may live (RWH_WRITE_LIFE_...)."""
+
+    NOT_SET = 0
+    NONE = 1
+    SHORT = 2
+    MEDIUM = 3
+    LONG = 4
+    EXTREME = 5
+
+
 class OWNER(Choice):
     """What F_SETOWN_EX names."""
 

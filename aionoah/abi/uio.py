@@ -23,3 +23,8 @@ class RWF(Flags):
     NOAPPEND = 0x20
     ATOMIC = 0x40
     DONTCACHE = 0x80
+    NOSIGNAL = 0x100
+
+
+RWF_FOR_ALL = 0x13F
+"""Those of files without a cache: all but ATOMIC and DONTCACHE."""

@@ -6,6 +6,7 @@ from typing import ClassVar, Final
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.poll import Poll
+from aionoah.abi.uio import RWF
 from aionoah.fs.anonymous import AnonymousFile
 from aionoah.fs.file import WouldBlock
 from aionoah.host.waiting import Source, WaitQueue
@@ -19,6 +20,7 @@ class EventFile(AnonymousFile):
     """Writes add to the counter, a read takes it all, or one if it is a semaphore."""
 
     label = b"eventfd"
+    write_flags = RWF.HIPRI
     _numbers: ClassVar = itertools.count()
 
     def __init__(self, flags: O, count: int = 0, *, is_semaphore: bool = False) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.poll import Poll
+from aionoah.abi.uio import RWF_FOR_ALL
 from aionoah.fs import notify
 from aionoah.host.waiting import Source, sleep_on
 from aionoah.memory.buffer import Buffer
@@ -99,6 +100,7 @@ class File:
     crowd: "Crowd | None" = None  # those of them that are exclusive
     reads_itself = False  # whether a blocking read is not just a wait for `read_nowait`, but `read`
     signal_owner: SignalOwner | None = None
+    write_hint = 0  # of abi.fcntl.RWH, for what has no inode
     space_watcher: SpaceWatcher | None = None
     takes_direct = False  # O_DIRECT may be set
     polls_of_caller = False  # what `poll` says is about whoever asks: of others' waiting it says nothing
@@ -108,6 +110,8 @@ class File:
     limits_reserved = False  # RLIMIT_FSIZE is about what is behind the end too (fallocate, KEEP_SIZE)
     is_stream = False  # pipes and the like: a blocking write goes on until all is written
     signals_cut_writes = True  # SIGPIPE comes even if a part has been written before nobody read any more
+    read_flags = RWF_FOR_ALL  # of preadv2
+    write_flags = RWF_FOR_ALL  # of pwritev2; HIPRI alone where Linux has `write` but no `write_iter`
     read_timeout_ns: int | None = None  # how long a blocking read waits before EAGAIN (SO_RCVTIMEO)
     write_timeout_ns: int | None = None
 

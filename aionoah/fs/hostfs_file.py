@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
+from aionoah.abi.uio import RWF, RWF_FOR_ALL
 from aionoah.fs.file import HostMapping
 from aionoah.fs.host_io import read_at, write_at
 from aionoah.fs.hostwatch import OBSERVERS, own_doing
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 class HostFile(RegularFile):
     """A file of the host, read and written at our own position: the host's stays unused."""
+
+    read_flags = write_flags = RWF_FOR_ALL | RWF.DONTCACHE
 
     def __init__(
         self, flags: O, dentry: Dentry, node: "HostNode", fd: int, *, host_appends: bool = False
@@ -60,6 +63,20 @@ class HostFile(RegularFile):
             return write_at(self.fd, src, offset)
         with own_doing(self._node):
             return write_at(self.fd, src, offset)
+
+    def read_with(self, dst: Buffer, offset: int, flags: int) -> int:
+        with own_doing(self._node), host_errors():
+            return os.preadv(self.fd, dst.segments(), offset, platform.transfer_flags(flags))
+
+    def _store_with(self, src: Buffer, offset: int, flags: int) -> int:
+        with host_errors():
+            host_flags = platform.transfer_flags(flags)
+        if not host_flags:
+            return self._store(src, offset)
+        if self._host_appends != (self.flags & O.APPEND != 0):
+            self._set_appending()
+        with own_doing(self._node), host_errors():
+            return os.pwritev(self.fd, src.segments(), offset, host_flags)
 
     def _set_appending(self) -> None:
         """Let the host append too, so that no other program's line is overwritten."""

@@ -156,6 +156,7 @@ class Inode:
 
     filesystem: FileSystem
     opens = 0  # open files that refer to this object
+    write_hint = 0  # of abi.fcntl.RWH
 
     def attributes(self) -> Attributes:
         raise NotImplementedError

@@ -12,6 +12,7 @@ from aionoah.abi.fcntl import O
 from aionoah.abi.inotify import IN, IN_ALL_EVENTS, InotifyEvent
 from aionoah.abi.poll import Poll
 from aionoah.abi.stat import S
+from aionoah.abi.uio import RWF
 from aionoah.fs import notify
 from aionoah.fs.anonymous import AnonymousFile
 from aionoah.fs.device_numbers import internal_device
@@ -92,6 +93,7 @@ class InotifyFile(AnonymousFile):
     """Watches, and a queue of what has happened to them."""
 
     label = b"inotify"
+    read_flags = RWF.HIPRI
 
     def __init__(self, flags: O, limits: "InotifyLimits", uid: int) -> None:
         """`uid`: whose watches they are. EMFILE."""

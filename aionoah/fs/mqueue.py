@@ -14,6 +14,7 @@ from aionoah.abi.poll import Poll
 from aionoah.abi.resource import RLIMIT
 from aionoah.abi.stat import DT, S
 from aionoah.abi.statfs import MAGIC
+from aionoah.abi.uio import RWF
 from aionoah.fs.creation import masked, new_owner, require_may_create
 from aionoah.fs.device_numbers import anonymous_device
 from aionoah.fs.directory import DirectoryFile, FixedDirectory
@@ -269,6 +270,7 @@ class QueueFile(File):
     """A queue descriptor. Reading it tells how the queue is; messages have calls of their own."""
 
     is_seekable = is_waited_for = True
+    read_flags = RWF.HIPRI
 
     def __init__(self, flags: O, dentry: Dentry, inode: QueueInode) -> None:
         super().__init__(flags, dentry)

@@ -3,12 +3,15 @@
 Sources: lseek(2), read(2), write(2), pwrite(2).
 """
 
+# ruff: noqa: ARG002 - flags that mean nothing to most files
+
 from collections.abc import Callable
 from typing import Final
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import SEEK, O
 from aionoah.abi.ioctl import FS_FL
+from aionoah.abi.uio import RWF
 from aionoah.fs.file import File
 from aionoah.memory.buffer import Buffer
 
@@ -73,15 +76,29 @@ class RegularFile(File):
             self.changing()
         return self._store(src, self._write_offset(offset))
 
-    def overwrite(self, src: Buffer, offset: int) -> int:
-        """Write at an offset in spite of O_APPEND (RWF_NOAPPEND). EPERM if the file may only be appended to."""
-        if is_append_only(self):
-            raise LinuxError(Errno.EPERM)
-        flags, self.flags = self.flags, O(self.flags & ~O.APPEND)
+    def read_with(self, dst: Buffer, offset: int, flags: int) -> int:
+        """Read at an offset with flags of RWF: NOWAIT and DONTCACHE mean something to who has the cache. EAGAIN."""
+        return self.pread(dst, offset)
+
+    def write_with(self, src: Buffer, offset: int, flags: int) -> int:
+        """Write with flags of RWF, of which APPEND and NOAPPEND stand above O_APPEND. EPERM for NOAPPEND where nothing but
+        appending is allowed.
+        """
+        present = self.flags
+        if flags & RWF.APPEND:
+            self.flags = O(present | O.APPEND)
+        elif flags & RWF.NOAPPEND and present & O.APPEND:
+            if is_append_only(self):
+                raise LinuxError(Errno.EPERM)
+            self.flags = O(present & ~O.APPEND)
         try:
-            return self.pwrite(src, offset)
+            self.changing()
+            return self._store_with(src, self._write_offset(offset), flags)
         finally:
-            self.flags = flags
+            self.flags = present
+
+    def _store_with(self, src: Buffer, offset: int, flags: int) -> int:
+        return self._store(src, offset)
 
     def write_start(self, offset: int | None) -> int:
         return self._write_offset(self.offset if offset is None else offset)

@@ -18,6 +18,7 @@ from zlib import crc32
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.stat import S, directory_type
+from aionoah.abi.uio import RWF
 from aionoah.fs.directory import DirectoryFile
 from aionoah.fs.file import File
 from aionoah.fs.inode import Attributes, Change, DirectoryEntry, FileSystem, FileSystemStatus, Inode
@@ -320,6 +321,7 @@ class TextFile(File):
     """
 
     is_seekable = True
+    read_flags = write_flags = RWF.HIPRI
 
     def __init__(self, flags: O, dentry: "Dentry", node: Text[T], owner: T) -> None:
         super().__init__(flags, dentry)

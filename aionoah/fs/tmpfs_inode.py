@@ -8,6 +8,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import FALLOC, SEEK, O
 from aionoah.abi.ioctl import FS_FL
 from aionoah.abi.stat import STATX_ATTR, S
+from aionoah.abi.uio import RWF, RWF_FOR_ALL
 from aionoah.abi.xattr import XATTR
 from aionoah.fs.acl import Entry, parse
 from aionoah.fs.devices import open_device
@@ -238,6 +239,7 @@ class TmpRegular(TmpInode):
 class TmpFile(RegularFile):
     """An open regular file."""
 
+    read_flags = write_flags = RWF_FOR_ALL & ~RWF.NOWAIT
     limits_reserved = True
 
     def __init__(self, flags: O, dentry: Dentry | None, inode: TmpRegular) -> None:

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import FADV, FALLOC, RENAME, SEEK
+from aionoah.abi.uio import RWF
 from aionoah.host.open_flags import host_open_flags
 
 __all__ = [
@@ -45,10 +46,13 @@ __all__ = [
     "range_holder",
     "rename",
     "reopen",
+    "set_write_hint",
     "socket_option",
     "thread_cpu_time_ns",
     "total_memory",
+    "transfer_flags",
     "wait_for_end",
+    "write_hint",
 ]
 
 _PC_CASE_SENSITIVE: Final = 11  # sys/unistd.h
@@ -114,6 +118,22 @@ def copy_range(source: int, source_offset: int, target: int, target_offset: int,
     """There is no such call: a chunk through our memory."""
     data = os.pread(source, min(count, _COPY_CHUNK), source_offset)
     return os.pwrite(target, data, target_offset) if data else 0
+
+
+def transfer_flags(flags: int) -> int:
+    """There are none: EOPNOTSUPP for those that are about the cache, as from a file system without them."""
+    if flags & (RWF.NOWAIT | RWF.DONTCACHE):
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+    return 0
+
+
+def write_hint(fd: int) -> int:  # noqa: ARG001 - as on Linux
+    """There are none: EINVAL, as from an older Linux."""
+    raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+
+def set_write_hint(fd: int, hint: int) -> None:  # noqa: ARG001
+    write_hint(fd)
 
 
 def fallocate(fd: int, mode: int, offset: int, length: int) -> None:

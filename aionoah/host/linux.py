@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aionoah.abi.fcntl import RENAME
 from aionoah.abi.filter import SockFilter
 from aionoah.abi.socket import SO
+from aionoah.abi.uio import RWF
 from aionoah.host.open_flags import host_open_flags
 
 if TYPE_CHECKING:
@@ -46,12 +47,17 @@ __all__ = [
     "range_holder",
     "rename",
     "reopen",
+    "set_write_hint",
     "socket_option",
     "thread_cpu_time_ns",
     "total_memory",
+    "transfer_flags",
     "wait_for_end",
+    "write_hint",
 ]
 
+_F_GET_RW_HINT: Final = 1035
+_F_SET_RW_HINT: Final = 1036
 _CACHESTAT: Final = 451  # on every architecture
 _FS_IOC_GETFLAGS: Final = 0x80086601  # linux/fs.h
 _FS_CASEFOLD_FL: Final = 0x40000000
@@ -95,6 +101,20 @@ def path_open(name: bytes, dir_fd: int, *, directory: bool) -> int:
 def pipe() -> tuple[int, int]:
     """Two ends of a host pipe, both non-blocking and close-on-exec."""
     return os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def transfer_flags(flags: int) -> int:
+    """The host's flags of preadv2 for those of RWF that are about its cache."""
+    return flags & (RWF.NOWAIT | RWF.DONTCACHE)
+
+
+def write_hint(fd: int) -> int:
+    """How long what is written to a file may live (fcntl(2), F_GET_RW_HINT)."""
+    return int.from_bytes(fcntl.fcntl(fd, _F_GET_RW_HINT, bytes(8)), "little")
+
+
+def set_write_hint(fd: int, hint: int) -> None:
+    fcntl.fcntl(fd, _F_SET_RW_HINT, hint.to_bytes(8, "little"))
 
 
 def total_memory() -> int:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
-from aionoah.abi.fcntl import F_SEAL, FD, F, O
+from aionoah.abi.fcntl import F_SEAL, FD, RWH, F, O
 from aionoah.fs.file import File
 from aionoah.fs.memfd import MemoryFile, MemoryInode
 from aionoah.fs.pipe import PipeEnd
 from aionoah.fs.regular import is_append_only
+from aionoah.fs.write_hints import hint_of, set_hint
 from aionoah.memory.vma import VM
 from aionoah.syscalls.arguments import Fd, ULong
 from aionoah.syscalls.leases import change_lease, get_lease
@@ -35,9 +36,7 @@ _LOCKING: Final = {
 }
 
 
-@syscall(
-    partial="There are no hints (EINVAL). Leases are broken by guests only, not by programs of the host."
-)
+@syscall(partial="Leases are broken by guests only, not by programs of the host.")
 async def fcntl(task: "Task", fd: Fd, cmd: F, arg: ULong) -> int:
     file = task.files.get(fd, allow_path=cmd in _ON_PATH_FILES)
     if cmd in _ON_DESCRIPTORS:  # the most frequent ones
@@ -64,6 +63,8 @@ def _control(task: "Task", fd: int, file: File, cmd: int, arg: int) -> int:
             return _pipe_size(task, file, cmd, arg)
         case F.GET_SEALS | F.ADD_SEALS:
             return _seals(task, file, cmd, arg)
+        case F.GET_RW_HINT | F.SET_RW_HINT:
+            _write_hint(task, file, cmd, arg)
         case F.GETLEASE:
             return get_lease(file)
         case F.SETLEASE:
@@ -113,6 +114,19 @@ def _pipe_size(task: "Task", file: File, cmd: int, arg: int) -> int:
         return file.pipe.capacity
     may_exceed_limit = task.credentials.has_capability(CAP.SYS_RESOURCE)
     return file.pipe.set_capacity(arg & 0xFFFF_FFFF, may_exceed_limit=may_exceed_limit)
+
+
+def _write_hint(task: "Task", file: File, cmd: int, address: int) -> None:
+    """EPERM unless it is the caller's file. (F_GET_FILE_RW_HINT and its like have gone: EINVAL.)"""
+    if cmd == F.GET_RW_HINT:
+        task.memory.write(address, hint_of(file).to_bytes(8, "little"))
+        return
+    if not task.fs.identity.may_act_as(file.attributes().uid):
+        raise LinuxError(Errno.EPERM)
+    hint = int.from_bytes(task.memory.read(address, 8), "little")
+    if hint > RWH.EXTREME:
+        raise LinuxError(Errno.EINVAL)
+    set_hint(file, hint)
 
 
 def _seals(task: "Task", file: File, cmd: int, arg: int) -> int:

@@ -8,24 +8,23 @@ first holds all of it. Sources: pread(2), preadv(2), lseek(2); Linux fs/read_wri
 from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import Errno, LinuxError
-from aionoah.abi.fcntl import SEEK
+from aionoah.abi.fcntl import SEEK, O
 from aionoah.abi.uio import RWF, Iovec
 from aionoah.fs import file as files
 from aionoah.fs import notify
-from aionoah.fs.file import File, WouldBlock
+from aionoah.fs.file import BrokenPipe, File, WouldBlock
 from aionoah.fs.regular import RegularFile
 from aionoah.memory.buffer import Buffer, Front
 from aionoah.syscalls.arguments import Addr, Fd, In, Offset, Size, ULong
-from aionoah.syscalls.read_write import readable_file, writable_file, write_at, write_to
+from aionoah.syscalls.read_write import broken_pipe, readable_file, writable_file, write_at, write_to
 from aionoah.syscalls.registry import syscall
 from aionoah.syscalls.size_limit import bounded, room_at
+from aionoah.syscalls.sync import sync_file
 
 if TYPE_CHECKING:
     from aionoah.process.task import Task
 
-_VALID: Final = (
-    RWF.HIPRI | RWF.DSYNC | RWF.SYNC | RWF.NOWAIT | RWF.APPEND | RWF.NOAPPEND | RWF.DONTCACHE
-)  # for reading too, where those about writing say nothing
+_OF_CACHE: Final = RWF.NOWAIT | RWF.DONTCACHE  # what only the file knows how to do
 _OWN_POSITION: Final = -1
 
 
@@ -68,29 +67,34 @@ async def preadv2(
     task: "Task", fd: Fd, iov: In[Iovec], iovcnt: ULong, offset: Offset, offset_high: ULong, flags: RWF
 ) -> int:
     """At the file's own position if `offset` is -1."""
-    file = readable_file(task, fd) if offset == _OWN_POSITION else _reader_at(task, fd, offset)
+    is_own = offset == _OWN_POSITION
+    file = readable_file(task, fd) if is_own else _reader_at(task, fd, offset)
     dst = task.memory.writable_vector(iov, iovcnt)
-    _require_valid(flags, dst.length)
     if not dst.length:
         return task.counts.has_read(0)
-    if offset != _OWN_POSITION:
+    _require_valid(flags, file.read_flags)
+    if flags & _OF_CACHE and isinstance(file, RegularFile):
+        return task.counts.has_read(_read_regular(file, dst, offset, flags))
+    if not is_own:
         return _read(task, file, dst, offset)
     return task.counts.has_read(_read_now(file, dst) if RWF.NOWAIT in flags else await files.read(file, dst))
 
 
-@syscall(partial="RWF_ATOMIC and RWF_NOSIGNAL are refused with EOPNOTSUPP.")
+@syscall(partial="RWF_ATOMIC is refused with EOPNOTSUPP.")
 async def pwritev2(
     task: "Task", fd: Fd, iov: In[Iovec], iovcnt: ULong, offset: Offset, offset_high: ULong, flags: RWF
 ) -> int:
     """At the file's own position if `offset` is -1."""
     file = writable_file(task, fd) if offset == _OWN_POSITION else _writer_at(task, fd, offset)
     src = task.memory.readable_vector(iov, iovcnt)
-    _require_valid(flags, src.length)
     if not src.length:
         return task.counts.has_written(0)
-    written = task.counts.has_written(await _write_with(task, file, src, offset, flags))
+    _require_valid(flags, file.write_flags)
+    if not isinstance(file, RegularFile):
+        return task.counts.has_written(await _write_other(task, file, src, offset, flags))
+    written = task.counts.has_written(_write_regular(task, file, src, offset, flags))
     if flags & (RWF.DSYNC | RWF.SYNC) and written:
-        file.sync(data_only=RWF.SYNC not in flags)
+        await sync_file(file, data_only=RWF.SYNC not in flags)
     return written
 
 
@@ -110,35 +114,36 @@ def _write(task: "Task", file: File, src: Buffer, offset: int) -> int:
         raise
 
 
-def _require_valid(flags: RWF, length: int) -> None:
-    """Nobody asks what the transfer of nothing should have been like."""
-    if not length:
-        return
-    if flags.outside(_VALID):
+def _require_valid(flags: RWF, valid: int) -> None:
+    """Not asked about the transfer of nothing."""
+    if flags.outside(valid):
         raise LinuxError(Errno.EOPNOTSUPP)
     if RWF.APPEND in flags and RWF.NOAPPEND in flags:
         raise LinuxError(Errno.EINVAL)
 
 
 def _reader_at(task: "Task", fd: int, offset: int) -> File:
-    """EINVAL before EBADF before ESPIPE: what cannot seek says so before it is asked about reading."""
     file = _file_at(task, fd, offset)
     if not file.is_readable:
-        raise LinuxError(Errno.EBADF if file.is_seekable else Errno.ESPIPE)
+        raise LinuxError(Errno.EBADF)
     return file
 
 
 def _writer_at(task: "Task", fd: int, offset: int) -> File:
     file = _file_at(task, fd, offset)
     if not file.is_writable:
-        raise LinuxError(Errno.EBADF if file.is_seekable else Errno.ESPIPE)
+        raise LinuxError(Errno.EBADF)
     return file
 
 
 def _file_at(task: "Task", fd: int, offset: int) -> File:
+    """EINVAL, EBADF, and ESPIPE: what cannot seek says so before it is asked about reading, or where the memory is."""
     if offset < 0:
         raise LinuxError(Errno.EINVAL)
-    return task.files[fd]
+    file = task.files[fd]
+    if not file.is_seekable:
+        raise LinuxError(Errno.ESPIPE)
+    return file
 
 
 def _read_now(file: File, dst: Buffer) -> int:
@@ -148,11 +153,33 @@ def _read_now(file: File, dst: Buffer) -> int:
         raise LinuxError(Errno.EAGAIN) from None
 
 
-async def _write_with(task: "Task", file: File, src: Buffer, offset: int, flags: RWF) -> int:
-    if RWF.APPEND in flags and file.is_seekable:
-        return _append(task, file, src, moves=offset == _OWN_POSITION)
-    if RWF.NOAPPEND in flags and isinstance(file, RegularFile):
-        return _write_in_place(task, file, src, offset)
+def _read_regular(file: RegularFile, dst: Buffer, offset: int, flags: RWF) -> int:
+    moves = offset == _OWN_POSITION
+    start = file.offset if moves else offset
+    done = file.read_with(dst, start, flags)
+    if notify.WATCHES and done:
+        notify.accessed(file)
+    if moves:
+        file.offset = start + done
+    return done
+
+
+def _write_regular(task: "Task", file: RegularFile, src: Buffer, offset: int, flags: RWF) -> int:
+    """At the end, whatever the file and the caller say, with RWF_APPEND; never there for O_APPEND with RWF_NOAPPEND."""
+    moves = offset == _OWN_POSITION
+    appends = O.APPEND in file.flags and RWF.NOAPPEND not in flags
+    start = file.offset if moves else offset
+    if appends or RWF.APPEND in flags:
+        start = file.size()
+    written = file.write_with(Front(src, room_at(task, start, src.length)), start, flags)
+    if notify.WATCHES and written:
+        notify.modified(file)
+    if moves:
+        file.offset = start + written
+    return written
+
+
+async def _write_other(task: "Task", file: File, src: Buffer, offset: int, flags: RWF) -> int:
     if offset != _OWN_POSITION:
         return write_at(task, file, src, offset)
     if RWF.NOWAIT in flags:
@@ -160,25 +187,6 @@ async def _write_with(task: "Task", file: File, src: Buffer, offset: int, flags:
             return file.write_nowait(bounded(task, file, src))
         except WouldBlock:
             raise LinuxError(Errno.EAGAIN) from None
-    return await write_to(task, file, src)
-
-
-def _write_in_place(task: "Task", file: RegularFile, src: Buffer, offset: int) -> int:
-    """Where it is asked for, or at the file's own position, though the file may be for appending (O_APPEND)."""
-    moves = offset == _OWN_POSITION
-    start = file.offset if moves else offset
-    src = Front(src, room_at(task, start, src.length))
-    written = file.overwrite(src, start)
-    if notify.WATCHES and written:
-        notify.modified(file)
-    if moves:
-        file.offset += written
-    return written
-
-
-def _append(task: "Task", file: File, src: Buffer, *, moves: bool) -> int:
-    end = file.attributes().size
-    written = write_at(task, file, src, end)
-    if moves:
-        file.offset = end + written
-    return written
+        except BrokenPipe as broken:
+            return broken_pipe(task, file, broken, signals=RWF.NOSIGNAL not in flags)
+    return await write_to(task, file, src, signals=RWF.NOSIGNAL not in flags)

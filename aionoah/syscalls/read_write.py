@@ -97,15 +97,20 @@ def write_at(task: "Task", file: File, src: Buffer, offset: int) -> int:
     return files.write_at(file, src, offset)
 
 
-async def write_to(task: "Task", file: File, src: Buffer) -> int:
-    """Write, and raise SIGPIPE in the calling thread where nobody reads any more (pipe(7))."""
+async def write_to(task: "Task", file: File, src: Buffer, *, signals: bool = True) -> int:
+    """Write, and raise SIGPIPE in the calling thread where nobody reads any more (pipe(7)), unless `signals` forbids it."""
     if task.process.limits.file_size is not None:
         src = bounded(task, file, src)
     try:
         return await files.write(file, src)
     except BrokenPipe as broken:
-        if file.signals_cut_writes or not broken.written:
-            send_to_task(task, from_user(SIG.PIPE, task.process.pid, task.credentials.uid))
-        if broken.written:
-            return broken.written
-        raise
+        return broken_pipe(task, file, broken, signals=signals)
+
+
+def broken_pipe(task: "Task", file: File, broken: BrokenPipe, *, signals: bool) -> int:
+    """What a write returns that nobody will read: a count, or EPIPE."""
+    if signals and (file.signals_cut_writes or not broken.written):
+        send_to_task(task, from_user(SIG.PIPE, task.process.pid, task.credentials.uid))
+    if broken.written:
+        return broken.written
+    raise broken

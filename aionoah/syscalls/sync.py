@@ -103,15 +103,15 @@ def _require_allocatable(kind: int) -> None:
 
 @syscall
 async def fsync(task: "Task", fd: Fd) -> None:
-    await _sync(task.files[fd], data_only=False)
+    await sync_file(task.files[fd], data_only=False)
 
 
 @syscall
 async def fdatasync(task: "Task", fd: Fd) -> None:
-    await _sync(task.files[fd], data_only=True)
+    await sync_file(task.files[fd], data_only=True)
 
 
-async def _sync(file: File, *, data_only: bool) -> None:
+async def sync_file(file: File, *, data_only: bool) -> None:
     """The host may take its time; the file stays open until it has done."""
     if not file.waits_for_disk:
         file.sync(data_only=data_only)
@@ -143,7 +143,7 @@ async def sync_file_range(task: "Task", fd: Fd, offset: Offset, nbytes: Offset, 
     if _kind(file) not in (S.IFREG, S.IFBLK, S.IFDIR, S.IFLNK):
         raise LinuxError(Errno.ESPIPE)
     if flags & (SYNC.WAIT_BEFORE | SYNC.WAIT_AFTER):
-        await _sync(file, data_only=True)
+        await sync_file(file, data_only=True)
 
 
 # -- advice -------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from fakes.trees import IS_LINUX, Tree, outcome, read_all, user
 from aionoah.abi.fcntl import O
 from aionoah.abi.stat import DT, S
 from aionoah.abi.statfs import MAGIC
+from aionoah.abi.uio import RWF
 from aionoah.abi.xattr import XATTR
 from aionoah.fs.hostfs import HostDirectory, HostFileSystem
 from aionoah.fs.inode import MustWait
@@ -184,7 +185,9 @@ def test_what_may_only_be_appended_to_is(tree: Tree, top: Path) -> None:
         assert isinstance(file, RegularFile)
         file.write_nowait(KernelBuffer(memoryview(bytearray(b"+1"))))
         file.pwrite(KernelBuffer(memoryview(bytearray(b"+2"))), 0)
-        assert outcome(file.overwrite, KernelBuffer(memoryview(bytearray(b"no"))), 0) == "EPERM"
+        assert (
+            outcome(file.write_with, KernelBuffer(memoryview(bytearray(b"no"))), 0, RWF.NOAPPEND) == "EPERM"
+        )
         file.drop()
     finally:
         subprocess.run(["chattr", "-a", path], check=True)

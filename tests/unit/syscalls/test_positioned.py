@@ -4,8 +4,11 @@ from collections.abc import Callable, Iterator
 from struct import pack
 from typing import Any
 
+import pytest
+
 from aionoah.abi.errno import Errno
 from aionoah.abi.fcntl import AT_FDCWD, O
+from aionoah.abi.signal import SIG
 from aionoah.abi.uio import RWF
 from aionoah.syscalls.results import Suspended
 
@@ -128,3 +131,30 @@ def test_unsupported_flags(guest: Any, make: Callable[..., int]) -> None:
     one = vector(guest, guest.space(8), 8)
     for flag in (RWF.ATOMIC, RWF(0x200)):
         assert guest.call("pwritev2", fd, one, 1, 0, 0, flag) is Errno.EOPNOTSUPP
+
+
+@pytest.mark.parametrize("flags", [0, RWF.NOWAIT])
+def test_nobody_is_killed_by_a_pipe_without_readers(guest: Any, flags: int) -> None:
+    reader, writer = new_pipe(guest)
+    guest.call("close", reader)
+    one, signals = vector(guest, guest.space(8), 8), guest.task.signals
+    assert guest.call("pwritev2", writer, one, 1, -1, 0, flags | RWF.NOSIGNAL) is Errno.EPIPE
+    assert not signals.all_pending
+    assert guest.call("pwritev2", writer, one, 1, -1, 0, flags) is Errno.EPIPE
+    assert signals.all_pending == 1 << (SIG.PIPE - 1)
+
+
+def test_above_what_the_file_says(guest: Any, make: Callable[..., int]) -> None:
+    guest.call("close", make(guest, b"file", b"0123456789"))
+    fd = guest.call("openat", HERE, b"file", O.RDWR | O.APPEND, 0)
+    word = vector(guest, guest.put(b"ab"), 2)
+    assert guest.call("pwritev2", fd, word, 1, 4, 0, RWF.NOAPPEND) == 2
+    assert guest.call("pwritev2", fd, word, 1, 4, 0, 0) == 2
+    assert guest.call("pwritev2", fd, word, 1, -1, 0, RWF.NOAPPEND) == 2
+    assert guest.call("lseek", fd, 0, 1) == 2
+    assert guest.call("pwritev2", fd, word, 1, -1, 0, RWF.APPEND) == 2
+    assert guest.call("lseek", fd, 0, 1) == 14
+    text = guest.space(16)
+    assert guest.call("pread64", fd, text, 16, 0) == 14
+    assert guest.get(text, 14) == b"ab23ab6789abab"
+    assert guest.call("pwritev2", fd, word, 1, 0, 0, RWF.APPEND | RWF.NOAPPEND) is Errno.EINVAL
