@@ -110,10 +110,8 @@ _COMMON: Final[dict[bytes, Node[Subject]]] = {
     b"attr": _ATTR,
     b"auxv": _text(_auxiliary_vector, mode=0o400),
     b"clear_refs": _text(lambda _subject: b"", details.clear_refs, mode=0o200),
-    b"coredump_filter": _text(settings.core_filter, settings.set_core_filter),
     b"gid_map": _text(details.id_map, mode=0o644),
     b"loginuid": _text(details.login_user, settings.set_login_user),
-    b"mountstats": _text(details.mountstats, mode=0o400),
     b"net": LazyDirectory(_load_net),
     b"mem": _Memory(0o600),
     b"ns": NS,
@@ -130,7 +128,6 @@ _COMMON: Final[dict[bytes, Node[Subject]]] = {
     b"smaps_rollup": _text(smaps.smaps_rollup),
     b"stack": _text(details.stack, mode=0o400),
     b"syscall": _text(waiting.system_call, mode=0o400),
-    b"timerslack_ns": _text(details.timer_slack, settings.set_timer_slack, mode=0o666),
     b"uid_map": _text(details.id_map, mode=0o644),
     b"wchan": _text(waiting.wait_channel),
     b"cgroup": _text(lambda _subject: b"0::/\n"),
@@ -171,13 +168,15 @@ _THREAD: Final[Directory[Subject]] = Directory(
     dict(sorted({**_COMMON, b"children": _text(details.children)}.items()))
 )
 _THREADS: Final[Directory[Subject]] = Directory(names=_thread_names, find=_find_thread)
-_PROCESS: Final[Directory[Subject]] = Directory(
-    dict(
-        sorted(
-            {**_COMMON, b"map_files": MAP_FILES, b"task": _THREADS, b"timers": _text(details.timers)}.items()
-        )
-    )
-)
+_OF_PROCESSES: Final[dict[bytes, Node[Subject]]] = {
+    b"coredump_filter": _text(settings.core_filter, settings.set_core_filter),
+    b"map_files": MAP_FILES,
+    b"mountstats": _text(details.mountstats, mode=0o400),
+    b"task": _THREADS,
+    b"timers": _text(details.timers),
+    b"timerslack_ns": _text(details.timer_slack, settings.set_timer_slack, mode=0o666),
+}
+_PROCESS: Final[Directory[Subject]] = Directory(dict(sorted({**_COMMON, **_OF_PROCESSES}.items())))
 
 
 def find_subject(inode: "Inode") -> Subject | None:

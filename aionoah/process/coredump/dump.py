@@ -15,7 +15,7 @@ from aionoah.abi.signal import SIG
 from aionoah.abi.wait import killed_status
 from aionoah.host.waiting import Source, WaitQueue, sleep_on
 from aionoah.process.coredump.file import Interrupted, open_core, require_alive
-from aionoah.process.coredump.image import CoreFile, Full, write_image
+from aionoah.process.coredump.image import CoreFile, Full, Rests, write_image
 from aionoah.process.coredump.notes import RegisterSets, mapped_files, note, process_info, thread_status
 from aionoah.signals.info import SigInfo, from_kernel
 
@@ -31,6 +31,7 @@ class CoreDump:
         self.task = task
         self._info = info
         self._threads: dict[Task, RegisterSets] = {}
+        self._awaited: set[Task] = set()
         self._joined = WaitQueue()
         self._over = WaitQueue()
         self._is_over = False
@@ -47,13 +48,16 @@ class CoreDump:
         process.core_dump = self
         for other in process.tasks.values():
             if other is not self.task:
+                self._awaited.add(other)
                 other.signals.pending.add(from_kernel(SIG.KILL))
                 other.signals.interrupt()
 
     def add(self, task: "Task", registers: RegisterSets) -> None:
         """A thread is out of its program."""
         self._threads[task] = registers
-        self._joined.wake()
+        self._awaited.discard(task)
+        if not self._awaited:
+            self._joined.wake()
 
     async def stay(self) -> None:
         """Sleep until the dump is over."""
@@ -72,27 +76,25 @@ class CoreDump:
 
     async def _write(self) -> None:
         task, process = self.task, self.task.process
-        while any(self._is_awaited(other) for other in process.tasks.values()):
-            await _sleep(Source(self._joined, process.ended))
-            require_alive(task)
+        while self._awaited:
+            self._awaited = {other for other in self._awaited if not _has_left(other)}
+            if self._awaited:
+                await _sleep(Source(self._joined, process.ended))
+                require_alive(task)
         file = await open_core(task, self._info.si_signo)
         if file is None:
             return
         self._is_written = True  # in part is enough
         try:
             sink = CoreFile(task, file, process.limits.soft(RLIMIT.CORE))
-            await write_image(task, sink, self._notes(), task.architecture.elf_machine)
+            rests = Rests(task)
+            await write_image(task, sink, await self._notes(rests), rests)
         except (Full, LinuxError):
             return
         finally:
             file.drop()
 
-    def _is_awaited(self, other: "Task") -> bool:
-        """A thread that is about to end shows its tracer just that, and is not part of the dump any more."""
-        is_ending = other.tracing is not None and other.tracing.ends_with is not None
-        return other not in self._threads and not is_ending
-
-    def _notes(self) -> list[bytes]:
+    async def _notes(self, rests: Rests) -> list[bytes]:
         """In Linux's order: the dying thread first, with what is of the process right behind its status."""
         task, found = self.task, []
         files = mapped_files(task)
@@ -109,7 +111,13 @@ class CoreDump:
             known = {kind: data for kind, data in registers.items() if kind != NT.PRSTATUS}
             parts = status | (of_process if thread is task else {}) | known
             found += [note(kind, data) for kind, data in parts.items()]
+            await rests.rest()
         return found
+
+
+def _has_left(task: "Task") -> bool:
+    """Who shows a tracer that it is about to end does not run any more either."""
+    return task.has_exited or (task.tracing is not None and task.tracing.ends_with is not None)
 
 
 async def _sleep(source: Source) -> None:

@@ -36,6 +36,26 @@ class Full(Exception):  # noqa: N818 - a condition
     """No more may be written."""
 
 
+class Rests:
+    """Lets others have the kernel lock every few milliseconds."""
+
+    def __init__(self, task: "Task") -> None:
+        self._task = task
+        self._began_ns = monotonic_ns()
+
+    async def rest(self) -> None:
+        """If it is time to. Interrupted."""
+        if monotonic_ns() - self._began_ns <= _LONGEST_HOLD_NS:
+            return
+        try:
+            await sleep_on(Source(), monotonic_ns())
+        except LinuxError as error:
+            if error.errno is not Errno.ERESTARTSYS:
+                raise
+        require_alive(self._task)
+        self._began_ns = monotonic_ns()
+
+
 class CoreFile:
     """An open file, and how much may still go into it."""
 
@@ -45,6 +65,9 @@ class CoreFile:
         self._file = file
         self._room = limit
         self._end = task.process.limits.file_size  # RLIMIT_FSIZE
+
+    def has_room(self, size: int) -> bool:
+        return size <= self._room
 
     async def put(self, data: bytes, offset: int, unit: int = 0) -> None:
         """Write; what does not fit is left out from its last whole `unit` on (0: all of it). Full, LinuxError, Interrupted."""
@@ -67,48 +90,40 @@ class CoreFile:
             await self.put(b"\0", size - 1)
 
 
-async def write_image(task: "Task", file: CoreFile, notes: "Sequence[bytes]", machine: int) -> None:
+async def write_image(task: "Task", file: CoreFile, notes: "Sequence[bytes]", rests: Rests) -> None:
     """The whole of it. Full, LinuxError, Interrupted."""
     areas = task.memory.dumped_areas(task.process.core_filter)
     header_size = ElfHeader.SIZE + (1 + len(areas)) * ProgramHeader.SIZE
     notes_size = sum(map(len, notes))
     offset = first = -(-(header_size + notes_size) // PAGE_SIZE) * PAGE_SIZE
-    pieces = [_header(machine, 1 + len(areas)), _note_header(header_size, notes_size)]
+    pieces = [_header(task.architecture.elf_machine, 1 + len(areas)), _note_header(header_size, notes_size)]
     for area in areas:
         pieces.append(_load_header(area, offset))
         offset += area.length
-    await _put_pieces(file, [*pieces, *notes])
-    await _put_memory(task, file, areas, first)
+    await _put_pieces(file, [*pieces, *notes], rests)
+    await _put_memory(task, file, areas, first, rests)
     await file.end_at(offset)
 
 
-async def _put_pieces(file: CoreFile, pieces: "Sequence[bytes]") -> None:
+async def _put_pieces(file: CoreFile, pieces: "Sequence[bytes]", rests: Rests) -> None:
+    """All in one if there is room; else each that has some."""
     offset = 0
-    for piece in pieces:
+    whole = b"".join(pieces)
+    for piece in (whole,) if file.has_room(len(whole)) else pieces:
         await file.put(piece, offset)
         offset += len(piece)
+        await rests.rest()
 
 
-async def _put_memory(task: "Task", file: CoreFile, areas: "Sequence[DumpedArea]", offset: int) -> None:
-    began = monotonic_ns()
+async def _put_memory(
+    task: "Task", file: CoreFile, areas: "Sequence[DumpedArea]", offset: int, rests: Rests
+) -> None:
     for area in areas:
         for address, data in task.memory.dumped_pieces(area.start, area.start + area.length):
             if data:
                 await file.put(data, offset + address - area.start, PAGE_SIZE)
-            if monotonic_ns() - began > _LONGEST_HOLD_NS:
-                await _let_others_on(task)
-                began = monotonic_ns()
+            await rests.rest()
         offset += area.length
-
-
-async def _let_others_on(task: "Task") -> None:
-    """Interrupted."""
-    try:
-        await sleep_on(Source(), monotonic_ns())
-    except LinuxError as error:
-        if error.errno is not Errno.ERESTARTSYS:
-            raise
-    require_alive(task)
 
 
 def _header(machine: int, count: int) -> bytes:
