@@ -99,7 +99,7 @@ def new_kernel(
         tree.mount(new_devfs(), b"/dev")
         tree.mount(DevPts(kernel.ptys), b"/dev/pts", options=DEVPTS_OPTIONS)
         tree.mount(TmpFileSystem(mode=0o1777), b"/dev/shm")
-        tree.mount(kernel.message_queues, b"/dev/mqueue", options=_KERNEL_OPTIONS)
+        tree.mount(kernel.namespaces.ipc.message_queues, b"/dev/mqueue", options=_KERNEL_OPTIONS)
         tree.mount(TmpFileSystem(mode=0o1777), b"/tmp")
         tree.mount(TmpFileSystem(mode=0o755), b"/run")
         for path, what in mounts.items():

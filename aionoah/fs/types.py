@@ -8,6 +8,7 @@ from aionoah.fs.inode import FileSystem
 from aionoah.fs.path import Dentry
 from aionoah.fs.tmpfs import TmpFileSystem
 from aionoah.host import facts
+from aionoah.process.namespaces import current_namespaces
 
 if TYPE_CHECKING:
     from aionoah.process.kernel import Kernel
@@ -98,7 +99,7 @@ def _dev(kernel: "Kernel", data: bytes) -> Made:
 
 
 def _mqueue(kernel: "Kernel", _data: bytes) -> Made:
-    return Made(kernel.message_queues)
+    return Made(current_namespaces(kernel).ipc.message_queues)
 
 
 def _as_mounted(type_name: bytes) -> Callable[["Kernel", bytes], Made]:

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.resource import RLIM_INFINITY, RLIMIT
 from aionoah.abi.sched import CLONE
 from aionoah.process.ipc.undo import UndoList
+from aionoah.process.namespaces import NAMESPACES, enter, new_namespaces, require_makeable
 from aionoah.process.population import require_room
 from aionoah.process.task import Process, Task
 from aionoah.signals.state import SharedSignals, TaskSignals
@@ -18,11 +19,6 @@ if TYPE_CHECKING:
     from aionoah.process.credentials import Credentials
     from aionoah.process.descriptors import DescriptorTable
     from aionoah.process.limits import Limits
-
-NAMESPACES: Final = (
-    CLONE.NEWNS | CLONE.NEWCGROUP | CLONE.NEWUTS | CLONE.NEWIPC | CLONE.NEWUSER | CLONE.NEWPID | CLONE.NEWNET
-    | CLONE.NEWTIME
-)  # fmt: skip
 
 
 class CloneRequest(NamedTuple):
@@ -50,6 +46,8 @@ def clone_task(task: Task, request: CloneRequest) -> Task:
     except BaseException:
         task.kernel.free_pid(tid)
         raise
+    if request.flags & NAMESPACES or child.namespaces is not task.namespaces:
+        enter(child, new_namespaces(task, request.flags))
     if CLONE.CHILD_CLEARTID in request.flags:
         child.clear_child_tid = request.child_tid
     if CLONE.SYSVSEM in request.flags:
@@ -78,6 +76,7 @@ def discard_task(child: Task) -> None:
         child.tracing.unlink()
     child.files.leave()
     child.memory.drop()
+    child.namespaces.drop()
     process.cpus -= 1
     del process.tasks[child.tid], kernel.tasks[child.tid]
     if process.tasks:
@@ -100,15 +99,13 @@ def _go_together(flags: CLONE) -> bool:
 def _check_flags(task: Task, request: CloneRequest) -> None:
     """What makes no sense, in the order of Linux's copy_process."""
     flags = request.flags
-    namespaces = flags & NAMESPACES
     if not _go_together(flags):
         raise LinuxError(Errno.EINVAL)
     if CLONE.PARENT in flags and task.process.is_init:
         raise LinuxError(Errno.EINVAL)
-    if namespaces & ~CLONE.NEWUSER:
-        task.credentials.require(CAP.SYS_ADMIN)
-    if namespaces:
-        raise LinuxError(Errno.EINVAL)  # as a kernel without namespaces
+    require_makeable(task, flags)
+    if CLONE.NEWIPC | CLONE.SYSVSEM in flags:
+        raise LinuxError(Errno.EINVAL)
     if CLONE.INTO_CGROUP in flags:
         raise LinuxError(Errno.EBADF)  # there are no control groups, so there is no descriptor of one
 

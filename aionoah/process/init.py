@@ -44,4 +44,5 @@ def end_init(kernel: "Kernel") -> None:
     for tid, task in list(kernel.init.tasks.items()):
         task.files.leave()
         task.memory.drop()
+        task.namespaces.drop()
         del kernel.init.tasks[tid], kernel.tasks[tid], kernel.processes[kernel.init.pid]

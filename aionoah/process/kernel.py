@@ -1,8 +1,8 @@
 """What one Linux instance shares among all its processes."""
 
+import itertools
 import os
 from collections.abc import Callable
-from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import Errno, LinuxError
@@ -16,6 +16,7 @@ from aionoah.net.network import Network
 from aionoah.process.coredump.settings import CoreSettings
 from aionoah.process.futex import FutexTable
 from aionoah.process.init import end_init
+from aionoah.process.namespaces import FIRST_LATER_NUMBER, IpcNamespace, Namespaces, UtsNamespace
 from aionoah.process.processor import Processor
 from aionoah.process.task import Process
 from aionoah.terminal.pty import Pty, Ptys
@@ -23,7 +24,6 @@ from aionoah.terminal.pty import Pty, Ptys
 if TYPE_CHECKING:
     from aionoah.fs.inode import Inode
     from aionoah.fs.mount import Namespace
-    from aionoah.fs.mqueue import QueueFileSystem
     from aionoah.hypervisor.protocols import Machine
     from aionoah.process.ipc.tables import Ipc
     from aionoah.process.task import Task
@@ -57,8 +57,9 @@ class Kernel:
         self.machine = machine
         self.processor = Processor()  # what every program is told; whoever makes the instance sets it
         self.mounts = mounts
-        self.hostname = hostname  # at most 64 bytes, as uname has room for
-        self.domainname = b"(none)"
+        self.ipc_namespaces: list[IpcNamespace] = []
+        self.namespaces = Namespaces(UtsNamespace(hostname), IpcNamespace(self.ipc_namespaces))
+        self.namespace_numbers = itertools.count(FIRST_LATER_NUMBER)
         self.release = RELEASE
         self.version = VERSION
         self.random = random
@@ -86,29 +87,25 @@ class Kernel:
         self.init = Process(self, self.allocate_pid())  # adopts orphans; to be seen after `show_init`
         del self.processes[self.init.pid]
 
-    @cached_property
-    def ipc(self) -> "Ipc":
-        """System V IPC: made when the first program asks for it."""
-        from aionoah.process.ipc.tables import Ipc  # noqa: PLC0415 - most do not
+    @property
+    def hostname(self) -> bytes:
+        """Of the first name space, as everybody has who has not asked for another one."""
+        return self.namespaces.uts.hostname
 
-        return Ipc()
-
-    @cached_property
-    def message_queues(self) -> "QueueFileSystem":
-        """POSIX message queues."""
-        from aionoah.fs.mqueue import QueueFileSystem  # noqa: PLC0415 - it is told of tasks, as this is
-
-        return QueueFileSystem()
+    @hostname.setter
+    def hostname(self, name: bytes) -> None:
+        self.namespaces.uts.hostname = name
 
     @property
-    def used_ipc(self) -> "Ipc | None":
-        """The same, if any program has asked for it."""
-        return self.__dict__.get("ipc")
+    def used_ipc(self) -> "list[Ipc]":
+        """System V IPC of every name space where any program has asked for it."""
+        found = (one.used_system_v for one in self.ipc_namespaces)
+        return [one for one in found if one is not None]
 
     def close(self) -> None:
         """The end of the instance: whatever outlives processes goes."""
-        if self.used_ipc is not None:
-            self.used_ipc.memory.release()
+        for ipc in self.used_ipc:
+            ipc.memory.release()
         end_init(self)
         self.mounts.release()
 

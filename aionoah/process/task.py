@@ -253,7 +253,7 @@ class Task:
         *("clear_child_tid", "robust_list", "name", "control", "has_exited", "scheduling", "personality"),
         *("parent_death_signal", "timer_slack_ns", "is_stopped", "is_sleeping", "counts", "cpu", "rseq"),
         *("has_too_many_tasks", "semaphore_undo", "tracing", "tracees", "seccomp", "__weakref__"),
-        *("memory_policy", "memory_errors"),
+        *("memory_policy", "memory_errors", "namespaces"),
     )
 
     def __init__(
@@ -298,6 +298,7 @@ class Task:
         self.tracing: Tracing | None = None  # somebody traces it
         self.tracees: dict[int, Tracing] | None = None  # whom it traces, by number
         self.seccomp: Seccomp | None = None  # which calls it lets itself make
+        self.namespaces = process.kernel.namespaces.hold()
         self.memory_errors = 0  # when to hear of broken memory (PR_MCE_KILL)
         self.memory_policy: Policy | None = None  # of set_mempolicy(2)
 
@@ -413,8 +414,9 @@ class Task:
             self.semaphore_undo.leave(self)
         self.files.leave()
         del process.tasks[self.tid], self.kernel.tasks[self.tid]
-        if self.kernel.used_ipc is not None:
-            self.kernel.used_ipc.memory.leave(self)
+        for ipc in self.kernel.used_ipc:
+            ipc.memory.leave(self)
+        self.namespaces.drop()
         self._leave_filters()
         if self.is_leader:
             process.uid = self.credentials.uid

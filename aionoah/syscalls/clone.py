@@ -33,7 +33,10 @@ async def vfork(task: Task) -> int:
     return await _clone(task, CloneRequest(CLONE(CLONE.VFORK | CLONE.VM), SIG.CHLD), 0, 0)
 
 
-@syscall(own_thread=True, partial="No namespaces: CLONE_NEW… fails as in a kernel without them.")
+@syscall(
+    own_thread=True,
+    partial="Of name spaces CLONE_NEWUTS and CLONE_NEWIPC; others fail as in a kernel without them.",
+)
 async def clone(task: Task, flags: ULong, stack: Addr, parent_tid: Addr, fourth: Addr, fifth: Addr) -> int:
     """The last two are child_tid and tls, in the order that the architecture has."""
     tail = (fourth, fifth)
@@ -49,7 +52,7 @@ async def clone(task: Task, flags: ULong, stack: Addr, parent_tid: Addr, fourth:
     return await _clone(task, request, stack, tail[task.architecture.clone_tls_argument - first])
 
 
-@syscall(own_thread=True, partial="No namespaces and no control groups, as clone.")
+@syscall(own_thread=True, partial="Name spaces as clone; no control groups.")
 async def clone3(task: Task, args: Addr, size: Size) -> int:
     wanted = _read_args(task, args, size)
     flags = CLONE(wanted.flags)

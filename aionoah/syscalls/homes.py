@@ -260,6 +260,7 @@ HOMES: Final[dict[str, str]] = {
     "setgroups": "identity",
     "sethostname": "system",
     "setitimer": "timers",
+    "setns": "unshare",
     "setpgid": "process",
     "setpriority": "scheduling",
     "setregid": "identity",

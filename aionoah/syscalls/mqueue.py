@@ -36,7 +36,7 @@ def mq_open(task: "Task", name: Path, oflag: O, mode: Mode, attr: In[MqAttr]) ->
     if not name:
         raise LinuxError(Errno.ENOENT)
     with task.files.reserve() as (fd,):
-        queues = task.kernel.message_queues
+        queues = task.namespaces.ipc.message_queues
         file = queues.open(task.fs, name, O(oflag & _OPEN_FLAGS), mode, size)
         task.files.install(fd, file, cloexec=True)  # always
     return fd
@@ -46,7 +46,7 @@ def mq_open(task: "Task", name: Path, oflag: O, mode: Mode, attr: In[MqAttr]) ->
 def mq_unlink(task: "Task", name: Path) -> None:
     if not name:
         raise LinuxError(Errno.ENOENT)
-    task.kernel.message_queues.unlink(task.fs, name)
+    task.namespaces.ipc.message_queues.unlink(task.fs, name)
 
 
 def _queue_file(task: "Task", fd: int) -> QueueFile:

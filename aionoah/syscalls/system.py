@@ -25,28 +25,28 @@ _RANDOM_CHUNK: Final = 1 << 16
 
 @syscall
 def uname(task: Task, buf: Ptr[NewUtsname]) -> None:
-    kernel = task.kernel
+    kernel, names = task.kernel, task.namespaces.uts
     task.memory.put(
         buf,
         NewUtsname(
             sysname=b"Linux",
-            nodename=kernel.hostname,
+            nodename=names.hostname,
             release=kernel.release,
             version=kernel.version,
             machine=task.architecture.machine,
-            domainname=kernel.domainname,
+            domainname=names.domainname,
         ),
     )
 
 
 @syscall
 def sethostname(task: Task, name: Addr, length: Int) -> None:
-    task.kernel.hostname = _get_name(task, name, length)
+    task.namespaces.uts.hostname = _get_name(task, name, length)
 
 
 @syscall
 def setdomainname(task: Task, name: Addr, length: Int) -> None:
-    task.kernel.domainname = _get_name(task, name, length)
+    task.namespaces.uts.domainname = _get_name(task, name, length)
 
 
 def _get_name(task: Task, address: int, length: int) -> bytes:

@@ -19,16 +19,16 @@ _STAT: Final = (MSG_CMD.STAT, MSG_CMD.STAT_INDEX, MSG_CMD.STAT_ANY)
 
 @syscall
 def msgget(task: "Task", key: Int, msgflg: Int) -> int:
-    return task.kernel.ipc.messages.get(key, msgflg, task).id
+    return task.namespaces.ipc.system_v.messages.get(key, msgflg, task).id
 
 
 @syscall
 async def msgsnd(task: "Task", msqid: Int, msgp: Addr, msgsz: Size, msgflg: Int) -> None:
     kind = task.memory.read_word(msgp)
-    if msgsz > task.kernel.ipc.limits.msgmax or msqid < 0 or not 1 <= kind < _SIGN:
+    if msgsz > task.namespaces.ipc.system_v.limits.msgmax or msqid < 0 or not 1 <= kind < _SIGN:
         raise LinuxError(Errno.EINVAL)
     text = task.memory.read(msgp + _TYPE_SIZE, msgsz)
-    queue = task.kernel.ipc.messages.objects.find(msqid)
+    queue = task.namespaces.ipc.system_v.messages.objects.find(msqid)
     await queue.send(task, Message(kind, text), may_wait=not msgflg & IPC.NOWAIT)
 
 
@@ -39,8 +39,10 @@ async def msgrcv(task: "Task", msqid: Int, msgp: Addr, msgsz: Size, msgtyp: Long
     if msgflg & MSGRCV.COPY:
         if msgflg & MSGRCV.EXCEPT or not msgflg & MSGRCV.NOWAIT:
             raise LinuxError(Errno.EINVAL)
-        task.memory.read(msgp, min(msgsz, task.kernel.ipc.limits.msgmax))  # EFAULT before all else
-    queue = task.kernel.ipc.messages.objects.find(msqid)
+        task.memory.read(
+            msgp, min(msgsz, task.namespaces.ipc.system_v.limits.msgmax)
+        )  # EFAULT before all else
+    queue = task.namespaces.ipc.system_v.messages.objects.find(msqid)
     wanted = Wanted.of(msgtyp, msgsz, msgflg)
     message = await queue.receive(task, wanted, may_wait=not msgflg & MSGRCV.NOWAIT)
     text = message.text[:msgsz]
@@ -51,7 +53,7 @@ async def msgrcv(task: "Task", msqid: Int, msgp: Addr, msgsz: Size, msgtyp: Long
 
 @syscall
 def msgctl(task: "Task", msqid: Int, cmd: Int, buf: Addr) -> int:
-    queues = task.kernel.ipc.messages
+    queues = task.namespaces.ipc.system_v.messages
     if msqid < 0 or cmd < 0:
         raise LinuxError(Errno.EINVAL)
     if cmd in (MSG_CMD.INFO, MSG_CMD.INFO_USED):
@@ -70,13 +72,13 @@ def msgctl(task: "Task", msqid: Int, cmd: Int, buf: Addr) -> int:
 
 
 def _owned(task: "Task", msqid: int) -> MessageQueue:
-    queue = task.kernel.ipc.messages.objects.find(msqid)
+    queue = task.namespaces.ipc.system_v.messages.objects.find(msqid)
     queue.require_owner(task.credentials)
     return queue
 
 
 def _stat(task: "Task", number: int, cmd: int, address: int) -> int:
-    objects = task.kernel.ipc.messages.objects
+    objects = task.namespaces.ipc.system_v.messages.objects
     queue = objects.find(number) if cmd == MSG_CMD.STAT else objects.find_index(number)
     if cmd != MSG_CMD.STAT_ANY:
         queue.require(READ, task.credentials)

@@ -23,7 +23,7 @@ _ONE: Final = (SEM_CMD.GETVAL, SEM_CMD.GETPID, SEM_CMD.GETNCNT, SEM_CMD.GETZCNT)
 
 @syscall
 def semget(task: "Task", key: Int, nsems: Int, semflg: Int) -> int:
-    return task.kernel.ipc.semaphores.get(key, nsems, semflg, task).id
+    return task.namespaces.ipc.system_v.semaphores.get(key, nsems, semflg, task).id
 
 
 @syscall
@@ -37,7 +37,7 @@ async def semtimedop(task: "Task", semid: Int, sops: In[Sembuf], nsops: UInt, li
 
 
 async def _operate(task: "Task", semid: int, sops: int, count: int, limit: Timespec | None) -> None:
-    if count > task.kernel.ipc.limits.semopm:
+    if count > task.namespaces.ipc.system_v.limits.semopm:
         raise LinuxError(Errno.E2BIG)
     if count < 1:
         raise LinuxError(Errno.EINVAL)
@@ -46,7 +46,7 @@ async def _operate(task: "Task", semid: int, sops: int, count: int, limit: Times
         raise LinuxError(Errno.EINVAL)
     deadline_ns = None if limit is None else time.monotonic_ns() + nanoseconds(limit)
     operations = [Operation(*row) for row in Sembuf.rows(data)]
-    semaphores = task.kernel.ipc.semaphores.objects.find(semid)
+    semaphores = task.namespaces.ipc.system_v.semaphores.objects.find(semid)
     if max(operation.number for operation in operations) >= len(semaphores):
         raise LinuxError(Errno.EFBIG)
     is_altering = any(operation.change for operation in operations)
@@ -62,8 +62,8 @@ def semctl(task: "Task", semid: Int, semnum: Int, cmd: Int, arg: ULong) -> int:
     if semid < 0:
         raise LinuxError(Errno.EINVAL)
     if cmd in (SEM_CMD.INFO, SEM_CMD.INFO_USED):
-        task.memory.put(arg, task.kernel.ipc.semaphores.info(of_used=cmd == SEM_CMD.INFO_USED))
-        return task.kernel.ipc.semaphores.objects.highest_index
+        task.memory.put(arg, task.namespaces.ipc.system_v.semaphores.info(of_used=cmd == SEM_CMD.INFO_USED))
+        return task.namespaces.ipc.system_v.semaphores.objects.highest_index
     if cmd in _STAT:
         return _stat(task, semid, cmd, Addr(arg))
     if cmd == SEM_CMD.SETVAL:
@@ -79,19 +79,19 @@ def semctl(task: "Task", semid: Int, semnum: Int, cmd: Int, arg: ULong) -> int:
         _owned(task, semid).change_permissions(wanted.sem_perm)
         return 0
     if cmd == SEM_CMD.RMID:
-        task.kernel.ipc.semaphores.remove(_owned(task, semid))
+        task.namespaces.ipc.system_v.semaphores.remove(_owned(task, semid))
         return 0
     raise LinuxError(Errno.EINVAL)
 
 
 def _owned(task: "Task", semid: int) -> SemaphoreSet:
-    semaphores = task.kernel.ipc.semaphores.objects.find(semid)
+    semaphores = task.namespaces.ipc.system_v.semaphores.objects.find(semid)
     semaphores.require_owner(task.credentials)
     return semaphores
 
 
 def _stat(task: "Task", number: int, cmd: int, address: Addr) -> int:
-    objects = task.kernel.ipc.semaphores.objects
+    objects = task.namespaces.ipc.system_v.semaphores.objects
     found = objects.find(number) if cmd == SEM_CMD.STAT else objects.find_index(number)
     if cmd != SEM_CMD.STAT_ANY:
         found.require(READ, task.credentials)
@@ -103,14 +103,14 @@ def _stat(task: "Task", number: int, cmd: int, address: Addr) -> int:
 def _set_value(task: "Task", semid: int, number: int, value: int) -> None:
     if value > VALUE_MAX:
         raise LinuxError(Errno.ERANGE)
-    semaphores = task.kernel.ipc.semaphores.objects.find(semid)
+    semaphores = task.namespaces.ipc.system_v.semaphores.objects.find(semid)
     semaphores.at(number)
     semaphores.require(WRITE, task.credentials)
     semaphores.set_value(number, value, task.process.pid)
 
 
 def _look(task: "Task", semid: int, number: int, cmd: int) -> int:
-    semaphores = task.kernel.ipc.semaphores.objects.find(semid)
+    semaphores = task.namespaces.ipc.system_v.semaphores.objects.find(semid)
     semaphores.require(READ, task.credentials)
     semaphore = semaphores.at(number)
     if cmd == SEM_CMD.GETVAL:
@@ -122,7 +122,7 @@ def _look(task: "Task", semid: int, number: int, cmd: int) -> int:
 
 def _all(task: "Task", semid: int, cmd: int, address: Addr) -> None:
     """GETALL and SETALL: an array of unsigned short."""
-    semaphores = task.kernel.ipc.semaphores.objects.find(semid)
+    semaphores = task.namespaces.ipc.system_v.semaphores.objects.find(semid)
     semaphores.require(READ if cmd == SEM_CMD.GETALL else WRITE, task.credentials)
     form = struct.Struct(f"<{len(semaphores)}H")
     if cmd == SEM_CMD.GETALL:

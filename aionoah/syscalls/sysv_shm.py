@@ -21,7 +21,7 @@ _STAT: Final = (SHM_CMD.STAT, SHM_CMD.STAT_INDEX, SHM_CMD.STAT_ANY)
 
 @syscall(partial="No huge pages (ENOMEM).")
 def shmget(task: "Task", key: Int, size: Size, shmflg: Int) -> int:
-    return task.kernel.ipc.memory.get(key, size, shmflg, task).id
+    return task.namespaces.ipc.system_v.memory.get(key, size, shmflg, task).id
 
 
 @syscall
@@ -32,7 +32,7 @@ def shmat(task: "Task", shmid: Int, shmaddr: Addr, shmflg: Int) -> Addr:
         prot, rights, access = PROT.READ, READ, O.RDONLY
     if shmflg & SHM.EXEC:
         prot, rights = prot | PROT.EXEC, rights | EXECUTE
-    segment = task.kernel.ipc.memory.objects.find(shmid)
+    segment = task.namespaces.ipc.system_v.memory.objects.find(shmid)
     segment.require(rights, task.credentials)
     if address and not shmflg & SHM.REMAP:
         _require_free(task, address, segment.size)
@@ -85,7 +85,7 @@ def shmdt(task: "Task", shmaddr: Addr) -> None:
 
 @syscall(partial="SHM_LOCK is noted; the host may still swap.")
 def shmctl(task: "Task", shmid: Int, cmd: Int, buf: Addr) -> int:
-    memory = task.kernel.ipc.memory
+    memory = task.namespaces.ipc.system_v.memory
     if cmd < 0 or shmid < 0:
         raise LinuxError(Errno.EINVAL)
     if cmd in (SHM_CMD.INFO, SHM_CMD.INFO_USED):
@@ -107,13 +107,13 @@ def shmctl(task: "Task", shmid: Int, cmd: Int, buf: Addr) -> int:
 
 
 def _owned(task: "Task", shmid: int) -> Segment:
-    segment = task.kernel.ipc.memory.objects.find(shmid)
+    segment = task.namespaces.ipc.system_v.memory.objects.find(shmid)
     segment.require_owner(task.credentials)
     return segment
 
 
 def _stat(task: "Task", number: int, cmd: int, address: int) -> int:
-    objects = task.kernel.ipc.memory.objects
+    objects = task.namespaces.ipc.system_v.memory.objects
     segment = objects.find(number) if cmd == SHM_CMD.STAT else objects.find_index(number)
     if cmd != SHM_CMD.STAT_ANY:
         segment.require(READ, task.credentials)

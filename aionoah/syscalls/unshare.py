@@ -1,27 +1,39 @@
-"""Leaving what is shared with other tasks: unshare(2); Linux kernel/fork.c, ksys_unshare."""
+"""Leaving what is shared with other tasks, and joining name spaces: unshare(2), setns(2).
+
+Sources: Linux kernel/fork.c, ksys_unshare; kernel/nsproxy.c.
+"""
 
 from typing import Final
 
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.sched import CLONE
-from aionoah.process.clone import NAMESPACES
+from aionoah.fs.pidfd import PidFile
+from aionoah.fs.proc.namespaces import NamespaceFile
+from aionoah.process.namespaces import (
+    NAMESPACES,
+    IpcNamespace,
+    Namespace,
+    Namespaces,
+    UtsNamespace,
+    enter,
+    new_namespaces,
+    require_makeable,
+)
 from aionoah.process.task import Task
+from aionoah.process.tracing import require_tracing
+from aionoah.syscalls.arguments import Fd
 from aionoah.syscalls.registry import syscall
 
 _ALONE: Final = CLONE.THREAD | CLONE.SIGHAND | CLONE.VM  # nothing to do, but there must be nobody else
 _VALID: Final = _ALONE | CLONE.FS | CLONE.FILES | CLONE.SYSVSEM | NAMESPACES
 
 
-@syscall(partial="No namespaces: CLONE_NEW… fails as in a kernel without them.")
+@syscall(partial="Of name spaces CLONE_NEWUTS and CLONE_NEWIPC; others fail as in a kernel without them.")
 def unshare(task: Task, flags: CLONE) -> None:
     if flags.outside(_VALID) or (flags & _ALONE and not _is_alone(task, flags)):
         raise LinuxError(Errno.EINVAL)
-    namespaces = flags & NAMESPACES
-    if namespaces & ~CLONE.NEWUSER:
-        task.credentials.require(CAP.SYS_ADMIN)
-    if namespaces:
-        raise LinuxError(Errno.EINVAL)
+    require_makeable(task, flags)
     if CLONE.SYSVSEM in flags and task.semaphore_undo is not None:
         undo, task.semaphore_undo = task.semaphore_undo, None
         undo.leave(task)
@@ -30,6 +42,8 @@ def unshare(task: Task, flags: CLONE) -> None:
     if CLONE.FILES in flags and task.files.is_shared:
         shared, task.files = task.files, task.files.fork()
         shared.leave()
+    if flags & NAMESPACES:
+        enter(task, new_namespaces(task, flags))
 
 
 def _is_alone(task: Task, flags: CLONE) -> bool:
@@ -43,3 +57,67 @@ def _is_alone(task: Task, flags: CLONE) -> bool:
     if any(other.process.signals.dispositions is dispositions for other in others):
         return False
     return CLONE.VM not in flags or all(other.memory is not task.memory for other in others)
+
+
+# -- joining --------------------------------------------------------------------------------------------
+
+
+@syscall
+def setns(task: Task, fd: Fd, nstype: CLONE) -> None:
+    """By a file of /proc/PID/ns, or all of a process that `nstype` names by its descriptor. All or nothing."""
+    file = task.files[fd]
+    if isinstance(file, NamespaceFile):
+        if nstype and nstype != file.namespace.flag:
+            raise LinuxError(Errno.EINVAL)
+        chosen = [file.namespace]
+    elif isinstance(file, PidFile):
+        if not nstype or nstype.outside(NAMESPACES):
+            raise LinuxError(Errno.EINVAL)
+        chosen = _of_process(task, file, nstype)
+    else:
+        raise LinuxError(Errno.EINVAL)
+    for namespace in chosen:
+        _require_enterable(task, namespace)
+    for namespace in chosen:
+        _enter(task, namespace)
+
+
+def _of_process(task: Task, file: PidFile, flags: CLONE) -> list[Namespace]:
+    """ESRCH, EPERM."""
+    target = file.task or file.require_alive().tasks.get(file.process.pid)
+    if target is None or target.has_exited:
+        raise LinuxError(Errno.ESRCH)
+    require_tracing(task, target)
+    return [target.namespaces.find(flag) for flag in _KINDS if flag in flags]
+
+
+def _require_enterable(task: Task, namespace: Namespace) -> None:
+    """Even its own: EPERM; EINVAL for the user's, and while directories are shared; EUSERS with other threads."""
+    flag = namespace.flag
+    if flag == CLONE.NEWUSER:
+        raise LinuxError(Errno.EINVAL)
+    if flag == CLONE.NEWTIME and not _is_alone(task, CLONE(CLONE.THREAD)):
+        raise LinuxError(Errno.EUSERS)
+    task.credentials.require(CAP.SYS_ADMIN)
+    if flag == CLONE.NEWNS:
+        task.credentials.require(CAP.SYS_CHROOT)
+        others = (other for other in task.kernel.tasks.values() if other is not task)
+        if any(other.fs.shared is task.fs.shared for other in others):
+            raise LinuxError(Errno.EINVAL)
+
+
+def _enter(task: Task, namespace: Namespace) -> None:
+    if namespace.flag == CLONE.NEWNS:  # whoever joins one is at its root
+        task.fs.root = task.fs.cwd = task.kernel.mounts.root
+        return
+    old = task.namespaces
+    if isinstance(namespace, UtsNamespace):
+        enter(task, Namespaces(namespace, old.ipc).hold())
+    elif isinstance(namespace, IpcNamespace):
+        enter(task, Namespaces(old.uts, namespace).hold())
+
+
+_KINDS: Final = (
+    *(CLONE.NEWUSER, CLONE.NEWNS, CLONE.NEWUTS, CLONE.NEWIPC, CLONE.NEWPID, CLONE.NEWCGROUP, CLONE.NEWNET),
+    CLONE.NEWTIME,
+)

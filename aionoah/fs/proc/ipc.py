@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.fs.synthetic import Directory, Node, Text
+from aionoah.process.namespaces import current_namespaces
 
 if TYPE_CHECKING:
     from aionoah.process.ipc.tables import Ipc
@@ -28,6 +29,11 @@ _SHM_HEAD: Final = (
 _MSG: Final = b"%10d %10d  %4o  %10d %10d %5d %5d %5d %5d %5d %5d %10d %10d %10d\n"
 _SET: Final = b"%10d %10d  %4o %10d %5d %5d %5d %5d %10d %10d\n"
 _SHM: Final = b"%10d %10d  %4o %21d %5d %5d  %5d %5d %5d %5d %5d %10d %10d %10d %21d %21d\n"
+
+
+def _ipc(kernel: "Kernel") -> "Ipc":
+    """Of the reader's name space."""
+    return current_namespaces(kernel).ipc.system_v
 
 
 def _messages(ipc: "Ipc") -> Iterator[bytes]:
@@ -57,9 +63,9 @@ def _segments(ipc: "Ipc") -> Iterator[bytes]:
 
 SYSVIPC: Final[Directory["Kernel"]] = Directory(
     {
-        b"msg": Text(lambda kernel: _MSG_HEAD + b"".join(_messages(kernel.ipc))),
-        b"sem": Text(lambda kernel: _SEM_HEAD + b"".join(_semaphores(kernel.ipc))),
-        b"shm": Text(lambda kernel: _SHM_HEAD + b"".join(_segments(kernel.ipc))),
+        b"msg": Text(lambda kernel: _MSG_HEAD + b"".join(_messages(_ipc(kernel)))),
+        b"sem": Text(lambda kernel: _SEM_HEAD + b"".join(_semaphores(_ipc(kernel)))),
+        b"shm": Text(lambda kernel: _SHM_HEAD + b"".join(_segments(_ipc(kernel)))),
     }
 )
 
@@ -74,16 +80,16 @@ def _numbers(data: bytes, count: int, most: int) -> list[int]:
 
 def _limit(attribute: str, most: int) -> Text["Kernel"]:
     def read(kernel: "Kernel") -> bytes:
-        return b"%d\n" % getattr(kernel.ipc.limits, attribute)
+        return b"%d\n" % getattr(_ipc(kernel).limits, attribute)
 
     def write(kernel: "Kernel", data: bytes) -> None:
-        setattr(kernel.ipc.limits, attribute, _numbers(data, 1, most)[0])
+        setattr(_ipc(kernel).limits, attribute, _numbers(data, 1, most)[0])
 
     return Text(read, write)
 
 
 def _sem(kernel: "Kernel") -> bytes:
-    return b"%d\t%d\t%d\t%d\n" % tuple(getattr(kernel.ipc.limits, name) for name in _SEM)
+    return b"%d\t%d\t%d\t%d\n" % tuple(getattr(_ipc(kernel).limits, name) for name in _SEM)
 
 
 def _set_sem(kernel: "Kernel", data: bytes) -> None:
@@ -92,7 +98,7 @@ def _set_sem(kernel: "Kernel", data: bytes) -> None:
     if len(numbers) == len(_SEM) and numbers[-1] > _MOST_OBJECTS:
         raise LinuxError(Errno.ERANGE)
     for name, number in zip(_SEM, numbers, strict=False):
-        setattr(kernel.ipc.limits, name, number)
+        setattr(_ipc(kernel).limits, name, number)
 
 
 LIMITS: Final[dict[bytes, Node["Kernel"]]] = {

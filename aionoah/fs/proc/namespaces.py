@@ -1,11 +1,12 @@
-"""/proc/PID/ns: the name spaces, of which there is one of each kind (namespaces(7))."""
+"""/proc/PID/ns: a task's name spaces (namespaces(7))."""
 
 from functools import cache
-from typing import ClassVar, Final
+from typing import ClassVar, Final, cast
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.ioctl import IOCTL
+from aionoah.abi.sched import CLONE
 from aionoah.abi.stat import S
 from aionoah.abi.statfs import MAGIC
 from aionoah.fs.device_numbers import anonymous_device
@@ -14,49 +15,66 @@ from aionoah.fs.mount import Mount
 from aionoah.fs.path import Dentry
 from aionoah.fs.proc.subject import Subject, require_inspectable
 from aionoah.fs.stdio import Exchange
-from aionoah.fs.synthetic import Directory, Link, Node, Place, SyntheticFileSystem, SyntheticInode
+from aionoah.fs.synthetic import Bound, Directory, Link, Node, Place, SyntheticFileSystem, SyntheticInode
+from aionoah.process.namespaces import Namespace
 
-# The numbers that the first name space of each kind has (include/linux/proc_ns.h); net's is the usual one.
-_NUMBERS: Final = {
-    b"cgroup": (b"cgroup", 0xEFFFFFFB),
-    b"ipc": (b"ipc", 0xEFFFFFFF),
-    b"mnt": (b"mnt", 0xEFFFFFF8),
-    b"net": (b"net", 0xF0000000),
-    b"pid": (b"pid", 0xEFFFFFFC),
-    b"pid_for_children": (b"pid", 0xEFFFFFFC),
-    b"time": (b"time", 0xEFFFFFFA),
-    b"time_for_children": (b"time", 0xEFFFFFFA),
-    b"user": (b"user", 0xEFFFFFFD),
-    b"uts": (b"uts", 0xEFFFFFFE),
+_KINDS: Final = {
+    b"cgroup": CLONE.NEWCGROUP,
+    b"ipc": CLONE.NEWIPC,
+    b"mnt": CLONE.NEWNS,
+    b"net": CLONE.NEWNET,
+    b"pid": CLONE.NEWPID,
+    b"pid_for_children": CLONE.NEWPID,
+    b"time": CLONE.NEWTIME,
+    b"time_for_children": CLONE.NEWTIME,
+    b"user": CLONE.NEWUSER,
+    b"uts": CLONE.NEWUTS,
 }
 
 
 class NamespaceFile(File):
-    """Asked what its name space belongs to, it says that this is none of the asker's business (ioctl_nsfs(2))."""
+    """It keeps its name space. Asked what that belongs to, it says that this is none of the asker's business
+    (ioctl_nsfs(2)).
+    """
 
     exchanges: ClassVar = {IOCTL.NS_GET_USERNS: Exchange(), IOCTL.NS_GET_PARENT: Exchange()}
+
+    def __init__(self, flags: O, dentry: Dentry, namespace: Namespace) -> None:
+        super().__init__(flags, dentry)
+        self.namespace = namespace
+        namespace.hold()
+
+    def release(self) -> None:
+        self.namespace.drop()
 
     def ioctl(self, request: int, argument: bytes | int) -> bytes:  # noqa: ARG002
         raise LinuxError(Errno.EPERM)
 
 
-class _Namespace(Node[None]):
+class _Inode(Node[Namespace]):
     kind = S.IFREG
 
-    def make_inode(self, place: Place) -> SyntheticInode["_Namespace"]:
+    def make_inode(self, place: Place) -> SyntheticInode["_Inode"]:
         return _NamespaceInode(place, self)
 
 
-class _NamespaceInode(SyntheticInode[_Namespace]):
+class _NamespaceInode(SyntheticInode[_Inode]):
+    def __init__(self, place: Place, node: _Inode) -> None:
+        super().__init__(place, node)
+        self.ino = cast("Namespace", place.owner).number
+
     def open(self, flags: O, dentry: Dentry) -> File:
-        return NamespaceFile(flags, dentry)
+        return NamespaceFile(flags, dentry, self.owner)
+
+
+_INODE: Final = _Inode(0o444)
 
 
 @cache
 def _filesystem() -> SyntheticFileSystem:
     """Where the name spaces have their inodes; mounted nowhere."""
     return SyntheticFileSystem(
-        Directory({kind: _Namespace(0o444) for kind, _ in _NUMBERS.values()}),
+        Directory({}),
         None,
         type_name=b"nsfs",
         magic=MAGIC.NSFS,
@@ -65,28 +83,26 @@ def _filesystem() -> SyntheticFileSystem:
     )
 
 
-def _place(kind: bytes, number: int) -> Dentry:
+def _place(namespace: Namespace) -> Dentry:
     filesystem = _filesystem()
-    inode = filesystem.root.lookup(kind)
-    if isinstance(inode, SyntheticInode):
-        inode.ino = number  # of the one inode there is
+    inode = filesystem.inode_at(namespace.label, Bound(_INODE, namespace), _of_root)
     place = Mount(filesystem, root=inode).root
-    place.name = b"%s:[%d]" % (kind, number)
+    place.name = namespace.label
     return place
 
 
-def _link(kind: bytes, number: int) -> Link[Subject]:
+def _of_root(_mode: int) -> tuple[int, int]:
+    return 0, 0
+
+
+def _link(flag: int) -> Link[Subject]:
     def text(subject: Subject) -> bytes:
-        require_inspectable(subject)
-        return b"%s:[%d]" % (kind, number)
+        return require_inspectable(subject).namespaces.find(flag).label
 
     def target(subject: Subject) -> Dentry:
-        require_inspectable(subject)
-        return _place(kind, number)
+        return _place(require_inspectable(subject).namespaces.find(flag))
 
     return Link(text, target)
 
 
-NS: Directory[Subject] = Directory(
-    {name: _link(kind, number) for name, (kind, number) in _NUMBERS.items()}, mode=0o511
-)
+NS: Directory[Subject] = Directory({name: _link(flag) for name, flag in _KINDS.items()}, mode=0o511)

@@ -20,6 +20,7 @@ from aionoah.fs.synthetic import Directory, Node, Text
 from aionoah.memory.mm import MMAP_MIN_ADDRESS
 from aionoah.process.kernel import PID_MAX, random_uuid
 from aionoah.process.limits import OPEN_FILES_MAX
+from aionoah.process.namespaces import current_namespaces
 
 if TYPE_CHECKING:
     from aionoah.process.kernel import Kernel
@@ -48,14 +49,14 @@ def _name(attribute: str) -> Text["Kernel"]:
     """The host or domain name: a line of at most 64 bytes."""
 
     def read(kernel: "Kernel") -> bytes:
-        name: bytes = getattr(kernel, attribute)
+        name: bytes = getattr(current_namespaces(kernel).uts, attribute)
         return name + b"\n"
 
     def write(kernel: "Kernel", data: bytes) -> None:
         line = data.partition(b"\n")[0].partition(b"\0")[0]
         if len(line) > NEW_UTS_LEN:
             raise LinuxError(Errno.EINVAL)
-        setattr(kernel, attribute, line)
+        setattr(current_namespaces(kernel).uts, attribute, line)
 
     return Text(read, write)
 
@@ -150,7 +151,7 @@ _INOTIFY: dict[bytes, Node["Kernel"]] = {
 }
 
 _MQUEUE: dict[bytes, Node["Kernel"]] = {
-    name.encode(): _settable(lambda kernel: kernel.message_queues.limits, name)
+    name.encode(): _settable(lambda kernel: current_namespaces(kernel).ipc.message_queues.limits, name)
     for name in ("msg_default", "msg_max", "msgsize_default", "msgsize_max", "queues_max")
 }
 

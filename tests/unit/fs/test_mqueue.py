@@ -36,7 +36,7 @@ def task(machine: FakeMachine) -> Iterator[Task]:
 
 @pytest.fixture
 def queues(task: Task) -> QueueFileSystem:
-    return task.kernel.message_queues
+    return task.kernel.namespaces.ipc.message_queues
 
 
 def test_by_name_and_by_path(task: Task, queues: QueueFileSystem) -> None:

@@ -54,17 +54,17 @@ def test_uname_has_the_size_and_fields_of_the_kernels(oracle: Any) -> None:
 @pytest.mark.parametrize(("call", "field"), [("sethostname", "hostname"), ("setdomainname", "domainname")])
 def test_changing_names(guest: Any, call: str, field: str) -> None:
     guest.task.credentials.effective = 1 << CAP.SYS_ADMIN
-    kernel = guest.task.kernel
+    names = guest.task.namespaces.uts
     assert guest.call(call, b"new\0name", 8) == 0
-    assert getattr(kernel, field) == b"new"
+    assert getattr(names, field) == b"new"
     assert guest.call(call, b"x" * 64, 64) == 0
-    assert getattr(kernel, field) == b"x" * 64
+    assert getattr(names, field) == b"x" * 64
     assert guest.call(call, b"x" * 65, 65) is Errno.EINVAL
     assert guest.call(call, b"x", -1) is Errno.EINVAL
     assert guest.call(call, WILD, 1) is Errno.EFAULT
     guest.task.credentials.effective = 0
     assert guest.call(call, b"x", -1) is Errno.EPERM
-    assert getattr(kernel, field) == b"x" * 64
+    assert getattr(names, field) == b"x" * 64
 
 
 # -- random bytes -------------------------------------------------------------------------------------------

@@ -241,7 +241,7 @@ def test_the_host_name_can_be_changed(linux: "Linux", task: Task) -> None:
     assert linux.kernel.hostname == b"renamed"
     assert linux.read(b"/proc/sys/kernel/hostname") == b"renamed\n"
     linux.write(b"/proc/sys/kernel/domainname", b"example.org")
-    assert linux.kernel.domainname == b"example.org"
+    assert linux.kernel.namespaces.uts.domainname == b"example.org"
     with fails(Errno.EINVAL):
         linux.write(b"/proc/sys/kernel/hostname", b"x" * 65)
 
@@ -260,7 +260,7 @@ def test_the_start_of_time_is_the_hosts(linux: "Linux") -> None:
 
 def test_ipc(linux: "Linux", task: Task) -> None:
     """The columns as ipcs finds them; sizes and counts in their places."""
-    ipc = linux.kernel.ipc
+    ipc = linux.kernel.namespaces.ipc.system_v
     assert linux.read(b"/proc/sysvipc/shm").count(b"\n") == 1
     ipc.memory.get(-2, 5000, 0o1640, task)
     ipc.semaphores.get(0x11, 3, 0o1600, task)

@@ -38,7 +38,7 @@ def main(world: World) -> Task:
 
 @pytest.fixture
 def table(world: World) -> SharedMemory:
-    return world.kernel.ipc.memory
+    return world.kernel.namespaces.ipc.system_v.memory
 
 
 def attach(task: Task, segment: Segment) -> int:
@@ -107,7 +107,7 @@ def test_sizes(size: int, errno: Errno, main: Task, table: SharedMemory) -> None
 
 
 def test_limits(main: Task, table: SharedMemory, world: World) -> None:
-    limits = world.kernel.ipc.limits
+    limits = world.kernel.namespaces.ipc.system_v.limits
     limits.shmall = 2
     table.get(IPC_PRIVATE, PAGE + 1, 0o600, main)
     fails(Errno.ENOSPC, table.get, IPC_PRIVATE, 1, 0o600, main)

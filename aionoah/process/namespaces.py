@@ -1,0 +1,159 @@
+"""Name spaces: host names and IPC can be had anew, of the other kinds there is one each (namespaces(7)).
+
+Sources: uts_namespaces(7), ipc_namespaces(7), setns(2); Linux kernel/nsproxy.c, ipc/namespace.c.
+"""
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from aionoah.abi.capability import CAP
+from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.sched import CLONE
+from aionoah.process.current import find_current_task
+
+if TYPE_CHECKING:
+    from aionoah.fs.mqueue import QueueFileSystem
+    from aionoah.process.ipc.tables import Ipc
+    from aionoah.process.kernel import Kernel
+    from aionoah.process.task import Task
+
+NAMESPACES: Final = (
+    CLONE.NEWNS | CLONE.NEWCGROUP | CLONE.NEWUTS | CLONE.NEWIPC | CLONE.NEWUSER | CLONE.NEWPID | CLONE.NEWNET
+    | CLONE.NEWTIME
+)  # fmt: skip
+_AVAILABLE: Final = CLONE.NEWUTS | CLONE.NEWIPC
+FIRST_LATER_NUMBER: Final = 0xF0000001  # behind the one that a first network name space usually has
+
+
+class Namespace:
+    """One name space. Its number is that of its inode."""
+
+    def __init__(self, kind: bytes, flag: int, number: int) -> None:
+        self.kind = kind  # as in /proc/PID/ns
+        self.flag = flag  # CLONE_NEW…
+        self.number = number
+
+    @property
+    def label(self) -> bytes:
+        return b"%s:[%d]" % (self.kind, self.number)
+
+    def hold(self) -> None:
+        """A task or an open file uses it."""
+
+    def drop(self) -> None:
+        """One does no more."""
+
+
+# The numbers of the first ones are Linux's (include/linux/proc_ns.h).
+ONLY: Final = {
+    CLONE.NEWCGROUP: Namespace(b"cgroup", CLONE.NEWCGROUP, 0xEFFFFFFB),
+    CLONE.NEWNS: Namespace(b"mnt", CLONE.NEWNS, 0xEFFFFFF8),
+    CLONE.NEWNET: Namespace(b"net", CLONE.NEWNET, 0xF0000000),
+    CLONE.NEWPID: Namespace(b"pid", CLONE.NEWPID, 0xEFFFFFFC),
+    CLONE.NEWTIME: Namespace(b"time", CLONE.NEWTIME, 0xEFFFFFFA),
+    CLONE.NEWUSER: Namespace(b"user", CLONE.NEWUSER, 0xEFFFFFFD),
+}
+"""Those of which there are no others."""
+
+
+class UtsNamespace(Namespace):
+    """What the machine is called."""
+
+    def __init__(self, hostname: bytes, domainname: bytes = b"(none)", number: int = 0xEFFFFFFE) -> None:
+        super().__init__(b"uts", CLONE.NEWUTS, number)
+        self.hostname = hostname  # at most 64 bytes, as uname has room for
+        self.domainname = domainname
+
+
+class IpcNamespace(Namespace):
+    """System V IPC and POSIX message queues, each made when the first program asks for it."""
+
+    def __init__(self, registry: "list[IpcNamespace]", number: int = 0xEFFFFFFF) -> None:
+        """It is in the registry for as long as anybody uses it, and born with one user."""
+        super().__init__(b"ipc", CLONE.NEWIPC, number)
+        self._registry = registry
+        self._users = 1
+        registry.append(self)
+
+    @cached_property
+    def system_v(self) -> "Ipc":
+        from aionoah.process.ipc.tables import Ipc  # noqa: PLC0415 - most do not
+
+        return Ipc()
+
+    @cached_property
+    def message_queues(self) -> "QueueFileSystem":
+        from aionoah.fs.mqueue import QueueFileSystem  # noqa: PLC0415 - it is told of tasks, as this is
+
+        return QueueFileSystem()
+
+    @property
+    def used_system_v(self) -> "Ipc | None":
+        """The same, if any program has asked for it."""
+        return self.__dict__.get("system_v")
+
+    def hold(self) -> None:
+        self._users += 1
+        if self not in self._registry:  # it was kept by a mount of its file alone
+            self._registry.append(self)
+
+    def drop(self) -> None:
+        self._users -= 1
+        if not self._users:
+            self._registry.remove(self)
+            if self.used_system_v is not None:
+                self.used_system_v.memory.release()
+
+
+class Namespaces(NamedTuple):
+    """Those that a task has (Linux's nsproxy)."""
+
+    uts: UtsNamespace
+    ipc: IpcNamespace
+
+    def hold(self) -> "Namespaces":
+        self.ipc.hold()
+        return self
+
+    def drop(self) -> None:
+        self.ipc.drop()
+
+    def find(self, flag: int) -> Namespace:
+        """The one of a kind."""
+        own: dict[int, Namespace] = {CLONE.NEWUTS: self.uts, CLONE.NEWIPC: self.ipc}
+        return own.get(flag) or ONLY[flag]
+
+
+def current_namespaces(kernel: "Kernel") -> Namespaces:
+    """Those of whoever reads or mounts; the first ones if that is the application."""
+    task = find_current_task()
+    return task.namespaces if task is not None and task.kernel is kernel else kernel.namespaces
+
+
+def require_makeable(task: "Task", flags: int) -> None:
+    """EINVAL for kinds of which there are no others, as in a kernel built without them; EPERM."""
+    if flags & CLONE.NEWUSER:  # decided before anybody looks at rights, as those would come with it
+        raise LinuxError(Errno.EINVAL)
+    if flags & NAMESPACES:
+        task.credentials.require(CAP.SYS_ADMIN)
+    if flags & NAMESPACES & ~_AVAILABLE:
+        raise LinuxError(Errno.EINVAL)
+
+
+def new_namespaces(task: "Task", flags: int) -> Namespaces:
+    """What `flags` ask for, new, and the rest as a task has it, with a use for whoever gets them."""
+    kernel, (uts, ipc) = task.kernel, task.namespaces
+    if flags & CLONE.NEWUTS:
+        uts = UtsNamespace(uts.hostname, uts.domainname, next(kernel.namespace_numbers))
+    if not flags & CLONE.NEWIPC:
+        return Namespaces(uts, ipc).hold()
+    return Namespaces(uts, IpcNamespace(kernel.ipc_namespaces, next(kernel.namespace_numbers)))
+
+
+def enter(task: "Task", new: Namespaces) -> None:
+    """Take over the caller's use of name spaces. What was to be undone in the old semaphores is undone."""
+    old, task.namespaces = task.namespaces, new
+    if new.ipc is not old.ipc and task.semaphore_undo is not None:
+        undo, task.semaphore_undo = task.semaphore_undo, None
+        undo.leave(task)
+    old.drop()

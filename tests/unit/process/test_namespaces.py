@@ -1,0 +1,67 @@
+"""Name spaces: who uses them, and what goes with the last one."""
+
+from typing import Any
+
+import pytest
+from fakes.expect import fails
+
+from aionoah.abi.capability import CAP
+from aionoah.abi.errno import Errno
+from aionoah.abi.ipc import IPC, IPC_PRIVATE
+from aionoah.abi.sched import CLONE
+from aionoah.process.clone import CloneRequest, clone_task, discard_task
+from aionoah.process.namespaces import enter, new_namespaces, require_makeable
+
+
+@pytest.fixture
+def task(world: Any) -> Any:
+    return world.process()
+
+
+def test_only_what_is_asked_for_is_new(task: Any) -> None:
+    first = task.namespaces
+    first.uts.hostname = b"first"
+    enter(task, new_namespaces(task, CLONE.NEWUTS))
+    assert task.namespaces.uts is not first.uts
+    assert task.namespaces.ipc is first.ipc
+    assert task.namespaces.uts.hostname == b"first"
+    task.namespaces.uts.hostname = b"second"
+    assert task.kernel.hostname == b"first"
+    assert task.namespaces.uts.number != first.uts.number
+
+
+def test_objects_go_with_the_last_user(task: Any) -> None:
+    kernel, first = task.kernel, task.namespaces
+    enter(task, new_namespaces(task, CLONE.NEWIPC))
+    own = task.namespaces.ipc
+    segment = own.system_v.memory.get(IPC_PRIVATE, 4096, IPC.CREAT | 0o600, task)
+    assert kernel.ipc_namespaces == [first.ipc, own]
+    child = clone_task(task, CloneRequest(CLONE(0), 17))
+    assert child.namespaces.ipc is own
+    enter(task, first.hold())
+    assert not segment.is_removed
+    discard_task(child)
+    assert segment.is_removed
+    assert kernel.ipc_namespaces == [first.ipc]
+    own.hold()  # by somebody who has kept its file
+    assert kernel.ipc_namespaces == [first.ipc, own]
+    own.drop()
+
+
+def test_a_clone_may_have_its_own(task: Any) -> None:
+    child = clone_task(task, CloneRequest(CLONE(CLONE.NEWUTS | CLONE.NEWIPC), 17))
+    assert child.namespaces.uts is not task.namespaces.uts
+    assert child.namespaces.ipc is not task.namespaces.ipc
+    discard_task(child)
+    fails(Errno.EINVAL, clone_task, task, CloneRequest(CLONE(CLONE.NEWIPC | CLONE.SYSVSEM), 17))
+
+
+def test_who_may(task: Any) -> None:
+    for flag in (CLONE.NEWNS, CLONE.NEWPID, CLONE.NEWNET, CLONE.NEWTIME, CLONE.NEWCGROUP, CLONE.NEWUSER):
+        fails(Errno.EINVAL, require_makeable, task, flag | CLONE.NEWUTS)
+    require_makeable(task, CLONE.NEWUTS | CLONE.NEWIPC | CLONE.FS)
+    task.credentials.effective &= ~(1 << CAP.SYS_ADMIN)
+    for flag in (CLONE.NEWUTS, CLONE.NEWIPC, CLONE.NEWPID, CLONE.NEWNET):
+        fails(Errno.EPERM, require_makeable, task, flag)
+    fails(Errno.EINVAL, require_makeable, task, CLONE.NEWUSER | CLONE.NEWUTS)
+    require_makeable(task, CLONE.FS)
