@@ -214,7 +214,12 @@ def test_output_without_room(aionoah: Command, words: list[str]) -> None:
 def test_a_trace_without_room(aionoah: Command) -> None:
     """The program does not suffer from it."""
     done = aionoah(
-        "run", "--strace=/dev/full", "--", "sh", "-c", "ls -lR /usr/include >/dev/null; echo out; exit 3"
+        "run",
+        "--strace=/dev/full",
+        "--",
+        "sh",
+        "-c",
+        "ls -lR /usr/include/linux >/dev/null; echo out; exit 3",
     )
     assert done.returncode == 3
     assert done.stdout == "out\n"
