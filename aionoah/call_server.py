@@ -6,16 +6,20 @@ its calls. What cannot be ended there and then, such as a call that sleeps, is l
 """
 
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from aionoah.fs.lending import LENDERS
 from aionoah.host.turnstile import Place
 from aionoah.host.waiting import kernel_lock
+from aionoah.vcpu_borrowing import Borrowing
 from aionoah.vcpu_mailbox import VcpuMailbox
 
 if TYPE_CHECKING:
     from aionoah.hypervisor.protocols import Mailboxes, Vcpu
     from aionoah.syscalls.dispatch import SyscallTable
     from aionoah.vcpu_thread import VcpuThread
+
+_LENT_CALLS: Final = ("read", "write", "pread64", "pwrite64", "lseek")
 
 
 class CallServer:
@@ -24,6 +28,12 @@ class CallServer:
     def __init__(self, mailboxes: "Mailboxes", table: "SyscallTable") -> None:
         self._mailboxes = mailboxes
         self._table = table
+        self._lent_calls: frozenset[int] = frozenset()
+        if not table.is_traced:
+            numbers = [table.architecture.syscall_numbers[name] for name in _LENT_CALLS]
+            mailboxes.answer_alone(numbers)
+            self._lent_calls = frozenset(numbers[:-1])
+            LENDERS[:] = [mailboxes.lender]
         self._guests: dict[int, tuple[VcpuThread, VcpuMailbox, Vcpu]] = {}
         self._thread: Thread | None = None
 
@@ -40,7 +50,7 @@ class CallServer:
         if joined is None:
             return None
         number, words = joined
-        mailbox = VcpuMailbox(words)
+        mailbox = VcpuMailbox(words, Borrowing(self._mailboxes, vcpu, self._lent_calls))
         self._guests[number] = guest, mailbox, vcpu
         return mailbox
 

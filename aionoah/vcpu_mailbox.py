@@ -9,6 +9,7 @@ from aionoah.syscalls.results import Outcome, Suspended
 
 if TYPE_CHECKING:
     from aionoah.syscalls.dispatch import SyscallTable
+    from aionoah.vcpu_borrowing import Borrowing
     from aionoah.vcpu_thread import VcpuThread
 
 CallEnd = int | Outcome | Suspended | BaseException
@@ -27,9 +28,10 @@ _REFUSED: Final = int(Mail.REFUSED)
 class VcpuMailbox:
     """Of one thread, under the kernel lock. The guest may write to it: it is believed in nothing but what a call says."""
 
-    def __init__(self, words: memoryview) -> None:
+    def __init__(self, words: memoryview, borrowing: "Borrowing") -> None:
         """`words` as `Mailboxes.join` gives them."""
         self._words = words
+        self._borrowing = borrowing
         self._left: CallEnd | None = None  # the end of a call, for the thread to go on with
         self.is_answering = False  # just now
 
@@ -57,6 +59,8 @@ class VcpuMailbox:
         if result.__class__ is int and not guest.needs_attention and not guest.task.memory.is_exhausted:
             words[_RESULT] = result
             words[_STATE] = _ANSWERED
+            if number in self._borrowing.calls:
+                self._borrowing.note(guest.task, arguments, result)
             return True
         self._left = result
         words[_STATE] = _REFUSED

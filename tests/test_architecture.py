@@ -33,7 +33,8 @@ MAY_IMPORT = {
     **dict.fromkeys(_VCPU_PARTS, {"abi", "host", "memory", "hypervisor"} | KERNEL),
     "vcpu_dumping": {"abi", "host", "memory", "hypervisor", "syscalls", "vcpu_tracing"} | KERNEL,
     "vcpu_mailbox": {"abi", "host", "memory", "hypervisor", "syscalls"} | KERNEL,
-    "call_server": {"host", "hypervisor", "vcpu_mailbox"},
+    "vcpu_borrowing": set(),
+    "call_server": {"fs", "host", "hypervisor", "vcpu_borrowing", "vcpu_mailbox"},
     "vcpu_thread": {
         "abi",
         "host",

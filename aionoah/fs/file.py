@@ -162,6 +162,13 @@ class File:
     def release(self) -> None:
         """Free what the file holds. Called once."""
 
+    def lend(self) -> object | None:
+        """A loan (lending.py), for those that can be read and written without us."""
+        return None
+
+    def take_back(self) -> None:
+        """End the loan, if there is one: a descriptor is closed, or flags change."""
+
     # -- access mode ------------------------------------------------------------------------------
 
     @property

@@ -3,14 +3,16 @@
 import fcntl
 import os
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.uio import RWF, RWF_FOR_ALL
+from aionoah.fs import notify
 from aionoah.fs.file import HostMapping
 from aionoah.fs.host_io import read_at, write_at
 from aionoah.fs.hostwatch import OBSERVERS, own_doing
+from aionoah.fs.lending import LENDERS
 from aionoah.fs.path import Dentry
 from aionoah.fs.regular import RegularFile
 from aionoah.host import platform
@@ -21,10 +23,14 @@ if TYPE_CHECKING:
     from aionoah.fs.hostfs_inode import HostNode
 
 
+_NOT_LENT: Final = O.APPEND | O.DIRECT | O.SYNC | O.DSYNC
+
+
 class HostFile(RegularFile):
     """A file of the host, read and written at our own position: the host's stays unused."""
 
     read_flags = write_flags = RWF_FOR_ALL | RWF.DONTCACHE
+    _loan: object | None = None
 
     def __init__(
         self, flags: O, dentry: Dentry, node: "HostNode", fd: int, *, host_appends: bool = False
@@ -35,6 +41,35 @@ class HostFile(RegularFile):
         self._node = node
         self._host_appends = host_appends
         self.waits_for_disk = not node.filesystem.is_volatile
+
+    @property
+    def offset(self) -> int:
+        """The position, which nobody else has any more."""
+        if self._loan is not None:
+            self.take_back()
+        return self._offset
+
+    @offset.setter
+    def offset(self, offset: int) -> None:
+        if self._loan is not None:
+            self.take_back()
+        self._offset = offset
+
+    def lend(self) -> object | None:
+        """For reading and writing without us (lending.py). None if somebody is to be told of that."""
+        if notify.WATCHES or OBSERVERS or self.flags & _NOT_LENT:
+            return None
+        if self._loan is None and LENDERS:
+            may_write = self.is_writable and self.before_write is None
+            self._loan = LENDERS[0].begin(
+                self.fd, may_read=self.is_readable, may_write=may_write, position=self._offset
+            )
+        return self._loan
+
+    def take_back(self) -> None:
+        loan, self._loan = self._loan, None
+        if loan is not None:
+            self._offset = LENDERS[0].end(loan)
 
     def release(self) -> None:
         self._node.closed(self.fd)

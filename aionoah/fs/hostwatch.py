@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 from aionoah.abi.errno import LinuxError
 from aionoah.abi.inotify import IN, IN_ALL_EVENTS
+from aionoah.fs import lending
 from aionoah.host.errors import host_errors
 from aionoah.host.notify import HostNotifier
 
@@ -46,6 +47,7 @@ class HostWatches:
             self._notifier = HostNotifier()
         self._identities: dict[int, Hashable] = {}  # by the host's number of the watch
         self._late: list[HostEvent] = []
+        lending.forget()
         OBSERVERS[self] = None
 
     def fileno(self) -> int:

@@ -13,6 +13,7 @@ from aionoah.abi.errno import LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.inotify import IN
 from aionoah.abi.stat import S
+from aionoah.fs import lending
 
 if TYPE_CHECKING:
     from aionoah.fs.file import File
@@ -43,6 +44,7 @@ _cookies: Final = count(1)
 
 
 def watch(inode: "Inode", watch: Watch) -> None:
+    lending.forget()
     WATCHES.setdefault(inode.key, {})[watch] = None
 
 

@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from queue import SimpleQueue
 from threading import Lock, Thread
@@ -19,6 +20,7 @@ from aionoah.hypervisor.protocols import (
     ExitKind,
     Fault,
     GuestException,
+    Lender,
     Mailbox,
     Mailboxes,
     Prot,
@@ -276,8 +278,24 @@ class KvmVcpu:
             lib.kvm_vcpu_close(self.native)
 
 
+class KvmLender:
+    """See native/kvm_loans.c."""
+
+    def begin(self, fd: int, *, may_read: bool, may_write: bool, position: int) -> object | None:
+        loan: object = lib.kvm_loan_begin(fd, may_read, may_write, position)
+        return None if loan == ffi.NULL else loan
+
+    def end(self, loan: object) -> int:
+        return int(lib.kvm_loan_end(loan))
+
+    def forget(self) -> None:
+        lib.kvm_loans_forget()
+
+
 class KvmMailboxes:
     """See native/kvm_mailbox.c."""
+
+    lender: Lender = KvmLender()
 
     def __init__(self, machine: Any) -> None:  # noqa: ANN401 - cffi
         self._machine = machine
@@ -291,6 +309,12 @@ class KvmMailboxes:
 
     def leave(self, vcpu: KvmVcpu) -> None:
         lib.kvm_vcpu_leave(vcpu.native)
+
+    def answer_alone(self, calls: Sequence[int]) -> None:
+        lib.kvm_machine_set_lent_calls(self._machine, list(calls))
+
+    def lend(self, vcpu: KvmVcpu, number: int, loan: object) -> None:
+        lib.kvm_vcpu_lend(vcpu.native, number, loan)
 
     def next_call(self, last: int | None) -> int | None:
         number = lib.kvm_machine_next_call(self._machine, -1 if last is None else last)

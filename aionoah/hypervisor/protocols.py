@@ -312,6 +312,21 @@ class Mailboxes(Protocol):
         """The vCPU leaves the guest for every call again; one may have been taken already."""
         ...
 
+    @property
+    def lender(self) -> "Lender":
+        """Of the files that `next_call` reads and writes itself."""
+        ...
+
+    def answer_alone(self, calls: Sequence[int]) -> None:
+        """From now on, `next_call` makes these calls itself where they are about files that are lent: the numbers of
+        read, write, pread64, pwrite64 and lseek. Once.
+        """
+        ...
+
+    def lend(self, vcpu: Any, number: int, loan: object) -> None:  # noqa: ANN401
+        """The vCPU may use a loan as this descriptor of its guest's."""
+        ...
+
     def next_call(self, last: int | None) -> int | None:
         """Wait, without any lock and on one thread only, for a call: the number of the mailbox; None after
         `end_calls`. `last` is what it has returned before, which has been dealt with.
@@ -320,6 +335,22 @@ class Mailboxes(Protocol):
 
     def end_calls(self) -> None:
         """From any thread."""
+        ...
+
+
+class Lender(Protocol):
+    """What lends open files of the host to vCPUs, of any machine; see fs/lending.py."""
+
+    def begin(self, fd: int, *, may_read: bool, may_write: bool, position: int) -> object | None:
+        """A loan of a descriptor; None if there can be none."""
+        ...
+
+    def end(self, loan: object) -> int:
+        """The position, in bytes. Nobody uses the file any more."""
+        ...
+
+    def forget(self) -> None:
+        """No vCPU has any loan now, though none has ended."""
         ...
 
 

@@ -188,6 +188,8 @@ class DescriptorTable:
     def _remove(self, fd: int) -> File | None:
         """Take an open file out; its number stays taken."""
         file = self._files.pop(fd, None) or self._path_files.pop(fd, None)
+        if file is not None:
+            file.take_back()  # or the number would still lead to it
         self._close_on_exec.discard(fd)
         return file
 

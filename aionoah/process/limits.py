@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.resource import RLIM_INFINITY, RLIM_NLIMITS, RLIMIT
+from aionoah.fs import lending
 from aionoah.process.credentials import Credentials
 
 OPEN_FILES_MAX: Final = 1 << 20  # fs.nr_open: RLIMIT_NOFILE cannot be more
@@ -77,6 +78,7 @@ class Limits:
             credentials.require(CAP.SYS_RESOURCE)
         self._limits[resource] = limit
         self._limit_files()
+        lending.forget()
 
     def _limit_files(self) -> None:
         most = self.soft(RLIMIT.FSIZE)

@@ -16,6 +16,7 @@ from aionoah.abi.seccomp import SECCOMP_DATA_SIZE, SECCOMP_RET, SECCOMP_RET_ACTI
 from aionoah.abi.siginfo import SYS, SigInfoSyscall
 from aionoah.abi.signal import SIG, signal_bit
 from aionoah.abi.words import signed
+from aionoah.fs import lending
 from aionoah.net.filters import Over, Run, check, instructions
 from aionoah.process.ending import end_process, end_thread
 from aionoah.signals.actions import DEFAULT
@@ -131,6 +132,7 @@ def begin_strict(task: "Task") -> None:
     """EINVAL for who has filters."""
     if task.seccomp is not None and task.seccomp.mode != SECCOMP_MODE.STRICT:
         raise LinuxError(Errno.EINVAL)
+    lending.forget()
     task.seccomp = Seccomp(SECCOMP_MODE.STRICT)
 
 
@@ -151,6 +153,7 @@ def add_filter(task: "Task", program: Program, *, for_all: bool = False) -> int:
     for other in others:
         if other.seccomp is not None and not _is_ancestor(other.seccomp, programs):
             return other.tid
+    lending.forget()
     task.seccomp = Seccomp(SECCOMP_MODE.FILTER, programs)
     for other in others:
         other.seccomp = task.seccomp

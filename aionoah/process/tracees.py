@@ -13,6 +13,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.ptrace import PTRACE, PTRACE_EVENT, PTRACE_O
 from aionoah.abi.sched import CLONE
 from aionoah.abi.signal import SIG
+from aionoah.fs import lending
 from aionoah.host.waiting import WaitQueue
 from aionoah.process.debug_registers import DebugRegisters
 from aionoah.process.family import tell_of_end, tell_tracer_of_end
@@ -219,6 +220,7 @@ def clone_event(flags: CLONE, exit_signal: int) -> int:
 
 def _link(tracing: Tracing) -> None:
     task, tracer = tracing.task, tracing.tracer
+    lending.forget()
     task.tracing, task.signals.is_traced = tracing, True
     if tracer.tracees is None:
         tracer.tracees = {}

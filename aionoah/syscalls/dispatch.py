@@ -58,6 +58,11 @@ class SyscallTable:
         self._calls: dict[int, tuple[Call, bool]] = {}  # by number, filled when first called
         self.servable: set[int] = set()  # those of them that need not be made on the caller's own thread
 
+    @property
+    def is_traced(self) -> bool:
+        """Whether somebody is told of every call."""
+        return self._tracer is not None
+
     def call(self, task: "Task", number: int, args: Sequence[int]) -> int | Outcome | Suspended:
         """Start a call: number and six arguments as the unsigned words of their registers."""
         found = self._calls.get(number)

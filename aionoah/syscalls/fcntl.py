@@ -104,6 +104,7 @@ def _set_status(task: "Task", fd: int, file: File, flags: int) -> None:
         raise LinuxError(Errno.EINVAL)
     if can_signal(file):
         set_asynchronous(task.kernel, file, fd, is_on=bool(flags & O.ASYNC))
+    file.take_back()
     file.flags = O(file.flags & ~_SETTABLE | flags & _SETTABLE)
 
 

@@ -4,13 +4,14 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aionoah.hypervisor._native import lib
-from contracts.guest import DATA, RW, STACK, CpuThread, Guest, cpu_threads, pages
+from contracts.guest import DATA, NOWHERE, RW, STACK, CpuThread, Guest, cpu_threads, pages
 
-from aionoah.hypervisor.protocols import ExitKind, Machine, Mail, Mailbox, Mailboxes
+from aionoah.hypervisor.protocols import ExitKind, Machine, Mail, Mailbox, Mailboxes, Prot
 
 LEAVE = 0x7E57  # the call that the server here refuses
 FLAGS = 0x401  # direction and carry
@@ -220,3 +221,186 @@ def test_forged_mail(machine: Machine, server: Server) -> None:
             attack(jump, rdi=MAILBOXES + offset, rcx=write_and_call, r11=0x3202, rsi=0)
         thread.guest.set(thread.vcpu, rsp=STACK - 256)
         assert run(server, thread, thread.guest.place(bytes.fromhex("0f20c0"))) is ExitKind.EXCEPTION
+
+
+# -- files that are lent -------------------------------------------------------------------------------------
+
+# 1: mov %rbx,%rax; syscall; add %rax,%r12; dec %rbp; jnz 1b; mov $0x7e57,%eax; syscall
+TRANSFERS = bytes.fromhex("4889d8 0f05 4901c4 48ffcd 75f3 b8577e0000 0f05")
+READ, WRITE, READ_AT, WRITE_AT, SEEK = range(1 << 30, (1 << 30) + 5)  # far more than bytes are moved
+FD = 3
+TEXT = bytes(range(256)) * 64
+
+
+class Borrower:
+    """A vCPU that has been lent a file under the number FD."""
+
+    def __init__(self, server: Server, thread: CpuThread, fd: int, *, may_write: bool = True) -> None:
+        self.server = server
+        self.thread = thread
+        self.at = thread.guest.place(TRANSFERS)
+        server.mailboxes.answer_alone([READ, WRITE, READ_AT, WRITE_AT, SEEK])
+        self.loan = server.mailboxes.lender.begin(fd, may_read=True, may_write=may_write, position=0)
+        assert self.loan is not None
+        self.lend()
+
+    def lend(self) -> None:
+        assert self.loan is not None
+        self.server.mailboxes.lend(self.thread.vcpu, FD, self.loan)
+
+    def call(
+        self, number: int, address: int = DATA, count: int = 8, offset: int = 0, fd: int = FD
+    ) -> tuple[int, int]:
+        """Make a call a hundred times: how often the server did it alone, and the sum of what it answered then. The others
+        get twice the number.
+        """
+        join(self.server, self.thread)
+        words = {"rdi": fd, "rsi": address, "rdx": count, "r10": offset}
+        assert run(self.server, self.thread, self.at, rbx=number, rbp=100, r12=0, **words) in CALLS
+        others, total = divmod(self.thread.guest.get(self.thread.vcpu, "r12"), 2 * number)
+        return 100 - others, total
+
+    def call_until_done(self, number: int, *words: int) -> tuple[int, int]:
+        """On a machine that is busy with something else nobody may have looked into the mailbox in time."""
+        while (found := self.call(number, *words))[0] == 0:
+            pass
+        return found
+
+    def end(self) -> int:
+        loan, self.loan = self.loan, None
+        assert loan is not None
+        return self.server.mailboxes.lender.end(loan)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[int]:
+    path = tmp_path / "file"
+    path.write_bytes(TEXT)
+    fd = os.open(path, os.O_RDWR)
+    yield fd
+    os.close(fd)
+
+
+def test_a_lent_file_is_read(machine: Machine, server: Server, file: int) -> None:
+    with busy_thread(machine) as thread:
+        borrower = Borrower(server, thread, file)
+        times, done = borrower.call_until_done(READ)
+        assert done == 8 * times
+        assert borrower.end() == done
+        assert bytes(thread.guest.data[:8]) == TEXT[done - 8 : done]
+
+
+def test_a_lent_file_is_written(machine: Machine, server: Server, file: int) -> None:
+    with busy_thread(machine) as thread:
+        borrower = Borrower(server, thread, file)
+        thread.guest.data[100:105] = b"hello"
+        times, done = borrower.call_until_done(WRITE, DATA + 100, 5)
+        assert borrower.end() == done == 5 * times
+        assert os.pread(file, done + 1, 0) == b"hello" * times + TEXT[done : done + 1]
+
+
+def test_a_place_leaves_the_position(machine: Machine, server: Server, file: int) -> None:
+    with busy_thread(machine) as thread:
+        borrower = Borrower(server, thread, file)
+        times, done = borrower.call_until_done(READ_AT, DATA, 16, 1000)
+        assert done == 16 * times
+        assert bytes(thread.guest.data[:16]) == TEXT[1000:1016]
+        times, done = borrower.call_until_done(WRITE_AT, DATA, 16, 5000)
+        assert done == 16 * times
+        assert os.pread(file, 16, 5000) == TEXT[1000:1016]
+        assert borrower.end() == 0
+
+
+def test_positions_are_set(machine: Machine, server: Server, file: int) -> None:
+    with busy_thread(machine) as thread:
+        borrower = Borrower(server, thread, file)
+        times, total = borrower.call_until_done(SEEK, 700, os.SEEK_SET)
+        assert total == 700 * times
+        times, _ = borrower.call_until_done(SEEK, 3, os.SEEK_CUR)
+        for address, whence in ((-1, os.SEEK_SET), (-10_000, os.SEEK_CUR), (0, os.SEEK_END), (0, 9)):
+            assert borrower.call(SEEK, address, whence)[0] == 0
+        assert borrower.end() == 700 + 3 * times
+
+
+def test_nothing_is_behind_the_end(machine: Machine, server: Server, file: int) -> None:
+    with busy_thread(machine) as thread:
+        borrower = Borrower(server, thread, file)
+        os.ftruncate(file, 20)
+        borrower.call_until_done(READ)
+        while borrower.call_until_done(READ)[1]:
+            pass
+        assert borrower.end() == 20
+
+
+def test_what_cannot_be_done_is_left_to_others(machine: Machine, server: Server, file: int) -> None:
+    with busy_thread(machine) as thread:
+        guest = thread.guest
+        guest.add_page(DATA + pages(1), Prot.READ)
+        borrower = Borrower(server, thread, file)
+        borrower.call_until_done(READ_AT)
+        impossible = [
+            (READ, NOWHERE & ~7, 8),
+            (READ, DATA + pages(1), 8),  # may not be written
+            (READ, DATA + pages(1) - 4, 8),
+            (WRITE, DATA + pages(2) - 4, 8),
+            (READ, lib.KERNEL_BASE - 4, 8),
+            (READ, MAILBOXES + pages(1), 8),
+            (READ, (1 << 64) - 4, 8),
+            (READ, DATA, 0),
+            (READ, DATA, 1 << 63),
+            (READ_AT, DATA, 8, -1),
+            (WRITE_AT, DATA, 8, (1 << 63) - 1),
+            (READ, DATA, 8, 0, FD + 1),
+            (READ, DATA, 8, 0, -1),
+            (SEEK + 1, DATA, 8),
+        ]
+        for number, *words in impossible:
+            assert borrower.call(number, *words)[0] == 0, (number, words)
+        assert borrower.call_until_done(WRITE_AT, DATA + pages(1))[0]
+        assert borrower.end() == 0
+
+
+def test_a_file_that_may_not_be_written(machine: Machine, server: Server, file: int) -> None:
+    with busy_thread(machine) as thread:
+        borrower = Borrower(server, thread, file, may_write=False)
+        borrower.call_until_done(READ_AT)
+        assert borrower.call(WRITE)[0] == borrower.call(WRITE_AT)[0] == 0
+        borrower.end()
+
+
+def test_who_has_forgotten_asks(machine: Machine, server: Server, file: int) -> None:
+    with busy_thread(machine) as thread:
+        borrower = Borrower(server, thread, file)
+        borrower.call_until_done(READ_AT)
+        server.mailboxes.lender.forget()
+        assert borrower.call(READ_AT)[0] == 0
+        borrower.lend()
+        borrower.call_until_done(READ_AT)
+        borrower.end()
+        assert borrower.call(READ_AT)[0] == 0
+
+
+def test_memory_that_goes_is_not_written_any_more(machine: Machine, server: Server, file: int) -> None:
+    """It is unmapped while the file is read into it: whoever has the frames then keeps what he writes there."""
+    count = 256
+    os.pwrite(file, b"x" * pages(count), 0)
+    with busy_thread(machine) as thread:
+        space, frames = thread.guest.space, machine.frames
+        borrower = Borrower(server, thread, file)
+        address = DATA + pages(8)
+        for _ in range(50):
+            first = frames.allocate(count)
+            space.map(address, first, count, RW)
+            frames.drop(first, count)
+            reading = threading.Thread(target=borrower.call, args=(READ_AT, address, pages(count)))
+            reading.start()
+            view = frames.view(first, count)
+            while not view[0] and reading.is_alive():
+                pass
+            space.unmap(address, pages(count))
+            assert frames.allocate(count) == first
+            view[:] = bytes(pages(count))
+            reading.join()
+            assert not any(view[:: pages(1)])
+            frames.drop(first, count)
+        borrower.end()

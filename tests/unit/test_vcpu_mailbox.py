@@ -1,6 +1,6 @@
 """What becomes of a call in a mailbox: answered, refused, or left to the guest's own thread."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,8 +30,14 @@ class Guest:
         self.table._calls[CALL] = answer, is_async
         self.table.servable.add(CALL)
         self.words = memoryview(bytearray(8 * Mailbox.END)).cast("Q")
-        self.mailbox = VcpuMailbox(self.words)
+        self.transfers: list[tuple[int, int]] = []
+        self.mailbox = VcpuMailbox(self.words, self)  # type: ignore[arg-type] # it only notes
         self.post(CALL, 1, 2, 3, 4, 5, 6)
+
+    calls: frozenset[int] = frozenset()
+
+    def note(self, _task: object, arguments: Sequence[int], result: int) -> None:
+        self.transfers.append((arguments[0], result))
 
     def post(self, *words: int) -> None:
         self.words[Mailbox.STATE] = Mail.TAKEN
@@ -55,6 +61,15 @@ def test_an_answer() -> None:
     guest = Guest(add)
     assert guest.serve()
     assert (guest.state, guest.words[Mailbox.RESULT]) == (Mail.ANSWERED, 21)
+
+
+def test_reads_and_writes_are_noted() -> None:
+    guest = Guest(add)
+    guest.serve()
+    guest.calls = frozenset({CALL})
+    guest.post(CALL)
+    guest.serve()
+    assert guest.transfers == [(1, 21)]
 
 
 def test_a_guest_that_has_left_meanwhile_gets_the_answer() -> None:

@@ -65,6 +65,7 @@ struct frames *frames_open(uint64_t count, uint64_t limit) {
     struct frames *f = calloc(1, sizeof *f);
     if (!f) return NULL;
     *f = (struct frames){.count = count, .limit = limit, .first_gap = 1};
+    pthread_mutex_init(&f->tables, NULL);
     if (frames_most_borders == UINT64_MAX) frames_most_borders = find_most_borders();
     f->base = reserve(count << PAGE_SHIFT);
     f->refs = reserve(count * sizeof *f->refs);

@@ -20,6 +20,7 @@ struct frames {
     uint64_t invalidations; /* how often frames_invalidate has been called */
     uint64_t borders;   /* between mappings of the host, in this region */
     uint64_t first_gap; /* no frame below it is free */
+    pthread_mutex_t tables; /* held while page tables change, and where C uses a program's memory beside the kernel lock */
     uint64_t guarded;   /* a frame that the host itself writes to at any time, or 0 */
     pthread_mutex_t *guard; /* held while it does, and while the frame cannot be written to */
 };

@@ -1,4 +1,4 @@
-/* What the parts of the KVM backend share: kvm_machine.c, kvm_vcpu.c, kvm_run.c, kvm_mailbox.c and kvm_doorway.c. */
+/* What the parts of the KVM backend share: kvm_machine.c, kvm_vcpu.c, kvm_run.c, kvm_mailbox.c, kvm_loans.c and kvm_doorway.c. */
 #ifndef AIONOAH_KVM_INTERNAL_H
 #define AIONOAH_KVM_INTERNAL_H
 
@@ -42,7 +42,7 @@ enum { MSR_STAR = 0xc0000081u, MSR_LSTAR, MSR_CSTAR, MSR_FMASK, MSR_FS_BASE = 0x
 #define MAIL_ANSWERED 2
 #define MAIL_TAKEN 3
 #define MAIL_REFUSED 4
-enum { N_SERVED = 8 };
+enum { N_SERVED = 8, N_LENT_CALLS = 5 };
 
 struct kvm_server {
     pthread_mutex_t mutex; /* of `vcpus`, and of their slots */
@@ -60,6 +60,7 @@ struct kvm_machine {
     size_t run_size;
     int kvm, max_vcpus, syscall_ring;
     struct kvm_server server;
+    int lent_calls[N_LENT_CALLS]; /* the numbers of read, write, pread64, pwrite64, lseek */
     struct {
         struct kvm_cpuid2 head;
         struct kvm_cpuid_entry2 entries[256];
@@ -76,6 +77,13 @@ struct kvm_space {
 
 enum { USER_NS, ENTERED_NS, SERVED_NS };
 
+enum { N_BORROWED = 4 };
+struct kvm_borrowed {
+    uint64_t generation; /* another one than the present: it is over */
+    int number;          /* the guest's descriptor */
+    struct kvm_loan *loan;
+};
+
 struct kvm_vcpu {
     uint64_t registers[N_REGISTERS]; /* of user mode, whatever the vCPU is doing */
     struct kvm_vcpu *next;
@@ -90,6 +98,8 @@ struct kvm_vcpu {
     int haste;         /* quick calls since the last slow one */
     int setback;       /* of that after nobody has looked into the mailbox */
     unsigned n_served; /* calls since then */
+    struct kvm_borrowed borrowed[N_BORROWED];
+    int is_in_loan; /* a call of its is being made by kvm_loans.c */
     uint64_t left_ns, cpu_ns, short_ns; /* kvm_run.c: run_timed */
     struct kvm_sregs initial; /* as KVM made it */
     unsigned vector, error_code, cpu_number;
@@ -120,6 +130,9 @@ int kvm_mailbox_has(const struct kvm_vcpu *v, uint64_t rip);
 int kvm_mailbox_is_exit(const struct kvm_vcpu *v, uint64_t rip);
 int kvm_mailbox_resolve(struct kvm_vcpu *v);
 int kvm_vcpu_wants_server(const struct kvm_vcpu *v);
+
+/* kvm_loans.c: whether the call could be made; number and arguments, of which the program sees the originals. */
+int kvm_loans_answer(struct kvm_vcpu *v, const uint64_t *words, uint64_t *result);
 
 /* kvm_doorway.c: `go_out` and `come_in` around a stay in the guest, `leave` and `wait` for who is in none; `guests` of
  * this process are in theirs. */

@@ -137,6 +137,11 @@ static void give_up(struct kvm_vcpu *v) {
     v->haste = -v->setback;
 }
 
+/* A call that is being made is not made again, and uses the memory. */
+static void await_loan(const struct kvm_vcpu *v) {
+    while (__atomic_load_n(&v->is_in_loan, __ATOMIC_SEQ_CST)) __builtin_ia32_pause();
+}
+
 /* What has become of the call that the vCPU is about to make, or has posted. */
 int kvm_mailbox_resolve(struct kvm_vcpu *v) {
     uint64_t *now = (uint64_t *)&v->run->s.regs.regs, at = now[RIP] - v->entry;
@@ -153,6 +158,7 @@ int kvm_mailbox_resolve(struct kvm_vcpu *v) {
         give_up(v);
         return MAIL_NONE;
     }
+    await_loan(v);
     return __atomic_load_n(state(v), __ATOMIC_SEQ_CST) == MAIL_NONE ? MAIL_NONE : MAIL_TAKEN;
 }
 
@@ -190,15 +196,19 @@ void kvm_vcpu_leave(struct kvm_vcpu *v) {
     pthread_mutex_lock(&s->mutex);
     if (v->slot >= 0) dismiss(s, v);
     pthread_mutex_unlock(&s->mutex);
+    await_loan(v);
 }
 
-/* The first call that somebody has posted. */
-static int take(struct kvm_server *s) {
+/* The first call that somebody has posted: its slot, or -1. `taker` is not closed while `is_in_loan`. */
+static int take(struct kvm_server *s, struct kvm_vcpu **taker) {
     int found = -1;
     pthread_mutex_lock(&s->mutex);
     for (int slot = 0; slot < N_SERVED && found < 0; slot++) {
         struct kvm_vcpu *v = s->vcpus[slot];
-        if (v && __atomic_load_n(state(v), __ATOMIC_ACQUIRE) == MAIL_POSTED && change_state(v, MAIL_POSTED, MAIL_TAKEN)) found = slot;
+        if (!v || __atomic_load_n(state(v), __ATOMIC_ACQUIRE) != MAIL_POSTED) continue;
+        __atomic_store_n(&v->is_in_loan, 1, __ATOMIC_SEQ_CST);
+        if (change_state(v, MAIL_POSTED, MAIL_TAKEN)) found = slot, *taker = v;
+        else __atomic_store_n(&v->is_in_loan, 0, __ATOMIC_SEQ_CST);
     }
     pthread_mutex_unlock(&s->mutex);
     return found;
@@ -215,25 +225,45 @@ static void sleep_until_joined(struct kvm_server *s) {
 }
 
 /* What a call has cost, which is not the program's own time. */
-static void account(struct kvm_server *s, int slot, uint64_t now) {
+static void account(const struct kvm_server *s, struct kvm_vcpu *v, uint64_t now) {
+    __atomic_fetch_add(&v->stay[SERVED_NS], now - s->taken_ns, __ATOMIC_RELAXED);
+    v->n_served++;
+}
+
+static void account_slot(struct kvm_server *s, int slot, uint64_t now) {
     pthread_mutex_lock(&s->mutex);
-    struct kvm_vcpu *v = s->vcpus[slot];
-    if (v) {
-        __atomic_fetch_add(&v->stay[SERVED_NS], now - s->taken_ns, __ATOMIC_RELAXED);
-        v->n_served++;
-    }
+    if (s->vcpus[slot]) account(s, s->vcpus[slot], now);
     pthread_mutex_unlock(&s->mutex);
+}
+
+/* Whether a call that has been taken is answered already; then `now` is when. */
+static int answer(const struct kvm_server *s, struct kvm_vcpu *v, uint64_t *now) {
+    uint64_t words[5], result; /* once, for they may change */
+    memcpy(words, v->mailbox + MAILBOX_WORDS / 8, sizeof words);
+    int is_answered = kvm_loans_answer(v, words, &result);
+    if (is_answered) {
+        v->mailbox[MAILBOX_RESULT / 8] = result;
+        __atomic_store_n(state(v), MAIL_ANSWERED, __ATOMIC_SEQ_CST);
+        account(s, v, *now = now_ns(CLOCK_MONOTONIC));
+    }
+    __atomic_store_n(&v->is_in_loan, 0, __ATOMIC_SEQ_CST);
+    return is_answered;
 }
 
 int kvm_machine_next_call(struct kvm_machine *m, int last) {
     struct kvm_server *s = &m->server;
     uint64_t since = now_ns(CLOCK_MONOTONIC);
     kvm_doorway_leave(s);
-    if (last >= 0) account(s, last, since);
+    if (last >= 0) account_slot(s, last, since);
     for (unsigned turn = 1;; turn++) {
-        int slot = take(s);
+        struct kvm_vcpu *taker;
+        int slot = take(s, &taker);
         if (slot >= 0) {
             s->taken_ns = now_ns(CLOCK_MONOTONIC);
+            if (answer(s, taker, &since)) {
+                turn = 0;
+                continue;
+            }
             kvm_doorway_wait(s);
             return slot;
         }

@@ -2,9 +2,18 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/uio.h>
 
 static uint64_t *table_at(struct space *s, uint64_t frame) {
     return (uint64_t *)(s->frames->base + (frame << PAGE_SHIFT));
+}
+
+/* Around each change: what is taken away from a program may be in use beside the kernel lock. */
+static void begin(struct space *s) { pthread_mutex_lock(&s->frames->tables); }
+
+static int ended(struct space *s, int result) {
+    pthread_mutex_unlock(&s->frames->tables);
+    return result;
 }
 
 static uint64_t new_table(struct space *s) {
@@ -120,7 +129,7 @@ static void count_pages(struct space *s, uint64_t count) {
     if (s->mapped > s->most_mapped) s->most_mapped = s->mapped;
 }
 
-int space_map(struct space *s, uint64_t address, uint64_t first, uint64_t count, int prot, int is_file) {
+static int map(struct space *s, uint64_t address, uint64_t first, uint64_t count, int prot, int is_file) {
     if (make_tables(s, address, count)) {
         errno = ENOMEM;
         return -1;
@@ -132,12 +141,22 @@ int space_map(struct space *s, uint64_t address, uint64_t first, uint64_t count,
     return 0;
 }
 
-int space_map_raw(struct space *s, uint64_t address, uint64_t frame, uint64_t bits) {
+int space_map(struct space *s, uint64_t address, uint64_t first, uint64_t count, int prot, int is_file) {
+    begin(s);
+    return ended(s, map(s, address, first, count, prot, is_file));
+}
+
+static int map_raw(struct space *s, uint64_t address, uint64_t frame, uint64_t bits) {
     uint64_t *entries = leaf_table(s, address, 1);
     if (!entries || (s->cover && s->cover(s, frame, 1))) return -1;
     frames_hold(s->frames, frame, 1);
     entries[(address >> PAGE_SHIFT) & 511] = frame << PAGE_SHIFT | bits | PTE_TOUCHED;
     return 0;
+}
+
+int space_map_raw(struct space *s, uint64_t address, uint64_t frame, uint64_t bits) {
+    begin(s);
+    return ended(s, map_raw(s, address, frame, bits));
 }
 
 static void empty(struct space *s, uint64_t *entries, unsigned first, unsigned end, uint64_t done, void *data) {
@@ -153,8 +172,10 @@ static void empty(struct space *s, uint64_t *entries, unsigned first, unsigned e
 
 void space_unmap(struct space *s, uint64_t address, uint64_t count) {
     struct run run = {.drop = 1};
+    begin(s);
     for_tables(s, address, count, empty, &run);
     flush(s, &run);
+    ended(s, 0);
 }
 
 struct protecting {
@@ -178,8 +199,10 @@ static void reprotect(struct space *s, uint64_t *entries, unsigned first, unsign
 
 void space_protect(struct space *s, uint64_t address, uint64_t count, int prot, int exclusive) {
     struct protecting p = {.bits = bits_of(prot), .exclusive = exclusive};
+    begin(s);
     for_tables(s, address, count, reprotect, &p);
     flush(s, &p.run);
+    ended(s, 0);
 }
 
 struct forking {
@@ -212,10 +235,11 @@ static void fork_table(struct space *s, uint64_t *entries, unsigned first, unsig
 
 int space_fork(struct space *s, struct space *child, uint64_t address, uint64_t count, int share) {
     struct forking f = {.child = child, .address = address, .share = share};
+    begin(s);
     for_tables(s, address, count, fork_table, &f);
     flush(s, &f.run);
     if (f.failed) errno = ENOMEM;
-    return f.failed ? -1 : 0;
+    return ended(s, f.failed ? -1 : 0);
 }
 
 struct unsharing {
@@ -250,12 +274,13 @@ static void unshare_table(struct space *s, uint64_t *entries, unsigned first, un
 
 int space_unshare(struct space *s, uint64_t address, uint64_t count, int prot) {
     struct unsharing u = {.run.drop = 1, .bits = bits_of(prot)};
+    begin(s);
     for_tables(s, address, count, unshare_table, &u);
     flush(s, &u.run);
-    return u.failed ? -1 : 0;
+    return ended(s, u.failed ? -1 : 0);
 }
 
-int space_move(struct space *s, uint64_t from, uint64_t to, uint64_t count) {
+static int move(struct space *s, uint64_t from, uint64_t to, uint64_t count) {
     if (make_tables(s, to, count)) {
         errno = ENOMEM;
         return -1;
@@ -277,6 +302,11 @@ int space_move(struct space *s, uint64_t from, uint64_t to, uint64_t count) {
     return 0;
 }
 
+int space_move(struct space *s, uint64_t from, uint64_t to, uint64_t count) {
+    begin(s);
+    return ended(s, move(s, from, to, count));
+}
+
 int space_extent(struct space *s, uint64_t address, struct extent *out) {
     uint64_t *entries = leaf_table(s, address, 0);
     unsigned at = (address >> PAGE_SHIFT) & 511, first = at, end = at + 1;
@@ -291,6 +321,27 @@ int space_extent(struct space *s, uint64_t address, struct extent *out) {
     out->prot = prot_of(entries[at]);
     out->is_file = !!(entries[at] & PTE_FILE);
     return 1;
+}
+
+int space_pieces(struct space *s, uint64_t address, uint64_t length, int for_writing, struct iovec *pieces, int most) {
+    uint64_t wanted = PTE_PRESENT | PTE_USER | (for_writing ? PTE_WRITE : 0), end = address + length;
+    const uint64_t *entries = NULL;
+    int n = 0;
+    for (uint64_t at = address, next; at < end; at = next) {
+        next = (at | (PAGE_SIZE - 1)) + 1;
+        if (next > end) next = end;
+        if (at == address || !(at & 0x1fffff)) entries = leaf_table(s, at, 0);
+        uint64_t entry = entries ? entries[(at >> PAGE_SHIFT) & 511] : 0;
+        if ((entry & (wanted | PTE_FILE)) != wanted) return 0;
+        uint8_t *memory = s->frames->base + (entry & PTE_FRAME) + (at & (PAGE_SIZE - 1));
+        if (n && (uint8_t *)pieces[n - 1].iov_base + pieces[n - 1].iov_len == memory) {
+            pieces[n - 1].iov_len += next - at;
+            continue;
+        }
+        if (n == most) return 0;
+        pieces[n++] = (struct iovec){memory, next - at};
+    }
+    return n;
 }
 
 static void note(struct space *s, uint64_t *entries, unsigned first, unsigned end, uint64_t done, void *data) {

@@ -45,6 +45,10 @@ int space_fork(struct space *s, struct space *child, uint64_t address, uint64_t 
 int space_unshare(struct space *s, uint64_t address, uint64_t count, int prot);
 int space_move(struct space *s, uint64_t from, uint64_t to, uint64_t count);
 int space_extent(struct space *s, uint64_t address, struct extent *out);
+/* The memory behind a range, if all of it is there, in no file and may be read, or written. How many pieces, 0 if not,
+ * or if there are more than `most`. */
+struct iovec;
+int space_pieces(struct space *s, uint64_t address, uint64_t length, int for_writing, struct iovec *pieces, int most);
 void space_resident(struct space *s, uint64_t address, uint64_t count, uint8_t *out);
 /* The first page from an address on that has a frame; `end` if there is none before that. */
 uint64_t space_next(struct space *s, uint64_t address, uint64_t end);
