@@ -176,6 +176,10 @@ class VcpuThread:
     def user_time_ns(self) -> int:
         return self._times.user_ns(self._vcpu)
 
+    def count_moved(self) -> None:
+        if self._mailbox is not None and self._vcpu is not None and self._threads.call_server is not None:
+            self._threads.call_server.count_moved(self._vcpu, self._task.counts)
+
     def present_call(self) -> PresentCall:
         architecture, registers = self._table.architecture, self._registers
         places = registers[architecture.stack_pointer], registers[architecture.program_counter]
@@ -268,6 +272,7 @@ class VcpuThread:
     def _close_vcpu(self) -> None:
         if self._vcpu is not None:
             self._times.closes(self._vcpu)
+            self.count_moved()
             if self._mailbox is not None and self._threads.call_server is not None:
                 self._threads.call_server.dismiss(self)
                 self._mailbox = None

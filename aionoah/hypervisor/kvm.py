@@ -316,6 +316,12 @@ class KvmMailboxes:
     def lend(self, vcpu: KvmVcpu, number: int, loan: object) -> None:
         lib.kvm_vcpu_lend(vcpu.native, number, loan)
 
+    def take_moved(self, vcpu: KvmVcpu) -> tuple[int, int, int, int]:
+        moved = ffi.new("uint64_t[4]")
+        lib.kvm_vcpu_take_moved(vcpu.native, moved)
+        reads, read, writes, written = moved
+        return reads, read, writes, written
+
     def next_call(self, last: int | None) -> int | None:
         number = lib.kvm_machine_next_call(self._machine, -1 if last is None else last)
         return None if number < 0 else int(number)

@@ -327,6 +327,12 @@ class Mailboxes(Protocol):
         """The vCPU may use a loan as this descriptor of its guest's."""
         ...
 
+    def take_moved(self, vcpu: Any) -> tuple[int, int, int, int]:  # noqa: ANN401
+        """What calls of the vCPU's that `next_call` has made have moved since this was last asked: reads, their bytes, writes,
+        and theirs.
+        """
+        ...
+
     def next_call(self, last: int | None) -> int | None:
         """Wait, without any lock and on one thread only, for a call: the number of the mailbox; None after
         `end_calls`. `last` is what it has returned before, which has been dealt with.

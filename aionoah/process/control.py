@@ -83,6 +83,10 @@ class TaskControl(Protocol):
         """How much of it in the guest."""
         ...
 
+    def count_moved(self) -> None:
+        """Add to the task's counts what has been read and written without us (fs/lending.py)."""
+        ...
+
 
 class NoControl:
     """Stands where no virtual CPU has been attached yet, or any more."""
@@ -124,3 +128,6 @@ class NoControl:
 
     def user_time_ns(self) -> int:
         return 0
+
+    def count_moved(self) -> None:
+        """Nothing has."""

@@ -94,6 +94,7 @@ class Usage:
 def usage_of_thread(task: "Task") -> Usage:
     """Of one thread so far; the peak is that of its memory."""
     found = Usage()
+    task.control.count_moved()
     found.add(task.counts)
     total_ns = task.control.cpu_time_ns()
     found.user_time_ns = min(task.control.user_time_ns(), total_ns)

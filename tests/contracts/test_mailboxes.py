@@ -287,6 +287,9 @@ def test_a_lent_file_is_read(machine: Machine, server: Server, file: int) -> Non
         times, done = borrower.call_until_done(READ)
         assert done == 8 * times
         assert borrower.end() == done
+        reads, read, *others = server.mailboxes.take_moved(thread.vcpu)
+        assert (reads >= times, read, others) == (True, done, [0, 0])
+        assert server.mailboxes.take_moved(thread.vcpu) == (0, 0, 0, 0)
         assert bytes(thread.guest.data[:8]) == TEXT[done - 8 : done]
 
 

@@ -71,6 +71,8 @@ class FakeControl:
 
     user_time_ns = cpu_time_ns
 
+    def count_moved(self) -> None: ...
+
 
 class FakeProcess:
     def __init__(self, kernel: Any, pid: int) -> None:

@@ -83,6 +83,7 @@ void kvm_machine_set_lent_calls(struct kvm_machine *m, const int *numbers);
 struct kvm_loan *kvm_loan_begin(int fd, int may_read, int may_write, int64_t position);
 int64_t kvm_loan_end(struct kvm_loan *l);
 void kvm_loans_forget(void);
+void kvm_vcpu_take_moved(struct kvm_vcpu *v, uint64_t *moved);
 void kvm_vcpu_lend(struct kvm_vcpu *v, int number, struct kvm_loan *l);
 int kvm_machine_next_call(struct kvm_machine *m, int last);
 void kvm_machine_end_calls(struct kvm_machine *m);

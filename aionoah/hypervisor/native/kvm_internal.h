@@ -99,6 +99,7 @@ struct kvm_vcpu {
     int setback;       /* of that after nobody has looked into the mailbox */
     unsigned n_served; /* calls since then */
     struct kvm_borrowed borrowed[N_BORROWED];
+    uint64_t moved[4]; /* see kvm_vcpu_take_moved */
     int is_in_loan; /* a call of its is being made by kvm_loans.c */
     uint64_t left_ns, cpu_ns, short_ns; /* kvm_run.c: run_timed */
     struct kvm_sregs initial; /* as KVM made it */

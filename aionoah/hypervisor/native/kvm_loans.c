@@ -53,6 +53,13 @@ void kvm_vcpu_lend(struct kvm_vcpu *v, int number, struct kvm_loan *l) {
     pthread_mutex_unlock(&mutex);
 }
 
+void kvm_vcpu_take_moved(struct kvm_vcpu *v, uint64_t *moved) {
+    pthread_mutex_lock(&mutex);
+    memcpy(moved, v->moved, sizeof v->moved);
+    memset(v->moved, 0, sizeof v->moved);
+    pthread_mutex_unlock(&mutex);
+}
+
 static struct kvm_loan *find(const struct kvm_vcpu *v, int number) {
     for (const struct kvm_borrowed *b = v->borrowed; b < v->borrowed + N_BORROWED; b++)
         if (b->generation == generation && b->number == number) return b->loan;
@@ -80,7 +87,10 @@ static int64_t transfer(struct kvm_vcpu *v, const uint64_t *words, int is_write,
     int n = space_pieces(s, words[2], count, !is_write, pieces, MOST_PIECES);
     int64_t done = n <= 0 ? -1 : is_write ? pwritev(l->fd, pieces, n, position) : read_at(l, pieces, n, count, position);
     pthread_mutex_unlock(&s->frames->tables);
-    if (done > 0 && !is_placed) l->position = position + done;
+    if (done < 0) return -1;
+    v->moved[2 * is_write]++;
+    v->moved[2 * is_write + 1] += (uint64_t)done;
+    if (!is_placed) l->position = position + done;
     return done;
 }
 

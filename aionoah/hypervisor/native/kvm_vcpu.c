@@ -80,6 +80,7 @@ static void reset(struct kvm_vcpu *v) {
     v->in_kernel = v->is_kicked = v->haste = 0;
     v->n_served = 0;
     memset(v->borrowed, 0, sizeof v->borrowed);
+    memset(v->moved, 0, sizeof v->moved);
     v->setback = 1;
     v->stay[USER_NS] = v->stay[ENTERED_NS] = v->stay[SERVED_NS] = v->left_ns = 0;
     v->thread = pthread_self();

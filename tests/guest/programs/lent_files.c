@@ -265,6 +265,29 @@ static void interrupted(int fd) {
     printf("in spite of signals: %d\n", right);
 }
 
+static long counted(const char *name) {
+    static char text[1000];
+    int io = open("/proc/self/io", O_RDONLY);
+    ssize_t got = read(io, text, sizeof text - 1);
+    close(io);
+    text[got > 0 ? got : 0] = 0;
+    const char *line = strstr(text, name);
+    return line ? atol(line + strlen(name)) : -1;
+}
+
+/* How many calls there were, and what they moved, whoever has made them. */
+static void counts(int fd) {
+    static const char *const names[] = {"wchar: ", "syscw: "};
+    for (size_t i = 0; i < LENGTH(names); i++) {
+        long before = counted(names[i]);
+        int right = write_often(fd);
+        printf("%s%d %ld\n", names[i], right, counted(names[i]) - before);
+    }
+    long before = counted("syscr: ");
+    int right = read_often(fd);
+    printf("syscr: %d %ld\n", right, counted("syscr: ") - before);
+}
+
 int main(int argc, char **argv) {
     setvbuf(stdout, NULL, _IONBF, 0);
     if (argc > 1 && chdir(argv[1])) {
@@ -284,6 +307,7 @@ int main(int argc, char **argv) {
     limits(fd);
     watches(fd);
     ends(fd);
+    counts(fd);
     races();
     interrupted(fd);
     return fflush(stdout) != 0;

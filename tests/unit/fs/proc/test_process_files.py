@@ -256,6 +256,8 @@ def test_stat_of_a_thread_counts_its_own_time(linux: "Linux", task: Task) -> Non
         def user_time_ns(self) -> int:
             return 1_000_000_000
 
+        def count_moved(self) -> None: ...
+
     thread = linux.new_thread(task.process, linux.kernel.allocate_pid())
     thread.control = Control()  # type: ignore[assignment]
     task.process.ended_usage.user_time_ns = 5_000_000_000
