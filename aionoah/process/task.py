@@ -144,7 +144,8 @@ class Process:
     @property
     def may_dump_core(self) -> bool:
         """Whether a signal that is for it writes a core file, if there can be one."""
-        return self.dumpable != SUID_DUMP.DISABLE and self.limits.soft(RLIMIT.CORE) >= SMALLEST_CORE
+        is_wanted = self.limits.soft(RLIMIT.CORE) >= SMALLEST_CORE
+        return is_wanted and self.dumpable != SUID_DUMP.DISABLE and self.exit_status is None
 
     def inherit(self, mother: "Process") -> None:
         """What a child by fork has of the process that made it."""

@@ -1,11 +1,15 @@
 """Core dumps of guests, read by gdb, readelf and file in the guest and on the host; and who dumps where."""
 
+import asyncio
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
 from harness.guest import STATIC, Outcome, need_backend, need_tool, run_in_guest, run_natively
+
+import aionoah
+from aionoah.fs import FileSystem, Stat
 
 pytestmark = [pytest.mark.guest, pytest.mark.asyncio(loop_factories=["uvloop"])]
 
@@ -136,3 +140,48 @@ async def test_sigkill_ends_a_dump(place: Path) -> None:
     done = await in_guest(script, place)
     assert done.output.split("\n") == ["CoreDumping:\t1", "134", "cut", ""]
     assert "core dumped" not in done.errors
+
+
+class Slow(FileSystem):
+    """Files that only coroutines know."""
+
+    def __init__(self, mode: int) -> None:
+        self.mode = mode
+        self.files: dict[str, bytearray] = {}
+
+    async def stat(self, path: str) -> Stat:
+        await asyncio.sleep(0)
+        if path == "/":
+            return Stat("directory", mode=0o777)
+        return Stat(mode=self.mode, size=len(self._find(path)))
+
+    def _find(self, path: str) -> bytearray:
+        if path not in self.files:
+            raise FileNotFoundError(path)
+        return self.files[path]
+
+    async def listdir(self, path: str) -> list[str]:
+        return [name.removeprefix(path) for name in self.files]
+
+    async def read(self, path: str, offset: int, size: int) -> bytes:
+        return bytes(self._find(path)[offset : offset + size])
+
+    async def write(self, path: str, offset: int, data: bytes) -> int:
+        contents = self._find(path)
+        contents.extend(bytes(max(offset - len(contents), 0)))
+        contents[offset : offset + len(data)] = data
+        return len(data)
+
+    async def create(self, path: str, mode: int) -> None:
+        self.files[path] = bytearray()
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+async def test_a_file_system_in_python_keeps_one_that_nobody_else_can_read(place: Path, mode: int) -> None:
+    slow = Slow(mode)
+    async with aionoah.Linux(mounts={"/slow": slow, str(place): place}) as linux:
+        script = f"ulimit -c unlimited; cd /slow && {place}/program"
+        done = await linux.run(["bash", "-c", script], capture_output=True)
+    assert done.returncode == 139
+    assert (b"core dumped" in done.stderr) == (mode == 0o600)
+    assert bool(slow.files["/core"]) == (mode == 0o600)

@@ -14,7 +14,7 @@ from aionoah.abi.resource import RLIMIT
 from aionoah.abi.signal import SIG
 from aionoah.abi.wait import killed_status
 from aionoah.host.waiting import Source, WaitQueue, sleep_on
-from aionoah.process.coredump.file import Interrupted, open_core, require_alive
+from aionoah.process.coredump.file import Interrupted, open_core, require_alive, uninterrupted
 from aionoah.process.coredump.image import CoreFile, Full, Rests, write_image
 from aionoah.process.coredump.notes import RegisterSets, mapped_files, note, process_info, thread_status
 from aionoah.signals.info import SigInfo, from_kernel
@@ -47,7 +47,7 @@ class CoreDump:
         process = self.task.process
         process.core_dump = self
         for other in process.tasks.values():
-            if other is not self.task:
+            if other is not self.task and not _has_left(other):
                 self._awaited.add(other)
                 other.signals.pending.add(from_kernel(SIG.KILL))
                 other.signals.interrupt()
@@ -97,7 +97,7 @@ class CoreDump:
     async def _notes(self, rests: Rests) -> list[bytes]:
         """In Linux's order: the dying thread first, with what is of the process right behind its status."""
         task, found = self.task, []
-        files = mapped_files(task)
+        files = await uninterrupted(task, lambda: mapped_files(task))
         of_process = {
             NT.PRPSINFO: process_info(task),
             NT.SIGINFO: self._info.pack(),

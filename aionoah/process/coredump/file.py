@@ -71,12 +71,19 @@ async def open_core(task: "Task", signal: int) -> "File | None":
         if not is_private:
             await uninterrupted(task, lambda: _make_way(context, name))
         file = await uninterrupted(task, lambda: open_file(context, start, name, _FLAGS, _MODE))
+        return await _checked(task, file, context)
     except LinuxError:
         return None
-    if _is_as_made(file, context):
-        return file
-    file.drop()
-    return None
+
+
+async def _checked(task: "Task", file: "File", context: FsContext) -> "File | None":
+    is_good = False
+    try:
+        is_good = await uninterrupted(task, lambda: _is_as_made(file, context))
+    finally:
+        if not is_good:
+            file.drop()
+    return file if is_good else None
 
 
 def _make_way(context: FsContext, name: bytes) -> None:

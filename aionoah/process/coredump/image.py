@@ -86,13 +86,14 @@ class CoreFile:
 
     async def end_at(self, size: int) -> None:
         """All has been written: holes at the end belong to it too."""
-        if self._file.attributes().size < size and self._room:
+        present = await uninterrupted(self._task, lambda: self._file.attributes().size)
+        if present < size and self._room:
             await self.put(b"\0", size - 1)
 
 
 async def write_image(task: "Task", file: CoreFile, notes: "Sequence[bytes]", rests: Rests) -> None:
     """The whole of it. Full, LinuxError, Interrupted."""
-    areas = task.memory.dumped_areas(task.process.core_filter)
+    areas = await uninterrupted(task, lambda: task.memory.dumped_areas(task.process.core_filter))
     header_size = ElfHeader.SIZE + (1 + len(areas)) * ProgramHeader.SIZE
     notes_size = sum(map(len, notes))
     offset = first = -(-(header_size + notes_size) // PAGE_SIZE) * PAGE_SIZE
