@@ -19,15 +19,19 @@ from aionoah.fs import file as files
 from aionoah.fs.aio import AioContext, Origin, PollRequest
 from aionoah.fs.eventfd import EventFile
 from aionoah.fs.file import File
+from aionoah.fs.regular import RegularFile
 from aionoah.host.application import NotYet
 from aionoah.host.blocking import start_blocking
 from aionoah.host.waiting import Source, sleep_on
+from aionoah.memory.buffer import Buffer
 from aionoah.memory.memory import Memory
 from aionoah.syscalls.arguments import Addr, In, Long, Ptr, UInt
 from aionoah.syscalls.cells import Cell64
+from aionoah.syscalls.positioned import OF_CACHE, read_regular, require_flags, write_regular
 from aionoah.syscalls.read_write import write_at, write_to
 from aionoah.syscalls.registry import syscall
 from aionoah.syscalls.results import wants_restart
+from aionoah.syscalls.sync import sync_file
 
 if TYPE_CHECKING:
     from aionoah.process.task import Task
@@ -37,7 +41,6 @@ _MOST_EVENTS: Final = 0x10000000 // IoEvent.SIZE
 _MAX_FD: Final = 1 << 31
 _WORD: Final = 8
 _SIGSET_SIZE: Final = 8
-_VALID_RW: Final = RWF.HIPRI | RWF.DSYNC | RWF.SYNC | RWF.NOWAIT
 _READS: Final = (IOCB_CMD.PREAD, IOCB_CMD.PREADV)
 _WRITES: Final = (IOCB_CMD.PWRITE, IOCB_CMD.PWRITEV)
 
@@ -210,24 +213,30 @@ async def _transfer(task: "Task", request: Iocb, file: File) -> int:
     else:
         buffer = (memory.writable if is_read else memory.readable)(request.buf, request.nbytes)
     flags = RWF(request.rw_flags)
-    if flags.outside(_VALID_RW if is_read else _VALID_RW | RWF.APPEND):
-        raise LinuxError(Errno.EOPNOTSUPP)
+    require_flags(flags, file.read_flags if is_read else file.write_flags)
     if request.offset < 0:
         raise LinuxError(Errno.EINVAL)
     try:
         if not file.is_seekable:
             return await (files.read(file, buffer) if is_read else write_to(task, file, buffer))
         if is_read:
-            return files.read_at(file, buffer, request.offset)
-        offset = file.attributes().size if RWF.APPEND in flags else request.offset
-        written = write_at(task, file, buffer, offset)
+            return _read(file, buffer, request.offset, flags)
+        if not isinstance(file, RegularFile):
+            return write_at(task, file, buffer, request.offset)
+        written = write_regular(task, file, buffer, request.offset, flags) if buffer.length else 0
         if flags & (RWF.DSYNC | RWF.SYNC) and written:
-            file.sync(data_only=RWF.SYNC not in flags)
+            await sync_file(file, data_only=RWF.SYNC not in flags)
     except LinuxError as error:
         if wants_restart(error):
             raise
         return -error.errno
     return written
+
+
+def _read(file: File, dst: Buffer, offset: int, flags: RWF) -> int:
+    if flags & OF_CACHE and isinstance(file, RegularFile):
+        return read_regular(file, dst, offset, flags)
+    return files.read_at(file, dst, offset)
 
 
 def _start_sync(context: AioContext, file: File, origin: Origin, *, data_only: bool) -> None:

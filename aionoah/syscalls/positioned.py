@@ -24,7 +24,7 @@ from aionoah.syscalls.sync import sync_file
 if TYPE_CHECKING:
     from aionoah.process.task import Task
 
-_OF_CACHE: Final = RWF.NOWAIT | RWF.DONTCACHE  # what only the file knows how to do
+OF_CACHE: Final = RWF.NOWAIT | RWF.DONTCACHE  # what only the file knows how to do
 _OWN_POSITION: Final = -1
 
 
@@ -72,9 +72,9 @@ async def preadv2(
     dst = task.memory.writable_vector(iov, iovcnt)
     if not dst.length:
         return task.counts.has_read(0)
-    _require_valid(flags, file.read_flags)
-    if flags & _OF_CACHE and isinstance(file, RegularFile):
-        return task.counts.has_read(_read_regular(file, dst, offset, flags))
+    require_flags(flags, file.read_flags)
+    if flags & OF_CACHE and isinstance(file, RegularFile):
+        return task.counts.has_read(read_regular(file, dst, offset, flags))
     if not is_own:
         return _read(task, file, dst, offset)
     return task.counts.has_read(_read_now(file, dst) if RWF.NOWAIT in flags else await files.read(file, dst))
@@ -89,10 +89,10 @@ async def pwritev2(
     src = task.memory.readable_vector(iov, iovcnt)
     if not src.length:
         return task.counts.has_written(0)
-    _require_valid(flags, file.write_flags)
+    require_flags(flags, file.write_flags)
     if not isinstance(file, RegularFile):
         return task.counts.has_written(await _write_other(task, file, src, offset, flags))
-    written = task.counts.has_written(_write_regular(task, file, src, offset, flags))
+    written = task.counts.has_written(write_regular(task, file, src, offset, flags))
     if flags & (RWF.DSYNC | RWF.SYNC) and written:
         await sync_file(file, data_only=RWF.SYNC not in flags)
     return written
@@ -114,8 +114,8 @@ def _write(task: "Task", file: File, src: Buffer, offset: int) -> int:
         raise
 
 
-def _require_valid(flags: RWF, valid: int) -> None:
-    """Not asked about the transfer of nothing."""
+def require_flags(flags: RWF, valid: int) -> None:
+    """EOPNOTSUPP, EINVAL. Not asked about the transfer of nothing."""
     if flags.outside(valid):
         raise LinuxError(Errno.EOPNOTSUPP)
     if RWF.APPEND in flags and RWF.NOAPPEND in flags:
@@ -153,7 +153,8 @@ def _read_now(file: File, dst: Buffer) -> int:
         raise LinuxError(Errno.EAGAIN) from None
 
 
-def _read_regular(file: RegularFile, dst: Buffer, offset: int, flags: RWF) -> int:
+def read_regular(file: RegularFile, dst: Buffer, offset: int, flags: RWF) -> int:
+    """Read with flags that have been required."""
     moves = offset == _OWN_POSITION
     start = file.offset if moves else offset
     done = file.read_with(dst, start, flags)
@@ -164,7 +165,7 @@ def _read_regular(file: RegularFile, dst: Buffer, offset: int, flags: RWF) -> in
     return done
 
 
-def _write_regular(task: "Task", file: RegularFile, src: Buffer, offset: int, flags: RWF) -> int:
+def write_regular(task: "Task", file: RegularFile, src: Buffer, offset: int, flags: RWF) -> int:
     """At the end, whatever the file and the caller say, with RWF_APPEND; never there for O_APPEND with RWF_NOAPPEND."""
     moves = offset == _OWN_POSITION
     appends = O.APPEND in file.flags and RWF.NOAPPEND not in flags

@@ -1,6 +1,7 @@
 /* Which flags of preadv2 and pwritev2 mean something for which files (readv(2)). */
 #include "report.h"
 
+#include <linux/aio_abi.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -23,6 +24,30 @@ static void try_all(const char *name, int reading, int writing, int length) {
         show("read at 2", flags[i], preadv2(reading, &vector, 1, 2, flags[i]));
     }
     printf("position %ld\n", (long)lseek(writing, 0, SEEK_CUR));
+}
+
+static void submit(const char *what, aio_context_t context, int opcode, int fd, int flag) {
+    struct iocb request = {.aio_lio_opcode = opcode, .aio_fildes = fd, .aio_buf = (uintptr_t)bytes, .aio_nbytes = 4,
+                           .aio_rw_flags = flag},
+                *list = &request;
+    struct io_event event;
+    long result = syscall(SYS_io_submit, context, 1, &list);
+    if (result == 1 && syscall(SYS_io_getevents, context, 1, 1, &event, NULL) == 1) {
+        result = event.res;
+        errno = result < 0 ? -result : 0;
+    }
+    show(what, flag, result);
+}
+
+static void try_submitting(const char *name, int fd) {
+    aio_context_t context = 0;
+    printf("-- %s, submitted\n", name);
+    CALL(syscall(SYS_io_setup, 1, &context));
+    for (size_t i = 0; i < LENGTH(flags); i++) {
+        submit("write", context, IOCB_CMD_PWRITE, fd, flags[i]);
+        submit("read", context, IOCB_CMD_PREAD, fd, flags[i]);
+    }
+    CALL(syscall(SYS_io_destroy, context));
 }
 
 static void show_order_of_checks(int file) {
@@ -52,8 +77,12 @@ int main(int argc, char **argv) {
     int appending = open("file", O_RDWR | O_APPEND);
     try_all("appending", appending, appending, 4);
     show_file("file");
+    try_submitting("file", file);
+    try_submitting("appending", appending);
+    show_file("file");
     int memory = memfd_create("memory", 0);
     try_all("memory", memory, memory, 4);
+    try_submitting("memory", memory);
     CALL(pipe2(pair, O_NONBLOCK));
     try_all("pipe", pair[0], pair[1], 4);
     CALL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair));
