@@ -36,15 +36,15 @@ from aionoah.process.exec import Loaded, Program, load_program
 from aionoah.process.executable import Executable, find_executable
 from aionoah.process.init import show_init
 from aionoah.process.kernel import Kernel
-from aionoah.process.limits import Limits
+from aionoah.process.limits import Limit, Limits
 from aionoah.process.processor import Processor
 from aionoah.process.scheduling import Scheduling
-from aionoah.process.task import Process, Task
+from aionoah.process.task import NO_PIPED_CORE, Process, Task
 from aionoah.root import Root, open_root, shown_writable
 from aionoah.terminal import job_control
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from aionoah.abi.architecture import Architecture
     from aionoah.fs.file import File
@@ -70,6 +70,12 @@ class Command(NamedTuple):
     gid: int
     groups: tuple[int, ...] | None = None  # supplementary ones
     ignored: frozenset[int] = frozenset()  # signals
+    umask: int = 0o022
+    executable: bytes | None = None  # in place of argv[0]
+
+    @property
+    def program(self) -> bytes:
+        return self.executable or self.argv[0]
 
 
 def host_errno(error: LinuxError) -> int:
@@ -159,6 +165,7 @@ def boot_process(
     limits = Limits()
     fs = FsContext(kernel.mounts.root, credentials, programs=kernel.programs)
     fs.cwd = answered_here(lambda: _working_directory(fs, command.cwd))
+    fs.umask = command.umask
     files = DescriptorTable(lambda: limits.soft(RLIMIT.NOFILE))
     try:
         _open_streams(kernel, files, streams)
@@ -171,6 +178,26 @@ def boot_process(
     if streams.pty is not None:
         job_control.take(task.process, streams.pty)
     return task, loaded
+
+
+def boot_helper(
+    kernel: "Kernel", architecture: "Architecture", argv: "Sequence[bytes]", stdin: "File"
+) -> "tuple[Task, Loaded]":
+    """A process that the kernel itself wants: root's, with a standard input and nothing else, and without a core of its
+    own (Linux kernel/umh.c, fs/coredump.c: umh_coredump_setup). Raises as `boot_process`.
+    """
+    command = Command(list(argv), [], b"/", 0, 0, ())
+    credentials, limits = Credentials(0, 0), Limits()
+    limits.set(RLIMIT.CORE, Limit(NO_PIPED_CORE, NO_PIPED_CORE), credentials)
+    fs = FsContext(kernel.mounts.root, credentials, programs=kernel.programs)
+    files = DescriptorTable(lambda: limits.soft(RLIMIT.NOFILE))
+    try:
+        files.add(stdin.hold(), cloexec=False)
+        loaded = answered_here(lambda: _load(kernel, architecture, command, fs, credentials, limits))
+    except BaseException:
+        files.leave()
+        raise
+    return _new_process(kernel, architecture, loaded, files, fs, limits), loaded
 
 
 def _load(
@@ -217,7 +244,7 @@ def _working_directory(fs: FsContext, wanted: bytes | None) -> Dentry:
     except LinuxError as error:
         reason = os.strerror(host_errno(error))
         raise ExecError(
-            error.errno, f"{show_path(wanted)} cannot be the working directory: {reason}"
+            error.errno, f"{show_path(wanted)} cannot be the working directory: {reason}", wanted
         ) from None
 
 
@@ -230,7 +257,7 @@ def _directory(fs: FsContext, path: bytes) -> Dentry:
 
 def _find_program(fs: FsContext, command: Command) -> Executable:
     """The program by its path, or by name in PATH as execvp(3) looks for it."""
-    name = command.argv[0]
+    name = command.program
     if not name:
         raise ExecError(Errno.ENOENT, "a program without a name does not exist")
     if b"/" in name:
@@ -260,6 +287,12 @@ def _open_streams(kernel: "Kernel", files: DescriptorTable, streams: "Streams") 
         else:
             opened[fd] = HostStreamFile(fd)
             files.add(opened[fd], cloexec=False)
+    for number, fd in streams.passed.items():
+        file = opened[fd].hold() if fd in opened else HostStreamFile(fd)
+        try:
+            files.replace(number, file, cloexec=False)
+        finally:
+            file.drop()
     streams.release_guest_ends()
 
 

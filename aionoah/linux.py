@@ -12,12 +12,13 @@ from aionoah.abi.architecture import architecture_named
 from aionoah.abi.errno import LinuxError
 from aionoah.abi.signal import SIG
 from aionoah.abi.utsname import NEW_UTS_LEN
-from aionoah.boot import Command, boot_process, give_file, host_errno, new_kernel
+from aionoah.boot import Command, boot_helper, boot_process, give_file, host_errno, new_kernel
 from aionoah.host import platform
 from aionoah.host.application import Application
 from aionoah.host.waiting import kernel_lock
 from aionoah.hypervisor.select import host_architecture, open_machine
 from aionoah.net.policy import POLICIES
+from aionoah.popen import StrPath, check_options, environment_words, without_nul, words_of
 from aionoah.process.elf import ExecError, show_path
 from aionoah.process.kernel import DEFAULT_MAX_TASKS
 from aionoah.processes import ProcessInfo, describe_processes
@@ -30,8 +31,9 @@ from aionoah.vcpu_threads import VcpuThreads
 
 if TYPE_CHECKING:
     from aionoah.files import Files
+    from aionoah.fs.file import File
     from aionoah.network import Network
-    from aionoah.process.kernel import Kernel
+    from aionoah.process.kernel import Kernel, Told
     from aionoah.process.task import Process as GuestProcess
     from aionoah.process.task import Task
     from aionoah.terminals import Terminal
@@ -41,7 +43,6 @@ _DEFAULT_STREAM_LIMIT: Final = 1 << 16
 _NETWORKS: Final = (*POLICIES, "loopback")
 MAX_ID: Final = (1 << 32) - 2  # of users and groups: the next one means "no change" in system calls
 T = TypeVar("T")
-StrPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 
 class Mount(NamedTuple):
@@ -164,6 +165,7 @@ class Linux:
             self._table,
             self._thread_ends,
         )
+        self.kernel.run_helper = self._run_helper
         self._is_open = True
 
     async def _open_network(self) -> None:
@@ -241,39 +243,48 @@ class Linux:
         user: int | str | None = None,
         group: int | str | None = None,
         extra_groups: Collection[int | str] | None = None,
+        umask: int = -1,
+        executable: StrPath | None = None,
+        pass_fds: Collection[int] = (),
+        restore_signals: bool = True,
         limit: int = _DEFAULT_STREAM_LIMIT,
         terminal: "bool | Terminal" = False,
+        **popen: Any,  # noqa: ANN401 - see aionoah.popen
     ) -> Process:
         """Start a program, as asyncio.create_subprocess_exec does.
 
         A program without a slash is looked for in the PATH of `env` (None: the application's own
         environment). `user` and `group`, numbers or names of the guest's passwd(5) and group(5), are by default the
-        application's; `extra_groups` are further ones. What signals the application ignores, the program ignores.
+        application's; `extra_groups` are further ones. What signals the application ignores, the program ignores;
+        it has the application's umask if no other is given. `executable` is run in place of `program`, which it then has
+        for its name; `pass_fds` are host descriptors for it to have by the same numbers.
         `cwd` is a guest path, by default the application's if the guest has it, else "/".
 
         With a `terminal` (True: of 80 columns and 24 rows) the program runs on one of its own, as a session's leader:
         `stdin` types on it, `stdout` is its screen, `resize` changes it. Closing `stdin` hangs up.
 
         Raises OSError (FileNotFoundError, PermissionError, …) with a sentence naming the file, ValueError for
-        words with NUL bytes in them and impossible users, RuntimeError outside the `async with` block.
+        words with NUL bytes in them, impossible users and what else subprocess.Popen has for text and processes of the host
+        (each guest leads a session of its own), RuntimeError outside the `async with` block.
         """
+        check_options(popen)
         command = Command(
-            argv=[os.fsencode(word) for word in (program, *args)],
-            environment=[os.fsencode(f"{k}={v}") for k, v in self._environment(env).items()],
-            cwd=None if cwd is None else os.fsencode(cwd),
+            argv=words_of(program, args),
+            environment=environment_words(self._environment(env)),
+            cwd=None if cwd is None else without_nul(os.fsencode(cwd)),
             uid=os.getuid() if user is None else await self._number(user, "user"),
             gid=os.getgid() if group is None else await self._number(group, "group"),
             groups=None
             if extra_groups is None
             else tuple([await self._number(each, "group") for each in extra_groups]),
-            ignored=ignored_signals(),
+            ignored=ignored_signals(restore=restore_signals),
+            umask=platform.umask() if umask < 0 else umask,
+            executable=None if executable is None else without_nul(os.fsencode(executable)),
         )
         if not all(0 <= number <= MAX_ID for number in (command.uid, command.gid, *(command.groups or ()))):
             raise ValueError(f"users and groups are numbers from 0 to {MAX_ID}")
-        if any(b"\0" in word for word in (*command.argv, *command.environment, command.cwd or b"")):
-            raise ValueError("embedded null byte")
         streams = self._new_streams(terminal, limit, command.uid)
-        await streams.open(stdin, stdout, stderr)
+        await streams.open(stdin, stdout, stderr, pass_fds)
         if not self._is_open:
             streams.close()
             raise RuntimeError("programs run inside the `async with` block of their Linux only")
@@ -286,10 +297,16 @@ class Linux:
             await _abandon(started)
             raise
         except ExecError as error:
-            raise _os_error(error, error.reason, command.argv[0]) from None
+            raise _os_error(error, error.reason, error.path or command.program) from None
         except LinuxError as error:
-            sentence = f"{show_path(command.argv[0])} cannot be started: {os.strerror(host_errno(error))}"
-            raise _os_error(error, sentence, command.argv[0]) from None
+            sentence = f"{show_path(command.program)} cannot be started: {os.strerror(host_errno(error))}"
+            raise _os_error(error, sentence, command.program) from None
+
+    async def create_subprocess_shell(self, cmd: str | bytes, **options: Any) -> Process:  # noqa: ANN401 - of the other
+        """Let the guest's shell run a command line, as asyncio.create_subprocess_shell does."""
+        if not isinstance(cmd, str | bytes):
+            raise ValueError("cmd must be a string")  # noqa: TRY004 - as there
+        return await self.create_subprocess_exec("/bin/sh", "-c", cmd, **options)
 
     async def _number(self, wanted: int | str, kind: str) -> int:
         """Of a user or a group that may be named. ValueError."""
@@ -347,6 +364,17 @@ class Linux:
             streams.close()
             started.set_exception(error)
         return started
+
+    def _run_helper(self, argv: Sequence[bytes], stdin: "File", told: "Told") -> None:
+        """RunHelper of the kernel."""
+
+        def has_started(thread: VcpuThread, result: "Task | Exception") -> None:
+            told(has_started=not isinstance(result, Exception))
+            if isinstance(result, Exception):
+                self._report(lambda failed, _: self._has_gone(failed), thread, None)
+
+        architecture = self._table.architecture
+        self._threads.boot(lambda: boot_helper(self.kernel, architecture, argv, stdin), has_started)
 
     def _thread_ends(self, thread: VcpuThread, failure: BaseException | None) -> None:
         """On a guest thread, under the kernel lock. The loop, whose turn costs much of what a short thread does, hears

@@ -66,7 +66,12 @@ class Process:
         return self.returncode
 
     async def communicate(self, input: bytes | None = None) -> tuple[bytes | None, bytes | None]:  # noqa: A002
-        """Feed stdin, read stdout and stderr to their ends, and wait. None for what is no PIPE."""
+        """Feed stdin, read stdout and stderr to their ends, and wait. None for what is no PIPE.
+
+        ValueError for input where stdin is none.
+        """
+        if input is not None and self.stdin is None:
+            raise ValueError("input needs stdin=PIPE")
         talk = Conversation(input)
         await self.converse(talk)
         return talk.results(self)
@@ -77,8 +82,10 @@ class Process:
         `tree`: also to all processes that it has made, and those have made, whether it has ended or not, and
         whatever has become of their parents, groups and sessions. At one moment: none can make another in between.
 
-        ValueError for a number that is no signal, or none that Linux has.
+        ValueError for a number that is no signal, or none that Linux has; 0 sends nothing.
         """
+        if signal == 0:
+            return
         info = from_user(_guest_signal(signal), 0, 0)
         with kernel_lock:
             if tree:
@@ -190,11 +197,11 @@ def _guest_signal(number: int) -> int:
     return int(getattr(SIG, name))
 
 
-def ignored_signals() -> frozenset[int]:
-    """Linux's numbers of what the application ignores, which its children inherit; but for those that Python itself
-    ignores, which `restore_signals` of subprocess.Popen is about.
+def ignored_signals(*, restore: bool) -> frozenset[int]:
+    """Linux's numbers of what the application ignores, which its children inherit. `restore`: but for those that Python
+    itself ignores, as subprocess.Popen has it.
     """
-    restored = {"SIGPIPE", "SIGXFZ", "SIGXFSZ"}
+    restored = {"SIGPIPE", "SIGXFZ", "SIGXFSZ"} if restore else ()
     return frozenset(
         _guest_signal(each)
         for each in host_signal.Signals
@@ -247,13 +254,21 @@ class Streams:
         self._pipes: list[tuple[asyncio.BaseTransport, PipeProtocol]] = []
         self._copies: dict[int, int] = {}  # of the application's descriptors
         self.guest_fds: list[int] = []
+        self.passed: dict[int, int] = {}  # the guest's number → a host descriptor, as in `guest_fds`
         self._owned: set[int] = set()
         self.stdin: asyncio.StreamWriter | None = None
         self.stdout: asyncio.StreamReader | None = None
         self.stderr: asyncio.StreamReader | None = None
 
-    async def open(self, stdin: Redirection, stdout: Redirection, stderr: Redirection) -> None:
+    async def open(
+        self,
+        stdin: Redirection,
+        stdout: Redirection,
+        stderr: Redirection,
+        passed: Iterable[int] = (),
+    ) -> None:
         """Raises OSError, ValueError."""
+        self._pass(passed)
         if STDOUT in (stdin, stdout):
             raise ValueError("STDOUT is for stderr only")
         try:
@@ -320,11 +335,23 @@ class Streams:
         else:
             self._own(open_useless(fd))
 
+    def _pass(self, fds: Iterable[int]) -> None:
+        """Those beside the first three, which `open` is about."""
+        try:
+            self.passed = {fd: self._copy_of(fd) for fd in fds if fd > 2}
+        except BaseException:
+            self.close()
+            raise
+
     def _copy(self, fd: int) -> None:
+        self.guest_fds.append(self._copy_of(fd))
+
+    def _copy_of(self, fd: int) -> int:
         """A descriptor of our own: the application may close its one before the guest has started."""
         if fd not in self._copies:
             self._copies[fd] = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
-        self._own(self._copies[fd])
+            self._owned.add(self._copies[fd])
+        return self._copies[fd]
 
     async def _pipe_to_guest(self) -> asyncio.StreamWriter:
         reading, writing = os.pipe()

@@ -5,6 +5,7 @@ The guest's end is in terminal/; no descriptor of the host is involved.
 
 import asyncio
 import contextlib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aionoah.abi.errno import LinuxError
@@ -70,8 +71,15 @@ class TerminalStreams(Streams):
                 slave = self.pty.slave
                 slave.change(slave.settings.changed_by_termios(Termios.unpack(terminal.termios)))
 
-    async def open(self, stdin: Redirection, stdout: Redirection, stderr: Redirection) -> None:
+    async def open(
+        self,
+        stdin: Redirection,
+        stdout: Redirection,
+        stderr: Redirection,
+        passed: Iterable[int] = (),
+    ) -> None:
         """Standard error may go elsewhere. ValueError, OSError."""
+        self._pass(passed)
         reader = asyncio.StreamReader(limit=self._limit, loop=self._loop)
         protocol = PipeProtocol(reader, self._loop)
         self._transport = MasterTransport(self._loop, self._master, protocol)

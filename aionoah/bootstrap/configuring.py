@@ -75,6 +75,7 @@ async def configure(
                 cwd="/",
                 user=0,
                 group=0,
+                umask=0o022,
             )
             last = deque[str](maxlen=_REMEMBERED)
             seen: set[str] = set()

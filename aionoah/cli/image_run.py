@@ -99,4 +99,5 @@ async def _options(linux: "Linux", config: Config, env: tuple[str, ...]) -> dict
         "user": user.uid,
         "group": user.gid,
         "extra_groups": user.groups,
+        "umask": 0o022,  # as Docker has it, whatever the caller's
     }

@@ -51,6 +51,7 @@ __all__ = [
     "thread_cpu_time_ns",
     "total_memory",
     "transfer_flags",
+    "umask",
     "wait_for_end",
     "write_hint",
 ]
@@ -99,6 +100,13 @@ def pipe() -> tuple[int, int]:
     os.set_blocking(reader, False)
     os.set_blocking(writer, False)
     return reader, writer
+
+
+def umask() -> int:
+    """The process's own (umask(2)). It cannot be asked for: files that are made meanwhile have too few rights."""
+    old = os.umask(0o077)
+    os.umask(old)
+    return old
 
 
 def total_memory() -> int:

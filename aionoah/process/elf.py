@@ -36,9 +36,11 @@ ReadAt = Callable[[int, int], bytes]
 class ExecError(LinuxError):
     """A program cannot be started; `reason` is a sentence for its user that names the file."""
 
-    def __init__(self, errno: Errno, reason: str) -> None:
+    def __init__(self, errno: Errno, reason: str, path: bytes | None = None) -> None:
+        """`path`: what it is about, if not the program."""
         super().__init__(errno)
         self.reason = reason
+        self.path = path
         self.args = (f"{errno.name}: {reason}",)
 
 
