@@ -104,6 +104,7 @@ class Socket(File):
     filter: "Filter | None" = None  # what comes in goes through it, if this is no stream
     filter_program = b""
     is_filter_locked = False
+    least = 1  # bytes that are worth waking up for (SO_RCVLOWAT), where that is ours to know
     peer_identity: Identity | None = None
     _numbers: ClassVar = count(10_000)
 
@@ -302,10 +303,13 @@ async def send(socket: Socket, message: Outgoing) -> int:
 
 
 async def receive(socket: Socket, dst: Buffer, flags: MSG) -> Received:
-    """Receive, sleeping until there is something; with MSG_WAITALL until a stream has filled the buffer."""
+    """Receive, sleeping until there is something: of a stream as much as SO_RCVLOWAT wants, with MSG_WAITALL until the
+    buffer is full.
+    """
     deadline_ns = deadline_after(socket.read_timeout_ns)
+    wanted = dst.length if flags & MSG.WAITALL else min(socket.least, dst.length)
     goes_on = (
-        bool(flags & MSG.WAITALL)
+        wanted > 1
         and socket.is_stream
         and not flags & (MSG.PEEK | MSG.OOB | MSG.ERRQUEUE)
         and not _is_hasty(socket, flags)
@@ -325,7 +329,7 @@ async def receive(socket: Socket, dst: Buffer, flags: MSG) -> Received:
                 received = so_far._replace(
                     length=count + so_far.length, control=control, files=received.files
                 )
-            if not goes_on or not count or count >= dst.length or received.files:
+            if not goes_on or not count or received.length >= wanted or received.files:
                 return received
             so_far = received
             dst.advance(count)

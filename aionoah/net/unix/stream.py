@@ -11,8 +11,8 @@ from aionoah.abi.ioctl import IOCTL
 from aionoah.abi.poll import Poll
 from aionoah.abi.socket import MSG, SO
 from aionoah.fs.file import BrokenPipe, WouldBlock
-from aionoah.net.options import from_int
-from aionoah.net.socket import SHUT_RECEIVE, SHUT_SEND, Outgoing, Received
+from aionoah.net.options import as_int, from_int
+from aionoah.net.socket import NO_FLAGS, SHUT_RECEIVE, SHUT_SEND, Outgoing, Received, receive
 from aionoah.net.unix.accounting import segment_cost, segment_limit
 from aionoah.net.unix.connection import ConnectionSocket, State
 from aionoah.net.unix.rights import drop_files
@@ -95,6 +95,21 @@ class StreamSocket(ConnectionSocket):
         files = self._consume(parts, skipped + count, peek=peek)
         self.move_peek_offset(count if peek else -count)
         return Received(count, first.address, self.control_of(first), files, process=self.process_of(first))
+
+    async def read(self, dst: "Buffer") -> int:
+        """Where SO_RCVLOWAT has been set."""
+        if not dst.length:
+            return 0
+        received = await receive(self, dst, NO_FLAGS)
+        for file in received.files:  # nobody to give them to
+            file.drop()
+        return received.length
+
+    def set_option(self, level: int, option: int, value: bytes) -> None:
+        super().set_option(level, option, value)
+        if option == SO.RCVLOWAT:
+            self.least = as_int(self.options.get(option))
+            self.reads_itself = self.least > 1
 
     def _receive_urgent(self, dst: "Buffer", flags: MSG) -> Received:
         """The urgent byte out of its order. What is left of it marks its place (SIOCATMARK)."""

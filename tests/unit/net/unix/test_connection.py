@@ -12,6 +12,7 @@ from aionoah.abi.poll import Poll
 from aionoah.abi.socket import MSG, SHUT, SO, SOCK, SOL
 from aionoah.fs.context import FsContext
 from aionoah.fs.file import BrokenPipe, WouldBlock
+from aionoah.fs.file import read as read_waiting
 from aionoah.fs.mount import Namespace
 from aionoah.fs.tmpfs import TmpFileSystem
 from aionoah.host.waiting import Waiter
@@ -359,6 +360,30 @@ def test_waiting_for_all() -> None:
     assert begin(receiving).length == 6
     assert memory == b"abcdef"
     assert begin(receive_waiting(other, KernelBuffer(memory), MSG(MSG.WAITALL | MSG.DONTWAIT))).length == 2
+
+
+def test_waiting_for_enough() -> None:
+    one, other = pair()
+    other.set_option(SOL.SOCKET, SO.RCVLOWAT, (4).to_bytes(4, "little"))
+    memory = bytearray(6)
+    for receiving in (
+        receive_waiting(other, KernelBuffer(memory), MSG(0)),
+        read_waiting(other, KernelBuffer(memory)),
+    ):
+        send(one, b"abc")
+        first = begin(receiving)
+        assert isinstance(first, Waiter)
+        send(one, b"de")
+        assert first.is_woken
+        done = begin(receiving)
+        assert memory[:5] == b"abcde"
+        assert (done if isinstance(done, int) else done.length) == 5
+    send(one, b"ab")
+    assert other.poll() & Poll.IN
+    assert begin(read_waiting(other, KernelBuffer(bytearray(2)))) == 2  # no more were asked for
+    assert begin(read_waiting(other, KernelBuffer(bytearray()))) == 0
+    send(one, b"ab")
+    assert begin(receive_waiting(other, KernelBuffer(memory), MSG(MSG.DONTWAIT))).length == 2
 
 
 def test_waiting_for_all_ends_with_the_stream() -> None:
