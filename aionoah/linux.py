@@ -12,7 +12,7 @@ from aionoah.abi.architecture import architecture_named
 from aionoah.abi.errno import LinuxError
 from aionoah.abi.signal import SIG
 from aionoah.abi.utsname import NEW_UTS_LEN
-from aionoah.boot import Command, boot_helper, boot_process, give_file, host_errno, new_kernel
+from aionoah.boot import Command, boot_process, give_file, host_errno, new_kernel
 from aionoah.host import platform
 from aionoah.host.application import Application
 from aionoah.host.waiting import kernel_lock
@@ -31,9 +31,8 @@ from aionoah.vcpu_threads import VcpuThreads
 
 if TYPE_CHECKING:
     from aionoah.files import Files
-    from aionoah.fs.file import File
     from aionoah.network import Network
-    from aionoah.process.kernel import Kernel, Told
+    from aionoah.process.kernel import Kernel
     from aionoah.process.task import Process as GuestProcess
     from aionoah.process.task import Task
     from aionoah.terminals import Terminal
@@ -165,7 +164,6 @@ class Linux:
             self._table,
             self._thread_ends,
         )
-        self.kernel.run_helper = self._run_helper
         self._is_open = True
 
     async def _open_network(self) -> None:
@@ -364,17 +362,6 @@ class Linux:
             streams.close()
             started.set_exception(error)
         return started
-
-    def _run_helper(self, argv: Sequence[bytes], stdin: "File", told: "Told") -> None:
-        """RunHelper of the kernel."""
-
-        def has_started(thread: VcpuThread, result: "Task | Exception") -> None:
-            told(has_started=not isinstance(result, Exception))
-            if isinstance(result, Exception):
-                self._report(lambda failed, _: self._has_gone(failed), thread, None)
-
-        architecture = self._table.architecture
-        self._threads.boot(lambda: boot_helper(self.kernel, architecture, argv, stdin), has_started)
 
     def _thread_ends(self, thread: VcpuThread, failure: BaseException | None) -> None:
         """On a guest thread, under the kernel lock. The loop, whose turn costs much of what a short thread does, hears
