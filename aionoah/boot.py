@@ -36,15 +36,15 @@ from aionoah.process.exec import Loaded, Program, load_program
 from aionoah.process.executable import Executable, find_executable
 from aionoah.process.init import show_init
 from aionoah.process.kernel import Kernel
-from aionoah.process.limits import Limits
+from aionoah.process.limits import Limit, Limits
 from aionoah.process.processor import Processor
 from aionoah.process.scheduling import Scheduling
-from aionoah.process.task import Process, Task
+from aionoah.process.task import NO_PIPED_CORE, Process, Task
 from aionoah.root import Root, open_root, shown_writable
 from aionoah.terminal import job_control
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from aionoah.abi.architecture import Architecture
     from aionoah.fs.file import File
@@ -178,6 +178,26 @@ def boot_process(
     if streams.pty is not None:
         job_control.take(task.process, streams.pty)
     return task, loaded
+
+
+def boot_helper(
+    kernel: "Kernel", architecture: "Architecture", argv: "Sequence[bytes]", stdin: "File"
+) -> "tuple[Task, Loaded]":
+    """A process that the kernel itself wants: root's, with a standard input and nothing else, and without a core of its
+    own (Linux kernel/umh.c, fs/coredump.c: umh_coredump_setup). Raises as `boot_process`.
+    """
+    command = Command(list(argv), [], b"/", 0, 0, ())
+    credentials, limits = Credentials(0, 0), Limits()
+    limits.set(RLIMIT.CORE, Limit(NO_PIPED_CORE, NO_PIPED_CORE), credentials)
+    fs = FsContext(kernel.mounts.root, credentials, programs=kernel.programs)
+    files = DescriptorTable(lambda: limits.soft(RLIMIT.NOFILE))
+    try:
+        files.add(stdin.hold(), cloexec=False)
+        loaded = answered_here(lambda: _load(kernel, architecture, command, fs, credentials, limits))
+    except BaseException:
+        files.leave()
+        raise
+    return _new_process(kernel, architecture, loaded, files, fs, limits), loaded
 
 
 def _load(

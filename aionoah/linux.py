@@ -12,7 +12,7 @@ from aionoah.abi.architecture import architecture_named
 from aionoah.abi.errno import LinuxError
 from aionoah.abi.signal import SIG
 from aionoah.abi.utsname import NEW_UTS_LEN
-from aionoah.boot import Command, boot_process, give_file, host_errno, new_kernel
+from aionoah.boot import Command, boot_helper, boot_process, give_file, host_errno, new_kernel
 from aionoah.host import platform
 from aionoah.host.application import Application
 from aionoah.host.waiting import kernel_lock
@@ -31,8 +31,9 @@ from aionoah.vcpu_threads import VcpuThreads
 
 if TYPE_CHECKING:
     from aionoah.files import Files
+    from aionoah.fs.file import File
     from aionoah.network import Network
-    from aionoah.process.kernel import Kernel
+    from aionoah.process.kernel import Kernel, Told
     from aionoah.process.task import Process as GuestProcess
     from aionoah.process.task import Task
     from aionoah.terminals import Terminal
@@ -96,6 +97,9 @@ class Linux:
     ) -> None:
         if isinstance(network, str) and network not in _NETWORKS:
             raise ValueError(f"network must be one of {', '.join(_NETWORKS)}, or a Network")
+        _require("network", network, "open", "one of their names or a Network")
+        _require("mounts", mounts, "items", "a mapping of guest paths")
+        _require("strace", strace, "write", "a text file")
         if memory is not None and memory <= 0:
             raise ValueError("memory must be a positive number of bytes")
         if pids is not None and pids <= 0:
@@ -164,6 +168,7 @@ class Linux:
             self._table,
             self._thread_ends,
         )
+        self.kernel.run_helper = self._run_helper
         self._is_open = True
 
     async def _open_network(self) -> None:
@@ -220,7 +225,13 @@ class Linux:
         """The guests' files, to be read and changed by the application."""
         from aionoah.files import Files  # noqa: PLC0415 - loaded by those who use it
 
-        return Files(self._open_kernel, lambda: self._reactor)
+        return Files(self._open_kernel, self._reactor_here)
+
+    def _reactor_here(self) -> Reactor:
+        """RuntimeError on another loop, whose tasks ours cannot wake."""
+        if asyncio.get_running_loop() is not self._loop:
+            raise RuntimeError("a Linux is used on the event loop that it was entered on")
+        return self._reactor
 
     def _open_kernel(self) -> "Kernel":
         if not self._is_open:
@@ -265,6 +276,8 @@ class Linux:
         words with NUL bytes in them, impossible users and what else subprocess.Popen has for text and processes of the host
         (each guest leads a session of its own), RuntimeError outside the `async with` block.
         """
+        if self._is_open:
+            self._reactor_here()
         check_options(popen)
         command = Command(
             argv=words_of(program, args),
@@ -362,6 +375,17 @@ class Linux:
             streams.close()
             started.set_exception(error)
         return started
+
+    def _run_helper(self, argv: Sequence[bytes], stdin: "File", told: "Told") -> None:
+        """RunHelper of the kernel."""
+
+        def has_started(thread: VcpuThread, result: "Task | Exception") -> None:
+            told(has_started=not isinstance(result, Exception))
+            if isinstance(result, Exception):
+                self._report(lambda failed, _: self._has_gone(failed), thread, None)
+
+        architecture = self._table.architecture
+        self._threads.boot(lambda: boot_helper(self.kernel, architecture, argv, stdin), has_started)
 
     def _thread_ends(self, thread: VcpuThread, failure: BaseException | None) -> None:
         """On a guest thread, under the kernel lock. The loop, whose turn costs much of what a short thread does, hears
@@ -475,6 +499,12 @@ class Linux:
             was_cancelled |= await finished(process.close_streams())
         if was_cancelled:
             raise asyncio.CancelledError
+
+
+def _require(name: str, value: object, method: str, what: str) -> None:
+    """TypeError for what it cannot be, before a guest runs into it."""
+    if value is not None and not isinstance(value, str) and not hasattr(value, method):
+        raise TypeError(f"{name} must be {what}, not {type(value).__name__}")
 
 
 def _display_of(x11: "str | Display | None") -> "Display | None":

@@ -2,8 +2,8 @@
 
 import itertools
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, Protocol
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.clocks.timers import Timers
@@ -22,6 +22,7 @@ from aionoah.process.task import Process
 from aionoah.terminal.pty import Pty, Ptys
 
 if TYPE_CHECKING:
+    from aionoah.fs.file import File
     from aionoah.fs.inode import Inode
     from aionoah.fs.mount import Namespace
     from aionoah.hypervisor.protocols import Machine
@@ -35,6 +36,18 @@ DEFAULT_MAX_TASKS: Final = 16384
 RESERVED_PIDS: Final = 300  # where allocation starts again after PID_MAX (kernel/pid.c)
 RELEASE: Final = b"6.12.0-aionoah"
 VERSION: Final = b"#1 SMP PREEMPT_DYNAMIC aionoah"
+
+
+class RunHelper(Protocol):
+    def __call__(self, argv: "Sequence[bytes]", stdin: "File", told: "Told") -> None:
+        """Start a program for the kernel itself, as root, with nothing but a standard input, which is held until then.
+
+        `told` is called with whether it has started, under the kernel lock and on any thread. EAGAIN.
+        """
+
+
+class Told(Protocol):
+    def __call__(self, *, has_started: bool) -> None: ...
 
 
 class Kernel:
@@ -75,6 +88,7 @@ class Kernel:
         self.inotify_limits = InotifyLimits()
         self.aio_limits = AioLimits()
         self.core_settings = CoreSettings()
+        self.run_helper: RunHelper | None = None  # whoever runs the instance sets it
         self.lease_limits = LeaseLimits()
         self.ptys = Ptys()
         self.console: Pty | None = None  # what /dev/console is: the terminal of the first program

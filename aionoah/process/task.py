@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 COMM_LENGTH: Final = 15  # TASK_COMM_LEN without the NUL
 DEFAULT_TIMER_SLACK_NS: Final = 50_000
 SMALLEST_CORE: Final = 4096  # what RLIMIT_CORE must allow for any core at all (ELF_EXEC_PAGESIZE)
+NO_PIPED_CORE: Final = 1  # RLIMIT_CORE of who would only pipe a core to itself
 _CORE_FILTER: Final = 0x33  # anonymous memory, ELF headers and huge pages
 _SECURE_STACK_LIMIT: Final = 8 << 20  # _STK_LIM
 
@@ -144,7 +145,8 @@ class Process:
     @property
     def may_dump_core(self) -> bool:
         """Whether a signal that is for it writes a core file, if there can be one."""
-        is_wanted = self.limits.soft(RLIMIT.CORE) >= SMALLEST_CORE
+        limit = self.limits.soft(RLIMIT.CORE)
+        is_wanted = limit >= SMALLEST_CORE or (self.kernel.core_settings.is_piped and limit != NO_PIPED_CORE)
         return is_wanted and self.dumpable != SUID_DUMP.DISABLE and self.exit_status is None
 
     def inherit(self, mother: "Process") -> None:

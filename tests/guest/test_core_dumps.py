@@ -102,7 +102,7 @@ mkdir -m 777 /w; cd /w; ulimit -c unlimited; die() { (exec -a p bash -c 'kill -S
 cat /proc/sys/kernel/core_pattern /proc/sys/kernel/core_uses_pid /proc/sys/fs/suid_dumpable
 echo 1 >/proc/sys/kernel/core_uses_pid; die; ls | sed 's/[0-9][0-9]*/N/'; rm core*
 mkdir d; echo /w/d/%e.%s.%u.%d >/proc/sys/kernel/core_pattern; die; ls d | sed 's/\.[0-9]*$/.N/'
-echo '|/bin/cat' >/proc/sys/kernel/core_pattern; cat /proc/sys/kernel/core_pattern
+echo '@/socket' >/proc/sys/kernel/core_pattern; cat /proc/sys/kernel/core_pattern
 echo core >/proc/sys/kernel/core_pattern; echo 0 >/proc/sys/kernel/core_uses_pid; rm -r d
 setpriv --reuid 1 --regid 1 --clear-groups bash -c 'ulimit -c unlimited; echo c >/proc/sys/kernel/core_pattern'
 setpriv --reuid 1 --regid 1 --clear-groups bash -c 'ulimit -c unlimited; kill -SEGV $$'; stat -c '%a %u %g' core; rm core
@@ -185,3 +185,38 @@ async def test_a_file_system_in_python_keeps_one_that_nobody_else_can_read(place
     assert done.returncode == 139
     assert (b"core dumped" in done.stderr) == (mode == 0o600)
     assert bool(slow.files["/core"]) == (mode == 0o600)
+
+
+PIPED = r"""
+cat >/tmp/handler <<'X'
+#!/bin/bash
+echo "$@" $(id -u) $PWD $(readlink /proc/$1/exe) >/tmp/said; [ "$2" ] || exec sleep inf
+cat >/tmp/core; echo done >>/tmp/said
+X
+chmod +x /tmp/handler; handler() { echo "|$1" >/proc/sys/kernel/core_pattern; echo $2 >/proc/sys/kernel/core_pipe_limit; }
+die() { setpriv --reuid 1 --regid 1 --clear-groups ./program; echo $?; }
+handler "/tmp/handler %p %e %% %u" 4; die; sed 's/^[0-9][0-9]*/N/' /tmp/said; gdb -q -batch -ex bt ./program /tmp/core | grep -c "^#.* fall"
+handler /nothing 0; die; handler /bin/true 0; die; handler "  " 0; cat /proc/sys/kernel/core_pattern
+handler "/tmp/handler %p" 0; rm /tmp/said; ./program & until [ -s /tmp/said ]; do :; done
+until grep "CoreDumping:.1" /proc/$!/status; do :; done; kill -KILL $!; wait $!; echo $?
+"""
+
+
+async def test_programs_get_cores(place: Path) -> None:
+    """As root, from the root, with the process still there if their number is limited; SIGKILL ends what never ends."""
+    done = await in_guest(PIPED, place)
+    assert done.output.split("\n") == [
+        *("139", f"N program % 1 0 / {place}/program", "done", "5"),
+        *("139", "139", "|/bin/true"),
+        *("CoreDumping:\t1", "139", ""),
+    ]
+    assert [
+        line.partition("Segmentation fault")[2].strip()
+        for line in done.errors.splitlines()
+        if "fault" in line
+    ] == [
+        *("(core dumped) setpriv --reuid 1 --regid 1 --clear-groups ./program",),
+        *("setpriv --reuid 1 --regid 1 --clear-groups ./program",),
+        *("(core dumped) setpriv --reuid 1 --regid 1 --clear-groups ./program",),
+        "./program",
+    ]

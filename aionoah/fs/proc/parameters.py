@@ -16,7 +16,6 @@ _SECCOMP: Final[Table] = {
 _KERNEL: Final[Table] = {
     "acct": b"4\t2\t30",
     "auto_msgmni": 0,
-    "core_pipe_limit": 0,
     "ctrl-alt-del": 0,
     "dmesg_restrict": 0,
     "io_uring_disabled": 2,

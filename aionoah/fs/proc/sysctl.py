@@ -79,9 +79,9 @@ def _drop_caches(kernel: "Kernel", data: bytes) -> None:  # noqa: ARG001
 
 
 def _set_core_pattern(kernel: "Kernel", data: bytes) -> None:
-    """EINVAL for programs and sockets that are to be given the core: there are only files."""
+    """A path, or a program behind a `|`. EINVAL for sockets, and for no program."""
     line = data.partition(b"\n")[0].partition(b"\0")[0]
-    if line.startswith((b"|", b"@")):
+    if line.startswith(b"@") or (line.startswith(b"|") and not line[1:].split()):
         raise LinuxError(Errno.EINVAL)
     kernel.core_settings.pattern = line[: CORE_NAME_SIZE - 1]
 
@@ -118,6 +118,7 @@ _KERNEL: dict[bytes, Node["Kernel"]] = {
     b"arch": _read_only(lambda kernel: kernel.machine.architecture.encode()),
     b"cap_last_cap": _read_only(CAP_LAST_CAP),
     b"core_pattern": Text(lambda kernel: kernel.core_settings.pattern + b"\n", _set_core_pattern),
+    b"core_pipe_limit": _settable(lambda kernel: kernel.core_settings, "pipe_limit"),
     b"core_uses_pid": _settable(lambda kernel: kernel.core_settings, "uses_pid"),
     b"domainname": _name("domainname"),
     b"hostname": _name("hostname"),

@@ -6,6 +6,7 @@ Linux fs/coredump.c: coredump_wait, do_coredump).
 The others are told by a SIGKILL of their own, which ends whatever they sleep for. A SIGKILL from outside ends the dump.
 """
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from aionoah.abi.errno import Errno, LinuxError
@@ -14,8 +15,15 @@ from aionoah.abi.resource import RLIMIT
 from aionoah.abi.signal import SIG
 from aionoah.abi.wait import killed_status
 from aionoah.host.waiting import Source, WaitQueue, sleep_on
-from aionoah.process.coredump.file import Interrupted, open_core, require_alive, uninterrupted
-from aionoah.process.coredump.image import CoreFile, Full, Rests, write_image
+from aionoah.process.coredump.file import (
+    Interrupted,
+    helper_arguments,
+    open_core,
+    require_alive,
+    uninterrupted,
+)
+from aionoah.process.coredump.helper import PipedCore, open_helper
+from aionoah.process.coredump.image import CoreFile, Full, Rests, Sink, write_image
 from aionoah.process.coredump.notes import RegisterSets, mapped_files, note, process_info, thread_status
 from aionoah.signals.info import SigInfo, from_kernel
 
@@ -81,18 +89,27 @@ class CoreDump:
             if self._awaited:
                 await _sleep(Source(self._joined, process.ended))
                 require_alive(task)
-        file = await open_core(task, self._info.si_signo)
-        if file is None:
+        sink = await self._open()
+        if sink is None:
             return
         self._is_written = True  # in part is enough
+        rests = Rests(task)
         try:
-            sink = CoreFile(task, file, process.limits.soft(RLIMIT.CORE))
-            rests = Rests(task)
-            await write_image(task, sink, await self._notes(rests), rests)
-        except (Full, LinuxError):
-            return
+            with contextlib.suppress(Full, LinuxError):
+                await write_image(task, sink, await self._notes(rests), rests)
         finally:
-            file.drop()
+            sink.close()
+        await sink.settle()
+
+    async def _open(self) -> Sink | None:
+        """Where the core goes. Interrupted."""
+        task, signal = self.task, self._info.si_signo
+        if task.kernel.core_settings.is_piped:
+            pipe = await open_helper(task, helper_arguments(task, signal))
+            return PipedCore(task, pipe) if pipe is not None else None
+        file = await open_core(task, signal)
+        limit = task.process.limits.soft(RLIMIT.CORE)
+        return CoreFile(task, file, limit) if file is not None else None
 
     async def _notes(self, rests: Rests) -> list[bytes]:
         """In Linux's order: the dying thread first, with what is of the process right behind its status."""

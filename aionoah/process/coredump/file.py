@@ -103,13 +103,24 @@ def _is_as_made(file: "File", context: FsContext) -> bool:
 
 
 def _name(task: "Task", signal: int) -> bytes:
-    process, settings, who = task.process, task.kernel.core_settings, task.credentials
+    settings = task.kernel.core_settings
+    return core_name(settings.pattern, facts_of(task, signal), uses_pid=bool(settings.uses_pid))
+
+
+def helper_arguments(task: "Task", signal: int) -> list[bytes]:
+    """The command line that a pattern stands for: words are told apart before anything is put in."""
+    facts = facts_of(task, signal)
+    words = task.kernel.core_settings.pattern[1:].split()
+    return [core_name(word, facts, uses_pid=False) for word in words]
+
+
+def facts_of(task: "Task", signal: int) -> Facts:
+    process, who = task.process, task.credentials
     executable = process.executable
     known = path_of(executable, task.fs.root) if executable is not None else b"%s (path unknown)" % task.name
-    facts = Facts(
+    return Facts(
         *(process.pid, task.tid, who.uid, who.gid, process.dumpable, signal),
         wall_clock(CLOCK.REALTIME).now_ns() // _SECOND_NS,
-        *(task.kernel.hostname, task.name, known),
+        *(task.namespaces.uts.hostname, task.name, known),
         *(process.limits.soft(RLIMIT.CORE), cpu_of(task)),
     )
-    return core_name(settings.pattern, facts, uses_pid=bool(settings.uses_pid))

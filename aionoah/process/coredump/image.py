@@ -7,7 +7,7 @@ that may be.
 
 from functools import partial
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from aionoah.abi.core import ELF_IDENT, ET_CORE, PT_LOAD, PT_NOTE, ElfHeader, ProgramHeader
 from aionoah.abi.errno import Errno, LinuxError
@@ -60,7 +60,7 @@ class CoreFile:
     """An open file, and how much may still go into it."""
 
     def __init__(self, task: "Task", file: "File", limit: int) -> None:
-        """`limit`: RLIMIT_CORE in bytes."""
+        """The file's one reference becomes ours. `limit`: RLIMIT_CORE in bytes."""
         self._task = task
         self._file = file
         self._room = limit
@@ -84,6 +84,12 @@ class CoreFile:
         if done < wanted:
             raise Full
 
+    def close(self) -> None:
+        self._file.drop()
+
+    async def settle(self) -> None:
+        """Files have nobody to wait for."""
+
     async def end_at(self, size: int) -> None:
         """All has been written: holes at the end belong to it too."""
         present = await uninterrupted(self._task, lambda: self._file.attributes().size)
@@ -91,7 +97,22 @@ class CoreFile:
             await self.put(b"\0", size - 1)
 
 
-async def write_image(task: "Task", file: CoreFile, notes: "Sequence[bytes]", rests: Rests) -> None:
+class Sink(Protocol):
+    """Where a core goes: CoreFile, PipedCore."""
+
+    def has_room(self, size: int) -> bool: ...
+
+    async def put(self, data: bytes, offset: int, unit: int = 0) -> None: ...
+
+    async def end_at(self, size: int) -> None: ...
+
+    def close(self) -> None: ...
+
+    async def settle(self) -> None:
+        """After it has been closed: wait for whoever gets the core, if that is wanted."""
+
+
+async def write_image(task: "Task", file: Sink, notes: "Sequence[bytes]", rests: Rests) -> None:
     """The whole of it. Full, LinuxError, Interrupted."""
     areas = await uninterrupted(task, lambda: task.memory.dumped_areas(task.process.core_filter))
     header_size = ElfHeader.SIZE + (1 + len(areas)) * ProgramHeader.SIZE
@@ -106,7 +127,7 @@ async def write_image(task: "Task", file: CoreFile, notes: "Sequence[bytes]", re
     await file.end_at(offset)
 
 
-async def _put_pieces(file: CoreFile, pieces: "Sequence[bytes]", rests: Rests) -> None:
+async def _put_pieces(file: Sink, pieces: "Sequence[bytes]", rests: Rests) -> None:
     """All in one if there is room; else each that has some."""
     offset = 0
     whole = b"".join(pieces)
@@ -117,7 +138,7 @@ async def _put_pieces(file: CoreFile, pieces: "Sequence[bytes]", rests: Rests) -
 
 
 async def _put_memory(
-    task: "Task", file: CoreFile, areas: "Sequence[DumpedArea]", offset: int, rests: Rests
+    task: "Task", file: Sink, areas: "Sequence[DumpedArea]", offset: int, rests: Rests
 ) -> None:
     for area in areas:
         for address, data in task.memory.dumped_pieces(area.start, area.start + area.length):

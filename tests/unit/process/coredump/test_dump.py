@@ -1,6 +1,7 @@
 """Who writes a core dump when, into what, and how much of it."""
 
 import struct
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import pytest
@@ -10,6 +11,7 @@ from aionoah.abi.core import ElfHeader, ProgramHeader, PrPsInfo, PrStatusCommon
 from aionoah.abi.errno import LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.mman import MAP, PROT
+from aionoah.abi.poll import Poll
 from aionoah.abi.prctl import SUID_DUMP
 from aionoah.abi.ptrace import NT
 from aionoah.abi.resource import RLIM_INFINITY, RLIMIT
@@ -17,11 +19,13 @@ from aionoah.abi.siginfo import SEGV
 from aionoah.abi.signal import SIG, signal_bit
 from aionoah.abi.stat import S
 from aionoah.fs import creation
+from aionoah.fs.file import File
 from aionoah.fs.inode import Change
 from aionoah.fs.opening import open_file
 from aionoah.fs.path import walk
 from aionoah.memory.buffer import KernelBuffer
 from aionoah.process.coredump.dump import CoreDump
+from aionoah.process.kernel import Told
 from aionoah.process.limits import Limit
 from aionoah.process.task import Task
 from aionoah.signals.generate import send_to_process
@@ -249,3 +253,91 @@ def test_who_dumps_at_all(main: Task, limit: int, dumpable: int, may: bool) -> N
     main.process.limits.set(RLIMIT.CORE, Limit(limit, RLIM_INFINITY), main.credentials)
     main.process.dumpable = dumpable
     assert main.process.may_dump_core is may
+
+
+# -- programs that get cores ----------------------------------------------------------------------------------
+
+
+class Helper:
+    """Stands in for who starts programs."""
+
+    def __init__(self, task: Task) -> None:
+        self.argv: list[bytes] = []
+        self.received = bytearray()
+        task.kernel.core_settings.pattern = b"|/handler %p  %e"
+        task.kernel.run_helper = self.run
+
+    def run(self, argv: Sequence[bytes], stdin: File, told: Told) -> None:
+        self.argv, self.stdin, self.told = list(argv), stdin.hold(), told
+
+    def read(self) -> None:
+        part = bytearray(1 << 20)
+        done = self.stdin.read_nowait(KernelBuffer(part))
+        self.received += part[:done]
+
+
+def test_a_program_gets_all_of_it_zeros_too(dying: Task) -> None:
+    helper, dump = Helper(dying), begin(dying)
+    dying.memory.mmap(0, 64 * PAGE, READ_WRITE, MAP.PRIVATE | MAP.ANONYMOUS)
+    dying.memory.write(ARENA + PAGE, b"contents")
+    dying.process.limits.set(RLIMIT.CORE, Limit(0, 0), dying.credentials)
+    assert dying.process.may_dump_core
+    call = Call(dump.write())
+    helper.told(has_started=True)
+    while call.run() is None:
+        helper.read()
+    helper.read()
+    helper.stdin.drop()
+    assert dump.wait_status == SIG.SEGV | 0x80
+    assert helper.argv == [b"/handler", b"%d" % dying.process.pid, b"program"]
+    core = parse(bytes(helper.received))
+    assert core.at(ARENA + PAGE, 8) == b"contents"
+    assert len(core.data) == core.headers[-1].p_offset + core.headers[-1].p_filesz
+    assert dying.kernel.core_settings.piped == 0
+
+
+@pytest.mark.parametrize("has_started", [False, True])
+def test_a_program_that_does_not_read(dying: Task, has_started: bool) -> None:
+    """One that cannot be started gets no core; one that closes the pipe has had some of it."""
+    helper, dump = Helper(dying), begin(dying)
+    call = Call(dump.write())
+    helper.stdin.drop()
+    helper.told(has_started=has_started)
+    while call.outcome is None:
+        call.run()
+    assert dump.wait_status == SIG.SEGV | (0x80 if has_started else 0)
+
+
+def test_programs_whose_number_is_limited_are_waited_for(dying: Task) -> None:
+    dying.kernel.core_settings.pipe_limit = 1
+    helper, dump = Helper(dying), begin(dying)
+    dying.kernel.core_settings.piped = 1
+    assert finish(dump) == SIG.SEGV
+    dying.kernel.core_settings.piped = 0
+    dump = begin(dying)
+    call = Call(dump.write())
+    helper.told(has_started=True)
+    for _ in range(20):
+        call.run()
+        if helper.stdin.poll() & Poll.IN:
+            helper.read()
+    assert call.outcome is None
+    helper.stdin.drop()
+    call.run()
+    assert dump.wait_status == SIG.SEGV | 0x80
+
+
+def test_sigkill_ends_the_wait_for_a_program(dying: Task) -> None:
+    helper, dump = Helper(dying), begin(dying)
+    call = Call(dump.write())
+    send_to_process(dying.process, from_kernel(SIG.KILL))
+    assert call.interrupt() == 0
+    assert dump.wait_status == SIG.SEGV
+    helper.told(has_started=True)  # too late
+    helper.stdin.drop()
+
+
+def test_who_runs_for_a_core_dumps_none(dying: Task) -> None:
+    Helper(dying)
+    dying.process.limits.set(RLIMIT.CORE, Limit(1, 1), dying.credentials)
+    assert not dying.process.may_dump_core
