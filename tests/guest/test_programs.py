@@ -40,7 +40,7 @@ async def test_prints_the_same(
 
 @pytest.mark.guest
 @pytest.mark.asyncio(loop_factories=["uvloop"])
-@pytest.mark.parametrize("source", ["inet_tcp", "inet_udp", "socket_options"])
+@pytest.mark.parametrize("source", ["inet_tcp", "inet_udp", "socket_options", "tcp_states"])
 async def test_a_loopback_of_its_own_is_like_a_new_network_namespaces(
     source: str, compile_program: Compiler, tmp_path: Path
 ) -> None:

@@ -22,17 +22,21 @@ from aionoah.net.inet.socket import InetSocket
 from aionoah.net.options import from_int
 from aionoah.net.private.network import Endpoint
 from aionoah.net.private.socket import PrivateSocket
-from aionoah.net.socket import family_of
+from aionoah.net.socket import Received, family_of
 
 if TYPE_CHECKING:
     from aionoah.fs.context import FsContext
     from aionoah.memory.buffer import Buffer
     from aionoah.net.network import Network
-    from aionoah.net.socket import Outgoing, Received
+    from aionoah.net.socket import Outgoing
 
 _MAX_BACKLOG: Final = 4096  # net.core.somaxconn
 _ESTABLISHED: Final = 1  # tcp_states.h
+_FIN_WAIT2: Final = 5
+_CLOSE: Final = 7
+_CLOSE_WAIT: Final = 8
 _LISTEN: Final = 10
+_END: Final = Poll.IN | Poll.RDNORM | Poll.RDHUP  # nothing more to be read
 
 
 class PrivateStream(PrivateSocket):
@@ -58,6 +62,8 @@ class PrivateStream(PrivateSocket):
         self._awaited: tuple[PrivateStream, Endpoint] | None = None  # the listener whose applicant this is
         self.other_end: ReferenceType[PrivateStream] | None = None  # the other end, if it is a guest's
         self._is_reset = False
+        self.has_finished = False  # sending: it is shut down, or closed
+        self._is_deaf = False  # shut down for receiving
 
     def attach_filter(self, program: bytes) -> None:  # noqa: ARG002
         """Bytes flow as of a stream, not in packets."""
@@ -66,6 +72,7 @@ class PrivateStream(PrivateSocket):
     def release(self) -> None:
         self._stop_listening()
         self._give_up()
+        self.has_finished = True
         other = self.other_end() if self.other_end is not None else None
         if other is not None and self._aborts:
             other.reset()
@@ -123,7 +130,7 @@ class PrivateStream(PrivateSocket):
         embryo = self._embryos.popleft()
         embryo.inherit(self)
         self._let_applicants_in()
-        return embryo, embryo.peer_name()
+        return embryo, embryo.peer_address()
 
     def _let_applicants_in(self) -> None:
         while self._applicants and self.has_room:
@@ -179,6 +186,7 @@ class PrivateStream(PrivateSocket):
             await super().connect(address, fs)
             return
         old, self.peer, self._is_news = self.host, None, False
+        self.other_end, self._is_reset, self.has_finished, self._is_deaf = None, False, False, False
         self._become(self.settings)
         old.close()
 
@@ -270,6 +278,12 @@ class PrivateStream(PrivateSocket):
             self.bound = self.own._replace(ip=self.source_for(to))
 
     def peer_name(self) -> bytes:
+        if self.peer is not None and self._state == _CLOSE:
+            raise LinuxError(Errno.ENOTCONN)
+        return self.peer_address()
+
+    def peer_address(self) -> bytes:
+        """Also of a connection that is over."""
         name = super().peer_name()
         return name if self._outer_peer is None else self.unparse_endpoint(self._outer_peer)
 
@@ -284,8 +298,33 @@ class PrivateStream(PrivateSocket):
         if self.is_listening and how in (SHUT.RD, SHUT.RDWR):
             self._stop_listening()
             self.changed.wake()
-        else:
+            return
+        finished, deaf = self.has_finished or how != SHUT.RD, self._is_deaf or how != SHUT.WR
+        if self.peer is None or not deaf:
             super().shutdown(how)
+        elif finished:  # what comes now breaks the connection off
+            super().shutdown(SHUT.RDWR)
+        self.has_finished, self._is_deaf = finished, deaf
+        self.changed.wake()
+
+    @property
+    def _state(self) -> int:
+        """Of a listener or a connection. What goes from one end to the other is there at once, and none of them lingers."""
+        if self.is_listening:
+            return _LISTEN
+        if self._is_reset:
+            return _CLOSE
+        if self._peer_has_finished:
+            return _CLOSE if self.has_finished else _CLOSE_WAIT
+        return _FIN_WAIT2 if self.has_finished else _ESTABLISHED
+
+    @property
+    def _peer_has_finished(self) -> bool:
+        """Of an end that is the application's the host tells, as long as anything could be received."""
+        if self.other_end is not None:
+            other = self.other_end()
+            return other is None or other.has_finished
+        return not self._is_deaf and Poll.RDHUP in super().poll()
 
     # -- options and readiness --------------------------------------------------------------------------
 
@@ -294,8 +333,7 @@ class PrivateStream(PrivateSocket):
             return from_int(int(self.is_listening))[:length]
         value = super().get_option(level, option, length)
         if level == SOL.TCP and option == TCP.INFO and (self.is_listening or self.peer is not None):
-            state = _LISTEN if self.is_listening else _ESTABLISHED
-            value = bytes([state])[:length] + value[1:]  # the one that keeps the options is not
+            value = bytes([self._state])[:length] + value[1:]  # not that of the one that keeps the options
         return value
 
     @property
@@ -312,7 +350,8 @@ class PrivateStream(PrivateSocket):
             return Poll(0)
         if self.error is not None:
             return Poll(Poll.IN | Poll.OUT | Poll.RDNORM | Poll.WRNORM | Poll.ERR | Poll.HUP | Poll.RDHUP)
-        return super().poll()
+        mask = super().poll()
+        return Poll(mask | _END) if self._is_deaf else mask
 
     def send_nowait(self, message: "Outgoing") -> int:
         self._require_in()
@@ -322,7 +361,12 @@ class PrivateStream(PrivateSocket):
         if self._is_reset and self.error is not None and (early := self._receive_early(dst, flags)).length:
             return early
         self._require_in()
-        return super().receive_nowait(dst, flags)
+        if not self._is_deaf:
+            return super().receive_nowait(dst, flags)
+        try:  # what comes all the same can be read
+            return super().receive_nowait(dst, flags)
+        except WouldBlock:
+            return Received(0)
 
     def _receive_early(self, dst: "Buffer", flags: MSG) -> "Received":
         """What came before the other end has broken off. The host says so itself if that one had not read all."""
