@@ -73,14 +73,15 @@ class CallServer:
 
     def _serve(self) -> None:
         place = Place()
-        number = None
-        while (number := self._mailboxes.next_call(number)) is not None:
+        next_call, guests, table = self._mailboxes.next_call, self._guests, self._table
+        number = -1
+        while (number := next_call(number)) >= 0:
             if kernel_lock.is_starving or not kernel_lock.acquire(False):
                 kernel_lock.acquire_in_turn(place)
             try:
-                if number in self._guests:
-                    guest, mailbox, vcpu = self._guests[number]
-                    if not mailbox.answer(guest, self._table):
+                if number in guests:
+                    guest, mailbox, vcpu = guests[number]
+                    if not mailbox.answer(guest, table):
                         self._mailboxes.leave(vcpu)
             finally:
                 kernel_lock.release()

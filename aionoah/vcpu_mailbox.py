@@ -43,35 +43,35 @@ class VcpuMailbox:
         if not guest.is_in_guest or words[_STATE] != _TAKEN:
             return True
         number, *arguments = words[_WORDS].tolist()  # once, for it may change
-        if not self._may_be_made(number, guest, table):
+        task = guest.task
+        # Not what has to do with registers; tracers and filters are asked on the guest's own thread.
+        if (
+            number not in table.servable
+            or task.tracing is not None
+            or task.seccomp is not None
+            or self._left is not None
+        ):
             words[_STATE] = _REFUSED
             return True
         result: CallEnd
-        set_current(guest.task)
+        set_current(task)
         self.is_answering = True
         try:
-            result = table.call(guest.task, number, arguments)
+            result = table.call(task, number, arguments)
         except LinuxError as error:
             result = error.with_traceback(None)  # which would hold this frame, and that the guest
         except BaseException as error:  # noqa: BLE001 - the thread whose call it is goes on with it
             result = error
         self.is_answering = False
-        if result.__class__ is int and not guest.needs_attention and not guest.task.memory.is_exhausted:
+        if result.__class__ is int and not guest.needs_attention and not task.memory.is_exhausted:
             words[_RESULT] = result
             words[_STATE] = _ANSWERED
             if number in self._borrowing.calls:
-                self._borrowing.note(guest.task, arguments, result)
+                self._borrowing.note(task, arguments, result)
             return True
         self._left = result
         words[_STATE] = _REFUSED
         return result.__class__ is not Suspended
-
-    def _may_be_made(self, number: int, guest: "VcpuThread", table: "SyscallTable") -> bool:
-        """Not what has to do with registers; tracers and filters are asked on the guest's own thread."""
-        task = guest.task
-        return (
-            number in table.servable and task.tracing is None and task.seccomp is None and self._left is None
-        )
 
     def collect(self) -> CallEnd | None:
         """The guest has left with a call that the server has taken: what has become of it; None if it has not been made."""

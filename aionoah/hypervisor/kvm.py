@@ -322,9 +322,9 @@ class KvmMailboxes:
         reads, read, writes, written = moved
         return reads, read, writes, written
 
-    def next_call(self, last: int | None) -> int | None:
-        number = lib.kvm_machine_next_call(self._machine, -1 if last is None else last)
-        return None if number < 0 else int(number)
+    def next_call(self, last: int) -> int:
+        number: int = lib.kvm_machine_next_call(self._machine, last)
+        return number
 
     def end_calls(self) -> None:
         lib.kvm_machine_end_calls(self._machine)

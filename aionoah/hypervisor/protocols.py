@@ -333,9 +333,9 @@ class Mailboxes(Protocol):
         """
         ...
 
-    def next_call(self, last: int | None) -> int | None:
-        """Wait, without any lock and on one thread only, for a call: the number of the mailbox; None after
-        `end_calls`. `last` is what it has returned before, which has been dealt with.
+    def next_call(self, last: int) -> int:
+        """Wait, without any lock and on one thread only, for a call: the number of the mailbox; -1 after `end_calls`.
+        `last` is what it has returned before, which has been dealt with; -1 at first.
         """
         ...
 

@@ -43,8 +43,8 @@ class Server:
         self.thread.start()
 
     def _serve(self) -> None:
-        number = None
-        while (number := self.mailboxes.next_call(number)) is not None:
+        number = -1
+        while (number := self.mailboxes.next_call(number)) >= 0:
             with self.lock:
                 words = self.words[number]
                 if words[Mailbox.STATE] == Mail.TAKEN:
