@@ -59,7 +59,7 @@ def _open_or_create(
     follow = not flags & (O.NOFOLLOW | O.EXCL)
     place = None if resolve else last_directory(context, start, path)
     if place is not None:
-        directory, name = place
+        directory, name, _ = place
         try:
             target = directory.child(name)
         except LinuxError as error:

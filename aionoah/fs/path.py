@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple, ParamSpec, TypeVar
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import ACCESS
+from aionoah.abi.mount import MS
 from aionoah.abi.stat import S
 from aionoah.fs.context import FsContext
 from aionoah.fs.inode import Attributes, Inode
 from aionoah.fs.permissions import require
-from aionoah.fs.walking import DOTS, NAME_MAX, PATH_MAX, Walk
+from aionoah.fs.walking import DOTS, MAX_LINKS, NAME_MAX, PATH_MAX, Walk
 
 if TYPE_CHECKING:
     from aionoah.fs.mount import Mount
@@ -173,9 +174,9 @@ def retried(attempt: Callable[P, T]) -> Callable[P, T]:
     return persistent
 
 
-def last_directory(context: FsContext, start: Dentry, path: bytes) -> tuple[Dentry, bytes] | None:
-    """Where a path's last component is to be looked up, and its name: an ordinary one, with no slash behind it. None if
-    there has to be a Walk to say so. EACCES.
+def last_directory(context: FsContext, start: Dentry, path: bytes) -> tuple[Dentry, bytes, int] | None:
+    """Where a path's last component is to be looked up, its name, an ordinary one with no slash behind it, and how many
+    symbolic links are on the way. None if there has to be a Walk to say so. EACCES.
     """
     way, slash, name = path.rpartition(b"/")
     if not name or name in DOTS or len(name) > NAME_MAX or len(path) >= PATH_MAX:
@@ -186,13 +187,13 @@ def last_directory(context: FsContext, start: Dentry, path: bytes) -> tuple[Dent
         if trail is None:
             return None
         target = _end_of(trail, directory, context)
-        return None if target is None else (target, name)
+        return None if target is None else (target, name, trail.links)
     if not slash and directory.inode.kind != S.IFDIR:
         return None
     identity = context.identity
     if not identity.searches_all:
         require(directory.inode.attributes(), identity, ACCESS.X, directory.inode)
-    return directory, name
+    return directory, name, 0
 
 
 def _end_of(trail: "Trail", start: Dentry, context: FsContext) -> Dentry | None:
@@ -211,6 +212,53 @@ def _end_of(trail: "Trail", start: Dentry, context: FsContext) -> Dentry | None:
     return target
 
 
+class _Rest(NamedTuple):
+    """What is left for a Walk, after so many symbolic links."""
+
+    start: Dentry
+    path: bytes
+    links: int = 0
+
+    def walk(self, context: FsContext) -> Walk:
+        return Walk(context, self.start, self.path, links=self.links)
+
+
+def _at_last(
+    context: FsContext, start: Dentry, path: bytes, look: Callable[[Dentry, bytes], T | None]
+) -> T | _Rest:
+    """What `look` says of the last component, if a remembered way leads there: it says None of a symbolic link that is to
+    be followed, and of what needs a Walk.
+    """
+    links = 0
+    while (place := last_directory(context, start, path)) is not None:
+        directory, name, on_the_way = place
+        if links + on_the_way > MAX_LINKS:
+            break
+        found = look(directory, name)
+        if found is not None:
+            return found
+        target = _plain_link(directory, name) if links + on_the_way < MAX_LINKS else None
+        if target is None:
+            break
+        start, path, links = directory, target, links + on_the_way + 1
+    return _Rest(start, path, links)
+
+
+def _plain_link(directory: Dentry, name: bytes) -> bytes | None:
+    """Where a symbolic link points to; None for what is none, and for one that is not to be followed or no text."""
+    if directory.is_covered(name):
+        return None
+    link = directory.child(name)
+    inode = link.inode
+    if inode.kind != S.IFLNK or link.mount.flags & MS.NOSYMFOLLOW or inode.magic_target() is not None:
+        return None
+    return inode.readlink() or None
+
+
+def _unless_followed(target: Dentry, *, follow: bool) -> Dentry | None:
+    return None if follow and target.inode.kind == S.IFLNK else target
+
+
 @retried
 def walk(context: FsContext, start: Dentry, path: bytes, *, follow: bool = True, resolve: int = 0) -> Dentry:
     """The position a path leads to; `resolve` are RESOLVE_* bits.
@@ -218,12 +266,12 @@ def walk(context: FsContext, start: Dentry, path: bytes, *, follow: bool = True,
     `start` is where relative paths begin. ENOENT (an empty path too), ENOTDIR, EACCES, ELOOP,
     ENAMETOOLONG, EXDEV.
     """
-    place = None if resolve else last_directory(context, start, path)
-    if place is not None:
-        target = place[0].child(place[1])
-        if not follow or target.inode.kind != S.IFLNK:
-            return target
-    return Walk(context, start, path, resolve).finish(follow=follow)
+    if resolve:
+        return Walk(context, start, path, resolve).finish(follow=follow)
+    found = _at_last(
+        context, start, path, lambda directory, name: _unless_followed(directory.child(name), follow=follow)
+    )
+    return found.walk(context).finish(follow=follow) if isinstance(found, _Rest) else found
 
 
 @retried
@@ -233,27 +281,27 @@ def stat(
     """As walk, with the attributes: on host files it saves one of the host calls that asking the inode
     afterwards would make.
     """
-    place = None if resolve else last_directory(context, start, path)
-    if place is not None:
-        directory, name = place
+
+    def look(directory: Dentry, name: bytes) -> tuple[Dentry, Attributes] | None:
         target = directory.child(name)
         inode = target.inode
-        if not follow or inode.kind != S.IFLNK:
-            is_fresh = target.mount is directory.mount
-            return target, inode.looked_up_attributes() if is_fresh else inode.attributes()
-    state = Walk(context, start, path, resolve)
+        if follow and inode.kind == S.IFLNK:
+            return None
+        is_fresh = target.mount is directory.mount
+        return target, inode.looked_up_attributes() if is_fresh else inode.attributes()
+
+    found = _Rest(start, path) if resolve else _at_last(context, start, path, look)
+    if not isinstance(found, _Rest):
+        return found
+    state = Walk(context, found.start, found.path, resolve, links=found.links)
     return state.finish(follow=follow), state.attributes()
 
 
 @retried
 def attributes(context: FsContext, start: Dentry, path: bytes, *, follow: bool = True) -> Attributes:
     """What stat(2) tells of what a path leads to, in as few steps as the file systems need for that."""
-    place = last_directory(context, start, path)
-    if place is not None:
-        found = _peek(*place, follow=follow)
-        if found is not None:
-            return found
-    return Walk(context, start, path).finish_looking(follow=follow)
+    found = _at_last(context, start, path, _PEEKS[follow])
+    return found.walk(context).finish_looking(follow=follow) if isinstance(found, _Rest) else found
 
 
 @retried
@@ -261,14 +309,17 @@ def look(
     context: FsContext, start: Dentry, path: bytes, *, follow: bool = True
 ) -> tuple[Attributes, Dentry, bool]:
     """As `attributes`, with a position in the same mount; the last says whether that is the place itself."""
-    place = last_directory(context, start, path)
-    if place is not None:
-        seen = _peek(*place, follow=follow)
-        if seen is not None:
-            return seen, place[0], False
-    state = Walk(context, start, path)
-    found = state.finish_looking(follow=follow)
-    return found, state.position, not state.has_peeked
+
+    def peek(directory: Dentry, name: bytes) -> tuple[Attributes, Dentry, bool] | None:
+        seen = _peek(directory, name, follow=follow)
+        return None if seen is None else (seen, directory, False)
+
+    found = _at_last(context, start, path, peek)
+    if not isinstance(found, _Rest):
+        return found
+    state = found.walk(context)
+    seen = state.finish_looking(follow=follow)
+    return seen, state.position, not state.has_peeked
 
 
 def _peek(directory: Dentry, name: bytes, *, follow: bool) -> Attributes | None:
@@ -279,12 +330,15 @@ def _peek(directory: Dentry, name: bytes, *, follow: bool) -> Attributes | None:
     return None if follow and found.mode & S.IFMT == S.IFLNK else found
 
 
+_PEEKS: Final = (functools.partial(_peek, follow=False), functools.partial(_peek, follow=True))
+
+
 @retried
 def walk_parent(context: FsContext, start: Dentry, path: bytes) -> LastComponent:
     """The directory of a path's last component and its name, which need not exist."""
     place = last_directory(context, start, path)
     if place is not None:
-        return LastComponent(*place, wants_directory=False)
+        return LastComponent(*place[:2], wants_directory=False)
     state = Walk(context, start, path)
     name = state.to_last() or b""
     if len(name) > NAME_MAX:

@@ -32,6 +32,7 @@ class Walk:
     """
 
     __slots__ = (
+        "_first_links",
         "_identity",
         "_is_fresh",
         "_links",
@@ -47,8 +48,10 @@ class Walk:
         "wants_directory",
     )
 
-    def __init__(self, context: FsContext, start: "Dentry", path: bytes, resolve: int = 0) -> None:
-        """ENOENT for an empty path, ENAMETOOLONG, ENOTDIR if `start` is needed and no directory."""
+    def __init__(
+        self, context: FsContext, start: "Dentry", path: bytes, resolve: int = 0, *, links: int = 0
+    ) -> None:
+        """`links` are how many symbolic links have been followed before. ENOENT for an empty path, ENAMETOOLONG, ENOTDIR if `start` is needed and no directory."""
         if not path:
             raise LinuxError(Errno.ENOENT)
         if len(path) >= PATH_MAX:
@@ -56,7 +59,7 @@ class Walk:
         self._identity = context.identity
         self._searches_all = self._identity.searches_all
         self._is_fresh = False  # whether the present position has just been looked up
-        self._links = 0
+        self._links = self._first_links = links
         self._resolve = resolve
         self._root = start if resolve & (RESOLVE.BENEATH | RESOLVE.IN_ROOT) else context.root
         self.position = start
@@ -143,7 +146,7 @@ class Walk:
             self._trail, self._way = None, b""
 
     def _keep_trail(self, trail: Trail) -> None:
-        trail.links = self._links
+        trail.links = self._links - self._first_links
         trail.ends_at(self.position, is_fresh=self._is_fresh)
         start = self._start
         if start.trails is None:

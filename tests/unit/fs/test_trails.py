@@ -123,6 +123,47 @@ def test_a_way_is_closed_to_a_user(host: Path) -> None:
     assert outcome(tree.walk, FILE) == "EACCES"
 
 
+@pytest.mark.parametrize("on_the_way", [0, 1, 3])
+def test_there_are_no_more_links_than_on_linux(host: Path, on_the_way: int) -> None:
+    """Neither in names that lead to one another, nor on the ways there; however often one asks."""
+    way = ""
+    for number in range(on_the_way):
+        (host / f"to{number}").symlink_to(".")
+        way += f"to{number}/"
+    count = 50 // (on_the_way + 1)
+    (host / "link0").write_text("text")
+    for number in range(1, count):
+        (host / f"link{number}").symlink_to(f"{way}link{number - 1}")
+    tree = Tree(on_host(host))
+    theirs = [_opens(host / f"link{number}") for number in range(count)]
+    for _ in range(3):
+        ours = [outcome(tree.read, b"/link%d" % number) == b"text" for number in range(count)]
+        asked = [outcome(tree.stat, b"/link%d" % number) != "ELOOP" for number in range(count)]
+        assert ours == asked == theirs
+
+
+def _opens(path: Path) -> bool:
+    try:
+        return path.read_text() == "text"
+    except OSError:
+        return False
+
+
+def test_a_link_at_the_end_is_followed_as_it_is_now(tree: Tree, host: Path) -> None:
+    (host / "one/link").symlink_to("two/three/file")
+    for _ in range(3):
+        assert tree.read(b"/one/link") == b"old"
+        assert tree.stat(b"/one/link").size == 3
+    (host / "one/other").write_text("another")
+    (host / "one/link").unlink()
+    (host / "one/link").symlink_to("/one/other")
+    for _ in range(3):
+        assert tree.read(b"/one/link") == b"another"
+        assert tree.stat(b"/one/link").size == 7
+    (host / "one/other").unlink()
+    assert outcome(tree.stat, b"/one/link") == "ENOENT"
+
+
 class _Unprivileged(Owners):
     """As if another user ran us: owners and modes are what guests believe, and the host's stay."""
 

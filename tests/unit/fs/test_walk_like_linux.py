@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from aionoah.abi.fcntl import RESOLVE, O
 from aionoah.fs.hostfs import HostFileSystem
+from aionoah.fs.path import attributes, look, stat
 from aionoah.fs.tmpfs import TmpFileSystem
 
 pytestmark = pytest.mark.skipif(not IS_LINUX, reason="Linux is the oracle")
@@ -55,6 +56,16 @@ def native_ino(tree: Native, path: bytes) -> int:
 
 
 def ours(tree: Tree, names: dict[int, bytes], path: bytes, flags: int, resolve: int) -> bytes:
+    """All ways of asking lead to the same, and again when the way is remembered."""
+    start = tree.context.cwd
+    found = {outcome(lambda: tree.walk(path, follow=not flags, resolve=resolve).inode.attributes().ino)}
+    for _ in range(2):
+        found.add(outcome(lambda: tree.walk(path, follow=not flags, resolve=resolve).inode.attributes().ino))
+        found.add(outcome(lambda: stat(tree.context, start, path, follow=not flags, resolve=resolve)[1].ino))
+        if not resolve:
+            found.add(outcome(lambda: attributes(tree.context, start, path, follow=not flags).ino))
+            found.add(outcome(lambda: look(tree.context, start, path, follow=not flags)[0].ino))
+    assert len(found) == 1
     return names[tree.walk(path, follow=not flags, resolve=resolve).inode.attributes().ino]
 
 
