@@ -127,9 +127,8 @@ class LineDiscipline:
         return data, len(data)
 
     def flush(self) -> None:
-        """Throw away what has not been read (n_tty_flush_buffer)."""
+        """Throw away what has not been read (n_tty_flush_buffer). Its echo, if that is held back, comes all the same."""
         self.queue.clear()
-        self.echo.forget()
         self._eraser.is_erasing = False
 
     # -- receiving ----------------------------------------------------------------------------------------

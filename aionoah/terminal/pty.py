@@ -73,6 +73,7 @@ class Pty:
         self.hang_ups += 1
         self.slave.incoming.clear()
         self.slave.discipline.flush()
+        self.slave.discipline.echo.forget()
         self.session = self.foreground = 0
         for side in (self.slave, self.master):
             side.readable.wake()
