@@ -97,7 +97,8 @@ class Linux:
     ) -> None:
         if isinstance(network, str) and network not in _NETWORKS:
             raise ValueError(f"network must be one of {', '.join(_NETWORKS)}, or a Network")
-        _require("network", network, "open", "one of their names or a Network")
+        if not isinstance(network, str):
+            _require("network", network, "open", "a Network or the name of one")
         _require("mounts", mounts, "items", "a mapping of guest paths")
         _require("strace", strace, "write", "a text file")
         if memory is not None and memory <= 0:
@@ -503,7 +504,7 @@ class Linux:
 
 def _require(name: str, value: object, method: str, what: str) -> None:
     """TypeError for what it cannot be, before a guest runs into it."""
-    if value is not None and not isinstance(value, str) and not hasattr(value, method):
+    if value is not None and not hasattr(value, method):
         raise TypeError(f"{name} must be {what}, not {type(value).__name__}")
 
 

@@ -338,7 +338,7 @@ class Streams:
     def _pass(self, fds: Iterable[int]) -> None:
         """Those beside the first three, which `open` is about."""
         try:
-            self.passed = {fd: self._copy_of(fd) for fd in fds if fd > 2}
+            self.passed = {fd: self._copy_of(fd) for fd in fds if not 0 <= fd <= 2}
         except BaseException:
             self.close()
             raise

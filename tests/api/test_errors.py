@@ -1,11 +1,13 @@
 """What cannot be started: the exceptions of asyncio.subprocess, with one sentence for the user."""
 
+import asyncio
 import errno
 import os
 import struct
 import subprocess
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -250,6 +252,31 @@ async def test_an_instance_that_cannot_be(
 def test_options_that_make_no_sense(options: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         aionoah.Linux(**options)
+
+
+@pytest.mark.parametrize(
+    "options", [{"network": 3}, {"mounts": ["/mnt"]}, {"strace": "file"}, {"memory": "1G"}]
+)
+def test_options_of_wrong_kinds(options: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match=f"{next(iter(options))} must be|not supported"):
+        aionoah.Linux(**options)
+
+
+async def test_it_is_used_on_its_own_loop(linux: aionoah.Linux) -> None:
+    """One of another thread is told so, and harms nobody."""
+
+    def elsewhere() -> list[str]:
+        sentences = []
+        for attempt in (linux.run(["true"]), linux.files.read("/etc/passwd")):
+            with pytest.raises(RuntimeError) as caught, asyncio.Runner() as runner:
+                runner.run(attempt)
+            sentences.append(str(caught.value))
+        return sentences
+
+    with ThreadPoolExecutor(1) as pool:
+        sentences = pool.submit(elsewhere).result()
+    assert sentences == ["a Linux is used on the event loop that it was entered on"] * 2
+    await linux.run(["true"], check=True)
 
 
 async def test_it_is_entered_once_at_a_time() -> None:

@@ -100,6 +100,7 @@ async def test_what_cannot_be(linux: aionoah.Linux, words: list[Any], options: d
         ({"process_group": 7}, ValueError),
         ({"no_such_option": 1}, TypeError),
         ({"pass_fds": (987654,)}, OSError),
+        ({"pass_fds": (-1,)}, ValueError),
     ],
 )
 async def test_what_no_guest_can_have(
