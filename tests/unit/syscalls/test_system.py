@@ -136,7 +136,10 @@ def spend(guest: Any, ended_ns: int, running_ns: int) -> None:
     ended = guest.task.process.ended_usage
     ended.user_time_ns = ended.system_time_ns = ended_ns // 2
     guest.task.control = SimpleNamespace(
-        cpu_time_ns=lambda: running_ns, user_time_ns=lambda: running_ns // 2, exit_thread=lambda: None
+        count_moved=lambda: None,
+        cpu_time_ns=lambda: running_ns,
+        user_time_ns=lambda: running_ns // 2,
+        exit_thread=lambda: None,
     )
 
 
