@@ -47,13 +47,14 @@ def format_area(area: "MapsLine") -> bytes:
         *(area.start, area.end, rights, area.offset),
         *(major(area.device), minor(area.device), area.inode),
     )
-    name = _name_of(area)
+    name = name_of(area)
     if name:
         line = line.ljust(_NAME_COLUMN) + name.replace(b"\n", b"\\012")
     return line + b"\n"
 
 
-def _name_of(area: "MapsLine") -> bytes:
+def name_of(area: "MapsLine") -> bytes:
+    """What is mapped there, as the reader sees it."""
     if area.name or not isinstance(area.file, File):
         return area.name
     dentry = area.file.dentry

@@ -1,4 +1,4 @@
-"""/proc/PID/smaps, smaps_rollup, numa_maps and pagemap: what of a mapping is resident, and how.
+"""/proc/PID/smaps, smaps_rollup and pagemap: what of a mapping is resident, and how.
 
 Whether a resident page of a private file mapping is still the file's is not known here: writable ones count as
 changed. Nothing is swapped, and who else shows a page is not counted, so that Pss is Rss.
