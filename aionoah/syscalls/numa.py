@@ -17,7 +17,7 @@ _PAGE_SIZE: Final = 4096
 _WORD_BITS: Final = 64
 _WORD: Final = (1 << _WORD_BITS) - 1
 _MODE: Final = 0xFFFF_FFFF  # an int, also where a long is given
-_MOST_PAGES: Final = 1 << 20  # that one move_pages looks at
+_MOST_PAGES: Final = 1 << 18  # that one move_pages looks at
 _CHUNK: Final = 512  # pages whose numbers are read at once
 
 
@@ -142,7 +142,7 @@ def migrate_pages(task: Task, pid: Pid, maxnode: ULong, old_nodes: Addr, new_nod
     return 0
 
 
-@syscall(partial=f"{_ONE_NODE} Of at most 1048576 pages at once (E2BIG).")
+@syscall(partial=f"{_ONE_NODE} Of at most 262144 pages at once (E2BIG).")
 def move_pages(
     task: Task, pid: Pid, count: ULong, pages: Addr, nodes: Addr, status: Addr, flags: MPOL_MF
 ) -> None:

@@ -27,9 +27,9 @@ def process_madvise(task: Task, pidfd: Fd, vec: Addr, count: Size, advice: MADV,
     except LinuxError:
         raise LinuxError(Errno.EACCES) from None
     if target.memory is not task.memory:
-        task.credentials.require(CAP.SYS_NICE)
         if advice not in _OF_OTHERS:
             raise LinuxError(Errno.EINVAL)
+        task.credentials.require(CAP.SYS_NICE)
     done = 0
     for one in ranges:
         try:

@@ -1,5 +1,6 @@
 """Tools that look at processes, memory, processors and files: they find what is there, and have nothing to complain of."""
 
+import os
 import re
 from pathlib import Path
 
@@ -28,6 +29,14 @@ LOOKING = {
     "sysctl -a 2>&1 | grep -c '^net\\.'": ("/usr/sbin/sysctl", r"^\d\d"),
     "lsmem -b | tail -1": ("/usr/bin/lsmem", r"^Total offline memory: +0$"),
     "lsns -n -o TYPE | sort -u | tr '\\n' ' '": ("/usr/bin/lsns", r"^cgroup ipc mnt net pid time user uts $"),
+    "numactl --membind=0 numactl --show | grep bind: | tr '\\n' ' '": (
+        "/usr/bin/numactl",
+        r"cpubind: 0 +nodebind: 0 +membind: 0 *$",
+    ),
+    "unshare --uts sh -c 'hostname elsewhere; uname -n' 2>/dev/null; uname -n | grep -c elsewhere": (
+        "/usr/bin/unshare",
+        r"^elsewhere\n0$" if os.geteuid() == 0 else r"^0$",
+    ),
     "netstat -an | head -1": ("/usr/bin/netstat", r"^Active Internet connections"),
     "ipcmk -M 5000 -p 640 >/dev/null; ipcs -m | grep -w 5000": (
         "/usr/bin/ipcmk",
