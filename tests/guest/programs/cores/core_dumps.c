@@ -20,7 +20,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "asleep.h"
+#include "../asleep.h"
 
 #define NT_SIGINFO_ 0x53494749
 #define NT_FILE_ 0x46494c45
