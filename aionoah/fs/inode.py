@@ -127,6 +127,7 @@ class FileSystem:
     directories_kept = 0  # how many a mount holds on to between walks
     users = 0  # overlays that it is a layer of
     stack_depth = 0  # how many overlays lie upon each other
+    may_be_bound_unmounted = False  # nsfs, which is nowhere but where its files are bound
     is_unmounted = False  # it lives for its users only
     is_ephemeral = False  # nothing in it outlives the guests: mountpoints may be made in it
     root: "Inode"
@@ -172,6 +173,12 @@ class Inode:
 
     def let_go(self) -> None:
         """A file of the host that is watched: keep nothing open that would keep it from ending."""
+
+    def mounted(self) -> None:
+        """A mount shows it, and nothing above it."""
+
+    def unmounted(self) -> None:
+        """One does no more."""
 
     def looked_up_attributes(self) -> Attributes:
         """The attributes as the lookup that has just found this inode saw them.

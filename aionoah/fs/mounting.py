@@ -68,7 +68,8 @@ def mount_new(
 def bind(namespace: Namespace, source: Dentry, target: Dentry, *, recursive: bool) -> None:
     """Show a place at another one too. EINVAL for a mount that is not in the tree or is unbindable, ENOSPC."""
     origin = source.mount
-    if origin not in namespace.mounts or origin.is_unbindable:
+    is_there = origin in namespace.mounts or origin.filesystem.may_be_bound_unmounted
+    if not is_there or origin.is_unbindable:
         raise LinuxError(Errno.EINVAL)
     require_place(target, is_directory=source.inode.kind == S.IFDIR)
     below = list(_mounts_below(namespace, source)) if recursive else []
@@ -117,6 +118,7 @@ def _copy(namespace: Namespace, origin: Mount, source: Dentry, parent: Dentry, n
     inner = path_of(source, origin.root)
     copy.root_path = (origin.root_path.rstrip(b"/") + inner).rstrip(b"/") or b"/"
     namespace.attach(copy, parent, name)
+    source.inode.mounted()
     return copy
 
 
@@ -217,6 +219,7 @@ def unmount(namespace: Namespace, target: Dentry, flags: int, roots_in_use: Call
         if each in copies and any(propagation.under(other) is each for other in namespace.mounts):
             continue  # somebody has mounted something on it
         namespace.detach(each)
+        each.root.inode.unmounted()
         propagation.leave(namespace, each)
         if not _is_busy(each, roots_in_use):
             _release(namespace, each)

@@ -37,6 +37,10 @@ LOOKING = {
         "/usr/bin/unshare",
         r"^elsewhere\n0$" if os.geteuid() == 0 else r"^0$",
     ),
+    "{ >/tmp/n && unshare --uts=/tmp/n hostname kept && nsenter --uts=/tmp/n uname -n; } 2>/dev/null": (
+        "/usr/bin/nsenter",
+        r"^kept$" if os.geteuid() == 0 else r"^$",
+    ),
     "netstat -an | head -1": ("/usr/bin/netstat", r"^Active Internet connections"),
     "ipcmk -M 5000 -p 640 >/dev/null; ipcs -m | grep -w 5000": (
         "/usr/bin/ipcmk",

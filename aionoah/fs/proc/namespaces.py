@@ -63,6 +63,12 @@ class _NamespaceInode(SyntheticInode[_Inode]):
         super().__init__(place, node)
         self.ino = cast("Namespace", place.owner).number
 
+    def mounted(self) -> None:
+        self.owner.hold()
+
+    def unmounted(self) -> None:
+        self.owner.drop()
+
     def open(self, flags: O, dentry: Dentry) -> File:
         return NamespaceFile(flags, dentry, self.owner)
 
@@ -70,10 +76,14 @@ class _NamespaceInode(SyntheticInode[_Inode]):
 _INODE: Final = _Inode(0o444)
 
 
+class _NamespaceFileSystem(SyntheticFileSystem):
+    may_be_bound_unmounted = True
+
+
 @cache
 def _filesystem() -> SyntheticFileSystem:
     """Where the name spaces have their inodes; mounted nowhere."""
-    return SyntheticFileSystem(
+    return _NamespaceFileSystem(
         Directory({}),
         None,
         type_name=b"nsfs",
@@ -83,7 +93,8 @@ def _filesystem() -> SyntheticFileSystem:
     )
 
 
-def _place(namespace: Namespace) -> Dentry:
+def place_of(namespace: Namespace) -> Dentry:
+    """Where a name space has its file."""
     filesystem = _filesystem()
     inode = filesystem.inode_at(namespace.label, Bound(_INODE, namespace), _of_root)
     place = Mount(filesystem, root=inode).root
@@ -100,7 +111,7 @@ def _link(flag: int) -> Link[Subject]:
         return require_inspectable(subject).namespaces.find(flag).label
 
     def target(subject: Subject) -> Dentry:
-        return _place(require_inspectable(subject).namespaces.find(flag))
+        return place_of(require_inspectable(subject).namespaces.find(flag))
 
     return Link(text, target)
 

@@ -7,8 +7,10 @@ from fakes.expect import fails
 
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno
+from aionoah.abi.fcntl import O
 from aionoah.abi.ipc import IPC, IPC_PRIVATE
 from aionoah.abi.sched import CLONE
+from aionoah.fs.proc.namespaces import place_of
 from aionoah.process.clone import CloneRequest, clone_task, discard_task
 from aionoah.process.namespaces import enter, new_namespaces, require_makeable
 
@@ -46,6 +48,21 @@ def test_objects_go_with_the_last_user(task: Any) -> None:
     own.hold()  # by somebody who has kept its file
     assert kernel.ipc_namespaces == [first.ipc, own]
     own.drop()
+
+
+def test_a_mount_of_its_file_keeps_it(task: Any) -> None:
+    kernel, first = task.kernel, task.namespaces
+    enter(task, new_namespaces(task, CLONE.NEWIPC))
+    own = task.namespaces.ipc
+    place = place_of(own)
+    place.inode.mounted()
+    enter(task, first.hold())
+    assert kernel.ipc_namespaces == [first.ipc, own]
+    file = place.inode.open(O(O.RDONLY), place)
+    place.inode.unmounted()
+    assert kernel.ipc_namespaces == [first.ipc, own]
+    file.drop()
+    assert kernel.ipc_namespaces == [first.ipc]
 
 
 def test_a_clone_may_have_its_own(task: Any) -> None:
