@@ -13,6 +13,7 @@ import pytest
 import aionoah
 from aionoah.hypervisor.kvm import why_unavailable
 
+_PATIENCE_S = 200  # what takes longer hangs, and is ended before the watchdog ends all tests
 PROGRAMS = Path(__file__).parent.parent / "guest" / "programs"
 
 
@@ -77,7 +78,9 @@ class Compiler:
 
 
 def run_natively(command: Sequence[str | Path], directory: Path, data: bytes = b"") -> Outcome:
-    done = subprocess.run(command, input=data, capture_output=True, cwd=directory, timeout=60, check=False)
+    done = subprocess.run(
+        command, input=data, capture_output=True, cwd=directory, timeout=_PATIENCE_S, check=False
+    )
     return Outcome(
         done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
     )
@@ -95,7 +98,7 @@ async def run_in_guest(
     async with aionoah.Linux(
         hypervisor=target.hypervisor, architecture=target.architecture, mounts=places, network=network
     ) as linux:
-        done = await linux.run(command, input=data, capture_output=True, cwd=directory, timeout=120)
+        done = await linux.run(command, input=data, capture_output=True, cwd=directory, timeout=_PATIENCE_S)
     return Outcome(
         done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
     )

@@ -162,7 +162,8 @@ static void limits(void) {
     struct rlimit limit = {1, 2};
     int status;
     fflush(stdout);
-    if (fork() == 0) {
+    pid_t hard = fork(), soft;
+    if (hard == 0) {
         handle(SIGXCPU);
         count = 0;
         setrlimit(RLIMIT_CPU, &limit);
@@ -175,9 +176,7 @@ static void limits(void) {
         spin_until(1000);
         _exit(2);
     }
-    wait(&status);
-    printf("at the hard limit: %x\n", status);
-    if (fork() == 0) {
+    if ((soft = fork()) == 0) {
         signal(SIGXCPU, SIG_DFL);
         limit = (struct rlimit){1, RLIM_INFINITY};
         setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
@@ -185,7 +184,9 @@ static void limits(void) {
         for (;;) {
         }
     }
-    wait(&status);
+    waitpid(hard, &status, 0);
+    printf("at the hard limit: %x\n", status);
+    waitpid(soft, &status, 0);
     printf("at the soft limit: signal %d\n", WTERMSIG(status));
 }
 
