@@ -38,8 +38,10 @@ _ROLLUP_SIZES: Final = (*_SIZES[:3], "Pss_Anon", "Pss_File", "Pss_Shmem", *_SIZE
 _FLAGS: Final = (  # in the order of show_smap_vma_flags in fs/proc/task_mmu.c
     *((VM.READ, b"rd"), (VM.WRITE, b"wr"), (VM.EXEC, b"ex"), (VM.SHARED, b"sh"), (VM.MAYREAD, b"mr")),
     *((VM.MAYWRITE, b"mw"), (VM.MAYEXEC, b"me"), (VM.MAYSHARE, b"ms"), (VM.GROWSDOWN, b"gd")),
-    *((VM.LOCKED, b"lo"), (VM.DONTEXPAND, b"de"), (VM.ACCOUNT, b"ac"), (VM.NORESERVE, b"nr")),
-    *((VM.NOHUGEPAGE, b"nh"), (VM.SEALED, b"sl")),
+    *((VM.LOCKED, b"lo"), (VM.SEQ_READ, b"sr"), (VM.RAND_READ, b"rr"), (VM.DONTCOPY, b"dc")),
+    *((VM.DONTEXPAND, b"de"), (VM.LOCKONFAULT, b"lf"), (VM.ACCOUNT, b"ac"), (VM.NORESERVE, b"nr")),
+    *((VM.WIPEONFORK, b"wf"), (VM.DONTDUMP, b"dd"), (VM.HUGEPAGE, b"hg"), (VM.NOHUGEPAGE, b"nh")),
+    *((VM.MERGEABLE, b"mg"), (VM.SEALED, b"sl")),
 )
 
 

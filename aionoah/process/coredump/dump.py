@@ -80,6 +80,7 @@ class CoreDump:
             self._is_written = False
         finally:
             self._is_over = True
+            self._threads.clear()  # a zombie may be left for long
             self._over.wake()
 
     async def _write(self) -> None:
