@@ -143,5 +143,5 @@ def clear_refs(subject: Subject, data: bytes) -> None:
 
 
 def no_security_module(subject: Subject) -> bytes:  # noqa: ARG001
-    """attr/current without a security module (fs/proc/base.c: proc_pid_attr_read)."""
+    """Files of attr/ without a security module (fs/proc/base.c: proc_pid_attr_read)."""
     raise LinuxError(Errno.EINVAL)

@@ -105,7 +105,12 @@ def _load_net() -> Directory[Subject]:
     return NET
 
 
-_ATTR: Final[Directory[Subject]] = Directory({b"current": _text(details.no_security_module, mode=0o666)})
+_ATTR: Final[Directory[Subject]] = Directory(
+    {
+        name: _text(details.no_security_module, mode=0o444 if name == b"prev" else 0o666)
+        for name in (b"current", b"exec", b"fscreate", b"keycreate", b"prev", b"sockcreate")
+    }
+)
 
 _COMMON: Final[dict[bytes, Node[Subject]]] = {
     b"attr": _ATTR,
