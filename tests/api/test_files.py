@@ -49,6 +49,36 @@ async def test_a_fifo_waits_for_a_guest(linux: aionoah.Linux) -> None:
     assert await asyncio.wait_for(reading, 30) == b"through\n"
 
 
+HOLDER = """
+import fcntl, os, signal, sys
+fd = os.open(sys.argv[1], os.O_RDONLY)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGIO])
+fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print("held", flush=True)
+signal.sigwait([signal.SIGIO])
+print("told", flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.mark.parametrize("path", ["/tmp/data", "/tmp/program"])
+async def test_who_has_a_lease_is_asked_first(linux: aionoah.Linux, path: str) -> None:
+    await linux.files.write(path, "#!/bin/echo\n", permissions=0o755)
+    holder = await linux.create_subprocess_exec(
+        "/usr/bin/python3", "-c", HOLDER, path, stdin=aionoah.PIPE, stdout=aionoah.PIPE
+    )
+    assert holder.stdin is not None
+    assert holder.stdout is not None
+    assert await holder.stdout.readline() == b"held\n"
+    doing = linux.files.write(path, "new") if path == "/tmp/data" else linux.run([path])
+    waiting = asyncio.ensure_future(doing)
+    assert await holder.stdout.readline() == b"told\n"
+    assert not waiting.done()
+    holder.stdin.write(b"\n")
+    await waiting
+    assert await holder.wait() == 0
+
+
 async def test_names(linux: aionoah.Linux) -> None:
     files = linux.files
     await files.mkdir("/tmp/d/e/f", parents=True)
