@@ -94,11 +94,12 @@ def need_plain_cores() -> None:
 
 
 @pytest.mark.parametrize("target", [STATIC, DYNAMIC, UNICORN, AARCH64], ids=lambda target: target.name)
-async def test_as_natively(target: Target, compile_program: Compiler, tmp_path: Path) -> None:
+@pytest.mark.parametrize("source", ["core_dumps", "core_traced"])
+async def test_as_natively(source: str, target: Target, compile_program: Compiler, tmp_path: Path) -> None:
     need_backend(target)
     need_plain_cores()
-    binary = compile_program("cores/core_dumps", target)
-    expected = run_natively([compile_program("cores/core_dumps", target.native)], tmp_path)
+    binary = compile_program(f"cores/{source}", target)
+    expected = run_natively([compile_program(f"cores/{source}", target.native)], tmp_path)
     assert await run_in_guest(target, [binary], tmp_path) == expected
 
 
