@@ -60,7 +60,7 @@ class HostFile(RegularFile):
         if notify.WATCHES or OBSERVERS or self.flags & _NOT_LENT:
             return None
         if self._loan is None and LENDERS:
-            may_write = self.is_writable and self.before_write is None
+            may_write = self.is_writable and self.before_write is None and not self._host_appends
             self._loan = LENDERS[0].begin(
                 self.fd, may_read=self.is_readable, may_write=may_write, position=self._offset
             )
@@ -114,7 +114,8 @@ class HostFile(RegularFile):
             return os.pwritev(self.fd, src.segments(), offset, host_flags)
 
     def _set_appending(self) -> None:
-        """Let the host append too, so that no other program's line is overwritten."""
+        """Let the host append too, so that no other program's line is overwritten; who has a loan would append with it."""
+        self.take_back()
         self._host_appends = not self._host_appends
         with host_errors():
             present = fcntl.fcntl(self.fd, fcntl.F_GETFL)

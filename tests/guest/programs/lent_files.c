@@ -144,6 +144,21 @@ static void changes_of_flags(int fd) {
     CALL(lseek(fd, 0, SEEK_CUR));
 }
 
+/* Of a file that is appended to no more, and of one that has been appended to once. */
+static void overwriting(int fd) {
+    int appended = opened("file", O_RDWR | O_APPEND);
+    CALL(fcntl(appended, F_SETFL, 0));
+    CALL(read_often(appended));
+    CALL(pwrite(appended, contents, PIECE, 0));
+    CALL(lseek(appended, 0, SEEK_END));
+    close(appended);
+    CALL(write_often(fd));
+    CALL(pwritev2(fd, &(struct iovec){"once", 4}, 1, 0, RWF_APPEND));
+    CALL(write_often(fd));
+    CALL(lseek(fd, 0, SEEK_END));
+    CALL(ftruncate(fd, SIZE));
+}
+
 static volatile int too_large;
 
 static void handler(int number) { too_large++; }
@@ -304,6 +319,7 @@ int main(int argc, char **argv) {
     CALL(pwrite(fd, contents, SIZE, 0));
     numbers(fd);
     changes_of_flags(fd);
+    overwriting(fd);
     limits(fd);
     watches(fd);
     ends(fd);

@@ -8,6 +8,7 @@ import pytest
 from fakes.trees import Tree
 
 from aionoah.abi.fcntl import SEEK, O
+from aionoah.abi.uio import RWF
 from aionoah.fs import lending, notify
 from aionoah.fs.file import File
 from aionoah.fs.hostfs import HostFileSystem
@@ -125,6 +126,25 @@ def test_the_first_write_of_a_privileged_file_is_ours(tree: Tree, lender: Lender
     file.write_nowait(KernelBuffer(bytearray(b"x")))
     file.lend()
     assert lender.loans[0]["may_write"]
+
+
+def test_what_the_host_would_append_is_ours_to_write(tree: Tree, lender: Lender) -> None:
+    file = opened(tree, O(O.RDWR | O.APPEND))
+    file.flags = O.RDWR
+    file.lend()
+    assert not lender.loans[0]["may_write"]
+    file.pwrite(KernelBuffer(bytearray(b"x")), 0)
+    file.lend()
+    assert [loan["may_write"] for loan in lender.loans] == [1]
+
+
+def test_a_single_append_takes_it_back(tree: Tree, lender: Lender) -> None:
+    file = opened(tree)
+    file.lend()
+    file.write_with(KernelBuffer(bytearray(b"x")), 0, RWF.APPEND)
+    assert not lender.loans
+    file.lend()
+    assert not lender.loans[0]["may_write"]
 
 
 class Watch:
