@@ -12,6 +12,7 @@ from aionoah.abi import (
     auxv,
     capability,
     close_range,
+    core,
     epoll,
     errno,
     ethtool,
@@ -266,6 +267,8 @@ CASES = [
 
 # Numbers that stand in no header for programs, or whose spelling has no pattern.
 WITHOUT_HEADER = {
+    core.DUMP,  # include/linux/sched/coredump.h: 1 << MMF_DUMP_* of a filter
+    core.PF,  # include/linux/sched.h
     fcntl.O,  # test_open_flags
     ioctl.FS_IOC,  # include/linux/falloc.h
     prctl.SUID_DUMP,  # include/linux/sched/coredump.h

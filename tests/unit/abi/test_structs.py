@@ -11,6 +11,7 @@ from aionoah.abi import (
     aarch64,
     aio,
     capability,
+    core,
     fcntl,
     filter,  # noqa: A004 - the header's name
     futex,
@@ -62,7 +63,18 @@ class Case(NamedTuple):
 SIGINFO = {"si_lower": "si_lower", "rest": None}
 X86, ARM = "x86_64", "aarch64"
 
+STATUS_TIMES = {
+    f"{name}_{ours}": f"pr_{name}.tv_{ours}"
+    for name in ("utime", "stime", "cutime", "cstime")
+    for ours in ("sec", "usec")
+}
+STATUS_SIGNAL = {name: f"pr_info.{name}" for name in ("si_signo", "si_code", "si_errno")}
+
 CASES = [
+    Case(core.ElfHeader, "linux/elf.h", "Elf64_Ehdr"),
+    Case(core.ProgramHeader, "linux/elf.h", "Elf64_Phdr"),
+    Case(core.PrPsInfo, "sys/procfs.h", "struct elf_prpsinfo"),
+    Case(core.PrStatusCommon, "sys/procfs.h", "struct elf_prstatus", STATUS_SIGNAL | STATUS_TIMES, is_head=True),
     Case(fcntl.Flock, "linux/fcntl.h", "struct flock", prefix="l_"),
     Case(fcntl.FOwnerEx, "linux/fcntl.h", "struct f_owner_ex"),
     Case(fcntl.OpenHow, "linux/openat2.h", "struct open_how"),
