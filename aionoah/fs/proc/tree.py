@@ -219,6 +219,13 @@ def _thread_self(kernel: "Kernel") -> bytes:  # noqa: ARG001
     return b"%d/task/%d" % (task.process.pid, task.tid)
 
 
+class _FixedText(Text["Kernel"]):
+    """What never changes, so that its size is told (fs/proc/cmdline.c)."""
+
+    def size(self, owner: "Kernel") -> int:
+        return len(self.read(owner))
+
+
 _ROOT: Final[dict[bytes, Node["Kernel"]]] = {
     b"buddyinfo": Text(hardware.buddyinfo),
     b"cgroups": Text(hardware.control_groups),
@@ -246,7 +253,7 @@ _ROOT: Final[dict[bytes, Node["Kernel"]]] = {
     b"tty": Directory({b"drivers": Text(hardware.tty_drivers)}),
     b"vmstat": Text(hardware.vmstat),
     b"zoneinfo": Text(hardware.zoneinfo),
-    b"cmdline": Text(system.cmdline),
+    b"cmdline": _FixedText(system.cmdline),
     b"cpuinfo": Text(system.cpuinfo),
     b"filesystems": Text(system.filesystems),
     b"loadavg": Text(system.loadavg),

@@ -175,6 +175,7 @@ def test_filesystems(linux: "Linux", task: Task) -> None:
 def test_files_that_say_little(linux: "Linux", task: Task) -> None:
     assert linux.read(b"/proc/swaps") == (HOST / "swaps").read_bytes().splitlines(keepends=True)[0]
     assert linux.read(b"/proc/cmdline") == b"\n"
+    assert linux.find(b"/proc/cmdline").inode.attributes().size == 1
     for name in (b"version", b"uptime", b"meminfo"):
         with fails(Errno.EIO):
             linux.write(b"/proc/" + name, b"x")
