@@ -29,6 +29,8 @@ def end_with_core(thread: "VcpuThread", info: "SigInfo") -> None:
     dump.add(task, {kind: found.get(state, task) for kind, found in sets.items()})
     set_current(task)
     thread.park(dump.write() if dump.task is task else dump.stay())
+    if thread._is_exiting:
+        return
     if dump.task is task or task.process.exit_status is None:  # else all is under way
         end_process(task.process, dump.wait_status)
     elif task.tracing is not None and task.tracing.ends_with is not None:
