@@ -16,6 +16,7 @@ from aionoah.signals.actions import LAST_SIGNAL
 from aionoah.syscalls.arguments import Addr, Size, ULong
 from aionoah.syscalls.registry import syscall
 from aionoah.syscalls.results import wants_restart
+from aionoah.syscalls.structures import read_structure
 
 _PAGE_SIZE: Final = 4096
 _CLONE3_FLAGS: Final = ((1 << 34) - 1 & ~CSIGNAL | CLONE.NEWTIME) & ~CLONE.DETACHED
@@ -77,10 +78,7 @@ def _read_args(task: Task, address: int, size: int) -> CloneArgs:
         raise LinuxError(Errno.E2BIG)
     if size < CLONE_ARGS_SIZE_VER0:
         raise LinuxError(Errno.EINVAL)
-    data = task.memory.read(address, size)
-    if any(data[CloneArgs.SIZE :]):
-        raise LinuxError(Errno.E2BIG)
-    return CloneArgs.unpack(data[: CloneArgs.SIZE].ljust(CloneArgs.SIZE, b"\0"))
+    return CloneArgs.unpack(read_structure(task.memory, address, size, CloneArgs.SIZE))
 
 
 def _read_tid(task: Task, wanted: CloneArgs) -> int | None:

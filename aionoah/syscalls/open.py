@@ -11,6 +11,7 @@ from aionoah.fs.operations import open_file
 from aionoah.syscalls.arguments import DirFd, In, Mode, Path, Size
 from aionoah.syscalls.paths import WORKING_DIRECTORY, base
 from aionoah.syscalls.registry import syscall
+from aionoah.syscalls.structures import read_structure
 
 if TYPE_CHECKING:
     from aionoah.fs.file import File
@@ -64,10 +65,7 @@ def _read_how(task: "Task", address: int, size: int) -> OpenHow:
         raise LinuxError(Errno.EINVAL)
     if size > _PAGE_SIZE:
         raise LinuxError(Errno.E2BIG)
-    data = task.memory.read(address, size)
-    if any(data[OpenHow.SIZE :]):
-        raise LinuxError(Errno.E2BIG)
-    return OpenHow.unpack(data)
+    return OpenHow.unpack(read_structure(task.memory, address, size, OpenHow.SIZE))
 
 
 def _require_valid(flags: O, how: OpenHow) -> None:

@@ -17,6 +17,7 @@ from aionoah.process.scheduling import Scheduling, is_realtime, priority_range
 from aionoah.process.task import Task
 from aionoah.syscalls.arguments import Addr, In, Int, Pid, Ptr, UInt
 from aionoah.syscalls.registry import syscall
+from aionoah.syscalls.structures import read_structure
 from aionoah.syscalls.targets import find_thread, find_threads
 
 _KEPT: Final = "Kept and reported; the host's scheduler does not know of it."
@@ -158,10 +159,7 @@ def _get_attr(task: Task, address: int) -> SchedAttr:
     size = task.memory.read_word(address, 4) or SCHED_ATTR_SIZE_VER0
     if not SCHED_ATTR_SIZE_VER0 <= size <= _PAGE_SIZE:
         raise LinuxError(Errno.E2BIG)
-    data = task.memory.read(address, size)
-    if any(data[SchedAttr.SIZE :]):
-        raise LinuxError(Errno.E2BIG)
-    return SchedAttr.unpack(data[: SchedAttr.SIZE].ljust(SchedAttr.SIZE, b"\0"))
+    return SchedAttr.unpack(read_structure(task.memory, address, size, SchedAttr.SIZE))
 
 
 def _set_policy(task: Task, target: Task, policy: int, priority: int, nice: int | None = None) -> None:

@@ -16,6 +16,7 @@ from aionoah.abi.seccomp import (
 from aionoah.fs.file import TO_READ, File, sleep_until
 from aionoah.process.seccomp_listener import Notification, SeccompListener, State
 from aionoah.syscalls.cells import Cell64
+from aionoah.syscalls.structures import read_structure
 
 if TYPE_CHECKING:
     from aionoah.process.task import Task
@@ -69,10 +70,7 @@ def _addition(task: "Task", request: int, address: int) -> SeccompNotifAddfd:
     size = (request & _SIZE_MASK) >> 16
     if not SeccompNotifAddfd.SIZE <= size < _PAGE:
         raise LinuxError(Errno.EINVAL)
-    data = task.memory.read(address, size)
-    if any(data[SeccompNotifAddfd.SIZE :]):
-        raise LinuxError(Errno.E2BIG)
-    wanted = SeccompNotifAddfd.unpack(data[: SeccompNotifAddfd.SIZE])
+    wanted = SeccompNotifAddfd.unpack(read_structure(task.memory, address, size, SeccompNotifAddfd.SIZE))
     if wanted.newfd_flags & ~O.CLOEXEC or wanted.flags & ~(_FLAG.SETFD | _FLAG.SEND):
         raise LinuxError(Errno.EINVAL)
     if wanted.newfd and not wanted.flags & _FLAG.SETFD:

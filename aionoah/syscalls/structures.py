@@ -1,0 +1,22 @@
+"""Structures that grow from one version of Linux to the next, which calls get with their size."""
+
+from typing import TYPE_CHECKING, Final
+
+from aionoah.abi.errno import Errno, LinuxError
+
+if TYPE_CHECKING:
+    from aionoah.memory.memory import Memory
+
+_WORD_SIZE: Final = 8
+
+
+def read_structure(memory: "Memory", address: int, size: int, known: int) -> bytes:
+    """`known` bytes of a structure of `size` bytes, what it lacks being zero. (copy_struct_from_user)
+
+    E2BIG if it says something in what is not known, even where its beginning cannot be read; EFAULT.
+    """
+    for place in range(address + known, address + size, _WORD_SIZE):
+        length = min(_WORD_SIZE, address + size - place)
+        if any(memory.read(place, length)):
+            raise LinuxError(Errno.E2BIG)
+    return memory.read(address, min(size, known)).ljust(known, b"\0")
