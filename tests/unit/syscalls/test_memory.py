@@ -157,4 +157,4 @@ def test_every_handler_is_registered_under_its_name() -> None:
         name for name, value in vars(calls).items() if getattr(value, "__module__", "") == calls.__name__
     ]
     assert {find_handler(name) is not None for name in names} == {True}
-    assert len(names) == 16
+    assert len(names) == 18
