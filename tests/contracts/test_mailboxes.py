@@ -23,10 +23,12 @@ KEEP_FLAGS = (
         "fdf9 4889d8 0f05 9c5b fc b8577e0000 0f05"
     )
 )
+STEP_TO = bytes.fromhex("68020300009d ffe7")  # push $0x302 (a trap after each step); popf; jmp *%rdi
 WRITE_AND_CALL = bytes.fromhex("488937 4889d8 0f05")  # mov %rsi,(%rdi); mov %rbx,%rax; syscall
 pytestmark = pytest.mark.parametrize("machine", ["kvm-x86_64"], indirect=True)
 CALLS = {ExitKind.SYSCALL, ExitKind.BUSY_SYSCALL, ExitKind.SERVED_SYSCALL}
 HARMLESS = {*CALLS, ExitKind.EXCEPTION, ExitKind.PAGE_FAULT, ExitKind.KICKED}  # a forged answer is an answer
+_RCX, _R11 = 2, 3  # words of a mailbox: the place behind the call, and flags
 MAILBOXES = lib.KERNEL_BASE + pages(500)  # each the page behind its code
 
 
@@ -179,6 +181,23 @@ def test_kicks_lose_no_call(machine: Machine, server: Server) -> None:
             kicker.join()
             assert kind in CALLS
             assert thread.guest.get(thread.vcpu, "rbp") == 300 * 301
+
+
+def test_an_answer_is_had_once(machine: Machine) -> None:
+    """Whoever is interrupted where the answer stands has it: the next call, which nobody serves, is another one."""
+    mailboxes = opened(machine)
+    with busy_thread(machine) as thread:
+        guest = thread.guest
+        guest.add_page(STACK - pages(1), RW)
+        at, call = guest.place(STEP_TO), guest.place(bytes.fromhex("0f05"))
+        _, words = thread.call(mailboxes.join, thread.vcpu) or (0, memoryview(b""))
+        thread.call(mailboxes.leave, thread.vcpu)
+        ends = []
+        for offset in range(256):
+            words[Mailbox.STATE], words[_RCX], words[_R11] = Mail.ANSWERED, call, 0x202
+            ends.append(thread.start(at, rdi=MAILBOXES + offset, rsp=STACK - 64).result())
+        assert ExitKind.SERVED_SYSCALL in ends  # before the answer is had, it is what has become of that call
+        assert {ExitKind.SYSCALL, ExitKind.BUSY_SYSCALL}.intersection(ends)
 
 
 def kick_until(thread: CpuThread, end: threading.Event) -> None:

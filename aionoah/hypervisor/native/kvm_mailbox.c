@@ -152,6 +152,7 @@ int kvm_mailbox_resolve(struct kvm_vcpu *v) {
     if (at >= (uint64_t)(mailbox_answered - mailbox_code)) {
         now[RAX] = v->mailbox[MAILBOX_RESULT / 8];
         now[RIP] = now[RCX];
+        __atomic_store_n(state(v), MAIL_NONE, __ATOMIC_SEQ_CST); /* or the next call, if nobody serves it, would find this answer */
         return MAIL_ANSWERED;
     }
     if (change_state(v, MAIL_POSTED, MAIL_NONE)) {
