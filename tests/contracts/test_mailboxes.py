@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -109,7 +110,11 @@ def busy_thread(machine: Machine) -> Iterator[CpuThread]:
 
 
 def join(server: Server, thread: CpuThread) -> None:
-    joined = thread.call(server.mailboxes.join, thread.vcpu)
+    thread.call(_join, server, thread)
+
+
+def _join(server: Server, thread: CpuThread) -> None:
+    joined = server.mailboxes.join(thread.vcpu)
     assert joined is not None
     number, server.words[number] = joined
 
@@ -118,19 +123,22 @@ def run(server: Server, thread: CpuThread, at: int, **values: int) -> ExitKind:
     """Run until LEAVE, or what is no call, answering by hand whatever leaves before; joining again, for an idle
     server dismisses everybody.
     """
-    guest = thread.guest
-    kind = thread.start(at, **values).result()
+    return thread.call(_run, server, thread, at, values)
+
+
+def _run(server: Server, thread: CpuThread, at: int, values: dict[str, int]) -> ExitKind:
+    """On the vCPU's thread, for a server that has nothing to do does not wait until another thread is awake."""
+    guest, vcpu = thread.guest, thread.vcpu
+    kind = guest.start(vcpu, at, **values)
     while True:
         result = server.collect(thread, kind)
-        if kind is ExitKind.KICKED:
-            kind = thread.submit(thread.vcpu.run).result()
-            continue
-        if kind not in CALLS or (result is None and guest.get(thread.vcpu, "rax") == LEAVE):
-            return kind
-        if kind is ExitKind.BUSY_SYSCALL:
-            join(server, thread)
-        guest.set(thread.vcpu, rax=2 * guest.get(thread.vcpu, "rax") if result is None else result)
-        kind = thread.submit(thread.vcpu.run).result()
+        if kind is not ExitKind.KICKED:
+            if kind not in CALLS or (result is None and guest.get(vcpu, "rax") == LEAVE):
+                return kind
+            if kind is ExitKind.BUSY_SYSCALL:
+                _join(server, thread)
+            guest.set(vcpu, rax=2 * guest.get(vcpu, "rax") if result is None else result)
+        kind = vcpu.run()
 
 
 def run_until_served(server: Server, thread: CpuThread, at: int, **values: int) -> None:
@@ -273,7 +281,6 @@ class Borrower:
         """Make a call a hundred times: how often the server did it alone, and the sum of what it answered then. The others
         get twice the number.
         """
-        join(self.server, self.thread)
         words = {"rdi": fd, "rsi": address, "rdx": count, "r10": offset}
         assert run(self.server, self.thread, self.at, rbx=number, rbp=100, r12=0, **words) in CALLS
         others, total = divmod(self.thread.guest.get(self.thread.vcpu, "r12"), 2 * number)
@@ -418,7 +425,7 @@ def test_memory_that_goes_is_not_written_any_more(machine: Machine, server: Serv
             reading.start()
             view = frames.view(first, count)
             while not view[0] and reading.is_alive():
-                pass
+                time.sleep(0)  # lets go of the interpreter, no more
             space.unmap(address, pages(count))
             assert frames.allocate(count) == first
             view[:] = bytes(pages(count))
