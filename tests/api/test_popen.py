@@ -41,7 +41,11 @@ async def outcome(case: Case, create: Create, shell: Create) -> object:
 
 
 async def said(process: Any) -> bytes:
-    return (await process.communicate())[0]
+    """Of ignored signals, without the two that are the C library's own: no program can have set them."""
+    output: bytes = (await process.communicate())[0]
+    if output.startswith(b"SigIgn:"):
+        return b"%x" % (int(output.split()[1], 16) & ~(0b11 << 31))
+    return output
 
 
 @pytest.mark.parametrize(
@@ -147,15 +151,14 @@ async def test_what_is_said_to_nobody(linux: aionoah.Linux) -> None:
 
 async def test_signals_that_are_ignored(linux: aionoah.Linux) -> None:
     async def case(create: Create, _: Create) -> object:
-        process = await create("grep", "SigIgn", "/proc/self/status", stdout=PIPE)
-        return int((await said(process)).split()[1], 16)
+        return await said(await create("grep", "SigIgn", "/proc/self/status", stdout=PIPE))
 
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         there, here = await both(linux, case)
     finally:
         signal.signal(signal.SIGHUP, before)
-    assert here == there == 1
+    assert here == there == b"1"
 
 
 async def test_files_are_made_with_the_applications_umask(tmp_path: Path) -> None:
