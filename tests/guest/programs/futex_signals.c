@@ -56,6 +56,9 @@ static void interrupt(struct call *call, int flags, const char *what) {
     }
     until_asleep(caller);
     pthread_kill(thread, SIGUSR1);
+    while (!handled) {
+        sched_yield();
+    }
     until_asleep(caller);
     printf("handled %d, ", handled);
     if (call->word == &lock) {

@@ -42,8 +42,9 @@ class Lender:
 @pytest.fixture
 def lender(monkeypatch: pytest.MonkeyPatch) -> Lender:
     made = Lender()
-    monkeypatch.setattr(lending, "LENDERS", [made])
-    monkeypatch.setattr("aionoah.fs.hostfs_file.LENDERS", [made])
+    lenders = [made]
+    monkeypatch.setattr(lending, "LENDERS", lenders)
+    monkeypatch.setattr("aionoah.fs.hostfs_file.LENDERS", lenders)
     return made
 
 
@@ -177,7 +178,7 @@ def test_nothing_is_lent_while_the_host_is_watched(tree: Tree, lender: Lender) -
     assert file.lend() is not None
 
 
-def test_without_a_lender_nothing_is_lent(tree: Tree) -> None:
-    assert not lending.LENDERS
+def test_without_a_lender_nothing_is_lent(tree: Tree, lender: Lender) -> None:
+    lending.LENDERS.clear()
     assert opened(tree).lend() is None
     lending.forget()
