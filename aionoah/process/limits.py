@@ -78,7 +78,8 @@ class Limits:
             credentials.require(CAP.SYS_RESOURCE)
         self._limits[resource] = limit
         self._limit_files()
-        lending.forget()
+        if resource == RLIMIT.FSIZE:
+            lending.forget()  # whoever has no limit is lent files without asking for it each time
 
     def _limit_files(self) -> None:
         most = self.soft(RLIMIT.FSIZE)

@@ -16,7 +16,14 @@ from aionoah.fs.file import BrokenPipe, File, WouldBlock
 from aionoah.fs.regular import RegularFile
 from aionoah.memory.buffer import Buffer, Front
 from aionoah.syscalls.arguments import Addr, Fd, In, Offset, Size, ULong
-from aionoah.syscalls.read_write import broken_pipe, readable_file, writable_file, write_at, write_to
+from aionoah.syscalls.read_write import (
+    broken_pipe,
+    read_into,
+    readable_file,
+    writable_file,
+    write_at,
+    write_to,
+)
 from aionoah.syscalls.registry import syscall
 from aionoah.syscalls.size_limit import bounded, room_at
 from aionoah.syscalls.sync import sync_file
@@ -77,7 +84,9 @@ async def preadv2(
         return task.counts.has_read(read_regular(file, dst, offset, flags))
     if not is_own:
         return _read(task, file, dst, offset)
-    return task.counts.has_read(_read_now(file, dst) if RWF.NOWAIT in flags else await files.read(file, dst))
+    if RWF.NOWAIT in flags:
+        return task.counts.has_read(_read_now(file, dst))
+    return await read_into(task, file, dst)
 
 
 @syscall(partial="RWF_ATOMIC is refused with EOPNOTSUPP.")
@@ -102,7 +111,7 @@ def _read(task: "Task", file: File, dst: Buffer, offset: int) -> int:
     try:
         return task.counts.has_read(files.read_at(file, dst, offset))
     except LinuxError:
-        task.counts.read_calls += 1
+        task.counts.has_read(0)
         raise
 
 
@@ -110,7 +119,7 @@ def _write(task: "Task", file: File, src: Buffer, offset: int) -> int:
     try:
         return task.counts.has_written(write_at(task, file, src, offset))
     except LinuxError:
-        task.counts.write_calls += 1
+        task.counts.has_written(0)
         raise
 
 

@@ -24,54 +24,45 @@ if TYPE_CHECKING:
 @syscall
 async def read(task: "Task", fd: Fd, buf: Addr, count: Size) -> int:
     file = readable_file(task, fd)
-    dst, counts = task.memory.writable(buf, count), task.counts
-    try:
-        done = await files.read(file, dst)
-    except LinuxError:
-        counts.read_calls += 1
-        raise
-    return counts.has_read(done)
+    return await read_into(task, file, task.memory.writable(buf, count))
 
 
 @syscall
 async def write(task: "Task", fd: Fd, buf: Addr, count: Size) -> int:
     file = writable_file(task, fd)
-    src, counts = task.memory.readable(buf, count), task.counts
-    try:
-        done = await write_to(task, file, src)
-    except LinuxError:
-        counts.write_calls += 1
-        raise
-    return counts.has_written(done)
+    return await _write_from(task, file, task.memory.readable(buf, count))
 
 
 @syscall
 async def readv(task: "Task", fd: Fd, iov: In[Iovec], iovcnt: ULong) -> int:
     """Of nothing the file is not asked (vfs_readv)."""
     file = readable_file(task, fd)
-    dst, counts = task.memory.writable_vector(iov, iovcnt), task.counts
-    if not dst.length:
-        return counts.has_read(0)
-    try:
-        done = await files.read(file, dst)
-    except LinuxError:
-        counts.read_calls += 1
-        raise
-    return counts.has_read(done)
+    dst = task.memory.writable_vector(iov, iovcnt)
+    return await read_into(task, file, dst) if dst.length else task.counts.has_read(0)
 
 
 @syscall
 async def writev(task: "Task", fd: Fd, iov: In[Iovec], iovcnt: ULong) -> int:
     file = writable_file(task, fd)
-    src, counts = task.memory.readable_vector(iov, iovcnt), task.counts
-    if not src.length:
-        return counts.has_written(0)
+    src = task.memory.readable_vector(iov, iovcnt)
+    return await _write_from(task, file, src) if src.length else task.counts.has_written(0)
+
+
+async def read_into(task: "Task", file: File, dst: Buffer) -> int:
+    """Read at the file's own position. The call counts (/proc/PID/io), even if it fails."""
     try:
-        done = await write_to(task, file, src)
+        return task.counts.has_read(await files.read(file, dst))
     except LinuxError:
-        counts.write_calls += 1
+        task.counts.has_read(0)
         raise
-    return counts.has_written(done)
+
+
+async def _write_from(task: "Task", file: File, src: Buffer) -> int:
+    try:
+        return task.counts.has_written(await write_to(task, file, src))
+    except LinuxError:
+        task.counts.has_written(0)
+        raise
 
 
 def readable_file(task: "Task", fd: int) -> File:

@@ -78,6 +78,8 @@ int kvm_machine_open_mailboxes(struct kvm_machine *m);
 int kvm_vcpu_join(struct kvm_vcpu *v);
 void kvm_vcpu_leave(struct kvm_vcpu *v);
 uint64_t *kvm_vcpu_mailbox(struct kvm_vcpu *v);
+int kvm_machine_next_call(struct kvm_machine *m, int last);
+void kvm_machine_end_calls(struct kvm_machine *m);
 struct kvm_loan;
 void kvm_machine_set_lent_calls(struct kvm_machine *m, const int *numbers);
 struct kvm_loan *kvm_loan_begin(int fd, int may_read, int may_write, int64_t position);
@@ -85,8 +87,6 @@ int64_t kvm_loan_end(struct kvm_loan *l);
 void kvm_loans_forget(void);
 void kvm_vcpu_take_moved(struct kvm_vcpu *v, uint64_t *moved);
 void kvm_vcpu_lend(struct kvm_vcpu *v, int number, struct kvm_loan *l);
-int kvm_machine_next_call(struct kvm_machine *m, int last);
-void kvm_machine_end_calls(struct kvm_machine *m);
 """
 
 UNICORN = """

@@ -81,6 +81,9 @@ int kvm_machine_open_mailboxes(struct kvm_machine *m);
 int kvm_vcpu_join(struct kvm_vcpu *v);
 void kvm_vcpu_leave(struct kvm_vcpu *v);
 uint64_t *kvm_vcpu_mailbox(struct kvm_vcpu *v);
+int kvm_machine_next_call(struct kvm_machine *m, int last);
+void kvm_machine_end_calls(struct kvm_machine *m);
+
 /* Files that the server reads and writes by itself (kvm_loans.c): for the calls with these numbers, in this order read,
  * write, pread64, pwrite64, lseek. `begin` gives NULL if there is no memory; `end`, the position; after `forget` no vCPU has any. */
 struct kvm_loan;
@@ -91,7 +94,5 @@ void kvm_loans_forget(void);
 /* What such calls have moved since this was last asked: reads, their bytes, writes, and theirs. */
 void kvm_vcpu_take_moved(struct kvm_vcpu *v, uint64_t *moved);
 void kvm_vcpu_lend(struct kvm_vcpu *v, int number, struct kvm_loan *l);
-int kvm_machine_next_call(struct kvm_machine *m, int last);
-void kvm_machine_end_calls(struct kvm_machine *m);
 
 #endif

@@ -25,14 +25,15 @@ static volatile pid_t reader;
 static volatile size_t wanted;
 
 static void *read_some(void *unused) {
+    (void)unused;
     reader = gettid();
-    printf("%zd bytes\n", read(ends[0], data, wanted));
-    return unused;
+    return (void *)read(ends[0], data, wanted);
 }
 
 /* A read that sleeps before each part is sent. */
 static void while_reading(size_t size, const char *first, const char *second) {
     pthread_t thread;
+    void *done;
     reader = 0, wanted = size;
     pthread_create(&thread, NULL, read_some, NULL);
     while (reader == 0) {
@@ -41,7 +42,8 @@ static void while_reading(size_t size, const char *first, const char *second) {
     OK(write(ends[1], first, strlen(first)));
     until_asleep(reader);
     OK(write(ends[1], second, strlen(second)));
-    pthread_join(thread, NULL);
+    pthread_join(thread, &done);
+    printf("%zd bytes\n", (ssize_t)done);
     printf("rest %zd\n", recv(ends[0], data, sizeof data, MSG_DONTWAIT));
 }
 
