@@ -16,7 +16,6 @@ from aionoah.abi.errno import LinuxError
 from aionoah.abi.inotify import IN, IN_ALL_EVENTS
 from aionoah.fs import lending
 from aionoah.host.errors import host_errors
-from aionoah.host.notify import HostNotifier
 
 if TYPE_CHECKING:
     from aionoah.fs.hostfs_inode import HostInode
@@ -42,6 +41,8 @@ class HostWatches:
 
     def __init__(self, deliver: "Callable[[HostEvent], None]") -> None:
         """`deliver` is called with each event that is others' doing. LinuxError."""
+        from aionoah.host.notify import HostNotifier  # noqa: PLC0415 - slow to import, and few watch files
+
         self._deliver = deliver
         with host_errors():
             self._notifier = HostNotifier()

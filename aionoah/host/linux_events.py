@@ -4,13 +4,11 @@ Both are descriptors that a loop watches for reading, and both are set from any 
 """
 
 import contextlib
-import ctypes
 import os
 import select
+import struct
 import time
 from typing import Final
-
-from aionoah.host.libc import call
 
 _NSEC_PER_SEC: Final = 1_000_000_000
 _ABSOLUTE: Final = 1  # TFD_TIMER_ABSTIME
@@ -20,25 +18,21 @@ _EXPIRATIONS_SIZE: Final = 8
 _NEVER: Final = (1 << 62, 0)
 
 
-class _Itimerspec(ctypes.Structure):
-    _fields_ = (
-        ("interval_s", ctypes.c_long),
-        ("interval_ns", ctypes.c_long),
-        ("value_s", ctypes.c_long),
-        ("value_ns", ctypes.c_long),
-    )
+_ITIMERSPEC: Final = struct.Struct("4l")  # interval and value, each of seconds and nanoseconds
 
 
 class _Timerfd:
     def __init__(self, clock: int) -> None:
+        from aionoah.host.libc import call  # noqa: PLC0415 - slow to import, and many programs wait for no time
+
+        self._call = call
         self._fd = call("timerfd_create", clock, _FLAGS)
 
     def fileno(self) -> int:
         return self._fd
 
     def _settime(self, flags: int, seconds: int, nanoseconds: int) -> None:
-        wanted = _Itimerspec(0, 0, seconds, nanoseconds)
-        call("timerfd_settime", self._fd, flags, ctypes.byref(wanted), None)
+        self._call("timerfd_settime", self._fd, flags, _ITIMERSPEC.pack(0, 0, seconds, nanoseconds), None)
 
     def close(self) -> None:
         os.close(self._fd)

@@ -5,9 +5,9 @@ The objects are built from src/ by src/build.sh and kept with the code, as their
 they know of the time is in the page before them, which the machine keeps right (hypervisor/native/clock_page.h).
 """
 
+import os.path
 import struct
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.mman import PROT
@@ -20,15 +20,16 @@ if TYPE_CHECKING:
 _ELF_ENTRY: Final = struct.Struct("<24xQ")  # e_entry
 
 
-def object_path(architecture: str) -> Path:
+def object_path(architecture: str) -> str:
     """The ELF file for guests of an architecture ("x86_64", "aarch64")."""
-    return Path(__file__).with_name(f"{architecture}.vdso")
+    return os.path.join(os.path.dirname(__file__), f"{architecture}.vdso")  # noqa: PTH118, PTH120 - pathlib is slow to import
 
 
 @cache
 def _object(architecture: str) -> bytes:
     """Read once: whoever runs us may give up the rights to our files."""
-    return object_path(architecture).read_bytes()
+    with open(object_path(architecture), "rb") as file:  # noqa: PTH123 - see above
+        return file.read()
 
 
 class Vdso:

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from fakes.machine import FakeMachine
@@ -44,7 +45,7 @@ def test_maps_the_clock_page_and_right_behind_it_the_object(vdso: Vdso, memory: 
 
 
 def test_the_object_is_all_there(vdso: Vdso, memory: Memory) -> None:
-    image = object_path("x86_64").read_bytes()
+    image = Path(object_path("x86_64")).read_bytes()
     assert memory.read(vdso.map(memory), len(image)) == image
 
 

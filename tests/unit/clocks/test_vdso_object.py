@@ -15,7 +15,7 @@ from harness.guest import need_tool
 from aionoah.clocks.clock import TICK_NS
 from aionoah.clocks.vdso import object_path
 
-SOURCE = object_path("x86_64").parent / "src"
+SOURCE = Path(object_path("x86_64")).parent / "src"
 ARCHITECTURES = {"x86_64": "EM_X86_64", "aarch64": "EM_AARCH64"}
 SYMBOLS = {
     "x86_64": {"clock_gettime", "clock_getres", "gettimeofday", "time", "getcpu"},
@@ -33,7 +33,7 @@ def architecture(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def elf(architecture: str) -> Iterator[ELFFile]:
-    with object_path(architecture).open("rb") as stream:
+    with Path(object_path(architecture)).open("rb") as stream:
         yield ELFFile(stream)
 
 
@@ -137,7 +137,7 @@ def test_entry_is_where_signal_handlers_return_to(elf: ELFFile, architecture: st
 def test_unwinders_get_through_the_trampoline(architecture: str) -> None:
     if architecture == "x86_64":
         return
-    with object_path(architecture).open("rb") as stream:
+    with Path(object_path(architecture)).open("rb") as stream:
         elf = ELFFile(stream)
         entries = elf.get_dwarf_info().EH_CFI_entries()
         entry = functions(elf)["__kernel_rt_sigreturn"]
@@ -182,7 +182,7 @@ def test_the_same_compiler_gives_the_same_bytes(rebuilt: Path, architecture: str
     versions = (SOURCE / "versions").read_text().splitlines()
     if compiler_version(architecture) not in versions:
         pytest.skip(f"the object was made by {versions}")
-    assert (rebuilt / f"{architecture}.vdso").read_bytes() == object_path(architecture).read_bytes()
+    assert (rebuilt / f"{architecture}.vdso").read_bytes() == Path(object_path(architecture)).read_bytes()
 
 
 def test_building_does_not_depend_on_the_place(rebuilt: Path, tmp_path: Path, architecture: str) -> None:
