@@ -4,7 +4,6 @@ from typing import Annotated, Final
 
 from aionoah.abi.architecture import Architecture
 from aionoah.abi.cstruct import I32, I64, U32, U64, Struct
-from aionoah.abi.elf import EM
 from aionoah.abi.numbers_aarch64 import SYSCALLS
 from aionoah.abi.signal import Sigaction, StackT
 
@@ -143,7 +142,7 @@ def _swap_open_flags(flags: int) -> int:
 AARCH64: Final = Architecture(
     name="aarch64",
     machine=b"aarch64",
-    elf_machine=EM.AARCH64,
+    elf_machine=183,
     platform=b"aarch64",
     syscall_names=SYSCALLS,
     register_names=REGISTER_NAMES,

@@ -1,8 +1,8 @@
-"""Core dumps (linux/elfcore.h; include/linux/sched/coredump.h; core(5))."""
+"""Core dumps (uapi linux/elf.h, linux/elfcore.h; include/linux/sched/coredump.h; core(5))."""
 
 from typing import Annotated
 
-from aionoah.abi.cstruct import I16, I32, I64, U8, U32, U64, Struct
+from aionoah.abi.cstruct import I16, I32, I64, U8, U16, U32, U64, Struct
 from aionoah.abi.flags import Flags
 
 CORE_NAME_SIZE = 128  # CORENAME_MAX_SIZE: of a pattern, its NUL included
@@ -32,6 +32,44 @@ class PF(Flags):
     DUMPCORE = 0x200
     SIGNALED = 0x400
     RANDOMIZE = 0x400000
+
+
+class ElfHeader(Struct):
+    """Elf64_Ehdr."""
+
+    e_ident: Annotated[bytes, "16s"]
+    e_type: U16
+    e_machine: U16
+    e_version: U32
+    e_entry: U64
+    e_phoff: U64
+    e_shoff: U64
+    e_flags: U32
+    e_ehsize: U16
+    e_phentsize: U16
+    e_phnum: U16
+    e_shentsize: U16
+    e_shnum: U16
+    e_shstrndx: U16
+
+
+class ProgramHeader(Struct):
+    """Elf64_Phdr."""
+
+    p_type: U32
+    p_flags: U32
+    p_offset: U64
+    p_vaddr: U64
+    p_paddr: U64
+    p_filesz: U64
+    p_memsz: U64
+    p_align: U64
+
+
+ELF_IDENT = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")  # 64 bits, little-endian
+ET_CORE = 4
+PT_LOAD = 1
+PT_NOTE = 4
 
 
 class PrStatusCommon(Struct):

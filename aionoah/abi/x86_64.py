@@ -4,7 +4,6 @@ from typing import Annotated, Final
 
 from aionoah.abi.architecture import Architecture
 from aionoah.abi.cstruct import I32, I64, U16, U32, U64, Struct
-from aionoah.abi.elf import EM
 from aionoah.abi.flags import Choice, Flags
 from aionoah.abi.numbers_x86_64 import SYSCALLS
 from aionoah.abi.signal import Sigaction, StackT
@@ -220,7 +219,7 @@ def _same(flags: int) -> int:
 X86_64: Final = Architecture(
     name="x86_64",
     machine=b"x86_64",
-    elf_machine=EM.X86_64,
+    elf_machine=62,
     platform=b"x86_64",
     syscall_names=SYSCALLS,
     register_names=REGISTER_NAMES,

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aionoah.abi.core import DUMP
-from aionoah.abi.elf import ELF_MAGIC
 from aionoah.abi.errno import LinuxError
 from aionoah.memory import forced
 from aionoah.memory.backing import FileBacking
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 _PIECE: Final = 256 << 10  # bytes
 _NO_PIECE: Final = bytes(_PIECE)
 _NO_PAGE: Final = bytes(PAGE_SIZE)
+_ELF_MAGIC: Final = b"\x7fELF"
 _EXECUTABLE: Final = 0o111
 _CHANGEABLE: Final = VM.WRITE | VM.ACCOUNT  # the latter stays when the right to write is taken away
 
@@ -69,7 +69,7 @@ def _has_header(memory: "GuestMemory", mm: "Mm", vma: Vma, backing: FileBacking)
     if vma.offset or not vma.flags & VM.READ:
         return False
     is_program = backing.file.attributes().mode & _EXECUTABLE
-    return bool(is_program) or forced.read(memory, mm, vma.start, len(ELF_MAGIC)) == ELF_MAGIC
+    return bool(is_program) or forced.read(memory, mm, vma.start, len(_ELF_MAGIC)) == _ELF_MAGIC
 
 
 def dumped_pieces(memory: "GuestMemory", mm: "Mm", start: int, end: int) -> Iterator[tuple[int, bytes]]:

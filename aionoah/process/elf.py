@@ -1,35 +1,33 @@
 """ELF headers: what of a program file the kernel looks at, checked before anything is believed.
 
-pyelftools is not used: it trusts sizes, reads what it likes, and takes a twentieth of a short program's time to load.
-Rules and error numbers are those of fs/binfmt_elf.c (Linux 6.12), with one change on purpose: what Linux notices only
-after it has thrown the old program away, and then punishes with SIGSEGV, fails here with the same number while there is
-still somebody to tell.
+pyelftools decodes the two header structures and knows the names of their numbers; its ELFFile is not
+used, because it trusts sizes, reads what it likes and would drag in DWARF. Rules and error numbers are
+those of fs/binfmt_elf.c (Linux 6.12), with one change on purpose: what Linux notices only after it
+has thrown the old program away, and then punishes with SIGSEGV, fails here with the same number while
+there is still somebody to tell.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, NamedTuple, NoReturn
+from functools import cache, lru_cache
+from typing import Any, Final, NamedTuple, NoReturn
 
-from aionoah.abi.elf import (
-    ELF_CLASS_64,
-    ELF_LITTLE_ENDIAN,
-    ELF_MAGIC,
-    EM,
-    ET,
-    PF,
-    PT,
-    ElfHeader,
-    ProgramHeader,
-)
+from elftools.construct.core import ConstructError
+from elftools.elf.structs import ELFStructs
+
 from aionoah.abi.errno import Errno, LinuxError
 
 PAGE_SIZE: Final = 4096
-_MAX_HEADERS: Final = (1 << 16) // ProgramHeader.SIZE  # load_elf_phdrs
+_EHDR_SIZE: Final = 64
+_PHDR_SIZE: Final = 56
+_MAX_HEADERS: Final = (1 << 16) // _PHDR_SIZE  # load_elf_phdrs
+_ORDINARY_HEADERS: Final = 32
 _PATH_MAX: Final = 4096
 _MAX_OFFSET: Final = (1 << 63) - 1
 _ADDRESS_LIMIT: Final = 1 << 48  # beyond it no machine has addresses for programs
+_PF_X, _PF_W, _PF_R = 1, 2, 4
 
-_MACHINES: Final[dict[int, str]] = {EM.X86_64: "x86_64", EM.AARCH64: "aarch64"}
-_PROGRAMS: Final = (ET.EXEC, ET.DYN)
+_MACHINES: Final = {"EM_X86_64": "x86_64", "EM_AARCH64": "aarch64"}
+_TYPES: Final = {"ET_EXEC": False, "ET_DYN": True}
 
 ReadAt = Callable[[int, int], bytes]
 """`read(offset, length)`: what the file has there, shorter or empty at its end."""
@@ -106,7 +104,7 @@ def show_path(path: bytes) -> str:
 
 
 def is_elf(head: bytes) -> bool:
-    return head.startswith(ELF_MAGIC)
+    return head.startswith(b"\x7fELF")
 
 
 def parse_elf(read: ReadAt, size: int, *, path: bytes = b"the file", machine: str | None = None) -> Image:
@@ -119,23 +117,48 @@ def parse_elf(read: ReadAt, size: int, *, path: bytes = b"the file", machine: st
     file = _Headers(read, size, show_path(path))
     header = file.file_header(machine)
     program_headers = file.program_headers(header)
-    segments = tuple(file.segment(h) for h in program_headers if h.p_type == PT.LOAD)
+    segments = tuple(file.segment(h) for h in program_headers if h.p_type == "PT_LOAD")
     if not segments:
         file.refuse(Errno.ENOEXEC, "has nothing to load")
+    is_position_independent = _TYPES[header.e_type]
     image = Image(
         machine=_MACHINES[header.e_machine],
-        is_position_independent=header.e_type == ET.DYN,
+        is_position_independent=is_position_independent,
         entry=header.e_entry,
         segments=segments,
         interpreter=file.interpreter(program_headers),
         headers_address=_headers_address(header.e_phoff, segments),
-        header_size=ProgramHeader.SIZE,
+        header_size=_PHDR_SIZE,
         header_count=header.e_phnum,
         is_stack_executable=_is_stack_executable(program_headers),
     )
     if image.interpreter is None and image.entry >= _ADDRESS_LIMIT:
         file.refuse(Errno.EINVAL, "has an entry point outside of any program's memory")
     return image
+
+
+@cache
+def _structs() -> ELFStructs:
+    structs = ELFStructs(little_endian=True, elfclass=64)
+    structs.create_basic_structs()
+    structs.create_advanced_structs()
+    return structs
+
+
+@lru_cache(maxsize=64)
+def _decoded_header(data: bytes) -> Any:  # noqa: ANN401 - pyelftools' Container
+    return _structs().Elf_Ehdr.parse(data)
+
+
+def _decoded_program_headers(data: bytes) -> Sequence[Any]:
+    codec = _structs().Elf_Phdr
+    return [codec.parse(data[at : at + _PHDR_SIZE]) for at in range(0, len(data), _PHDR_SIZE)]
+
+
+_remembered_program_headers: Final = lru_cache(maxsize=64)(_decoded_program_headers)
+"""Decoding the headers of a dynamic program and its interpreter costs as much as mapping them, and the same programs
+are started again and again: what the same bytes mean is remembered, if they are as few as those of ordinary programs.
+"""
 
 
 class _Headers:
@@ -149,36 +172,44 @@ class _Headers:
     def refuse(self, errno: Errno, reason: str) -> NoReturn:
         raise ExecError(errno, f"{self._name} {reason}")
 
-    def file_header(self, machine: str | None) -> ElfHeader:
-        data = self._read(0, ElfHeader.SIZE)
+    def file_header(self, machine: str | None) -> Any:  # noqa: ANN401 - pyelftools' Container
+        data = self._read(0, _EHDR_SIZE)
         if not is_elf(data):
             self.refuse(Errno.ENOEXEC, "is not an ELF program or script")
-        if len(data) < ElfHeader.SIZE:
+        if len(data) < _EHDR_SIZE:
             self.refuse(Errno.ENOEXEC, "ends within its ELF header")
         # Class and byte order first: the rest of the header means nothing without them.
-        if data[4] != ELF_CLASS_64:
+        if data[4] != 2:  # ELFCLASS64
             self.refuse(Errno.ENOEXEC, "is not a 64-bit program; 32-bit programs are not supported")
-        if data[5] != ELF_LITTLE_ENDIAN:
+        if data[5] != 1:  # ELFDATA2LSB
             self.refuse(Errno.ENOEXEC, "is not a little-endian program")
-        header = ElfHeader.unpack(data)
-        if header.e_type not in _PROGRAMS:
+        header = self._decode(_decoded_header, data)
+        if header.e_type not in _TYPES:
             self.refuse(Errno.ENOEXEC, "is an ELF file, but not a program")
         found = _MACHINES.get(header.e_machine)
         if found is None or machine not in (None, found):
-            self.refuse(Errno.ENOEXEC, _wrong_machine(header.e_machine, machine))
+            self.refuse(Errno.ENOEXEC, _wrong_machine(found or header.e_machine, machine))
         return header
 
-    def program_headers(self, header: ElfHeader) -> Sequence[ProgramHeader]:
+    def program_headers(self, header: Any) -> Sequence[Any]:  # noqa: ANN401 - pyelftools' Container
         count, offset = header.e_phnum, header.e_phoff
-        if header.e_phentsize != ProgramHeader.SIZE or not 1 <= count <= _MAX_HEADERS or offset > _MAX_OFFSET:
+        if header.e_phentsize != _PHDR_SIZE or not 1 <= count <= _MAX_HEADERS or offset > _MAX_OFFSET:
             self.refuse(Errno.ENOEXEC, "has malformed ELF program headers")
-        size = count * ProgramHeader.SIZE
-        data = self._read(offset, size)
-        if len(data) < size:
+        data = self._read(offset, count * _PHDR_SIZE)
+        if len(data) < count * _PHDR_SIZE:
             self.refuse(Errno.ENOEXEC, "ends before its ELF program headers")
-        return [ProgramHeader.unpack(data, at) for at in range(0, size, ProgramHeader.SIZE)]
+        is_ordinary = count <= _ORDINARY_HEADERS
+        decode = _remembered_program_headers if is_ordinary else _decoded_program_headers
+        found: Sequence[Any] = self._decode(decode, data)
+        return found
 
-    def segment(self, header: ProgramHeader) -> Segment:
+    def _decode(self, decode: Callable[[bytes], Any], data: bytes) -> Any:  # noqa: ANN401 - pyelftools' Container
+        try:
+            return decode(data)
+        except ConstructError:
+            self.refuse(Errno.ENOEXEC, "has a malformed ELF header")
+
+    def segment(self, header: Any) -> Segment:  # noqa: ANN401 - pyelftools' Container
         """Check a PT_LOAD so that later arithmetic cannot leave the address space or the file."""
         address, memory_size, file_size = header.p_vaddr, header.p_memsz, header.p_filesz
         if file_size > memory_size:
@@ -192,13 +223,13 @@ class _Headers:
             memory_size,
             header.p_offset,
             file_size,
-            is_readable=bool(header.p_flags & PF.R),
-            is_writable=bool(header.p_flags & PF.W),
-            is_executable=bool(header.p_flags & PF.X),
+            is_readable=bool(header.p_flags & _PF_R),
+            is_writable=bool(header.p_flags & _PF_W),
+            is_executable=bool(header.p_flags & _PF_X),
             alignment=header.p_align,
         )
 
-    def _check_file_range(self, header: ProgramHeader) -> None:
+    def _check_file_range(self, header: Any) -> None:  # noqa: ANN401 - pyelftools' Container
         within_page = header.p_vaddr % PAGE_SIZE
         if header.p_offset % PAGE_SIZE != within_page or header.p_offset > _MAX_OFFSET - PAGE_SIZE:
             self.refuse(Errno.EINVAL, "has an ELF segment that cannot be mapped: offset and address disagree")
@@ -206,9 +237,9 @@ class _Headers:
         if header.p_offset + header.p_filesz > self._size:
             self.refuse(Errno.ENOEXEC, "is truncated: an ELF segment reaches beyond the end of the file")
 
-    def interpreter(self, headers: Iterable[ProgramHeader]) -> bytes | None:
+    def interpreter(self, headers: Iterable[Any]) -> bytes | None:
         """The path in the first PT_INTERP."""
-        found = next((h for h in headers if h.p_type == PT.INTERP), None)
+        found = next((h for h in headers if h.p_type == "PT_INTERP"), None)
         if found is None:
             return None
         length, offset = found.p_filesz, found.p_offset
@@ -224,9 +255,9 @@ class _Headers:
         return data[: data.index(0)]
 
 
-def _wrong_machine(found: int, wanted: str | None) -> str:
-    """The end of a sentence."""
-    name = EM(found).name().lower() if found in EM.members() else f"machine {found}"
+def _wrong_machine(found: object, wanted: str | None) -> str:
+    """The end of a sentence; `found` is our name, pyelftools' name, or a number nobody has a name for."""
+    name = str(found).removeprefix("EM_").lower() if isinstance(found, str) else f"machine {found}"
     runs = wanted or " and ".join(_MACHINES.values())
     article = "an" if name[0] in "aeioux" else "a"
     return f"is {article} {name} program; this machine runs {runs}"
@@ -239,7 +270,7 @@ def _headers_address(offset: int, segments: Iterable[Segment]) -> int:
     return 0
 
 
-def _is_stack_executable(headers: Iterable[ProgramHeader]) -> bool:
+def _is_stack_executable(headers: Iterable[Any]) -> bool:
     """By the first PT_GNU_STACK; without one a 64-bit program's stack is not executable."""
-    found = next((h for h in headers if h.p_type == PT.GNU_STACK), None)
-    return found is not None and bool(found.p_flags & PF.X)
+    found = next((h for h in headers if h.p_type == "PT_GNU_STACK"), None)
+    return found is not None and bool(found.p_flags & _PF_X)

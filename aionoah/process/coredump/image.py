@@ -9,7 +9,7 @@ from functools import partial
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final, Protocol
 
-from aionoah.abi.elf import ELF_IDENT, ELF_VERSION, ET, PT, ElfHeader, ProgramHeader
+from aionoah.abi.core import ELF_IDENT, ET_CORE, PT_LOAD, PT_NOTE, ElfHeader, ProgramHeader
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.fs.file import write_at
 from aionoah.host.waiting import Source, sleep_on
@@ -28,6 +28,7 @@ _LONGEST_HOLD_NS: Final = 3_000_000
 _PF_OF_PROT: Final = {
     prot: (prot & 1) << 2 | prot & 2 | (prot & 4) >> 2 for prot in range(8)
 }  # R and X change places
+_VERSION: Final = 1
 _NOTE_ALIGNMENT: Final = 4
 
 
@@ -150,13 +151,13 @@ async def _put_memory(
 def _header(machine: int, count: int) -> bytes:
     """Of a file with so many program headers: fewer than 65535, for there are not more areas."""
     sizes = (ElfHeader.SIZE, ProgramHeader.SIZE, count, 0, 0, 0)
-    return ElfHeader.pack_values(ELF_IDENT, ET.CORE, machine, ELF_VERSION, 0, ElfHeader.SIZE, 0, 0, *sizes)
+    return ElfHeader.pack_values(ELF_IDENT, ET_CORE, machine, _VERSION, 0, ElfHeader.SIZE, 0, 0, *sizes)
 
 
 def _note_header(offset: int, size: int) -> bytes:
-    return ProgramHeader.pack_values(PT.NOTE, 0, offset, 0, 0, size, 0, _NOTE_ALIGNMENT)
+    return ProgramHeader.pack_values(PT_NOTE, 0, offset, 0, 0, size, 0, _NOTE_ALIGNMENT)
 
 
 def _load_header(area: "DumpedArea", offset: int) -> bytes:
     rights, length = _PF_OF_PROT[area.flags & ACCESS], area.end - area.start
-    return ProgramHeader.pack_values(PT.LOAD, rights, offset, area.start, 0, area.length, length, PAGE_SIZE)
+    return ProgramHeader.pack_values(PT_LOAD, rights, offset, area.start, 0, area.length, length, PAGE_SIZE)

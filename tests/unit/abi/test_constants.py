@@ -13,7 +13,6 @@ from aionoah.abi import (
     capability,
     close_range,
     core,
-    elf,
     epoll,
     errno,
     ethtool,
@@ -206,10 +205,6 @@ CASES = [
     Case(futex.FUTEX_OP_CMP, "linux/futex.h", "FUTEX_OP_CMP_{}"),
     Case(futex.FUTEX2, "linux/futex.h", "FUTEX2_{}", {"SIZE_U32": "FUTEX_32"},
          newer="SIZE_U8 SIZE_U16 SIZE_U64 NUMA PRIVATE"),
-    Case(elf.ET, "linux/elf.h", "ET_{}"),
-    Case(elf.EM, "linux/elf-em.h", "EM_{}", {"I386": "EM_386", "M68K": "EM_68K"}),
-    Case(elf.PT, "linux/elf.h", "PT_{}"),
-    Case(elf.PF, "linux/elf.h", "PF_{}"),
     Case(prctl.PR, "linux/prctl.h", "PR_{}", newer="SET_MDWE GET_MDWE SET_MEMORY_MERGE GET_MEMORY_MERGE "
          "RISCV_V_SET_CONTROL RISCV_V_GET_CONTROL RISCV_SET_ICACHE_FLUSH_CTX PPC_GET_DEXCR PPC_SET_DEXCR"),
     Case(prctl.MDWE, "linux/prctl.h", "PR_MDWE_{}", newer="REFUSE_EXEC_GAIN NO_INHERIT"),
@@ -318,11 +313,6 @@ def test_every_class_has_a_case(abi_classes: Callable) -> None:
 
 
 PLAIN = {
-    "linux/elf.h": {
-        "ELFCLASS64": elf.ELF_CLASS_64,
-        "ELFDATA2LSB": elf.ELF_LITTLE_ENDIAN,
-        "EV_CURRENT": elf.ELF_VERSION,
-    },
     "linux/fcntl.h": {"AT_FDCWD": fcntl.AT_FDCWD},
     "linux/aio_abi.h": {
         "IOCB_FLAG_RESFD": aio.IOCB_FLAG_RESFD,

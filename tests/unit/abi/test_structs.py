@@ -12,7 +12,6 @@ from aionoah.abi import (
     aio,
     capability,
     core,
-    elf,
     fcntl,
     filter,  # noqa: A004 - the header's name
     futex,
@@ -72,8 +71,8 @@ STATUS_TIMES = {
 STATUS_SIGNAL = {name: f"pr_info.{name}" for name in ("si_signo", "si_code", "si_errno")}
 
 CASES = [
-    Case(elf.ElfHeader, "linux/elf.h", "Elf64_Ehdr"),
-    Case(elf.ProgramHeader, "linux/elf.h", "Elf64_Phdr"),
+    Case(core.ElfHeader, "linux/elf.h", "Elf64_Ehdr"),
+    Case(core.ProgramHeader, "linux/elf.h", "Elf64_Phdr"),
     Case(core.PrPsInfo, "sys/procfs.h", "struct elf_prpsinfo"),
     Case(core.PrStatusCommon, "sys/procfs.h", "struct elf_prstatus", STATUS_SIGNAL | STATUS_TIMES, is_head=True),
     Case(fcntl.Flock, "linux/fcntl.h", "struct flock", prefix="l_"),

@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 from fakes.threads import ARENA, READ_WRITE, Call, World
 
-from aionoah.abi.core import PrPsInfo, PrStatusCommon
-from aionoah.abi.elf import ElfHeader, ProgramHeader
+from aionoah.abi.core import ElfHeader, ProgramHeader, PrPsInfo, PrStatusCommon
 from aionoah.abi.errno import LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.mman import MAP, PROT
