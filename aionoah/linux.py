@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TextIO, TypeVar
 
 from aionoah.abi.architecture import architecture_named
 from aionoah.abi.errno import LinuxError
+from aionoah.abi.limits import ID_MAX
 from aionoah.abi.signal import SIG
 from aionoah.abi.utsname import NEW_UTS_LEN
 from aionoah.boot import Command, boot_helper, boot_process, give_file, host_errno, new_kernel
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 
 _DEFAULT_STREAM_LIMIT: Final = 1 << 16
 _NETWORKS: Final = (*POLICIES, "loopback")
-MAX_ID: Final = (1 << 32) - 2  # of users and groups: the next one means "no change" in system calls
 T = TypeVar("T")
 
 
@@ -293,8 +293,8 @@ class Linux:
             umask=platform.umask() if umask < 0 else umask,
             executable=None if executable is None else without_nul(os.fsencode(executable)),
         )
-        if not all(0 <= number <= MAX_ID for number in (command.uid, command.gid, *(command.groups or ()))):
-            raise ValueError(f"users and groups are numbers from 0 to {MAX_ID}")
+        if not all(0 <= number <= ID_MAX for number in (command.uid, command.gid, *(command.groups or ()))):
+            raise ValueError(f"users and groups are numbers from 0 to {ID_MAX}")
         streams = self._new_streams(terminal, limit, command.uid)
         await streams.open(stdin, stdout, stderr, pass_fds)
         if not self._is_open:

@@ -1,4 +1,4 @@
-"""Lengths of names (uapi linux/limits.h)."""
+"""Lengths of names, and greatest numbers (uapi linux/limits.h)."""
 
 NAME_MAX = 255
 PATH_MAX = 4096  # with the NUL
@@ -7,3 +7,4 @@ MAXSYMLINKS = 40  # include/linux/namei.h
 TASK_COMM_LEN = 16  # with the NUL (include/linux/sched.h)
 ARG_STRING_MAX = 131072  # MAX_ARG_STRLEN: one argument or environment string (linux/binfmts.h)
 NGROUPS_MAX = 65536
+ID_MAX = (1 << 32) - 2  # of users and groups: the next one means "no change" in system calls

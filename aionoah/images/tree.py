@@ -12,12 +12,12 @@ import stat
 import tarfile
 from typing import Final
 
+from aionoah.abi.limits import ID_MAX
 from aionoah.abi.stat import S, makedev
 from aionoah.fs.hostfs_owners import OVERRIDE, Belief
 from aionoah.images import ImageError
 from aionoah.images.archive import Reader
 
-_MAX_ID: Final = (1 << 32) - 2
 _MAX_MAJOR: Final = (1 << 12) - 1
 _MAX_MINOR: Final = (1 << 20) - 1
 _MAX_TIME: Final = 1 << 34  # seconds: what ext4 can keep
@@ -264,7 +264,7 @@ def _show(parts: Parts) -> str:
 
 def _belief(member: tarfile.TarInfo, kind: int) -> Belief:
     uid, gid = member.uid, member.gid
-    if not (0 <= uid <= _MAX_ID and 0 <= gid <= _MAX_ID):
+    if not (0 <= uid <= ID_MAX and 0 <= gid <= ID_MAX):
         raise ImageError(f"a layer's entry {member.name!r} belongs to the impossible user {uid}:{gid}")
     rdev = 0
     if kind in (S.IFCHR, S.IFBLK):
