@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 
 from aionoah.cli.complaints import FAILED
+from aionoah.cli.loading import loaded
 
 _LONGEST: Final = 200  # characters of a sentence
 _INTERRUPTED: Final = 130  # as shells have it
@@ -42,6 +43,7 @@ class _Commands(click.Group):
         name = cmd_name.replace("-", "_") + "_" * iskeyword(cmd_name)
         command = getattr(import_module(f"aionoah.cli.{_HOMES[cmd_name]}"), name)
         assert isinstance(command, click.Command)  # noqa: S101 - by construction
+        loaded()
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -1,6 +1,7 @@
 """Options of the commands that start programs, and what their texts mean."""
 
 import contextlib
+import gc
 import io
 import os
 import sys
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, TextIO, TypeVar
 
 import click
 
+from aionoah.abi.limits import ID_MAX
+from aionoah.cli.loading import loaded
 from aionoah.cli.named_options import KEYS as NAMED_KEYS
 from aionoah.cli.network_options import parse_network
 from aionoah.cli.numbers import parse_number, parse_size
@@ -199,8 +202,10 @@ def new_linux(
     strace: str | None,
 ) -> "Iterator[Linux]":
     """The instance that the options describe, not entered yet."""
+    gc.disable()
     from aionoah.linux import Linux  # noqa: PLC0415 - `--help` need not pay for it
 
+    loaded()
     with _strace_file(strace) as log:
         yield Linux(
             root,
@@ -324,14 +329,12 @@ def check_instance(instance: Mapping[str, Any]) -> None:
 
 
 def parse_user(user: str | None) -> tuple[int | None, int | None]:
-    from aionoah.linux import MAX_ID  # noqa: PLC0415
-
     if user is None:
         return None, None
     first, separator, second = user.partition(":")
     uid, gid = parse_number(first), parse_number(second if separator else first)
     if uid is None or gid is None:
         raise click.UsageError(f"-u {user}: write UID or UID:GID, in numbers.")
-    if max(uid, gid) > MAX_ID:
-        raise click.UsageError(f"-u {user}: the largest user and group is {MAX_ID}.")
+    if max(uid, gid) > ID_MAX:
+        raise click.UsageError(f"-u {user}: the largest user and group is {ID_MAX}.")
     return uid, gid

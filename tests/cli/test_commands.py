@@ -61,6 +61,17 @@ def test_help_loads_no_kernel() -> None:
     assert done.stdout == "[]\n"
 
 
+def test_garbage_is_collected_once_a_command_is_loaded() -> None:
+    code = (
+        "import gc, aionoah.__main__ as program; before = gc.isenabled();"
+        " program.main.get_command(None, 'run'); print(before, gc.isenabled(), gc.get_freeze_count() > 0)"
+    )
+    done = subprocess.run(
+        [AIONOAH.with_name("python"), "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False True True\n"
+
+
 def test_doctor(aionoah: Command) -> None:
     done = aionoah("doctor")
     assert done.returncode == 0

@@ -121,7 +121,9 @@ def test_nothing_is_loaded_before_an_interrupt_is_dealt_with() -> None:
     path = str(Path(aionoah.__file__).parents[1])
     words = [sys.executable, "-I", "-S", "-c", _FIRST_IMPORTS.format(path=path)]
     lines = subprocess.run(words, capture_output=True, text=True, check=False).stdout.splitlines()
-    assert lines[:3] == ["aionoah", "aionoah.__main__ False", "aionoah.cli True"]
+    assert lines[:2] == ["aionoah", "aionoah.__main__ False"]
+    assert "aionoah.cli True" in lines
+    assert all(line.endswith(" True") for line in lines[2:])
 
 
 def test_interrupted_before_there_is_a_program(compiled: Compiler) -> None:
