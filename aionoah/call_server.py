@@ -50,8 +50,8 @@ class CallServer:
         joined = self._mailboxes.join(vcpu)
         if joined is None:
             return None
-        number, words = joined
-        mailbox = VcpuMailbox(words, Borrowing(self._mailboxes, vcpu, self._lent_calls))
+        number, words, shown = joined
+        mailbox = VcpuMailbox(words, shown, Borrowing(self._mailboxes, vcpu, self._lent_calls))
         self._guests[number] = guest, mailbox, vcpu
         return mailbox
 

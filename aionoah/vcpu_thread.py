@@ -18,16 +18,16 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.signal import SIG
 from aionoah.host.turnstile import Place
 from aionoah.host.waiting import Waiter, kernel_lock, kernel_lock_in_turn
-from aionoah.hypervisor.protocols import ExceptionKind, ExitKind, Vcpu
+from aionoah.hypervisor.protocols import CpuState, ExceptionKind, ExitKind, Vcpu
 from aionoah.process.control import PresentCall
 from aionoah.process.current import set_current
 from aionoah.process.ending import end_process
-from aionoah.process.rseq import Registration, restart_at, update
+from aionoah.process.rseq import update
 from aionoah.process.stopping import stay_stopped
 from aionoah.reactor import SleepingCall
-from aionoah.signals.actions import DEFAULT, Effect
+from aionoah.signals.actions import Effect
 from aionoah.signals.delivery import Delivery, next_signal
-from aionoah.signals.frames import BadFrame, FaultDetails
+from aionoah.signals.frames import FaultDetails
 from aionoah.signals.generate import force
 from aionoah.signals.info import from_kernel
 from aionoah.syscalls.dispatch import error_result
@@ -350,7 +350,7 @@ class VcpuThread:
             return True
         self._task.process.left_guest.wake()
         try:
-            self._restart_sequence(area)
+            self._handlers.restart_sequence(self._task, area, self._running_vcpu)
             update(self._task, area)
         except LinuxError:
             force(self._task, from_kernel(SIG.SEGV))
@@ -358,13 +358,6 @@ class VcpuThread:
             return False
         self._running_vcpu.set_cpu_number(self._task.cpu)
         return True
-
-    def _restart_sequence(self, area: Registration) -> None:
-        """The program was interrupted: let it go on where its sequence says. EFAULT, EINVAL."""
-        program_counter = self._table.architecture.program_counter
-        place = restart_at(self._task, area, self._registers[program_counter])
-        if place is not None:
-            self._registers[program_counter] = place
 
     def _give_up_turns(self) -> None:
         if self._turns is not None:
@@ -394,7 +387,7 @@ class VcpuThread:
         self._answer_syscall()
 
     def _answer_served_syscall(self) -> None:
-        result = self._mailbox.collect() if self._mailbox is not None else None
+        result = self._mailbox.collect(self._running_vcpu) if self._mailbox is not None else None
         if result is None:
             self._answer_syscall()
         else:
@@ -498,7 +491,7 @@ class VcpuThread:
 
     def _take(self, delivery: Delivery) -> None:
         if delivery.effect is Effect.HANDLE:
-            self._run_handler(delivery)
+            self._run_handler(delivery, self._running_vcpu)
             self._needs_attention |= self._task.is_interrupted or self._task.tracing is not None
             return
         self._needs_attention = True  # there may be another
@@ -546,24 +539,35 @@ class VcpuThread:
         self._registers[architecture.program_counter] = program.entry
         self._registers[architecture.stack_pointer] = program.stack_pointer
 
-    def _run_handler(self, delivery: Delivery) -> None:
-        """Leave a frame on the guest's stack and go to its handler."""
+    def _run_handler(self, delivery: Delivery, cpu: CpuState) -> None:
         self._end_interrupted_call(runs_handler=True, is_restarting=delivery.restarts)
-        try:
-            if self._task.rseq is not None:
-                self._restart_sequence(self._task.rseq)
-            self._handlers.enter(self._task, self._running_vcpu, delivery, self._faults.details)
-        except (BadFrame, LinuxError):  # no stack to run it on
-            if delivery.signal == SIG.SEGV:
-                self._task.signals.shared.dispositions[SIG.SEGV] = DEFAULT
-            force(self._task, from_kernel(SIG.SEGV))
+        self._handlers.run(self._task, cpu, delivery, self._faults.details)
+
+    @property
+    def may_run_handlers(self) -> bool:
+        """Nothing else has come up than signals with handlers, if anything."""
+        if not self._needs_attention:
+            return True
+        task = self._task
+        is_plain = self._program is None and not (self._is_exiting or self._is_moving or task.must_stop)
+        return is_plain and task.signals.is_only_handled
+
+    def run_handlers(self, cpu: CpuState) -> bool:
+        """As `_attend` does, for a guest that stays where it is, with these registers. False if there is more to be done."""
+        while self._needs_attention and self.may_run_handlers:
+            delivery = next_signal(self._task)
+            if delivery is not None:
+                self._run_handler(delivery, cpu)
+            self._needs_attention = self._task.is_interrupted
+        return not self._needs_attention
 
     def leave_handler(self) -> None:
-        """rt_sigreturn: everything as the frame on the guest's stack says."""
-        try:
-            self._handlers.leave(self._task, self._running_vcpu)
-        except (BadFrame, LinuxError, ValueError):
+        if not self.leaves_handler(self._running_vcpu):
             force(self._task, from_kernel(SIG.SEGV))
+
+    def leaves_handler(self, cpu: CpuState) -> bool:
+        """rt_sigreturn with these registers. False for a frame that cannot be."""
+        return self._handlers.leave(self._task, cpu)
 
     def _set_registers(self, values: Sequence[int]) -> None:
         self._registers[:] = array("Q", values)

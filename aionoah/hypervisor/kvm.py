@@ -6,7 +6,6 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Sequence
 from contextlib import suppress
 from queue import SimpleQueue
 from threading import Lock, Thread
@@ -15,13 +14,12 @@ from typing import Any, Final
 from aionoah.hypervisor._native import ffi, lib
 from aionoah.hypervisor.errors import HypervisorError
 from aionoah.hypervisor.frames import HostFrames
+from aionoah.hypervisor.kvm_mailboxes import KvmMailboxes
 from aionoah.hypervisor.protocols import (
     ExceptionKind,
     ExitKind,
     Fault,
     GuestException,
-    Lender,
-    Mailbox,
     Mailboxes,
     Prot,
 )
@@ -278,58 +276,6 @@ class KvmVcpu:
             lib.kvm_vcpu_close(self.native)
 
 
-class KvmLender:
-    """See native/kvm_loans.c."""
-
-    def begin(self, fd: int, *, may_read: bool, may_write: bool, position: int) -> object | None:
-        loan: object = lib.kvm_loan_begin(fd, may_read, may_write, position)
-        return None if loan == ffi.NULL else loan
-
-    def end(self, loan: object) -> int:
-        return int(lib.kvm_loan_end(loan))
-
-    def forget(self) -> None:
-        lib.kvm_loans_forget()
-
-
-class KvmMailboxes:
-    """See native/kvm_mailbox.c."""
-
-    lender: Lender = KvmLender()
-
-    def __init__(self, machine: Any) -> None:  # noqa: ANN401 - cffi
-        self._machine = machine
-
-    def join(self, vcpu: KvmVcpu) -> tuple[int, memoryview] | None:
-        number = lib.kvm_vcpu_join(vcpu.native)
-        if number < 0:
-            return None
-        words = ffi.buffer(lib.kvm_vcpu_mailbox(vcpu.native), 8 * Mailbox.END)
-        return int(number), memoryview(words).cast("B").cast("Q")
-
-    def leave(self, vcpu: KvmVcpu) -> None:
-        lib.kvm_vcpu_leave(vcpu.native)
-
-    def answer_alone(self, calls: Sequence[int]) -> None:
-        lib.kvm_machine_set_lent_calls(self._machine, list(calls))
-
-    def lend(self, vcpu: KvmVcpu, number: int, loan: object) -> None:
-        lib.kvm_vcpu_lend(vcpu.native, number, loan)
-
-    def take_moved(self, vcpu: KvmVcpu) -> tuple[int, int, int, int]:
-        moved = ffi.new("uint64_t[4]")
-        lib.kvm_vcpu_take_moved(vcpu.native, moved)
-        reads, read, writes, written = moved
-        return reads, read, writes, written
-
-    def next_call(self, last: int) -> int:
-        number: int = lib.kvm_machine_next_call(self._machine, last)
-        return number
-
-    def end_calls(self) -> None:
-        lib.kvm_machine_end_calls(self._machine)
-
-
 class KvmMachine:
     """Guest-physical memory of `memory` bytes that KVM runs x86_64 programs in."""
 
@@ -366,7 +312,9 @@ class KvmMachine:
         return memoryview(ffi.buffer(lib.kvm_doorway_spinners(), 4)).cast("i")
 
     def open_mailboxes(self) -> Mailboxes | None:
-        return KvmMailboxes(self.native) if lib.kvm_machine_open_mailboxes(self.native) else None
+        return (
+            KvmMailboxes(self.native, self.fpu_size) if lib.kvm_machine_open_mailboxes(self.native) else None
+        )
 
     def new_space(self) -> KvmSpace:
         return KvmSpace(self)

@@ -222,10 +222,27 @@ class AddressSpace(Protocol):
         ...
 
 
-class Vcpu(Protocol):
-    """A virtual CPU, owned by the OS thread that created it."""
+class CpuState(Protocol):
+    """What a program has in its CPU."""
 
     registers: memoryview  # 64-bit words in the order of the architecture's register file (registers.py)
+
+    def get_fpu(self) -> bytes:
+        """The floating-point and vector state in the architecture's own layout (XSAVE; FPSIMD)."""
+        ...
+
+    def set_fpu(self, state: bytes) -> None:
+        """ValueError for a state that the CPU would refuse."""
+        ...
+
+    def reset_fpu(self) -> None:
+        """The floating-point and vector state of a fresh thread."""
+        ...
+
+
+class Vcpu(CpuState, Protocol):
+    """A virtual CPU, owned by the OS thread that created it."""
+
     fault: Fault  # after PAGE_FAULT
     exception: GuestException  # after EXCEPTION
 
@@ -246,18 +263,6 @@ class Vcpu(Protocol):
         ...
 
     def set_tls(self, value: int) -> None: ...
-
-    def get_fpu(self) -> bytes:
-        """The floating-point and vector state in the architecture's own layout (XSAVE; FPSIMD)."""
-        ...
-
-    def set_fpu(self, state: bytes) -> None:
-        """ValueError for a state that the CPU would refuse."""
-        ...
-
-    def reset_fpu(self) -> None:
-        """The floating-point and vector state of a fresh thread."""
-        ...
 
     def get_gs_base(self) -> int:
         """The base of GS, which x86_64 programs may use as they like; x86_64 only."""
@@ -287,6 +292,8 @@ class Mailbox(IntEnum):
     RESULT = 4  # what the result register is to be, if ANSWERED
     WORDS = 8  # the first of seven: number and arguments of the call
     END = 15
+    REGISTERS = 16  # in the order of the architecture's register file
+    FPU = 128  # up to the end of the page
 
 
 class Mail(IntEnum):
@@ -297,14 +304,20 @@ class Mail(IntEnum):
     ANSWERED = 2
     TAKEN = 3  # by next_call
     REFUSED = 4  # the vCPU is to leave, with SERVED_SYSCALL
+    SHOW = 5  # the registers are wanted: next_call will come with the same number, or the vCPU leaves with SERVED_SYSCALL
+    SHOWN = 6
+    ENTER = 7  # it is to go on with the registers that it would have shown
 
 
 class Mailboxes(Protocol):
     """Calls without exits, for vCPUs that have said BUSY_SYSCALL."""
 
-    def join(self, vcpu: Any) -> tuple[int, memoryview] | None:  # noqa: ANN401 - one of this machine's
+    def join(self, vcpu: Any) -> "tuple[int, memoryview, CpuState | None] | None":  # noqa: ANN401 - one of this machine's
         """From now on the vCPU posts its calls, in these words, and `next_call` finds them under this number: until it
         leaves, or nobody has posted any for a while. None if it cannot. On the vCPU's thread.
+
+        The state is for SHOW and ENTER, None if there is no room for it: of the registers, the stack pointer and flags
+        are those of the call that has been taken, all others of the program once it has shown them. The guest may write to it.
         """
         ...
 

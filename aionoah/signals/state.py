@@ -109,6 +109,14 @@ class TaskSignals:
         return bool(self.all_pending & ~self.mask & ~self.waited)
 
     @property
+    def is_only_handled(self) -> bool:
+        """Whether there are signals that can be delivered now, and handlers for all of them."""
+        deliverable = self.all_pending & ~self.mask
+        return bool(deliverable) and all(
+            self.effect(signal) is Effect.HANDLE for signal in members(deliverable)
+        )
+
+    @property
     def is_dying(self) -> bool:
         """Whether a signal that can be delivered now will end the process, which ends even sleeps that no other
         signal interrupts (complete_signal). Those that dump core do not count.

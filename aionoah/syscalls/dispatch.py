@@ -54,6 +54,7 @@ class SyscallTable:
 
     def __init__(self, architecture: "Architecture", tracer: "Tracer | None" = None) -> None:
         self.architecture = architecture
+        self.signal_return = architecture.syscall_numbers["rt_sigreturn"]
         self._tracer = tracer
         self._calls: dict[int, tuple[Call, bool]] = {}  # by number, filled when first called
         self.servable: set[int] = set()  # those of them that need not be made on the caller's own thread

@@ -3,16 +3,17 @@
 import os
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aionoah.hypervisor._native import lib
 from contracts.guest import DATA, NOWHERE, RW, STACK, CpuThread, Guest, cpu_threads, pages
+from contracts.programs import X86_64
 
-from aionoah.hypervisor.protocols import ExitKind, Machine, Mail, Mailbox, Mailboxes, Prot
+from aionoah.hypervisor.protocols import CpuState, ExitKind, Machine, Mail, Mailbox, Mailboxes, Prot
 
 LEAVE = 0x7E57  # the call that the server here refuses
 FLAGS = 0x401  # direction and carry
@@ -29,7 +30,8 @@ WRITE_AND_CALL = bytes.fromhex("488937 4889d8 0f05")  # mov %rsi,(%rdi); mov %rb
 pytestmark = pytest.mark.parametrize("machine", ["kvm-x86_64"], indirect=True)
 CALLS = {ExitKind.SYSCALL, ExitKind.BUSY_SYSCALL, ExitKind.SERVED_SYSCALL}
 HARMLESS = {*CALLS, ExitKind.EXCEPTION, ExitKind.PAGE_FAULT, ExitKind.KICKED}  # a forged answer is an answer
-_RCX, _R11 = 2, 3  # words of a mailbox: the place behind the call, and flags
+_RCX, _R11 = Mailbox.REGISTERS + 16, Mailbox.REGISTERS + 17  # the place behind the call, and flags
+CODE_SIZE = 640  # more than it has
 MAILBOXES = lib.KERNEL_BASE + pages(500)  # each the page behind its code
 
 
@@ -39,6 +41,7 @@ class Server:
     def __init__(self, mailboxes: Mailboxes) -> None:
         self.mailboxes = mailboxes
         self.words: dict[int, memoryview] = {}
+        self.shown: CpuState | None = None
         self.answered = 0
         self.arguments: list[int] = []
         self.lock = threading.Lock()  # as the kernel lock is held by either side
@@ -116,7 +119,8 @@ def join(server: Server, thread: CpuThread) -> None:
 def _join(server: Server, thread: CpuThread) -> None:
     joined = server.mailboxes.join(thread.vcpu)
     assert joined is not None
-    number, server.words[number] = joined
+    number, words, server.shown = joined
+    server.words[number] = words
 
 
 def run(server: Server, thread: CpuThread, at: int, **values: int) -> ExitKind:
@@ -169,11 +173,28 @@ def test_nobody_answers(machine: Machine) -> None:
     """The vCPU leaves by itself."""
     mailboxes = opened(machine)
     with busy_thread(machine) as thread:
-        _, words = thread.call(mailboxes.join, thread.vcpu) or (0, memoryview(b""))
+        _, words, _ = thread.call(mailboxes.join, thread.vcpu) or (0, memoryview(b""), None)
         assert thread.start(thread.guest.place(SUM), rbx=5, rdi=77).result() is ExitKind.SYSCALL
         assert words[Mailbox.STATE] == Mail.NONE
         assert words[Mailbox.WORDS : Mailbox.WORDS + 2].tolist() == [5, 77]
         assert [thread.guest.get(thread.vcpu, name) for name in ("rax", "rdi")] == [5, 77]
+
+
+@contextmanager
+def kicked(thread: CpuThread) -> Iterator[None]:
+    end = threading.Event()
+
+    def kick() -> None:
+        while not end.wait(0.0001):
+            thread.vcpu.kick()
+
+    kicker = threading.Thread(target=kick)
+    kicker.start()
+    try:
+        yield
+    finally:
+        end.set()
+        kicker.join()
 
 
 def test_kicks_lose_no_call(machine: Machine, server: Server) -> None:
@@ -181,13 +202,8 @@ def test_kicks_lose_no_call(machine: Machine, server: Server) -> None:
         at = thread.guest.place(SUM)
         for _ in range(20):
             join(server, thread)
-            running = threading.Event()
-            kicker = threading.Thread(target=kick_until, args=(thread, running))
-            kicker.start()
-            kind = run(server, thread, at, rbx=300, rbp=0)
-            running.set()
-            kicker.join()
-            assert kind in CALLS
+            with kicked(thread):
+                assert run(server, thread, at, rbx=300, rbp=0) in CALLS
             assert thread.guest.get(thread.vcpu, "rbp") == 300 * 301
 
 
@@ -198,19 +214,99 @@ def test_an_answer_is_had_once(machine: Machine) -> None:
         guest = thread.guest
         guest.add_page(STACK - pages(1), RW)
         at, call = guest.place(STEP_TO), guest.place(bytes.fromhex("0f05"))
-        _, words = thread.call(mailboxes.join, thread.vcpu) or (0, memoryview(b""))
+        _, words, _ = thread.call(mailboxes.join, thread.vcpu) or (0, memoryview(b""), None)
         thread.call(mailboxes.leave, thread.vcpu)
         ends = []
-        for offset in range(256):
+        for offset in range(CODE_SIZE):
             words[Mailbox.STATE], words[_RCX], words[_R11] = Mail.ANSWERED, call, 0x202
             ends.append(thread.start(at, rdi=MAILBOXES + offset, rsp=STACK - 64).result())
         assert ExitKind.SERVED_SYSCALL in ends  # before the answer is had, it is what has become of that call
         assert {ExitKind.SYSCALL, ExitKind.BUSY_SYSCALL}.intersection(ends)
 
 
-def kick_until(thread: CpuThread, end: threading.Event) -> None:
-    while not end.wait(0.0001):
-        thread.vcpu.kick()
+# 1: mov $0x5a5a,%eax; syscall; dec %rdi; jnz 1b; mov $0x7e57,%eax; syscall
+CHANGES = bytes.fromhex("b85a5a0000 0f05 48ffcf 75f4 b8577e0000 0f05")
+CHANGE = 0x5A5A
+CHANGED = ("rbx", "rbp", "r8", "r9", "r10", "r12", "r13", "r14", "r15", "rdx", "rsi", "rsp")
+XMM3, IN_USE, SSE = slice(208, 216), 512, 2  # of an XSAVE image
+
+
+class Changer(Server):
+    """Counts in the program's registers, each time that it is called."""
+
+    is_showing = False
+    changes = 0
+
+    def _answer(self, words: memoryview) -> None:
+        if self.is_showing:
+            assert self.shown is not None
+            self.changes += 1
+            change(self.shown)
+            words[Mailbox.STATE] = Mail.ENTER
+            self.is_showing = False
+        elif words[Mailbox.WORDS] == CHANGE:
+            self.is_showing = True
+            words[Mailbox.STATE] = Mail.SHOW
+        else:
+            super()._answer(words)
+
+    def end_call(self, thread: CpuThread) -> None:
+        """Of a vCPU that has left."""
+        assert self.shown is not None
+        with self.lock:
+            words = self.words[next(iter(self.words))]
+            state, words[Mailbox.STATE] = words[Mailbox.STATE], Mail.NONE
+            self.is_showing = False
+            if state == Mail.ENTER:
+                thread.vcpu.registers[:] = self.shown.registers
+                thread.vcpu.set_fpu(self.shown.get_fpu())
+            else:
+                change(thread.vcpu)
+
+
+def change(cpu: CpuState) -> None:
+    for name in CHANGED:
+        cpu.registers[X86_64.index(name)] += 1
+    fpu = bytearray(cpu.get_fpu())
+    fpu[XMM3] = (int.from_bytes(fpu[XMM3], "little") + 1).to_bytes(8, "little")
+    fpu[IN_USE] |= SSE
+    cpu.set_fpu(bytes(fpu))
+
+
+@pytest.fixture
+def changer(machine: Machine) -> Iterator[Changer]:
+    made = Changer(opened(machine))
+    yield made
+    made.close()
+
+
+def _run_changes(changer: Changer, thread: CpuThread, count: int) -> None:
+    guest, vcpu = thread.guest, thread.vcpu
+    vcpu.reset_fpu()
+    kind = guest.start(vcpu, guest.program("changes"), rdi=count, **dict.fromkeys(CHANGED, 0))
+    while kind not in CALLS or guest.get(vcpu, "rax") != LEAVE:
+        assert kind in {*CALLS, ExitKind.KICKED}, vcpu.describe()
+        if kind is ExitKind.SERVED_SYSCALL:
+            changer.end_call(thread)
+        elif kind in CALLS:
+            change(vcpu)
+            _join(changer, thread)
+        kind = vcpu.run()
+
+
+@pytest.mark.parametrize("disturbed", [nullcontext, kicked])
+def test_registers_are_shown_and_changed(
+    machine: Machine, changer: Changer, disturbed: Callable[[CpuThread], AbstractContextManager[None]]
+) -> None:
+    """Wherever the vCPU is kicked meanwhile, each call changes them once."""
+    with busy_thread(machine) as thread, disturbed(thread):
+        thread.guest.isa.code["changes"] = CHANGES
+        while changer.changes < 10_000:
+            join(changer, thread)
+            thread.call(_run_changes, changer, thread, 500)
+            found = {name: thread.guest.get(thread.vcpu, name) for name in CHANGED}
+            assert found == dict.fromkeys(CHANGED, 500)
+            assert int.from_bytes(thread.call(thread.vcpu.get_fpu)[XMM3], "little") == 500
 
 
 @pytest.mark.parametrize("sp", [DATA, 1 << 47, 1 << 63, 0x9999_9999_9999_9999])
@@ -240,11 +336,16 @@ def test_forged_mail(machine: Machine, server: Server) -> None:
 
     with busy_thread(machine) as thread:
         write_and_call = thread.guest.place(WRITE_AND_CALL)
-        for word in range(16):
-            for value in (0, 1, 2, 3, 4, 5, 0xFFFF_FFFF_FFFF_FFFF, 1 << 47):
+        for word in (
+            *range(34),
+            Mailbox.FPU + 3,
+            Mailbox.FPU + 64,
+            Mailbox.FPU + 65,
+        ):  # MXCSR, and XSAVE's header
+            for value in (*range(8), 0xFFFF_FFFF_FFFF_FFFF, 1 << 47):
                 attack(write_and_call, rdi=MAILBOXES + pages(1) + 8 * word, rsi=value)
         jump = thread.guest.place(bytes.fromhex("ffe7"))  # jmp *%rdi
-        for offset in range(256):
+        for offset in range(CODE_SIZE):
             attack(jump, rdi=MAILBOXES + offset, rcx=write_and_call, r11=0x3202, rsi=0)
         thread.guest.set(thread.vcpu, rsp=STACK - 256)
         assert run(server, thread, thread.guest.place(bytes.fromhex("0f20c0"))) is ExitKind.EXCEPTION

@@ -32,16 +32,21 @@ enum { MSR_STAR = 0xc0000081u, MSR_LSTAR, MSR_CSTAR, MSR_FMASK, MSR_FS_BASE = 0x
 /* The mailbox of a vCPU: places of 64-bit words, and states. Python reads and writes it too (kvm.py). */
 #define MAILBOX_STATE 0
 #define MAILBOX_IS_SERVED 8
-#define MAILBOX_RCX 16
-#define MAILBOX_R11 24
 #define MAILBOX_RESULT 32
 #define MAILBOX_WORDS 64
+#define MAILBOX_REGISTERS 128 /* as in struct kvm_regs: RSP, RIP and RFLAGS come with each call, all others if they are to be shown */
+#define MAILBOX_RCX 256       /* which SYSCALL makes RIP */
+#define MAILBOX_R11 264       /* and this, RFLAGS */
+#define MAILBOX_FPU 1024      /* up to the end of the page */
 #define MAILBOX_PATIENCE 500 /* looks; as long as leaving takes */
 #define MAIL_NONE 0
 #define MAIL_POSTED 1
 #define MAIL_ANSWERED 2
 #define MAIL_TAKEN 3
 #define MAIL_REFUSED 4
+#define MAIL_SHOW 5  /* the other registers too, and the FPU's */
+#define MAIL_SHOWN 6 /* there they are */
+#define MAIL_ENTER 7 /* go on with these */
 enum { N_SERVED = 8, N_LENT_CALLS = 5 };
 
 struct kvm_server {
@@ -125,7 +130,8 @@ int kvm_vcpu_prepare_fpu(struct kvm_vcpu *v);
 int kvm_vcpu_set_entry(struct kvm_vcpu *v, uint64_t entry); /* in ring 3, with all flags */
 
 /* kvm_mailbox.c: where a vCPU has been interrupted, or has left by its `out`. `resolve` puts the registers right and
- * tells what is to be done: MAIL_NONE, the call; MAIL_TAKEN, it may have been answered; MAIL_ANSWERED, nothing. */
+ * tells what is to be done: MAIL_NONE, the call; MAIL_TAKEN, it may have been answered; MAIL_ANSWERED, nothing; MAIL_ENTER,
+ * the same with other registers than a call leaves, or -1 if they are impossible. */
 void kvm_mailbox_write_code(uint8_t *page);
 int kvm_mailbox_has(const struct kvm_vcpu *v, uint64_t rip);
 int kvm_mailbox_is_exit(const struct kvm_vcpu *v, uint64_t rip);

@@ -27,6 +27,8 @@ enum { IDLE_NS = 100000, TURNS = 64 }; /* of a server without calls; turns betwe
 #define STRING_(x) #x
 #define STRING(x) STRING_(x)
 #define FIELD(offset) "mailbox_code+4096+" STRING(offset) "(%rip)"
+#define SHOW(register, number) "  mov " register ", " FIELD(MAILBOX_REGISTERS+8*number) "\n"
+#define LOAD(register, number) "  mov " FIELD(MAILBOX_REGISTERS+8*number) ", " register "\n"
 asm(".pushsection .rodata\n"
     ".balign 64\n"
     "mailbox_code:\n"
@@ -46,7 +48,9 @@ asm(".pushsection .rodata\n"
     "  mov %r10, " FIELD(MAILBOX_WORDS+32) "\n"
     "  mov %r8, " FIELD(MAILBOX_WORDS+40) "\n"
     "  mov %r9, " FIELD(MAILBOX_WORDS+48) "\n"
+    SHOW("%rsp", 6)
     "  movl $" STRING(MAIL_POSTED) ", " FIELD(MAILBOX_STATE) "\n"
+    "mailbox_waiting:\n"
     "  mov $" STRING(MAILBOX_PATIENCE) ", %r11d\n"
     "1: pause\n"
     "  mov " FIELD(MAILBOX_STATE) ", %ecx\n"
@@ -56,10 +60,16 @@ asm(".pushsection .rodata\n"
     "  jrcxz 1b\n" /* MAIL_TAKEN: somebody is at it */
     "  lea -1(%rcx), %ecx\n"
     "  jrcxz 4f\n" /* MAIL_REFUSED */
+    "  lea -1(%rcx), %ecx\n"
+    "  jrcxz 2f\n" /* MAIL_SHOW */
+    "  lea -2(%rcx), %ecx\n"
+    "  jrcxz 3f\n" /* MAIL_ENTER */
     "  lea -1(%r11), %r11d\n"
     "  mov %r11d, %ecx\n"
     "  jrcxz 4f\n"
     "  jmp 1b\n"
+    "2: jmp mailbox_showing\n"
+    "3: jmp mailbox_entering\n"
     "4: mov " FIELD(MAILBOX_R11) ", %r11\n"
     "  mov " FIELD(MAILBOX_RCX) ", %rcx\n"
     "mailbox_exit:\n"
@@ -71,9 +81,34 @@ asm(".pushsection .rodata\n"
     "  mov " FIELD(MAILBOX_R11) ", %r11\n"
     "  mov " FIELD(MAILBOX_RCX) ", %rcx\n"
     "  jmp *%rcx\n"
+    "mailbox_showing:\n" /* all that the program has, but for the result; RAX and RDX are in the call's words, too */
+    SHOW("%rbx", 1) SHOW("%rdx", 3) SHOW("%rsi", 4) SHOW("%rdi", 5) SHOW("%rbp", 7) SHOW("%r8", 8) SHOW("%r9", 9)
+    SHOW("%r10", 10) SHOW("%r12", 12) SHOW("%r13", 13) SHOW("%r14", 14) SHOW("%r15", 15)
+    "  mov " FIELD(MAILBOX_RCX) ", %rax\n"
+    SHOW("%rax", 2)
+    "  mov " FIELD(MAILBOX_R11) ", %rax\n"
+    SHOW("%rax", 11)
+    "  mov $-1, %eax\n"
+    "  mov $-1, %edx\n"
+    "  xsave64 " FIELD(MAILBOX_FPU) "\n"
+    "  mov " FIELD(MAILBOX_WORDS+24) ", %rdx\n"
+    "  mov " FIELD(MAILBOX_WORDS) ", %rax\n"
+    "  movl $" STRING(MAIL_SHOWN) ", " FIELD(MAILBOX_STATE) "\n"
+    "  jmp mailbox_waiting\n"
+    "mailbox_entering:\n"
+    "  movl $" STRING(MAIL_NONE) ", " FIELD(MAILBOX_STATE) "\n"
+    "  mov $-1, %eax\n"
+    "  mov $-1, %edx\n"
+    "  xrstor64 " FIELD(MAILBOX_FPU) "\n"
+    "  lea " FIELD(MAILBOX_REGISTERS+8*17) ", %rsp\n"
+    "  popfq\n"
+    LOAD("%rax", 0) LOAD("%rbx", 1) LOAD("%rcx", 2) LOAD("%rdx", 3) LOAD("%rsi", 4) LOAD("%rdi", 5) LOAD("%rsp", 6)
+    LOAD("%rbp", 7) LOAD("%r8", 8) LOAD("%r9", 9) LOAD("%r10", 10) LOAD("%r11", 11) LOAD("%r12", 12) LOAD("%r13", 13)
+    LOAD("%r14", 14) LOAD("%r15", 15)
+    "  jmp *" FIELD(MAILBOX_REGISTERS+8*16) "\n"
     "mailbox_end:\n"
     ".popsection\n");
-extern const uint8_t mailbox_code[], mailbox_saved[], mailbox_exit[], mailbox_answered[], mailbox_end[];
+extern const uint8_t mailbox_code[], mailbox_saved[], mailbox_exit[], mailbox_answered[], mailbox_showing[], mailbox_entering[], mailbox_end[];
 
 static int has_room(const struct kvm_space *s) { return s->n_mailboxes < N_MAILBOXES; }
 
@@ -142,14 +177,28 @@ static void await_loan(const struct kvm_vcpu *v) {
     while (__atomic_load_n(&v->is_in_loan, __ATOMIC_SEQ_CST)) __builtin_ia32_pause();
 }
 
+/* The registers that it is to go on with, of which it has some. Not 0 for a state that no FPU can have. */
+static int enter(struct kvm_vcpu *v) {
+    uint8_t image[XSAVE_SIZE] = {0}; /* once, for it may change */
+    memcpy(image, (uint8_t *)v->mailbox + MAILBOX_FPU, PAGE_SIZE - MAILBOX_FPU);
+    memcpy(&v->run->s.regs.regs, v->mailbox + MAILBOX_REGISTERS / 8, sizeof v->registers);
+    __atomic_store_n(state(v), MAIL_NONE, __ATOMIC_SEQ_CST);
+    return kvm_vcpu_set_fpu(v, image);
+}
+
 /* What has become of the call that the vCPU is about to make, or has posted. */
 int kvm_mailbox_resolve(struct kvm_vcpu *v) {
     uint64_t *now = (uint64_t *)&v->run->s.regs.regs, at = now[RIP] - v->entry;
+    if (at >= (uint64_t)(mailbox_entering - mailbox_code)) return enter(v) ? -1 : MAIL_ENTER;
+    if (at >= (uint64_t)(mailbox_showing - mailbox_code)) {
+        now[RAX] = v->mailbox[MAILBOX_WORDS / 8];
+        now[RDX] = v->mailbox[MAILBOX_WORDS / 8 + 3];
+    }
     if (at >= (uint64_t)(mailbox_saved - mailbox_code)) {
         now[RCX] = v->mailbox[MAILBOX_RCX / 8];
         now[R11] = v->mailbox[MAILBOX_R11 / 8];
     }
-    if (at >= (uint64_t)(mailbox_answered - mailbox_code)) {
+    if (at >= (uint64_t)(mailbox_answered - mailbox_code) && at < (uint64_t)(mailbox_showing - mailbox_code)) {
         now[RAX] = v->mailbox[MAILBOX_RESULT / 8];
         now[RIP] = now[RCX];
         __atomic_store_n(state(v), MAIL_NONE, __ATOMIC_SEQ_CST); /* or the next call, if nobody serves it, would find this answer */
@@ -200,13 +249,16 @@ void kvm_vcpu_leave(struct kvm_vcpu *v) {
     await_loan(v);
 }
 
-/* The first call that somebody has posted: its slot, or -1. `taker` is not closed while `is_in_loan`. */
+/* The first call that somebody has posted, or registers that are shown: its slot, or -1. `taker` may have the call made by
+ * kvm_loans.c, and is not closed while `is_in_loan`; NULL for registers. */
 static int take(struct kvm_server *s, struct kvm_vcpu **taker) {
     int found = -1;
     pthread_mutex_lock(&s->mutex);
     for (int slot = 0; slot < N_SERVED && found < 0; slot++) {
         struct kvm_vcpu *v = s->vcpus[slot];
-        if (!v || __atomic_load_n(state(v), __ATOMIC_ACQUIRE) != MAIL_POSTED) continue;
+        uint32_t what = v ? __atomic_load_n(state(v), __ATOMIC_ACQUIRE) : MAIL_NONE;
+        if (what == MAIL_SHOWN && change_state(v, MAIL_SHOWN, MAIL_TAKEN)) found = slot, *taker = NULL;
+        if (what != MAIL_POSTED) continue;
         __atomic_store_n(&v->is_in_loan, 1, __ATOMIC_SEQ_CST);
         if (change_state(v, MAIL_POSTED, MAIL_TAKEN)) found = slot, *taker = v;
         else __atomic_store_n(&v->is_in_loan, 0, __ATOMIC_SEQ_CST);
@@ -261,7 +313,7 @@ int kvm_machine_next_call(struct kvm_machine *m, int last) {
         int slot = take(s, &taker);
         if (slot >= 0) {
             s->taken_ns = now_ns(CLOCK_MONOTONIC);
-            if (answer(s, taker, &since)) {
+            if (taker && answer(s, taker, &since)) {
                 turn = 0;
                 continue;
             }

@@ -45,10 +45,21 @@ static int system_call(struct kvm_vcpu *v) {
     return EXIT_SYSCALL;
 }
 
+static int protection_fault(struct kvm_vcpu *v) {
+    v->vector = 13;
+    v->error_code = 0;
+    return EXIT_EXCEPTION;
+}
+
 /* It is on the way to a call, or back from one: 0 if it is back. */
 static int mailbox_call(struct kvm_vcpu *v) {
     int what = kvm_mailbox_resolve(v);
     v->run->kvm_dirty_regs |= KVM_SYNC_X86_REGS; /* they are not what KVM has, though `enter` may find them so */
+    if (what == MAIL_ENTER || what < 0) {
+        memcpy(v->registers, &v->run->s.regs.regs, sizeof v->registers);
+        v->in_kernel = 0;
+        return what < 0 ? protection_fault(v) : 0;
+    }
     int kind = system_call(v);
     return what == MAIL_ANSWERED ? 0 : what == MAIL_TAKEN ? EXIT_SERVED_SYSCALL : kind;
 }
@@ -83,12 +94,6 @@ static int exception(struct kvm_vcpu *v, unsigned vector) {
     if (!system) return EXIT_BROKEN;
     v->fault_address = system->cr2;
     return EXIT_PAGE_FAULT;
-}
-
-static int protection_fault(struct kvm_vcpu *v) {
-    v->vector = 13;
-    v->error_code = 0;
-    return EXIT_EXCEPTION;
 }
 
 /* User code has used a port itself, which the I/O bitmap allows on some hosts. KVM is in the middle of the
