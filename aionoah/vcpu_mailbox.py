@@ -135,7 +135,7 @@ class VcpuMailbox:
         state, self._words[_STATE] = self._words[_STATE], _NONE  # a server that comes later finds nothing
         if result is None and state == _ANSWERED:
             result = self._words[_RESULT]
-        elif state == _ENTER:
+        elif result is None and state == _ENTER:
             result = Outcome.KEEP_REGISTERS
         if result is Outcome.KEEP_REGISTERS and self._shown is not None:
             vcpu.registers[:] = self._shown.registers

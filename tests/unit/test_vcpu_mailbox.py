@@ -259,6 +259,13 @@ def test_who_leaves_before_it_enters_a_handler_enters_it_itself() -> None:
     assert (guest.cpu.registers[RIP], guest.cpu.fpu, guest.state) == (HANDLER, b"fresh", Mail.NONE)
 
 
+def test_a_forged_entry_does_not_end_a_call() -> None:
+    guest = interrupted_guest()
+    guest.words[Mailbox.STATE] = Mail.ENTER
+    assert guest.collect() == 5
+    assert not any(guest.cpu.registers)
+
+
 def test_what_comes_up_beside_handlers_makes_it_leave_with_its_registers() -> None:
     guest = interrupted_guest()
     guest.may_run_handlers = False
