@@ -172,10 +172,12 @@ class Directory(Node[T]):
         mode: int = 0o555,
         size: Callable[[T], int] = lambda _owner: 0,
         is_own: Callable[[T], bool] = lambda _owner: False,
+        computed_links: Callable[[T], int] = lambda _owner: 0,
     ) -> None:
         """`names` lists the computed entries and `find` looks one up: they get the directory's owner.
 
-        `is_own`: whether the calling task is let in, whatever the mode says.
+        `is_own`: whether the calling task is let in, whatever the mode says. `computed_links`: how many of the
+        computed entries count as directories in st_nlink; mostly none does.
         """
         super().__init__(mode)
         self.table = table or {}
@@ -183,9 +185,10 @@ class Directory(Node[T]):
         self.find = find
         self._size = size
         self.is_own = is_own
+        self._computed_links = computed_links
 
-    def links(self, owner: T) -> int:  # noqa: ARG002
-        return 2 + sum(node.kind == S.IFDIR for node in self.table.values())
+    def links(self, owner: T) -> int:
+        return 2 + sum(node.kind == S.IFDIR for node in self.table.values()) + self._computed_links(owner)
 
     def size(self, owner: T) -> int:
         return self._size(owner)

@@ -158,9 +158,18 @@ _COMMON: Final[dict[bytes, Node[Subject]]] = {
 }
 
 
-def _thread_names(subject: Subject) -> Iterable[bytes]:
+def _thread_ids(subject: Subject) -> set[int]:
     process = process_of(subject)
-    return [b"%d" % tid for tid in sorted({process.pid, *process.tasks})]
+    return {process.pid, *process.tasks}
+
+
+def _thread_names(subject: Subject) -> Iterable[bytes]:
+    return [b"%d" % tid for tid in sorted(_thread_ids(subject))]
+
+
+def _thread_links(subject: Subject) -> int:
+    """By these do programs count their threads (proc_task_getattr in fs/proc/base.c)."""
+    return len(_thread_ids(subject))
 
 
 def _find_thread(subject: Subject, name: bytes) -> Bound | None:
@@ -174,7 +183,9 @@ def _find_thread(subject: Subject, name: bytes) -> Bound | None:
 _THREAD: Final[Directory[Subject]] = Directory(
     dict(sorted({**_COMMON, b"children": _text(details.children)}.items()))
 )
-_THREADS: Final[Directory[Subject]] = Directory(names=_thread_names, find=_find_thread)
+_THREADS: Final[Directory[Subject]] = Directory(
+    names=_thread_names, find=_find_thread, computed_links=_thread_links
+)
 _OF_PROCESSES: Final[dict[bytes, Node[Subject]]] = {
     b"coredump_filter": _text(settings.core_filter, settings.set_core_filter),
     b"map_files": MAP_FILES,
@@ -196,6 +207,10 @@ def find_subject(inode: "Inode") -> Subject | None:
 
 def _process_names(kernel: "Kernel") -> Iterable[bytes]:
     return [b"%d" % pid for pid in sorted(kernel.processes)]
+
+
+def _process_links(kernel: "Kernel") -> int:
+    return len(kernel.processes)  # proc_root_getattr in fs/proc/root.c
 
 
 def _find_process(kernel: "Kernel", name: bytes) -> Bound | None:
@@ -271,4 +286,6 @@ _ROOT: Final[dict[bytes, Node["Kernel"]]] = {
 }
 
 
-ROOT: Final = Directory(dict(sorted(_ROOT.items())), names=_process_names, find=_find_process)
+ROOT: Final = Directory(
+    dict(sorted(_ROOT.items())), names=_process_names, find=_find_process, computed_links=_process_links
+)

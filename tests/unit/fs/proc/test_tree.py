@@ -53,6 +53,12 @@ def test_self_is_who_reads(linux: "Linux", task: Task, other: Task) -> None:
         linux.find(b"/proc/self")
 
 
+def test_processes_count_as_links(linux: "Linux", task: Task) -> None:
+    before = linux.find(b"/proc").inode.attributes().nlink
+    linux.new_process()
+    assert linux.find(b"/proc").inode.attributes().nlink == before + 1
+
+
 def test_threads(linux: "Linux", task: Task) -> None:
     thread = linux.new_thread(task.process, linux.kernel.allocate_pid())
     assert linux.names(b"/proc/1/task") == [b"1", b"2"]
