@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from aionoah.net.links import LOOPBACK, LOOPBACK_DOWN, OUTWARD, Link
 from aionoah.net.policy import HostNetwork, Policy
 
 if TYPE_CHECKING:
     from aionoah.fs.inode import FileSystem, Inode
+    from aionoah.net.links import Link
     from aionoah.net.private.network import PrivateNetwork
     from aionoah.net.unix.host import HostSocket
     from aionoah.net.unix.socket import UnixSocket
@@ -28,8 +28,10 @@ class Network:
         self._last_automatic_name = 0
 
     @property
-    def links(self) -> tuple[Link, ...] | None:
+    def links(self) -> "tuple[Link, ...] | None":
         """The interfaces there are; None for the host's own."""
+        from aionoah.net.links import LOOPBACK, LOOPBACK_DOWN, OUTWARD  # noqa: PLC0415 - slow to import, and few ask
+
         if self.private is not None:
             return (LOOPBACK, OUTWARD) if self.private.has_outside else (LOOPBACK,)
         return None if self.policy.has_host_network else (LOOPBACK_DOWN,)
