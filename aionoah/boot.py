@@ -18,7 +18,7 @@ from aionoah.fs.context import FsContext
 from aionoah.fs.devfs import new_devfs
 from aionoah.fs.devpts import OPTIONS as DEVPTS_OPTIONS
 from aionoah.fs.devpts import DevPts
-from aionoah.fs.mount import Namespace
+from aionoah.fs.mount_namespace import MountNamespace
 from aionoah.fs.opening import open_file
 from aionoah.fs.path import Dentry, walk
 from aionoah.fs.proc import new_procfs
@@ -94,7 +94,7 @@ def new_kernel(
 
     OSError with a sentence for what cannot be shown to guests.
     """
-    tree = Namespace(open_root(root), read_only=root.writes == "refused", source=root.source)
+    tree = MountNamespace.of(open_root(root), read_only=root.writes == "refused", source=root.source)
     try:
         kernel = Kernel(machine, tree)
         show_init(kernel, architecture_named(machine.architecture))
@@ -117,7 +117,7 @@ def new_kernel(
     return kernel
 
 
-def _own_name(tree: Namespace, mounts: "Mapping[bytes, Mount]") -> bytes:
+def _own_name(tree: MountNamespace, mounts: "Mapping[bytes, Mount]") -> bytes:
     """What the tree says, unless that is the application's to answer: it could take its time."""
     asked = (path.rstrip(b"/") for path, what in mounts.items() if not isinstance(what.source, _HOST_PATHS))
     return (
@@ -127,7 +127,7 @@ def _own_name(tree: Namespace, mounts: "Mapping[bytes, Mount]") -> bytes:
     )
 
 
-def _mount(tree: Namespace, path: bytes, what: "Mount", application: "Application | None") -> None:
+def _mount(tree: MountNamespace, path: bytes, what: "Mount", application: "Application | None") -> None:
     if isinstance(what.source, _HOST_PATHS):
         source = os.path.abspath(os.fsencode(what.source))  # noqa: PTH100 - bytes
         filesystem: FileSystem = shown_writable(source)

@@ -8,7 +8,7 @@ from aionoah.abi.stat import is_regular
 from aionoah.abi.utsname import NEW_UTS_LEN
 from aionoah.fs.context import FsContext
 from aionoah.fs.file import WouldBlock
-from aionoah.fs.mount import Namespace
+from aionoah.fs.mount_namespace import MountNamespace
 from aionoah.fs.opening import open_dentry
 from aionoah.fs.path import stat
 from aionoah.memory.buffer import KernelBuffer
@@ -19,7 +19,7 @@ PATH: Final = b"/etc/hostname"
 _LONGEST: Final = 4096  # of the file, comments included
 
 
-def name_of(tree: Namespace) -> bytes:
+def name_of(tree: MountNamespace) -> bytes:
     """The first line of /etc/hostname that is no comment (hostname(5)), and DEFAULT if there is none."""
     try:
         text = _read(tree)
@@ -30,7 +30,7 @@ def name_of(tree: Namespace) -> bytes:
     return name if len(name) <= NEW_UTS_LEN and b"\0" not in name else DEFAULT
 
 
-def _read(tree: Namespace) -> bytes:
+def _read(tree: MountNamespace) -> bytes:
     """Only what cannot block is opened: a tree may be hostile."""
     context = FsContext(tree.root, Credentials(0, 0, ()))
     target, seen = stat(context, tree.root, PATH)

@@ -174,6 +174,10 @@ class Inode:
     def let_go(self) -> None:
         """A file of the host that is watched: keep nothing open that would keep it from ending."""
 
+    def may_be_mounted_in(self, number: int) -> bool:
+        """Whether the mount name space of a number may show it by itself; one that it keeps must not keep it in turn."""
+        return True
+
     def mounted(self) -> None:
         """A mount shows it, and nothing above it."""
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from aionoah.fs.trails import Trail, Trails
 
 _RETRIES: Final = 16
+UNREACHABLE: Final = b"(unreachable)"
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -126,15 +127,18 @@ class Dentry:
 def path_of(dentry: Dentry, root: Dentry) -> bytes:
     """The absolute path of a position as seen from a root directory.
 
-    As the kernel's d_path: " (deleted)" follows if the name is gone, and "(unreachable)" precedes if
-    the position is not below the root.
+    " (deleted)" follows if the name is gone, and "(unreachable)" precedes if the position is not below the root: then
+    it is the path in what is mounted nowhere, or in the position's own name space.
     """
     names: list[bytes] = []
     here = dentry
     prefix = b""
     while not here.is_at(root):
         if here.parent is None:
-            prefix = b"(unreachable)"
+            if here.mount.beneath is not None:  # mounted on the root of all
+                here = here.mount.beneath
+                continue
+            prefix = UNREACHABLE
             break
         names.append(here.name)
         here = here.parent

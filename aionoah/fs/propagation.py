@@ -1,102 +1,103 @@
 """Shared mounts: what is mounted in one of a group of peers, or taken away there, is so in all of them, and in
-those that are slaves of the group.
+those that are slaves of the group, in whatever name space they are.
 
 A group is a number that its members have; it ends with the last of them.
 Source: mount_namespaces(7), Documentation/filesystems/sharedsubtree.rst; Linux fs/pnode.c.
 """
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.mount import MS
-from aionoah.fs.mount import MOUNTS_MAX, Mount, Namespace
+from aionoah.fs.mount import MOUNTS_MAX, Mount
 from aionoah.fs.path import Dentry
+
+if TYPE_CHECKING:
+    from aionoah.fs.mount_namespace import Forest, MountNamespace
 
 CopyTree = Callable[[Mount, Dentry], list[tuple[Mount, Mount]]]
 """Show a mount, and those below it, at another place: pairs of original and copy, the outermost first."""
 
 
-def change(namespace: Namespace, mount: Mount, kind: int) -> None:
+def change(forest: "Forest", mount: Mount, kind: int) -> None:
     """Make it MS_SHARED, MS_PRIVATE, MS_SLAVE or MS_UNBINDABLE."""
     mount.is_unbindable = kind == MS.UNBINDABLE
     if kind == MS.SHARED:
-        share(namespace, mount)
+        share(forest, mount)
     elif kind == MS.SLAVE:
-        _enslave(namespace, mount)
+        _enslave(forest, mount)
     else:
-        leave(namespace, mount)
+        leave(forest, mount)
 
 
-def share(namespace: Namespace, *mounts: Mount) -> None:
+def share(forest: "Forest", *mounts: Mount) -> None:
     """Give each that has none a group of its own."""
-    used = {each.peer_group for each in namespace.mounts}
+    used = {number for each in forest.mounts for number in (each.peer_group, each.master)}
     free = (number for number in itertools.count(1) if number not in used)
     for mount in mounts:
         mount.peer_group = mount.peer_group or next(free)
 
 
-def _enslave(namespace: Namespace, mount: Mount) -> None:
+def _enslave(forest: "Forest", mount: Mount) -> None:
     """Without peers there is nobody to be a slave of, but the master that it may have already."""
     group, mount.peer_group = mount.peer_group, 0
     if not group:
         return
-    if any(each.peer_group == group for each in namespace.mounts):
+    if any(each.peer_group == group for each in forest.mounts):
         mount.master = group
     else:
-        _pass_slaves(namespace, group, mount.master)
+        _pass_slaves(forest, group, mount.master)
 
 
-def leave(namespace: Namespace, mount: Mount) -> None:
+def leave(forest: "Forest", mount: Mount) -> None:
     """Become private, as a mount that is taken away does."""
     group, master = mount.peer_group, mount.master
     mount.peer_group = mount.master = 0
-    if group and all(each.peer_group != group for each in namespace.mounts):
-        _pass_slaves(namespace, group, master)
+    if group and all(each.peer_group != group for each in forest.mounts):
+        _pass_slaves(forest, group, master)
 
 
-def _pass_slaves(namespace: Namespace, group: int, master: int) -> None:
+def _pass_slaves(forest: "Forest", group: int, master: int) -> None:
     """A group has ended: its slaves go to its own master, if it had one."""
-    for each in namespace.mounts:
+    for each in forest.mounts:
         if each.master == group:
             each.master = master
-
-
-def under(mount: Mount) -> Mount | None:
-    """The mount that it is mounted on; None for the root of all."""
-    if mount.beneath is not None:
-        return mount.beneath.mount
-    return None if mount.root.parent is None else mount.root.parent.mount
 
 
 # -- mounting ---------------------------------------------------------------------------------------------
 
 
-def require_room(namespace: Namespace, target: Dentry, count: int) -> None:
+def require_room(namespace: "MountNamespace", target: Dentry, count: int) -> None:
     """ENOSPC if a tree of `count` mounts over a place would be too many, with its copies for all who receive from there."""
-    receivers = _receivers(namespace, target.mount) if target.mount.peer_group else []
-    if len(namespace.mounts) + count * (1 + len(receivers)) > MOUNTS_MAX:
+    wanted = Counter({namespace: count})
+    for receiver in receivers(namespace.forest, target.mount):
+        if receiver.namespace is not None:
+            wanted[receiver.namespace] += count
+    if any(len(each.mounts) + more > MOUNTS_MAX for each, more in wanted.items()):
         raise LinuxError(Errno.ENOSPC)
 
 
-def attached(namespace: Namespace, mounts: list[Mount], target: Dentry, copy_tree: CopyTree) -> None:
+def attached(forest: "Forest", mounts: list[Mount], target: Dentry, copy_tree: CopyTree) -> None:
     """A mount, and those below it, have been put over a place: in a shared one they are shared, and all who receive
     from there get copies.
     """
     if not target.mount.peer_group:
         return
-    share(namespace, *mounts)
-    _spread(namespace, mounts[0], target, copy_tree, {target.mount, *mounts})
+    share(forest, *mounts)
+    _spread(forest, mounts[0], target, copy_tree, {target.mount, *mounts})
 
 
-def _spread(namespace: Namespace, top: Mount, target: Dentry, copy_tree: CopyTree, done: set[Mount]) -> None:
+def _spread(forest: "Forest", top: Mount, target: Dentry, copy_tree: CopyTree, done: set[Mount]) -> None:
     group = target.mount.peer_group
-    for receiver in list(namespace.mounts):
+    for receiver in list(forest.mounts):
         if receiver in done or group not in (receiver.peer_group, receiver.master):
             continue
         done.add(receiver)
         place = counterpart(target, receiver)
-        if place is None or place.parent is None:
+        if place is None:
             continue
         copies = copy_tree(top, place)
         done.update(copy for _, copy in copies)
@@ -105,8 +106,8 @@ def _spread(namespace: Namespace, top: Mount, target: Dentry, copy_tree: CopyTre
         for original, copy in copies:
             copy.peer_group, copy.master = 0, original.peer_group
         if receiver.peer_group:
-            share(namespace, *(copy for _, copy in copies))
-            _spread(namespace, copies[0][1], place, copy_tree, done)
+            share(forest, *(copy for _, copy in copies))
+            _spread(forest, copies[0][1], place, copy_tree, done)
 
 
 def counterpart(place: Dentry, mount: Mount) -> Dentry | None:
@@ -134,14 +135,14 @@ def counterpart(place: Dentry, mount: Mount) -> Dentry | None:
 # -- taking away ------------------------------------------------------------------------------------------
 
 
-def copies_of(namespace: Namespace, mount: Mount) -> Iterator[Mount]:
+def copies_of(forest: "Forest", mount: Mount) -> Iterator[Mount]:
     """What goes with a mount that is taken away: those at the same place of all who receive from there."""
-    below = under(mount)
+    below = mount.under
     if below is None or not below.peer_group:
         return
-    for receiver in _receivers(namespace, below):
-        for other in namespace.mounts:
-            if under(other) is receiver and not other.is_locked and _is_counterpart(other, mount):
+    for receiver in receivers(forest, below):
+        for other in forest.mounts:
+            if other.under is receiver and not other.is_locked and _is_counterpart(other, mount):
                 yield other
 
 
@@ -155,13 +156,15 @@ def _is_counterpart(other: Mount, mount: Mount) -> bool:
     return counterpart(here.parent, there.parent.mount) is there.parent
 
 
-def _receivers(namespace: Namespace, mount: Mount) -> list[Mount]:
+def receivers(forest: "Forest", mount: Mount) -> list[Mount]:
     """Peers and slaves, and theirs."""
+    if not mount.peer_group:
+        return []
     found: dict[Mount, None] = {mount: None}
     pending = [mount.peer_group]
     while pending:
         group = pending.pop()
-        for each in namespace.mounts:
+        for each in forest.mounts:
             if each not in found and group in (each.peer_group, each.master):
                 found[each] = None
                 if each.peer_group:

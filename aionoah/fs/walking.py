@@ -190,6 +190,9 @@ class Walk:
         parent = position.parent
         if parent is None:
             return position
+        above = parent.parent
+        if above is not None and above.covers is not None:  # it may have been covered meanwhile
+            parent = above.covers.get(parent.name, parent)
         if self._resolve & RESOLVE.NO_XDEV and parent.mount is not position.mount:
             raise LinuxError(Errno.EXDEV)
         return parent

@@ -47,7 +47,11 @@ def clone_task(task: Task, request: CloneRequest) -> Task:
         task.kernel.free_pid(tid)
         raise
     if request.flags & NAMESPACES or child.namespaces is not task.namespaces:
-        enter(child, new_namespaces(task, request.flags))
+        try:
+            enter(child, new_namespaces(task, request.flags, child.fs))
+        except LinuxError:
+            discard_task(child)
+            raise
     if CLONE.CHILD_CLEARTID in request.flags:
         child.clear_child_tid = request.child_tid
     if CLONE.SYSVSEM in request.flags:
@@ -76,9 +80,9 @@ def discard_task(child: Task) -> None:
         child.tracing.unlink()
     child.files.leave()
     child.memory.drop()
-    child.namespaces.drop()
     process.cpus -= 1
     del process.tasks[child.tid], kernel.tasks[child.tid]
+    child.namespaces.drop()
     if process.tasks:
         kernel.free_pid(child.tid)
     else:

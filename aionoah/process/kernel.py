@@ -24,7 +24,8 @@ from aionoah.terminal.pty import Pty, Ptys
 if TYPE_CHECKING:
     from aionoah.fs.file import File
     from aionoah.fs.inode import Inode
-    from aionoah.fs.mount import Namespace
+    from aionoah.fs.mount_namespace import MountNamespace
+    from aionoah.fs.path import Dentry
     from aionoah.hypervisor.protocols import Machine
     from aionoah.process.ipc.tables import Ipc
     from aionoah.process.task import Task
@@ -61,7 +62,7 @@ class Kernel:
     def __init__(
         self,
         machine: "Machine",
-        mounts: "Namespace",
+        mounts: "MountNamespace",
         *,
         hostname: bytes = b"aionoah",
         random: Callable[[int], bytes] = os.urandom,
@@ -69,9 +70,10 @@ class Kernel:
         """`random` gives as many unpredictable bytes as asked for."""
         self.machine = machine
         self.processor = Processor()  # what every program is told; whoever makes the instance sets it
-        self.mounts = mounts
+        self.mounts = mounts  # of the first name space, as the application sees them
+        mounts.forest.is_root_in_use = self.has_open
         self.ipc_namespaces: list[IpcNamespace] = []
-        self.namespaces = Namespaces(UtsNamespace(hostname), IpcNamespace(self.ipc_namespaces))
+        self.namespaces = Namespaces(UtsNamespace(hostname), IpcNamespace(self.ipc_namespaces), mounts)
         self.namespace_numbers = itertools.count(FIRST_LATER_NUMBER)
         self.release = RELEASE
         self.version = VERSION
@@ -109,6 +111,15 @@ class Kernel:
     @hostname.setter
     def hostname(self, name: bytes) -> None:
         self.namespaces.uts.hostname = name
+
+    def has_open(self, place: "Dentry") -> bool:
+        """Whether a task works in a directory, has it as its root, or has it open."""
+        for each in self.tasks.values():
+            if each.fs.cwd is place or each.fs.root is place:
+                return True
+            if any(each.files.get(fd, allow_path=True).dentry is place for fd in each.files):
+                return True
+        return False
 
     @property
     def used_ipc(self) -> "list[Ipc]":

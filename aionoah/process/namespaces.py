@@ -1,6 +1,6 @@
-"""Name spaces: host names and IPC can be had anew, of the other kinds there is one each (namespaces(7)).
+"""Name spaces: host names, IPC and mounts can be had anew, of the other kinds there is one each (namespaces(7)).
 
-Sources: uts_namespaces(7), ipc_namespaces(7), setns(2); Linux kernel/nsproxy.c, ipc/namespace.c.
+Those of mounts are in fs/mount_namespace.py. Sources: uts_namespaces(7), ipc_namespaces(7), setns(2); Linux kernel/nsproxy.c, ipc/namespace.c.
 """
 
 from functools import cached_property
@@ -12,6 +12,8 @@ from aionoah.abi.sched import CLONE
 from aionoah.process.current import find_current_task
 
 if TYPE_CHECKING:
+    from aionoah.fs.context import FsContext
+    from aionoah.fs.mount_namespace import MountNamespace
     from aionoah.fs.mqueue import QueueFileSystem
     from aionoah.process.ipc.tables import Ipc
     from aionoah.process.kernel import Kernel
@@ -21,7 +23,7 @@ NAMESPACES: Final = (
     CLONE.NEWNS | CLONE.NEWCGROUP | CLONE.NEWUTS | CLONE.NEWIPC | CLONE.NEWUSER | CLONE.NEWPID | CLONE.NEWNET
     | CLONE.NEWTIME
 )  # fmt: skip
-_AVAILABLE: Final = CLONE.NEWUTS | CLONE.NEWIPC
+_AVAILABLE: Final = CLONE.NEWUTS | CLONE.NEWIPC | CLONE.NEWNS
 FIRST_LATER_NUMBER: Final = 0xF0000001  # behind the one that a first network name space usually has
 
 
@@ -47,7 +49,6 @@ class Namespace:
 # The numbers of the first ones are Linux's (include/linux/proc_ns.h).
 ONLY: Final = {
     CLONE.NEWCGROUP: Namespace(b"cgroup", CLONE.NEWCGROUP, 0xEFFFFFFB),
-    CLONE.NEWNS: Namespace(b"mnt", CLONE.NEWNS, 0xEFFFFFF8),
     CLONE.NEWNET: Namespace(b"net", CLONE.NEWNET, 0xF0000000),
     CLONE.NEWPID: Namespace(b"pid", CLONE.NEWPID, 0xEFFFFFFC),
     CLONE.NEWTIME: Namespace(b"time", CLONE.NEWTIME, 0xEFFFFFFA),
@@ -110,17 +111,24 @@ class Namespaces(NamedTuple):
 
     uts: UtsNamespace
     ipc: IpcNamespace
+    mounts: "MountNamespace"
 
     def hold(self) -> "Namespaces":
         self.ipc.hold()
+        self.mounts.hold()
         return self
 
     def drop(self) -> None:
         self.ipc.drop()
+        self.mounts.drop()
 
     def find(self, flag: int) -> Namespace:
         """The one of a kind."""
-        own: dict[int, Namespace] = {CLONE.NEWUTS: self.uts, CLONE.NEWIPC: self.ipc}
+        own: dict[int, Namespace] = {
+            CLONE.NEWUTS: self.uts,
+            CLONE.NEWIPC: self.ipc,
+            CLONE.NEWNS: self.mounts,
+        }
         return own.get(flag) or ONLY[flag]
 
 
@@ -140,14 +148,24 @@ def require_makeable(task: "Task", flags: int) -> None:
         raise LinuxError(Errno.EINVAL)
 
 
-def new_namespaces(task: "Task", flags: int) -> Namespaces:
-    """What `flags` ask for, new, and the rest as a task has it, with a use for whoever gets them."""
-    kernel, (uts, ipc) = task.kernel, task.namespaces
+def new_namespaces(task: "Task", flags: int, fs: "FsContext") -> Namespaces:
+    """What `flags` ask for, new, and the rest as a task has it, with a use for whoever gets them. With the mounts, root
+    and working directory of `fs` become new. ENOSPC.
+    """
+    kernel, (uts, ipc, mounts) = task.kernel, task.namespaces
+    if flags & CLONE.NEWNS:
+        copying = mounts.copy(next(kernel.namespace_numbers))
+        mounts = copying.namespace
+        fs.root, fs.cwd = copying.position(fs.root), copying.position(fs.cwd)
+    else:
+        mounts.hold()
     if flags & CLONE.NEWUTS:
         uts = UtsNamespace(uts.hostname, uts.domainname, next(kernel.namespace_numbers))
-    if not flags & CLONE.NEWIPC:
-        return Namespaces(uts, ipc).hold()
-    return Namespaces(uts, IpcNamespace(kernel.ipc_namespaces, next(kernel.namespace_numbers)))
+    if flags & CLONE.NEWIPC:
+        ipc = IpcNamespace(kernel.ipc_namespaces, next(kernel.namespace_numbers))
+    else:
+        ipc.hold()
+    return Namespaces(uts, ipc, mounts)
 
 
 def enter(task: "Task", new: Namespaces) -> None:

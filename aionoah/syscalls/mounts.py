@@ -1,6 +1,5 @@
 """Changing the tree of mounts: mount, umount2, pivot_root; Linux fs/namespace.c. The order of the checks is the kernel's."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -32,9 +31,9 @@ def mount(
     place = locate(task, WORKING_DIRECTORY, target)
     flags = mountflags & ~MAGIC_MASK if mountflags & MAGIC_MASK == MAGIC_VALUE else int(mountflags)
     task.credentials.require(CAP.SYS_ADMIN)
-    namespace = task.kernel.mounts
+    namespace = task.namespaces.mounts
     if flags & MS.REMOUNT:
-        mounting.remount(place, flags)
+        mounting.remount(namespace, place, flags)
     elif flags & MS.BIND:
         mounting.bind(namespace, _source(task, source), place, recursive=bool(flags & MS.REC))
     elif flags & _PROPAGATION:
@@ -62,28 +61,14 @@ def umount2(task: "Task", target: Path, flags: MNT) -> None:
     nofollow = AT.SYMLINK_NOFOLLOW if MNT.UMOUNT_NOFOLLOW in flags else 0
     place = locate(task, WORKING_DIRECTORY, target, nofollow)
     task.credentials.require(CAP.SYS_ADMIN)
-    mounting.unmount(task.kernel.mounts, place, flags, _roots_in_use(task))
+    mounting.unmount(task.namespaces.mounts, place, flags, task.fs.root)
 
 
-def _roots_in_use(task: "Task") -> Callable[[Dentry], bool]:
-    """Whether a task works in a directory, has it as its root, or has it open."""
-
-    def is_used(root: Dentry) -> bool:
-        for each in task.kernel.tasks.values():
-            if each.fs.cwd is root or each.fs.root is root:
-                return True
-            if any(each.files.get(fd, allow_path=True).dentry is root for fd in each.files):
-                return True
-        return False
-
-    return is_used
-
-
-@syscall(partial="The new root and the place for the old one cannot be the same directory.")
+@syscall
 def pivot_root(task: "Task", new_root: Path, put_old: Path) -> None:
     task.credentials.require(CAP.SYS_ADMIN)
     new, put = (locate(task, WORKING_DIRECTORY, path) for path in (new_root, put_old))
-    old = mounting.pivot_root(task.kernel.mounts, new, put, task.fs.root)
+    old = mounting.pivot_root(task.namespaces.mounts, new, put, task.fs.root)
     for each in task.kernel.tasks.values():
         if each.fs.root is old:
             each.fs.root = new

@@ -8,13 +8,13 @@ from typing import Final
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.sched import CLONE
+from aionoah.fs.mount_namespace import MountNamespace
 from aionoah.fs.pidfd import PidFile
 from aionoah.fs.proc.namespaces import NamespaceFile
 from aionoah.process.namespaces import (
     NAMESPACES,
     IpcNamespace,
     Namespace,
-    Namespaces,
     UtsNamespace,
     enter,
     new_namespaces,
@@ -29,7 +29,9 @@ _ALONE: Final = CLONE.THREAD | CLONE.SIGHAND | CLONE.VM  # nothing to do, but th
 _VALID: Final = _ALONE | CLONE.FS | CLONE.FILES | CLONE.SYSVSEM | NAMESPACES
 
 
-@syscall(partial="Of name spaces CLONE_NEWUTS and CLONE_NEWIPC; others fail as in a kernel without them.")
+@syscall(
+    partial="Of name spaces CLONE_NEWUTS, CLONE_NEWIPC and CLONE_NEWNS; others fail as in a kernel without them."
+)
 def unshare(task: Task, flags: CLONE) -> None:
     if flags.outside(_VALID) or (flags & _ALONE and not _is_alone(task, flags)):
         raise LinuxError(Errno.EINVAL)
@@ -37,13 +39,13 @@ def unshare(task: Task, flags: CLONE) -> None:
     if CLONE.SYSVSEM in flags and task.semaphore_undo is not None:
         undo, task.semaphore_undo = task.semaphore_undo, None
         undo.leave(task)
-    if CLONE.FS in flags:
+    if flags & (CLONE.FS | CLONE.NEWNS):
         task.fs.unshare()
     if CLONE.FILES in flags and task.files.is_shared:
         shared, task.files = task.files, task.files.fork()
         shared.leave()
     if flags & NAMESPACES:
-        enter(task, new_namespaces(task, flags))
+        enter(task, new_namespaces(task, flags, task.fs))
 
 
 def _is_alone(task: Task, flags: CLONE) -> bool:
@@ -107,14 +109,14 @@ def _require_enterable(task: Task, namespace: Namespace) -> None:
 
 
 def _enter(task: Task, namespace: Namespace) -> None:
-    if namespace.flag == CLONE.NEWNS:  # whoever joins one is at its root
-        task.fs.root = task.fs.cwd = task.kernel.mounts.root
-        return
     old = task.namespaces
     if isinstance(namespace, UtsNamespace):
-        enter(task, Namespaces(namespace, old.ipc).hold())
+        enter(task, old._replace(uts=namespace).hold())
     elif isinstance(namespace, IpcNamespace):
-        enter(task, Namespaces(old.uts, namespace).hold())
+        enter(task, old._replace(ipc=namespace).hold())
+    elif isinstance(namespace, MountNamespace):  # whoever joins one is at its root
+        task.fs.root = task.fs.cwd = namespace.uppermost
+        enter(task, old._replace(mounts=namespace).hold())
 
 
 _KINDS: Final = (

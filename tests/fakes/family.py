@@ -9,7 +9,7 @@ from aionoah.abi.errno import LinuxError
 from aionoah.abi.sched import CLONE
 from aionoah.abi.x86_64 import X86_64
 from aionoah.fs.context import FsContext
-from aionoah.fs.mount import Namespace
+from aionoah.fs.mount_namespace import MountNamespace
 from aionoah.fs.tmpfs import TmpFileSystem
 from aionoah.memory.memory import Memory
 from aionoah.process.clone import CloneRequest, clone_task
@@ -24,7 +24,7 @@ class Family:
     """Makes processes and threads in one kernel; `interrupts` are the tids of tasks that were interrupted."""
 
     def __init__(self, machine: FakeMachine) -> None:
-        self.mounts = Namespace(TmpFileSystem(mode=0o755))
+        self.mounts = MountNamespace.of(TmpFileSystem(mode=0o755))
         self.machine = machine
         self.kernel = Kernel(cast("Any", machine), self.mounts)
         self.interrupts: list[int] = []

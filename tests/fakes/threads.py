@@ -7,7 +7,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.mman import MAP, PROT
 from aionoah.abi.x86_64 import X86_64
 from aionoah.fs.context import FsContext
-from aionoah.fs.mount import Namespace
+from aionoah.fs.mount_namespace import MountNamespace
 from aionoah.fs.tmpfs import TmpFileSystem
 from aionoah.host.waiting import Waiter
 from aionoah.memory.memory import Memory
@@ -28,7 +28,7 @@ class World:
 
     def __init__(self, machine: Any) -> None:
         self.machine = machine
-        self._mounts = Namespace(TmpFileSystem(mode=0o755))
+        self._mounts = MountNamespace.of(TmpFileSystem(mode=0o755))
         self.kernel = Kernel(machine, self._mounts)
         self._memories: list[Memory] = []
 

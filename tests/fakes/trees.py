@@ -18,7 +18,7 @@ from aionoah.fs import operations
 from aionoah.fs.context import FsContext
 from aionoah.fs.file import File
 from aionoah.fs.inode import Attributes, Change, FileSystem
-from aionoah.fs.mount import Namespace
+from aionoah.fs.mount_namespace import MountNamespace
 from aionoah.fs.path import Dentry
 from aionoah.fs.permissions import BY_USER
 from aionoah.fs.tmpfs import TmpFileSystem
@@ -79,7 +79,7 @@ class Tree:
     """A namespace with one file system at its root, and a task in it. Paths are relative to the root."""
 
     def __init__(self, filesystem: FileSystem, credentials: User = ROOT, *, read_only: bool = False) -> None:
-        self.namespace = Namespace(filesystem, read_only=read_only)
+        self.namespace = MountNamespace.of(filesystem, read_only=read_only)
         self.context = FsContext(self.namespace.root, credentials)
 
     def __del__(self) -> None:

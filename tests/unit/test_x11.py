@@ -14,7 +14,7 @@ from aionoah.abi.poll import Poll
 from aionoah.abi.socket import AF, MSG, SHUT, SOCK
 from aionoah.abi.stat import S
 from aionoah.fs.context import FsContext
-from aionoah.fs.mount import Namespace
+from aionoah.fs.mount_namespace import MountNamespace
 from aionoah.fs.tmpfs import TmpFileSystem
 from aionoah.net.network import Network
 from aionoah.net.unix.creation import new_unix_socket
@@ -63,7 +63,7 @@ def test_only_the_secret_of_this_server_is_shown_for_any_machine(tmp_path: Path)
 
 @pytest.fixture
 def fs() -> FsContext:
-    return FsContext(Namespace(TmpFileSystem(mode=0o777)).root, Credentials())
+    return FsContext(MountNamespace.of(TmpFileSystem(mode=0o777)).root, Credentials())
 
 
 def network_with(fs: FsContext, server: HostSocket) -> Network:

@@ -21,7 +21,7 @@ def escape(text: bytes) -> bytes:
 def visible(subject: Subject) -> Iterator[tuple["Mount", bytes]]:
     """The mounts below the root directory of the process, and their paths there."""
     task = task_of(subject)
-    for mount in task.kernel.mounts.mounts:
+    for mount in task.namespaces.mounts.mounts:
         path = path_of(mount.root, task.fs.root)
         if path.startswith(b"/"):
             yield mount, path
@@ -38,7 +38,7 @@ def mounts(subject: Subject) -> bytes:
 def mountinfo(subject: Subject) -> bytes:
     lines = []
     for mount, path in visible(subject):
-        above = mount.root.parent.mount.identifier if mount.root.parent is not None else 0
+        above = mount.under.identifier if mount.under is not None else 0
         device = mount.root.inode.attributes().dev
         access = b",".join(word for word in (_access(mount.filesystem.is_read_only), mount.details) if word)
         lines.append(

@@ -63,6 +63,10 @@ class _NamespaceInode(SyntheticInode[_Inode]):
         super().__init__(place, node)
         self.ino = cast("Namespace", place.owner).number
 
+    def may_be_mounted_in(self, number: int) -> bool:
+        """One of mounts only in those that are older (mnt_ns_loop in fs/namespace.c)."""
+        return self.owner.flag != CLONE.NEWNS or self.ino > number
+
     def mounted(self) -> None:
         self.owner.hold()
 

@@ -5,6 +5,8 @@ Some say what is so here (there is no io_uring, no BPF), the others what a fresh
 
 from typing import Final
 
+from aionoah.process.kernel import DEFAULT_MAX_TASKS
+
 Table = dict[str, "bytes | int | Table"]
 
 _KEYS: Final[Table] = {"maxbytes": 20000, "maxkeys": 200, "root_maxbytes": 25000000, "root_maxkeys": 1000000}
@@ -148,7 +150,8 @@ _NET: Final[Table] = {
 }
 
 _USER: Final[Table] = {
-    f"max_{kind}_namespaces": 0 for kind in ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
+    **{f"max_{kind}_namespaces": 0 for kind in ("cgroup", "net", "pid", "time", "user")},
+    **{f"max_{kind}_namespaces": DEFAULT_MAX_TASKS for kind in ("ipc", "mnt", "uts")},
 }
 
 PARAMETERS: Final[Table] = {"fs": _FS, "kernel": _KERNEL, "net": _NET, "user": _USER, "vm": _VM}

@@ -9,7 +9,7 @@ from typing import Final
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.stat import S
-from aionoah.fs.path import Dentry, path_of
+from aionoah.fs.path import UNREACHABLE, Dentry, path_of
 from aionoah.process.current import find_current_task
 from aionoah.process.task import Process, Task
 
@@ -57,9 +57,11 @@ def ids_of(subject: Subject, mode: int) -> tuple[int, int]:
 
 
 def shown_path(dentry: Dentry) -> bytes:
-    """The path of a position as the reader of /proc sees it; from the root of all if that is the application."""
+    """The path of a position as the reader of /proc sees it; from the root of all if that is the application. Nothing
+    says whether the reader can get there (d_path in fs/d_path.c).
+    """
     reader = find_current_task()
-    return path_of(dentry, reader.fs.root if reader is not None else _top(dentry))
+    return path_of(dentry, reader.fs.root if reader is not None else _top(dentry)).removeprefix(UNREACHABLE)
 
 
 def _top(dentry: Dentry) -> Dentry:

@@ -17,7 +17,7 @@ from aionoah.fs.context import FsContext
 from aionoah.fs.devfs import new_devfs
 from aionoah.fs.devices import open_device
 from aionoah.fs.file import File
-from aionoah.fs.mount import Namespace
+from aionoah.fs.mount_namespace import MountNamespace
 from aionoah.fs.path import Dentry, walk
 from aionoah.memory.buffer import Buffer, KernelBuffer
 from aionoah.process.credentials import Credentials
@@ -31,7 +31,7 @@ IN, OUT = Poll.IN | Poll.RDNORM, Poll.OUT | Poll.WRNORM
 
 @pytest.fixture
 def find() -> Callable[..., Dentry]:
-    tree = Namespace(new_devfs())
+    tree = MountNamespace.of(new_devfs())
     context = FsContext(tree.root, Credentials())
     return lambda name, **options: walk(context, tree.root, name, **options)
 

@@ -27,7 +27,7 @@ def test_a_tree_that_is_bound_below_itself_ends_at_the_limit(kind: int) -> None:
         found.append(outcome(mounting.bind, namespace, tree.walk(b"top"), tree.walk(name), recursive=True))
     assert 3 < len(found) < 20
     assert len(namespace.mounts) == before <= MOUNTS_MAX
-    mounting.unmount(namespace, tree.walk(b"top"), MNT.DETACH, lambda _root: False)
+    mounting.unmount(namespace, tree.walk(b"top"), MNT.DETACH, tree.root)
     assert len(namespace.mounts) == 1
 
 
@@ -40,9 +40,9 @@ def test_a_remembered_way_ends_at_a_mount_that_follows_no_links(tmp_path: Path) 
     mounting.bind(tree.namespace, tree.walk(b"data"), tree.walk(b"mountpoint"), recursive=False)
     for _ in range(3):
         assert tree.read(b"mountpoint/link/file") == b"text"
-    mounting.remount(tree.walk(b"mountpoint"), MS.BIND | MS.NOSYMFOLLOW)
+    mounting.remount(tree.namespace, tree.walk(b"mountpoint"), MS.BIND | MS.NOSYMFOLLOW)
     assert outcome(tree.read, b"mountpoint/link/file") == "ELOOP"
-    mounting.remount(tree.walk(b"mountpoint"), MS.BIND)
+    mounting.remount(tree.namespace, tree.walk(b"mountpoint"), MS.BIND)
     assert tree.read(b"mountpoint/link/file") == b"text"
 
 
@@ -55,5 +55,5 @@ def test_all_that_is_below_goes_whatever_was_mounted_first() -> None:
     tree.namespace.mount(TmpFileSystem(), b"outer/inner")
     tree.mkdir(b"top/outer")
     mounting.move(tree.namespace, tree.walk(b"outer"), tree.walk(b"top/outer"))
-    mounting.unmount(tree.namespace, tree.walk(b"top"), MNT.DETACH, lambda _root: False)
+    mounting.unmount(tree.namespace, tree.walk(b"top"), MNT.DETACH, tree.root)
     assert len(tree.namespace.mounts) == 1

@@ -41,7 +41,7 @@ def mount(tree: Tree, options: bytes, at: bytes = b"m") -> Mount:
 
 
 def unmount(tree: Tree, path: bytes) -> None:
-    mounting.unmount(tree.namespace, tree.walk(path), 0, lambda _root: False)
+    mounting.unmount(tree.namespace, tree.walk(path), 0, tree.root)
 
 
 def test_layers_are_shown_and_kept_apart(tree: Tree) -> None:

@@ -11,7 +11,8 @@ from aionoah.abi.stat import DT, S
 from aionoah.fs.context import FsContext
 from aionoah.fs.file import File
 from aionoah.fs.inode import Change, Inode
-from aionoah.fs.mount import Mount, Namespace
+from aionoah.fs.mount import Mount
+from aionoah.fs.mount_namespace import MountNamespace
 from aionoah.fs.path import Dentry, walk
 from aionoah.fs.synthetic import Bound, Directory, Link, Node, SyntheticFileSystem, Text
 from aionoah.memory.buffer import KernelBuffer
@@ -60,7 +61,7 @@ def filesystem(owner: Owner) -> SyntheticFileSystem:
 @pytest.fixture
 def find(filesystem: SyntheticFileSystem) -> Any:
     """Walks a path of the file system mounted as the root."""
-    tree = Namespace(filesystem)
+    tree = MountNamespace.of(filesystem)
     context = FsContext(tree.root, Credentials())
 
     def find_path(path: bytes, *, follow: bool = True) -> Dentry:
@@ -266,7 +267,7 @@ def test_magic_links(find: Any, owner: Owner) -> None:
     tree = SyntheticFileSystem(
         Directory({b"magic": magic}), owner, type_name=b"x", magic=1, device=3, block_size=1
     )
-    namespace = Namespace(tree)
+    namespace = MountNamespace.of(tree)
     context = FsContext(namespace.root, Credentials())
     link = walk(context, namespace.root, b"/magic", follow=False).inode
     assert link.readlink() == b"nowhere:[1]"

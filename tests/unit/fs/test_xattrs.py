@@ -5,7 +5,7 @@ import pytest
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.fs.context import FsContext
 from aionoah.fs.inode import Change
-from aionoah.fs.mount import Namespace
+from aionoah.fs.mount_namespace import MountNamespace
 from aionoah.fs.operations import mkdir, symlink, walk
 from aionoah.fs.path import Dentry
 from aionoah.fs.tmpfs import TmpFileSystem
@@ -16,9 +16,9 @@ OWNER = 1000
 
 
 @pytest.fixture
-def tree() -> Namespace:
+def tree() -> MountNamespace:
     """A directory of OWNER, a sticky one that all may write, and a symbolic link."""
-    made = Namespace(TmpFileSystem(mode=0o755))
+    made = MountNamespace.of(TmpFileSystem(mode=0o755))
     context = FsContext(made.root, Credentials())
     mkdir(context, made.root, b"own", 0o755).inode.change(Change(uid=OWNER))
     mkdir(context, made.root, b"sticky", 0o755).inode.change(Change(mode=0o1777))
@@ -26,12 +26,12 @@ def tree() -> Namespace:
     return made
 
 
-def place(tree: Namespace, path: bytes) -> Dentry:
+def place(tree: MountNamespace, path: bytes) -> Dentry:
     context = FsContext(tree.root, Credentials())
     return walk(context, tree.root, path, follow=False)
 
 
-def outcome(tree: Namespace, path: bytes, name: bytes, *, uid: int, write: bool) -> Errno | None:
+def outcome(tree: MountNamespace, path: bytes, name: bytes, *, uid: int, write: bool) -> Errno | None:
     who = Credentials(uid)
     try:
         require_xattr(FsContext(tree.root, who), who, place(tree, path), name, write=write)
@@ -60,14 +60,14 @@ def outcome(tree: Namespace, path: bytes, name: bytes, *, uid: int, write: bool)
     ],
 )
 def test_who_may(
-    tree: Namespace, path: bytes, name: bytes, uid: int, reading: Errno | None, writing: Errno | None
+    tree: MountNamespace, path: bytes, name: bytes, uid: int, reading: Errno | None, writing: Errno | None
 ) -> None:
     assert outcome(tree, path, name, uid=uid, write=False) is reading
     assert outcome(tree, path, name, uid=uid, write=True) is writing
 
 
 def test_nothing_is_written_to_a_read_only_mount() -> None:
-    tree = Namespace(TmpFileSystem(), read_only=True)
+    tree = MountNamespace.of(TmpFileSystem(), read_only=True)
     assert outcome(tree, b"/", b"security.x", uid=0, write=True) is Errno.EROFS
     assert outcome(tree, b"/", b"security.x", uid=0, write=False) is None
 

@@ -23,7 +23,7 @@ from aionoah.abi.resource import RLIM_INFINITY, RLIMIT
 from aionoah.abi.x86_64 import X86_64
 from aionoah.fs.context import FsContext
 from aionoah.fs.hostfs import HostFileSystem
-from aionoah.fs.mount import Namespace
+from aionoah.fs.mount_namespace import MountNamespace
 from aionoah.fs.tmpfs import TmpFileSystem
 from aionoah.memory.buffer import KernelBuffer
 from aionoah.memory.memory import Memory
@@ -73,7 +73,7 @@ class World:
 
     def __init__(self, machine: FakeMachine, root: bytes = b"/") -> None:
         self.machine = machine
-        self.namespace = Namespace(HostFileSystem(root))
+        self.namespace = MountNamespace.of(HostFileSystem(root))
         self.credentials = Credentials()
         self.limits = Limits()
         self.fs = FsContext(self.namespace.root, self.credentials)
@@ -482,7 +482,7 @@ def with_program(machine: FakeMachine, data: bytes, mode: int) -> World:
     """A tree in memory with one program of root's, as hosts may not have it."""
     world = World(machine)
     world.namespace.release()
-    world.namespace = Namespace(TmpFileSystem())
+    world.namespace = MountNamespace.of(TmpFileSystem())
     root = world.namespace.root
     inode = root.inode.create(b"p", mode, 0, 0)
     file = inode.open(O(O.WRONLY), root.attach(b"p", inode))

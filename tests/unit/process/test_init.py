@@ -8,7 +8,7 @@ from fakes.machine import FakeMachine
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.signal import SIG, SIG_IGN, signal_bit
 from aionoah.abi.x86_64 import X86_64
-from aionoah.fs.mount import Namespace
+from aionoah.fs.mount_namespace import MountNamespace
 from aionoah.fs.tmpfs import TmpFileSystem
 from aionoah.memory.empty import EmptySpace
 from aionoah.process.init import show_init
@@ -21,7 +21,7 @@ from aionoah.signals.info import from_kernel
 
 @pytest.fixture
 def init(machine: FakeMachine) -> Iterator[Process]:
-    kernel = Kernel(machine, Namespace(TmpFileSystem(mode=0o755)))
+    kernel = Kernel(machine, MountNamespace.of(TmpFileSystem(mode=0o755)))
     show_init(kernel, X86_64)
     yield kernel.init
     kernel.close()

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from aionoah.abi.errno import Errno, LinuxError
+from aionoah.fs.mount_namespace import MountNamespace
+from aionoah.fs.tmpfs import TmpFileSystem
 from aionoah.process import kernel as kernel_module
 from aionoah.process.current import current_task, set_current
 from aionoah.process.kernel import Kernel, random_uuid
@@ -14,7 +16,7 @@ from aionoah.process.kernel import Kernel, random_uuid
 @pytest.fixture
 def kernel() -> Kernel:
     nothing: Any = object()
-    made = Kernel(nothing, nothing)
+    made = Kernel(nothing, MountNamespace.of(TmpFileSystem()))
     made.free_pid(made.init.pid)
     made.last_pid = made.forks = 0
     return made

@@ -23,7 +23,7 @@ def task(world: Any) -> Any:
 def test_only_what_is_asked_for_is_new(task: Any) -> None:
     first = task.namespaces
     first.uts.hostname = b"first"
-    enter(task, new_namespaces(task, CLONE.NEWUTS))
+    enter(task, new_namespaces(task, CLONE.NEWUTS, task.fs))
     assert task.namespaces.uts is not first.uts
     assert task.namespaces.ipc is first.ipc
     assert task.namespaces.uts.hostname == b"first"
@@ -34,7 +34,7 @@ def test_only_what_is_asked_for_is_new(task: Any) -> None:
 
 def test_objects_go_with_the_last_user(task: Any) -> None:
     kernel, first = task.kernel, task.namespaces
-    enter(task, new_namespaces(task, CLONE.NEWIPC))
+    enter(task, new_namespaces(task, CLONE.NEWIPC, task.fs))
     own = task.namespaces.ipc
     segment = own.system_v.memory.get(IPC_PRIVATE, 4096, IPC.CREAT | 0o600, task)
     assert kernel.ipc_namespaces == [first.ipc, own]
@@ -52,7 +52,7 @@ def test_objects_go_with_the_last_user(task: Any) -> None:
 
 def test_a_mount_of_its_file_keeps_it(task: Any) -> None:
     kernel, first = task.kernel, task.namespaces
-    enter(task, new_namespaces(task, CLONE.NEWIPC))
+    enter(task, new_namespaces(task, CLONE.NEWIPC, task.fs))
     own = task.namespaces.ipc
     place = place_of(own)
     place.inode.mounted()
@@ -73,12 +73,39 @@ def test_a_clone_may_have_its_own(task: Any) -> None:
     fails(Errno.EINVAL, clone_task, task, CloneRequest(CLONE(CLONE.NEWIPC | CLONE.SYSVSEM), 17))
 
 
+def test_mounts_go_with_the_last_task_and_the_last_file(task: Any) -> None:
+    first = task.namespaces
+    trees = first.mounts.forest.trees
+    child = clone_task(task, CloneRequest(CLONE(CLONE.NEWNS), 17))
+    own = child.namespaces.mounts
+    assert trees == [first.mounts, own]
+    assert child.fs.root is own.root
+    assert child.fs.cwd.mount.namespace is own
+    assert task.fs.root is first.mounts.root
+    place = place_of(own)
+    file = place.inode.open(O(O.RDONLY), place)
+    grandchild = clone_task(child, CloneRequest(CLONE(0), 17))
+    assert grandchild.namespaces.mounts is own
+    discard_task(child)
+    discard_task(grandchild)
+    assert trees == [first.mounts, own]
+    file.drop()
+    assert trees == [first.mounts]
+
+
+def test_nothing_is_left_of_a_clone_that_cannot_have_its_mounts(task: Any, monkeypatch: Any) -> None:
+    before = dict(task.kernel.tasks)
+    monkeypatch.setattr("aionoah.fs.mount_namespace._ALL_MOUNTS_MAX", 1)
+    fails(Errno.ENOSPC, clone_task, task, CloneRequest(CLONE(CLONE.NEWNS), 17))
+    assert task.kernel.tasks == before
+
+
 def test_who_may(task: Any) -> None:
-    for flag in (CLONE.NEWNS, CLONE.NEWPID, CLONE.NEWNET, CLONE.NEWTIME, CLONE.NEWCGROUP, CLONE.NEWUSER):
+    for flag in (CLONE.NEWPID, CLONE.NEWNET, CLONE.NEWTIME, CLONE.NEWCGROUP, CLONE.NEWUSER):
         fails(Errno.EINVAL, require_makeable, task, flag | CLONE.NEWUTS)
-    require_makeable(task, CLONE.NEWUTS | CLONE.NEWIPC | CLONE.FS)
+    require_makeable(task, CLONE.NEWUTS | CLONE.NEWIPC | CLONE.NEWNS | CLONE.FS)
     task.credentials.effective &= ~(1 << CAP.SYS_ADMIN)
-    for flag in (CLONE.NEWUTS, CLONE.NEWIPC, CLONE.NEWPID, CLONE.NEWNET):
+    for flag in (CLONE.NEWUTS, CLONE.NEWIPC, CLONE.NEWNS, CLONE.NEWPID, CLONE.NEWNET):
         fails(Errno.EPERM, require_makeable, task, flag)
     fails(Errno.EINVAL, require_makeable, task, CLONE.NEWUSER | CLONE.NEWUTS)
     require_makeable(task, CLONE.FS)

@@ -13,7 +13,7 @@ from aionoah.abi.wait import exited_status
 from aionoah.abi.x86_64 import X86_64
 from aionoah.fs.context import FsContext
 from aionoah.fs.file import File
-from aionoah.fs.mount import Namespace
+from aionoah.fs.mount_namespace import MountNamespace
 from aionoah.fs.tmpfs import TmpFileSystem
 from aionoah.memory.memory import Memory
 from aionoah.process.control import NoControl
@@ -40,7 +40,7 @@ class Cpu(NoControl):
 
 @pytest.fixture
 def process(machine: FakeMachine) -> Process:
-    kernel = Kernel(cast("Any", machine), Namespace(TmpFileSystem()))
+    kernel = Kernel(cast("Any", machine), MountNamespace.of(TmpFileSystem()))
     return Process(kernel, kernel.allocate_pid())
 
 

@@ -26,7 +26,7 @@ from aionoah.abi.mman import MAP, PROT
 from aionoah.abi.x86_64 import X86_64
 from aionoah.fs.context import FsContext
 from aionoah.fs.inode import Change
-from aionoah.fs.mount import Namespace
+from aionoah.fs.mount_namespace import MountNamespace
 from aionoah.fs.operations import mkdir
 from aionoah.fs.tmpfs import TmpFileSystem
 from aionoah.host.waiting import Waiter
@@ -183,7 +183,7 @@ def new_task(machine: FakeMachine, architecture: Architecture) -> Task:
     """A process of one thread in an empty directory of a file system in memory."""
     uid, gid = os.getuid(), os.getgid()
     credentials = Credentials(uid, gid, os.getgroups())
-    mounts = Namespace(TmpFileSystem(mode=0o755))
+    mounts = MountNamespace.of(TmpFileSystem(mode=0o755))
     superuser = FsContext(mounts.root, Credentials())
     home = mkdir(superuser, mounts.root, b"home", 0o700)
     home.inode.change(Change(uid=uid, gid=gid))

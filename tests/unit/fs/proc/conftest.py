@@ -12,7 +12,7 @@ from aionoah.abi.resource import RLIMIT
 from aionoah.abi.x86_64 import X86_64
 from aionoah.fs.context import FsContext
 from aionoah.fs.file import File
-from aionoah.fs.mount import Namespace
+from aionoah.fs.mount_namespace import MountNamespace
 from aionoah.fs.path import Dentry, walk
 from aionoah.fs.pipe import open_pipe
 from aionoah.fs.proc import new_procfs
@@ -36,7 +36,7 @@ class Linux:
     """The kernel, and what the tests need to ask of it."""
 
     def __init__(self, machine: "FakeMachine") -> None:
-        tree = Namespace(TmpFileSystem(mode=0o755), source=b"root")
+        tree = MountNamespace.of(TmpFileSystem(mode=0o755), source=b"root")
         self.kernel = Kernel(machine, tree, hostname=b"testhost")
         self.kernel.free_pid(self.kernel.init.pid)  # so that the first process of a test is number 1
         self.kernel.last_pid = self.kernel.forks = 0

@@ -12,7 +12,7 @@ from aionoah.abi.fcntl import RENAME, O
 from aionoah.abi.stat import DT, S
 from aionoah.fs.context import FsContext
 from aionoah.fs.inode import NOW, Change
-from aionoah.fs.mount import Namespace
+from aionoah.fs.mount_namespace import MountNamespace
 from aionoah.fs.opening import open_file
 from aionoah.fs.path import walk
 from aionoah.fs.python.callables import CallableFileSystem, Device, TextFile
@@ -191,7 +191,7 @@ def tree() -> dict[str, Any]:
 
 @pytest.fixture
 def context(tree: dict[str, Any]) -> FsContext:
-    namespace = Namespace(PythonFileSystem(DictFileSystem(tree)))
+    namespace = MountNamespace.of(PythonFileSystem(DictFileSystem(tree)))
     return FsContext(namespace.root, Credentials(0, 0))
 
 
@@ -249,7 +249,7 @@ def test_mapping_shows_a_copy(context: FsContext) -> None:
 def opened_node(node: Any, flags: int = OPEN) -> Any:
     filesystem = filesystem_for(node, None)
     assert isinstance(filesystem, CallableFileSystem)
-    place = Namespace(filesystem).root
+    place = MountNamespace.of(filesystem).root
     return filesystem.root.open(O(flags), place)
 
 

@@ -10,7 +10,7 @@ import pytest
 from aionoah.abi.fcntl import O
 from aionoah.abi.stat import S
 from aionoah.fs.context import FsContext
-from aionoah.fs.mount import Namespace
+from aionoah.fs.mount_namespace import MountNamespace
 from aionoah.fs.path import Dentry, walk
 from aionoah.fs.sys import new_cgroupfs, new_sysfs
 from aionoah.fs.tmpfs import TmpFileSystem
@@ -28,7 +28,7 @@ HOST = Path("/sys/devices/system/cpu")
 
 class Sys:
     def __init__(self, machine: "FakeMachine", count: int) -> None:
-        self.mounts = Namespace(TmpFileSystem(mode=0o755))
+        self.mounts = MountNamespace.of(TmpFileSystem(mode=0o755))
         self.kernel = Kernel(machine, self.mounts)
         self.kernel.cpu_count = count
         self.mounts.mount(new_sysfs(self.kernel), b"/sys", read_only=True)

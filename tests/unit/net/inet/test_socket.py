@@ -17,7 +17,7 @@ from aionoah.abi.poll import Poll
 from aionoah.abi.socket import AF, MSG, SHUT, SO, SOCK, SOL, Linger
 from aionoah.fs.context import FsContext
 from aionoah.fs.file import BrokenPipe, WouldBlock
-from aionoah.fs.mount import Namespace
+from aionoah.fs.mount_namespace import MountNamespace
 from aionoah.fs.tmpfs import TmpFileSystem
 from aionoah.host.waiting import Waiter
 from aionoah.memory.buffer import KernelBuffer
@@ -34,7 +34,7 @@ LOOPBACK = b"\2\0\0\0\x7f\0\0\1" + bytes(8)
 
 @pytest.fixture
 def fs() -> FsContext:
-    return FsContext(Namespace(TmpFileSystem()).root, Credentials())
+    return FsContext(MountNamespace.of(TmpFileSystem()).root, Credentials())
 
 
 @pytest.fixture

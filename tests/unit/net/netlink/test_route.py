@@ -15,7 +15,7 @@ from aionoah.abi.netlink import NETLINK, NETLINK_OPTION, NLM_F, NLMSG, Nlmsghdr,
 from aionoah.abi.poll import Poll
 from aionoah.abi.socket import AF, MSG, SO, SOCK, SOL
 from aionoah.fs.context import FsContext
-from aionoah.fs.mount import Namespace
+from aionoah.fs.mount_namespace import MountNamespace
 from aionoah.fs.tmpfs import TmpFileSystem
 from aionoah.net.links import LOOPBACK, OUTWARD
 from aionoah.net.netlink import socket as netlink_socket
@@ -32,7 +32,7 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="there is no netli
 
 @pytest.fixture
 def fs() -> FsContext:
-    return FsContext(Namespace(TmpFileSystem()).root, Credentials())
+    return FsContext(MountNamespace.of(TmpFileSystem()).root, Credentials())
 
 
 def request(kind: int, flags: int, body: bytes = bytes(16), sequence: int = 7) -> bytes:

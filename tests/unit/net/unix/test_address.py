@@ -13,7 +13,7 @@ from aionoah.abi.socket import SOCK
 from aionoah.abi.stat import S
 from aionoah.fs.context import FsContext
 from aionoah.fs.hostfs import HostFileSystem
-from aionoah.fs.mount import Namespace
+from aionoah.fs.mount_namespace import MountNamespace
 from aionoah.fs.operations import chmod, mkdir, mknod, rename, symlink, unlink, walk
 from aionoah.fs.tmpfs import TmpFileSystem
 from aionoah.net.network import Network
@@ -24,7 +24,7 @@ from aionoah.process.credentials import Credentials
 
 @pytest.fixture
 def fs() -> FsContext:
-    return FsContext(Namespace(TmpFileSystem(mode=0o777)).root, Credentials())
+    return FsContext(MountNamespace.of(TmpFileSystem(mode=0o777)).root, Credentials())
 
 
 @given(st.binary(max_size=130))
@@ -87,7 +87,7 @@ def test_names_that_are_taken(fs: FsContext) -> None:
 
 def test_a_name_on_the_hosts_disk(tmp_path: Path) -> None:
     network, root = Network(), HostFileSystem(os.fsencode(tmp_path))
-    fs = FsContext(Namespace(root).root, Credentials(os.getuid(), os.getgid()))
+    fs = FsContext(MountNamespace.of(root).root, Credentials(os.getuid(), os.getgid()))
     made, later = (new_unix_socket(network, SOCK.STREAM, 0, 0) for _ in range(2))
     made.bind(b"\1\0sock", fs)
     assert (tmp_path / "sock").is_socket()

@@ -13,7 +13,7 @@ from aionoah.abi.socket import MSG, SHUT, SO, SOCK, SOL
 from aionoah.fs.context import FsContext
 from aionoah.fs.file import BrokenPipe, WouldBlock
 from aionoah.fs.file import read as read_waiting
-from aionoah.fs.mount import Namespace
+from aionoah.fs.mount_namespace import MountNamespace
 from aionoah.fs.tmpfs import TmpFileSystem
 from aionoah.host.waiting import Waiter
 from aionoah.memory.buffer import KernelBuffer
@@ -33,7 +33,7 @@ CAN_WRITE = Poll.OUT | Poll.WRNORM | Poll.WRBAND
 
 @pytest.fixture
 def fs() -> FsContext:
-    return FsContext(Namespace(TmpFileSystem(mode=0o755)).root, Credentials())
+    return FsContext(MountNamespace.of(TmpFileSystem(mode=0o755)).root, Credentials())
 
 
 def new(network: Network, kind: int = SOCK.STREAM, flags: int = 0) -> ConnectionSocket:

@@ -9,7 +9,7 @@ from aionoah.abi.poll import Poll
 from aionoah.abi.socket import SHUT, SO, SOCK, SOL
 from aionoah.fs.context import FsContext
 from aionoah.fs.file import WouldBlock
-from aionoah.fs.mount import Namespace
+from aionoah.fs.mount_namespace import MountNamespace
 from aionoah.fs.tmpfs import TmpFileSystem
 from aionoah.memory.buffer import KernelBuffer
 from aionoah.net.network import Network
@@ -23,7 +23,7 @@ UNSPECIFIED = bytes(16)
 
 @pytest.fixture
 def fs() -> FsContext:
-    return FsContext(Namespace(TmpFileSystem(mode=0o755)).root, Credentials())
+    return FsContext(MountNamespace.of(TmpFileSystem(mode=0o755)).root, Credentials())
 
 
 def name(text: bytes) -> bytes:
@@ -34,7 +34,7 @@ def new(network: Network, text: bytes | None = None) -> DatagramSocket:
     made = new_unix_socket(network, SOCK.DGRAM, 0, 0)
     assert isinstance(made, DatagramSocket)
     if text is not None:
-        made.bind(name(text), FsContext(Namespace(TmpFileSystem()).root, Credentials()))
+        made.bind(name(text), FsContext(MountNamespace.of(TmpFileSystem()).root, Credentials()))
     return made
 
 

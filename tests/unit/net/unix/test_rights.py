@@ -9,7 +9,7 @@ from aionoah.abi.fcntl import O
 from aionoah.abi.socket import MSG, SOCK
 from aionoah.fs.context import FsContext
 from aionoah.fs.file import File
-from aionoah.fs.mount import Namespace
+from aionoah.fs.mount_namespace import MountNamespace
 from aionoah.fs.tmpfs import TmpFileSystem
 from aionoah.memory.buffer import KernelBuffer
 from aionoah.net.network import Network
@@ -158,7 +158,7 @@ def test_what_can_still_be_received_is_kept() -> None:
 
 
 def test_circles_behind_an_unaccepted_connection() -> None:
-    fs = FsContext(Namespace(TmpFileSystem()).root, Credentials())
+    fs = FsContext(MountNamespace.of(TmpFileSystem()).root, Credentials())
     network = Network()
     listener, client = (new_unix_socket(network, SOCK.STREAM, 0, 0) for _ in range(2))
     assert isinstance(listener, ConnectionSocket)
