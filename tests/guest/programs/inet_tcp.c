@@ -33,6 +33,13 @@ static void show_ready(const char *what, int fd, int events, int timeout) {
     printf("%s: %d, ready %x\n", what, count, entry.revents);
 }
 
+/* Until a connection has failed, or is broken off, whatever else there is to tell meanwhile. */
+static void until_broken(int fd) {
+    struct pollfd entry = {fd, 0, 0};
+    while (poll(&entry, 1, -1) < 0 || !(entry.revents & POLLHUP)) {
+    }
+}
+
 static void creation(void) {
     struct sockaddr_in address;
     int s = CALL(socket(AF_INET, SOCK_STREAM, IPPROTO_TCP));
@@ -129,10 +136,10 @@ static void not_waiting(void) {
         }
     } while (poll(&room, 1, 100) > 0);
     printf("full: %s, %d\n", error_name(errno), sent > 1000);
-    show_ready("full", client, POLLOUT, 0);
     struct linger reset = {1, 0};
     CALL(setsockopt(server, SOL_SOCKET, SO_LINGER, &reset, sizeof reset));
     CALL(close(server));
+    until_broken(client);
     show_ready("reset", client, POLLIN | POLLOUT | POLLRDHUP, -1);
     CALL(recv(client, text, 1, 0));
     CALL(recv(client, text, 1, 0));
@@ -142,6 +149,7 @@ static void not_waiting(void) {
     CALL(close(client));
     client = CALL(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
     CALL(connect(client, loopback(&address, port), sizeof address));
+    until_broken(client);
     show_ready("refused", client, POLLIN | POLLOUT, -1);
     CALL(getsockopt(client, SOL_SOCKET, SO_ERROR, &error, &length));
     printf("%s\n", error_name(error));

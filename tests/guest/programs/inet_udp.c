@@ -45,6 +45,7 @@ static void datagrams(void) {
     CALL(sendto(a, text, sizeof text, 0, loopback(&address, port), sizeof address));
     address.sin_family = AF_UNIX;
     CALL(sendto(a, "x", 1, 0, (struct sockaddr *)&address, sizeof address));
+    CALL(poll(&(struct pollfd){b, POLLIN, 0}, 1, -1));
     CALL(ioctl(b, FIONREAD, &queued));
     printf("%d queued\n", queued);
     CALL(recvfrom(b, text, 2, MSG_PEEK | MSG_TRUNC, (struct sockaddr *)&peer, &length));

@@ -2,6 +2,7 @@
 #include "report.h"
 
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <termios.h>
@@ -45,6 +46,14 @@ static void show_all(const char *who, int fd, size_t expected) {
         length += (size_t)count;
     }
     printf("%s reads in all \"%s\"\n", who, escaped(data, (ssize_t)length));
+}
+
+/* What is written goes on when the kernel finds the time: until there is so much to read. */
+static void until_queued(int fd, int expected) {
+    int count = 0;
+    while (ioctl(fd, FIONREAD, &count) == 0 && count < expected) {
+        sched_yield();
+    }
 }
 
 static void show_events(const char *who, int fd) {
@@ -151,6 +160,7 @@ static void bytes(void) {
     int slave, master = open_pair(&slave), count;
     struct termios termios;
     CALL(write(master, "ab\177c\026\003\nrest\004", 12));
+    until_queued(master, 16); /* what is echoed, at last */
     show("slave", slave, 3);
     CALL(ioctl(slave, FIONREAD, &count));
     printf("left %d\n", count);
@@ -159,7 +169,9 @@ static void bytes(void) {
     show_now("slave", slave, 100);
     CALL(write(slave, "one\n\ttwo\n", 9));
     show_all("master", master, 27);
-    CALL(write(master, "x\003\032", 3));
+    CALL(write(master, "x\003", 2)); /* the signal takes what has not been passed on with it */
+    show_all("master", master, 2);
+    CALL(write(master, "y\032", 2));
     show_all("master", master, 2);
     CALL(write(master, "\023", 1));
     show_events("slave", slave);
@@ -200,7 +212,7 @@ static void timed(void) {
         if (cases[i][2]) {
             write(master, "abc", (size_t)cases[i][2]);
             struct pollfd poller = {slave, POLLIN, 0};
-            poll(&poller, 1, 20);
+            poll(&poller, 1, -1);
         }
         printf("min %d time %d typed %d: %zd\n", cases[i][0], cases[i][1], cases[i][2], read(slave, data, 16));
         tcflush(slave, TCIFLUSH);
@@ -215,6 +227,7 @@ static void packets(void) {
     CALL(ioctl(master, TIOCPKT, &value));
     CALL(ioctl(master, TIOCGPKT, &value));
     CALL(write(slave, "x\n", 2));
+    until_queued(master, 3);
     show("master", master, 100);
     CALL(tcflush(slave, TCIOFLUSH));
     show_events("master", master);

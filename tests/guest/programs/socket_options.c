@@ -128,6 +128,13 @@ static void peers(void) {
     close(listener), close(fd);
 }
 
+/* Until it knows that its peer has broken off; there may be data to read before. */
+static void until_broken_off(int fd) {
+    struct pollfd watched = {fd, 0, 0};
+    while (poll(&watched, 1, -1) < 0 || !(watched.revents & POLLHUP)) {
+    }
+}
+
 /* SO_LINGER without time: to close is to break off. What has come before is still there. */
 static void broken_off(int reads_first) {
     struct linger at_once = {1, 0};
@@ -143,6 +150,7 @@ static void broken_off(int reads_first) {
     CALL(setsockopt(other, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once));
     CALL(send(other, "last", 4, 0));
     CALL(close(other));
+    until_broken_off(fd);
     struct pollfd watched = {fd, POLLIN | POLLOUT | POLLRDHUP, 0};
     CALL(poll(&watched, 1, -1));
     printf("events %x\n", (unsigned)watched.revents);

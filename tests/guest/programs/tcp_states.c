@@ -4,6 +4,8 @@
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 static int one, other, listener;
@@ -31,10 +33,24 @@ static void show(const char *when) {
     printf("%s, %s\n", state(other), peer(other));
 }
 
+/* Packets take their time, even on the loopback. */
+static void until(int fd, const char *wanted) {
+    while (strcmp(state(fd), wanted)) {
+        sched_yield();
+    }
+}
+
 /* Until it knows that the other end has finished. */
 static void until_told(int fd) {
     struct pollfd what = {fd, POLLRDHUP, 0};
     poll(&what, 1, -1);
+}
+
+static void until_received(int fd, int bytes) {
+    int queued = 0;
+    while (ioctl(fd, FIONREAD, &queued) == 0 && queued < bytes) {
+        sched_yield();
+    }
 }
 
 static void meet(void) {
@@ -62,9 +78,12 @@ int main(void) {
     show("connected");
     CALL(shutdown(one, SHUT_WR));
     until_told(other);
+    until(other, "CLOSE-WAIT");
     show("half closed");
     CALL(shutdown(other, SHUT_WR));
     until_told(one);
+    until(one, "CLOSED");
+    until(other, "CLOSED");
     show("closed");
     close(one), close(other);
 
@@ -72,8 +91,10 @@ int main(void) {
     CALL(shutdown(one, SHUT_RD));
     show("deaf");
     CALL(write(other, "data", 4));
+    until_received(one, 4);
     CALL(shutdown(one, SHUT_WR));
     until_told(other);
+    until(other, "CLOSE-WAIT");
     show("and finished");
     close(one), close(other);
 
@@ -81,6 +102,7 @@ int main(void) {
     CALL(write(one, "data", 4));
     close(one);
     until_told(other);
+    until(other, "CLOSE-WAIT");
     printf("%s, %s\n", state(other), peer(other));
     CALL(read(other, data, sizeof data));
     CALL(read(other, data, sizeof data));
@@ -92,6 +114,7 @@ int main(void) {
     setsockopt(one, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
     close(one);
     until_told(other);
+    until(other, "CLOSED");
     printf("%s, %s\n", state(other), peer(other));
     CALL(read(other, data, sizeof data) < 0 && errno == ECONNRESET);
     printf("%s, %s\n", state(other), peer(other));
