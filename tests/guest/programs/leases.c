@@ -22,12 +22,15 @@ static void show_signal(int fd) {
     }
 }
 
-/* The lines of /proc/locks about our leases, without numbers. */
+/* The lines of /proc/locks about our leases, without numbers. They are read at once: a further read begins where the
+ * first one has ended, by counting lines, though somebody else on the machine may have got a lock meanwhile. */
 static void show_locks(void) {
-    char line[200], kind[20], state[20], access[20];
-    int pid;
-    FILE *locks = fopen("/proc/locks", "r");
-    while (fgets(line, sizeof line, locks)) {
+    char text[65536], kind[20], state[20], access[20];
+    int pid, locks = open("/proc/locks", O_RDONLY);
+    ssize_t length = read(locks, text, sizeof text - 1);
+    text[length > 0 ? length : 0] = 0;
+    close(locks);
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
         char *rest = strchr(line, ':') + 2;
         int waits = strncmp(rest, "-> ", 3) == 0;
         if (sscanf(rest + 3 * waits, "%19s %19s %19s %d", kind, state, access, &pid) == 4 && !strcmp(kind, "LEASE")
@@ -35,7 +38,6 @@ static void show_locks(void) {
             printf("  %s%s %s %s%s\n", waits ? "-> " : "", kind, state, access, strstr(line, "<none>:0") ? " <none>" : "");
         }
     }
-    fclose(locks);
 }
 
 static void show_own_lease(int fd) {
@@ -255,7 +257,7 @@ int main(int argc, char **argv) {
     show_waiting("open to read", O_RDONLY, F_WRLCK, F_RDLCK);
     show_waiting("truncate", O_RDONLY, F_RDLCK, F_UNLCK);
     CALL(chmod("plain", 0755));
-    show_waiting("execute", O_RDWR, F_WRLCK, -1);
+    show_waiting("execute", O_RDONLY, F_WRLCK, -1); /* who closes a file that he may write to is a writer for a moment more */
     show_waiting("execute", O_RDONLY, F_WRLCK, F_UNLCK);
     show_interrupted();
     show_rights();
