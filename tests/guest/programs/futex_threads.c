@@ -121,6 +121,13 @@ static void *waking_one(void *argument) {
     return NULL;
 }
 
+/* The words of one call are queued one after the other. */
+static void *waking_two_of_three(void *argument) {
+    until_waiting(argument, FUTEX_PRIVATE_FLAG, 3);
+    printf("wake two: %ld\n", wake(argument, 2));
+    return NULL;
+}
+
 static void several(void) {
     static word_t words[4];
     struct waitv v[4];
@@ -137,7 +144,7 @@ static void several(void) {
     CALL(syscall(NR_FUTEX_WAITV, v, 4, 0, NULL, 0));
     join(waker);
     v[3].uaddr = v[2].uaddr = v[0].uaddr;
-    waker = start(waking_one, words);
+    waker = start(waking_two_of_three, words);
     CALL(syscall(NR_FUTEX_WAITV, v, 4, 0, NULL, 0));
     join(waker);
     struct timespec soon = after(CLOCK_MONOTONIC, 10 * MSEC);
