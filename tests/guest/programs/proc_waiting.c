@@ -59,7 +59,7 @@ static void look(const char *what, void (*act)(void), const char *channel, const
         _exit(0);
     }
     setpgid(pid, pid);
-    for (time_t end = time(NULL) + 20; time(NULL) < end && (strcmp(seen, channel) || strncmp(describe(words), call, strlen(call)));) {
+    for (time_t end = time(NULL) + 150; time(NULL) < end && (strcmp(seen, channel) || strncmp(describe(words), call, strlen(call)));) {
         read_text(pid, "wchan", seen, sizeof seen);
         read_text(pid, "syscall", words, sizeof words);
         if (!strcmp(channel, "any")) strcpy(seen, channel); /* the name of a function that is not the same in all kernels */

@@ -167,6 +167,10 @@ static void unwanted(void) {
     sigaction(SIGCHLD, &action, NULL);
 }
 
+static long microseconds(const struct rusage *used) {
+    return 1000000L * (used->ru_utime.tv_sec + used->ru_stime.tv_sec) + used->ru_utime.tv_usec + used->ru_stime.tv_usec;
+}
+
 static void usage(void) {
     struct rusage used, before, after;
     getrusage(RUSAGE_CHILDREN, &before);
@@ -176,17 +180,14 @@ static void usage(void) {
         struct rusage own;
         do {
             getrusage(RUSAGE_SELF, &own);
-        } while (own.ru_utime.tv_usec + own.ru_stime.tv_usec < 30000);
+        } while (microseconds(&own) < 30000);
         _exit(0);
     }
     int status;
     wait4_raw(pid, &status, 0, &used);
     getrusage(RUSAGE_CHILDREN, &after);
-    printf("child's time: %d, children's: %d\n",
-           used.ru_utime.tv_usec + used.ru_stime.tv_usec >= 30000,
-           after.ru_utime.tv_usec + after.ru_stime.tv_usec >=
-               before.ru_utime.tv_usec + before.ru_stime.tv_usec + 30000 -
-                   1000000 * (after.ru_utime.tv_sec + after.ru_stime.tv_sec));
+    printf("child's time: %d, children's: %d\n", microseconds(&used) >= 30000,
+           microseconds(&after) >= microseconds(&before) + 30000);
 }
 
 int main(int argc, char **argv) {
