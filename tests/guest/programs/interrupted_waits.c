@@ -9,6 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "asleep.h"
+
 static volatile sig_atomic_t signals;
 
 static void count(int signal) {
@@ -53,6 +55,7 @@ static void read_and_poll(void) {
             sigset_t all;
             sigfillset(&all);
             sigprocmask(SIG_BLOCK, &all, NULL);
+            until_asleep(getppid()); /* a signal between its look and its sleep is no case of this */
             write(fds[1], "x", 1);
             kill(getppid(), SIGUSR1);
             _exit(0);
