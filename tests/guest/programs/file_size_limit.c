@@ -179,8 +179,10 @@ int main(int argc, char **argv) {
     int reader = open("grown", O_RDONLY);
     TRY(ftruncate(reader, LIMIT + 1));
     TRY(pwrite(reader, data, 1, LIMIT));
-    all("shared memory", open("/dev/shm/grown", O_RDWR | O_CREAT, 0600), source);
-    CALL(unlink("/dev/shm/grown"));
+    char shared[32];
+    snprintf(shared, sizeof shared, "/dev/shm/grown-%d", getpid());
+    all("shared memory", open(shared, O_RDWR | O_CREAT, 0600), source);
+    CALL(unlink(shared));
     all("memory", memfd_create("grown", 0), source);
     int sealed = memfd_create("sealed", MFD_ALLOW_SEALING);
     CALL(fcntl(sealed, F_ADD_SEALS, F_SEAL_GROW));

@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-static char name[32], other[32]; /* of this run only */
+static char name[32], other[32], third[32]; /* of this run only */
 
 static mqd_t make(const char *which, long messages, long size, int flags) {
     struct mq_attr attr = {.mq_maxmsg = messages, .mq_msgsize = size};
@@ -141,12 +141,12 @@ static void limits(void) {
         CALL(make(name, 10, 8193, 0));
         mqd_t one = make(name, 10, 100, 0), two = make(other, 10, 100, 0);
         printf("%d %d\n", one >= 0, two >= 0);
-        CALL(make("/third", 1, 1, 0));
+        CALL(make(third, 1, 1, 0));
         mq_unlink(name);
-        CALL(make("/third", 1, 1, 0));
+        CALL(make(third, 1, 1, 0));
         mq_close(one);
-        OK(make("/third", 1, 1, 0));
-        mq_unlink("/third");
+        OK(make(third, 1, 1, 0));
+        mq_unlink(third);
         mq_unlink(other);
         fflush(stdout);
         _exit(0);
@@ -367,6 +367,7 @@ int main(int argc, char **argv) {
     enter_scratch(argc, argv);
     snprintf(name, sizeof name, "/queue-%d", getpid());
     snprintf(other, sizeof other, "/other-%d", getpid());
+    snprintf(third, sizeof third, "/third-%d", getpid());
     opening();
     ordering();
     limits();

@@ -92,7 +92,9 @@ static void names(void) {
     close(fd);
 }
 
-static int key = 0x7eadbeef;
+/* Of this run only: the first name spaces are everybody's. */
+static int key;
+static char queue_name[32];
 
 static void objects(void) {
     int id = shmget(key, 4096, IPC_CREAT | 0600);
@@ -127,16 +129,16 @@ static void objects(void) {
 
 static void queues(void) {
     struct mq_attr size = {.mq_maxmsg = 2, .mq_msgsize = 8};
-    mqd_t queue = mq_open("/of-namespaces", O_CREAT | O_RDWR, 0600, &size);
+    mqd_t queue = mq_open(queue_name, O_CREAT | O_RDWR, 0600, &size);
     if (CALL(unshare(CLONE_NEWIPC)) == 0) {
-        CALL(mq_open("/of-namespaces", O_RDWR));
+        CALL(mq_open(queue_name, O_RDWR));
         CALL(mq_send(queue, "x", 1, 0)); /* what is open stays */
-        OK(mq_open("/of-namespaces", O_CREAT | O_RDWR, 0600, &size));
-        CALL(mq_unlink("/of-namespaces"));
-        CALL(mq_unlink("/of-namespaces"));
+        OK(mq_open(queue_name, O_CREAT | O_RDWR, 0600, &size));
+        CALL(mq_unlink(queue_name));
+        CALL(mq_unlink(queue_name));
         CALL(setns(syscall(434, getppid(), 0), CLONE_NEWIPC | CLONE_NEWUTS));
     }
-    CALL(mq_unlink("/of-namespaces"));
+    CALL(mq_unlink(queue_name));
 }
 
 static long raw_clone(unsigned long flags) {
@@ -194,6 +196,8 @@ int main(int argc, char **argv) {
     struct utsname first;
     uname(&first);
     strcpy(before, first.nodename);
+    key = 0x7e000000 | getpid();
+    snprintf(queue_name, sizeof queue_name, "/of-namespaces-%d", getpid());
     in_child(names);
     in_child(objects);
     in_child(queues);

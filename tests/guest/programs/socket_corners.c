@@ -162,7 +162,8 @@ static void unix_sockets(void) {
     }
 
     /* Room in the sender's own buffer comes before whom it is for; so does patience before a shutdown. */
-    struct sockaddr_un self = {.sun_family = AF_UNIX, .sun_path = "\0corners"}, nobody = {.sun_family = AF_UNIX, .sun_path = "\0nobody"};
+    struct sockaddr_un self = {.sun_family = AF_UNIX}, nobody = {.sun_family = AF_UNIX, .sun_path = "\0nobody"};
+    snprintf(self.sun_path + 1, sizeof self.sun_path - 1, "corners-%d", getpid());
     s[0] = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
     bind(s[0], (void *)&self, sizeof self);
     CALL(sendto(s[0], "x", 1, 0, (void *)&nobody, sizeof nobody));

@@ -76,7 +76,7 @@ static void attaching(void) {
     OK(shmat(id, (void *)1, SHM_RND | SHM_REMAP));
     OK(shmat(id, (void *)(-4096L), 0));
     OK(shmat(-1, NULL, 0));
-    OK(shmat(id + 1, NULL, 0));
+    OK(shmat(0x7ffffffe, NULL, 0));
     char *place = mmap(NULL, 8 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     CALL(shmat(id, place + page + 7, SHM_RND) == place + page);
     CALL((long)shmat(id, place + page + 7, SHM_RND | SHM_REMAP) == (long)place + page);
