@@ -2,11 +2,9 @@
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import re
 import stat
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -57,6 +55,8 @@ class Place:
 
         A digest keeps it short, and apart from those of another $AIONOAH_HOME.
         """
+        import hashlib  # noqa: PLC0415 - slow to import, and clients make no sockets
+
         digest = hashlib.sha256(os.fsencode(self.directory)).hexdigest()[:16]
         failure: Exception = InstanceError("no directory for sockets has a path that is short enough")
         for directory in (*_runtime_directories(), self.directory):
@@ -83,6 +83,8 @@ def places() -> list[Place]:
 
 def _runtime_directories() -> Iterator[Path]:
     """The user's, unless it is somebody else's, as it is after su(1); then those for temporary files."""
+    import tempfile  # noqa: PLC0415 - as hashlib
+
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     with contextlib.suppress(OSError):
         if runtime.startswith("/") and os.stat(runtime).st_uid == os.geteuid():  # noqa: PTH116 - text
