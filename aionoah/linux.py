@@ -22,6 +22,7 @@ from aionoah.net.policy import POLICIES
 from aionoah.popen import StrPath, check_options, environment_words, without_nul, words_of
 from aionoah.process.elf import ExecError, show_path
 from aionoah.process.kernel import DEFAULT_MAX_TASKS
+from aionoah.processes import ProcessInfo, describe_processes
 from aionoah.reactor import Reactor
 from aionoah.root import Writes, checked_root
 from aionoah.subprocess import Conversation, Process, Redirection, Streams, finished, ignored_signals
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from aionoah.process.kernel import Kernel, Told
     from aionoah.process.task import Process as GuestProcess
     from aionoah.process.task import Task
-    from aionoah.processes import ProcessInfo
     from aionoah.terminals import Terminal
     from aionoah.x11 import Display
 
@@ -481,10 +481,8 @@ class Linux:
             done.check_returncode()
         return done
 
-    def processes(self) -> "list[ProcessInfo]":
+    def processes(self) -> list[ProcessInfo]:
         """The guest processes that there are now, by pid; zombies too."""
-        from aionoah.processes import describe_processes  # noqa: PLC0415 - loaded by those who ask
-
         if not self._is_open:
             raise RuntimeError("there are processes inside the `async with` block of their Linux only")
         with kernel_lock:
