@@ -50,7 +50,6 @@ class HostFileSystem(GivesHandles):
 
     type_name = b"hostfs"
     has_fine_times = True
-    directories_kept = 128
     has_lists = False  # guests have set access control lists
     is_ours_alone = False  # nobody else changes anything in it
     is_volatile = False  # it will not outlive us: nothing has to reach the disk
@@ -62,6 +61,7 @@ class HostFileSystem(GivesHandles):
         so every FIFO is theirs.
         """
         self.owners = owners
+        self.directories_kept = reserve.held_directories()
         self._is_guests = is_guests
         self._inodes: WeakValueDictionary[tuple[int, int], HostInode] = WeakValueDictionary()
         self.attributes_of: dict[

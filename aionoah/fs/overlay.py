@@ -24,6 +24,7 @@ from aionoah.fs.inode import Attributes, FileSystem, FileSystemStatus, Inode
 from aionoah.fs.overlay_directory import OverlayDirectory, find
 from aionoah.fs.overlay_inode import OverlayInode
 from aionoah.fs.overlay_marks import lacks_data, redirect_of
+from aionoah.host import reserve
 
 if TYPE_CHECKING:
     from aionoah.fs.overlay_copying import Copying
@@ -38,7 +39,6 @@ class OverlayFileSystem(GivesHandles):
 
     type_name = b"overlay"
     has_fine_times = True
-    directories_kept = 128
     WORK: Final = b".wh..wh.aionoah"
     """The directory in the root of the upper layer where things are made before they get their names: it is on the
     same file system. Names with this beginning are no files to tools that read layers."""
@@ -55,7 +55,7 @@ class OverlayFileSystem(GivesHandles):
         `work`: an empty directory of the upper file system; without one the upper layer has it.
         """
         self.lowers = tuple(lowers)
-        self.directories_kept //= len(self.lowers)  # each has a descriptor for every layer
+        self.directories_kept = reserve.held_directories() // len(self.lowers)  # a descriptor for each layer
         self.stack_depth = 1 + max(layer.stack_depth for layer in self.lowers)
         self.is_read_only = upper is None
         self._make_upper = upper if callable(upper) else None

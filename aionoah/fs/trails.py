@@ -8,7 +8,9 @@ It ends with the first that is not, and the walk goes step by step.
 
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from aionoah.host import reserve
 
 if TYPE_CHECKING:
     from aionoah.fs.path import Dentry
@@ -16,8 +18,6 @@ if TYPE_CHECKING:
 
 Test = Callable[[], bool]
 """Whether a name still leads to the same inode, with the same owner and mode."""
-
-_TRAILS_MAX: Final = 64  # from one directory
 
 
 class Tree:
@@ -76,8 +76,8 @@ class Trails:
         return self._trails.get(path)
 
     def keep(self, path: bytes, trail: Trail) -> None:
-        """The oldest goes when there are too many."""
+        """The oldest goes when there are too many: what they test is held open."""
         self._trails.pop(path, None)
-        if len(self._trails) >= _TRAILS_MAX:
+        if len(self._trails) >= reserve.held_directories():
             del self._trails[next(iter(self._trails))]
         self._trails[path] = trail

@@ -10,6 +10,7 @@ import resource
 from typing import Final
 
 _KEPT: Final = 64
+_HELD_DIRECTORIES: Final = 128, 512
 
 
 def require_more(fd: int) -> int:
@@ -23,6 +24,14 @@ def require_more(fd: int) -> int:
 def require_another(fd: int) -> None:
     """There must be one more, which a call that cannot be undone will open; `fd` is one like it. OSError ENFILE."""
     os.close(require_more(os.dup(fd)))
+
+
+def held_directories() -> int:
+    """How many directories a mount may hold open for the next walk: Erlang looks for each module in two hundred, but
+    instances share the descriptors of the process.
+    """
+    least, most = _HELD_DIRECTORIES
+    return max(least, min(most, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 64))
 
 
 def is_kept(fd: int) -> bool:

@@ -17,6 +17,7 @@ from aionoah.fs.overlay import OverlayFileSystem
 from aionoah.fs.path import Dentry, attributes, walk
 from aionoah.fs.tmpfs import TmpFileSystem
 from aionoah.fs.trails import Trails
+from aionoah.host import reserve
 
 WAY = b"/one/two/three"
 FILE = WAY + b"/file"
@@ -51,6 +52,27 @@ def tree(request: pytest.FixtureRequest, host: Path) -> Tree:
 def has_trail(tree: Tree) -> bool:
     trails = tree.root.trails
     return trails is not None and trails.get(WAY) is not None
+
+
+@pytest.mark.parametrize("make", [on_host, on_overlay])
+def test_ways_to_hundreds_of_directories_are_remembered_where_descriptors_suffice(
+    host: Path, make: Callable[[Path], FileSystem], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of a search for modules, which goes round all of them again and again."""
+    monkeypatch.setattr(reserve.resource, "getrlimit", lambda _: (1 << 16, 1 << 16))
+    ways = [b"/one/%d/three" % number for number in range(200)]
+    for way in ways:
+        os.makedirs(os.fsencode(host) + way)
+    tree = Tree(make(host))
+    for way in ways * 2:
+        assert outcome(tree.stat, way + b"/missing") == "ENOENT"
+    trails, identity = tree.root.trails, tree.context.identity
+    assert trails is not None
+    known = [trails.get(way) for way in ways]
+    ends = [trail.follow(identity, tree.root) for trail in known if trail is not None]
+    assert [end.parent.name for end in ends if end is not None and end.parent is not None] == [
+        b"%d" % number for number in range(200)
+    ]
 
 
 def replaced(top: Path) -> None:
@@ -240,7 +262,7 @@ def test_a_directory_is_copied_up_and_hidden(host: Path) -> None:
 
 def test_there_are_not_too_many(tmp_path: Path) -> None:
     tree = Tree(on_host(tmp_path))
-    for number in range(100):
+    for number in range(600):
         path = b"/directory%d" % number
         tree.mkdir(path)
         tree.write(path + b"/file", b"%d" % number)
@@ -248,7 +270,7 @@ def test_there_are_not_too_many(tmp_path: Path) -> None:
     trails = tree.root.trails
     assert isinstance(trails, Trails)
     assert trails.get(b"/directory0") is None
-    assert trails.get(b"/directory99") is not None
+    assert trails.get(b"/directory599") is not None
 
 
 def test_where_a_way_begins_may_be_closed_later(tree: Tree) -> None:
