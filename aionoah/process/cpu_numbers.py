@@ -60,6 +60,10 @@ class CpuNumbers:
         """Whether it has a number."""
         return self._runners.get(runner.cpu) is runner
 
+    def is_wanted(self, number: int) -> bool:
+        """Whether a thread waits that could go on with this number."""
+        return any(waiting.allowed_cpus >> number & 1 for waiting in self._waiting)
+
     def release(self, runner: Runner) -> None:
         """It is not in the guest any more, or does not want to be there. Again is the same as once."""
         self._waiting.pop(runner, None)

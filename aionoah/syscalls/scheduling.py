@@ -29,7 +29,10 @@ _ATTR_FLAGS: Final = SCHED_FLAG.RESET_ON_FORK | SCHED_FLAG.KEEP_POLICY | SCHED_F
 
 @syscall
 def sched_yield(task: Task) -> None:
-    """Others get their turn when this thread goes back to its program."""
+    """Whoever waits for this thread's CPU gets it now; programs spin with this until another thread has done its part."""
+    numbers = task.process.cpu_numbers
+    if numbers is not None and numbers.is_wanted(task.cpu):
+        task.control.leave_cpu()
 
 
 @syscall

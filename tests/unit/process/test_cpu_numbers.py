@@ -99,6 +99,18 @@ def test_whoever_does_not_want_to_wait_any_more_gets_nothing(numbers: CpuNumbers
     assert numbers.acquire(one)
 
 
+def test_a_number_is_wanted_by_those_who_wait_and_may_have_it(numbers: CpuNumbers) -> None:
+    running, waiting = Thread(0b1), Thread(0b1)
+    assert numbers.acquire(running)
+    assert not numbers.is_wanted(0)
+    assert not numbers.acquire(waiting)
+    assert numbers.is_wanted(0)
+    assert not numbers.is_wanted(1)
+    numbers.release(running)
+    assert waiting.was_told
+    assert not numbers.is_wanted(0)
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=60),
     st.lists(st.integers(1, 7), min_size=6),

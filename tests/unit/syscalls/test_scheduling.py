@@ -9,6 +9,7 @@ from aionoah.abi.errno import Errno
 from aionoah.abi.resource import PRIO
 from aionoah.abi.sched import SCHED, SchedAttr
 from aionoah.process.control import NoControl
+from aionoah.process.cpu_numbers import NO_CPU, CpuNumbers
 from aionoah.process.scheduling import Scheduling
 
 for _module in ("identity", "scheduling"):
@@ -54,6 +55,30 @@ def test_affinity(guest: Any) -> None:
     assert int.from_bytes(guest.get(room, 16), "little") == 1 << 65 | 1 << 3
     assert guest.call("sched_setaffinity", 0, 1, guest.put(b"\x06")) == 0
     assert guest.task.scheduling.affinity == 0b110
+
+
+def test_who_yields_leaves_a_cpu_that_another_thread_waits_for(guest: Any) -> None:
+    left: list[bool] = []
+
+    class Control(NoControl):
+        def leave_cpu(self) -> None:
+            left.append(True)
+
+    class Runner:
+        cpu = NO_CPU
+        allowed_cpus = 0b1
+
+    guest.task.control = Control()
+    assert guest.call("sched_yield") == 0  # nobody counts CPUs yet
+    numbers = guest.task.process.cpu_numbers = CpuNumbers(lambda _: None)
+    running, waiting = Runner(), Runner()
+    numbers.acquire(running)
+    guest.task.cpu = running.cpu
+    assert guest.call("sched_yield") == 0
+    assert not left
+    numbers.acquire(waiting)
+    assert guest.call("sched_yield") == 0
+    assert left
 
 
 def test_getcpu_is_one_that_the_thread_may_use(guest: Any) -> None:
