@@ -12,9 +12,10 @@ from typing import Final
 
 from aionoah.abi.cstruct import Struct
 
-PAGE_SIZE: Final = 4096
+PAGE_SHIFT: Final = 12
+PAGE_SIZE: Final = 1 << PAGE_SHIFT
 PAGE_MASK: Final = PAGE_SIZE - 1
-_STACK_GUARD_GAP: Final = 256 * PAGE_SIZE  # mm/mmap.c: stack_guard_gap
+STACK_GUARD_GAP: Final = 256 * PAGE_SIZE  # mm/mmap.c: stack_guard_gap, kept free below whatever grows down
 _MMAP_GAP_MINIMUM: Final = 128 << 20  # arch/x86/mm/mmap.c: SIZE_128M; mm/util.c: MIN_GAP
 
 
@@ -69,7 +70,7 @@ class Architecture:
 
         A stack without a limit leaves them a sixth of the space (arch/x86/mm/mmap.c: mmap_base).
         """
-        gap = max(stack_limit + _STACK_GUARD_GAP, _MMAP_GAP_MINIMUM)
+        gap = max(stack_limit + STACK_GUARD_GAP, _MMAP_GAP_MINIMUM)
         gap = min(gap, self.task_size // 6 * 5)
         return (self.stack_top - gap) & ~PAGE_MASK
 

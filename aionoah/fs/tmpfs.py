@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from time import time_ns
 from typing import TYPE_CHECKING, Final
 
+from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.dirent import PackedEntries
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import RENAME, O
@@ -19,7 +20,7 @@ from aionoah.fs.directory import DirectoryFile
 from aionoah.fs.file import File
 from aionoah.fs.inode import DirectoryEntry, FileSystem, FileSystemStatus, Inode
 from aionoah.fs.path import Dentry
-from aionoah.fs.tmpfs_data import PAGE, Quota
+from aionoah.fs.tmpfs_data import Quota
 from aionoah.fs.tmpfs_inode import TmpInode, TmpRegular, TmpSpecial, TmpSymlink
 from aionoah.fs.trails import Test
 
@@ -43,7 +44,7 @@ class TmpFileSystem(FileSystem):
         self, *, limit: int = _DEFAULT_LIMIT, inode_limit: int = _DEFAULT_INODES, mode: int = 0o1777
     ) -> None:
         self.device = anonymous_device()
-        self.quota = Quota(limit // PAGE)
+        self.quota = Quota(limit // PAGE_SIZE)
         self.inode_limit = inode_limit
         self.inodes = 0
         self._numbers = itertools.count(1)
@@ -61,7 +62,7 @@ class TmpFileSystem(FileSystem):
         free = self.quota.free_pages
         return FileSystemStatus(
             MAGIC.TMPFS,
-            PAGE,
+            PAGE_SIZE,
             blocks=self.quota.limit_pages,
             blocks_free=free,
             blocks_available=free,

@@ -8,6 +8,7 @@ cost nothing.
 import os
 from typing import Final
 
+from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import FALLOC, SEEK
 from aionoah.fs.host_io import read_at, write_at
@@ -15,8 +16,7 @@ from aionoah.host import platform, reserve
 from aionoah.host.errors import host_errors, raise_linux_error
 from aionoah.memory.buffer import Buffer
 
-PAGE: Final = 4096
-_SMALL: Final = 16 * PAGE  # bytes kept without a host file
+_SMALL: Final = 16 * PAGE_SIZE  # bytes kept without a host file
 _BLOCK: Final = 512  # unit of st_blocks
 
 
@@ -107,7 +107,7 @@ class Contents:
 
     def _measure(self) -> None:
         """Charge what the host file really takes; a page of the host may be more than one of ours."""
-        pages = os.fstat(self._fd).st_blocks * _BLOCK // PAGE
+        pages = os.fstat(self._fd).st_blocks * _BLOCK // PAGE_SIZE
         self._quota.charge(pages - self._charged)
         self._charged = pages
 
@@ -133,7 +133,7 @@ class Contents:
             raise LinuxError(Errno.EFBIG)
         if self._small is not None and self._keeps_small(offset, end):
             return self._write_small(self._small, src, offset)
-        if self._small is not None and offset >= self._charged * PAGE and not self._quota.free_pages:
+        if self._small is not None and offset >= self._charged * PAGE_SIZE and not self._quota.free_pages:
             raise LinuxError(Errno.ENOSPC)  # without a host file for what gets nothing
         fd = self.descriptor()
         done = write_at(fd, src, offset, self._room(offset, src.length))
@@ -143,7 +143,7 @@ class Contents:
 
     def _keeps_small(self, offset: int, end: int) -> bool:
         """Whether a write leaves neither a hole of whole pages nor too much, and there is room for all of it."""
-        next_page = _pages(self._size) * PAGE if self._charged else PAGE - 1
+        next_page = _pages(self._size) * PAGE_SIZE if self._charged else PAGE_SIZE - 1
         more = _pages(max(end, self._size)) - self._charged
         return end <= _SMALL and offset <= next_page and more <= self._quota.free_pages
 
@@ -158,31 +158,32 @@ class Contents:
 
     def _room(self, offset: int, length: int) -> int:
         """How much of a write at `offset` the quota lets in."""
-        needed = (offset + length + PAGE - 1) // PAGE - offset // PAGE
+        needed = (offset + length + PAGE_SIZE - 1) // PAGE_SIZE - offset // PAGE_SIZE
         free = self._quota.free_pages
         if needed <= free:
             return length
-        page = offset // PAGE
-        while page * PAGE < offset + length:
+        page = offset // PAGE_SIZE
+        while page * PAGE_SIZE < offset + length:
             if not self._has_page(page):
                 if free == 0:
                     break
                 free -= 1
             page += 1
-        room = min(length, page * PAGE - offset)
+        room = min(length, page * PAGE_SIZE - offset)
         if room <= 0:
             raise LinuxError(Errno.ENOSPC)
         return room
 
     def _has_page(self, page: int) -> bool:
         """Whether a page of the host file is no hole."""
-        return self.seek(page * PAGE, SEEK.DATA) == page * PAGE if page * PAGE < self._size else False
+        start = page * PAGE_SIZE
+        return start < self._size and self.seek(start, SEEK.DATA) == start
 
     # -- size and holes -------------------------------------------------------------------------------
 
     def truncate(self, size: int) -> None:
         small = self._small
-        if small is not None and size <= max(_pages(self._size) * PAGE, PAGE):
+        if small is not None and size <= max(_pages(self._size) * PAGE_SIZE, PAGE_SIZE):
             del small[size:]
             small.extend(bytes(size - len(small)))
             self._size = size
@@ -221,4 +222,4 @@ class Contents:
 
 
 def _pages(size: int) -> int:
-    return -(-size // PAGE)
+    return -(-size // PAGE_SIZE)

@@ -4,6 +4,7 @@ from time import time_ns
 from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.acl import XATTR_POSIX_ACL_ACCESS
+from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import FALLOC, SEEK, O
 from aionoah.abi.ioctl import FS_FL
@@ -17,7 +18,7 @@ from aionoah.fs.inode import NOW, Attributes, Change, Details, Inode, MustWait
 from aionoah.fs.path import Dentry
 from aionoah.fs.pipe import open_fifo
 from aionoah.fs.regular import MAX_OFFSET, RegularFile
-from aionoah.fs.tmpfs_data import PAGE, Contents
+from aionoah.fs.tmpfs_data import Contents
 from aionoah.memory.buffer import Buffer
 
 if TYPE_CHECKING:
@@ -72,8 +73,8 @@ class TmpInode(Inode):
             self.gid,
             self.rdev,
             self.size(),
-            PAGE,
-            self.pages() * (PAGE // 512),
+            PAGE_SIZE,
+            self.pages() * (PAGE_SIZE // 512),
             self.atime_ns,
             self.mtime_ns,
             self.ctime_ns,

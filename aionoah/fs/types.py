@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.fs.inode import FileSystem
 from aionoah.fs.path import Dentry
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from aionoah.process.kernel import Kernel
 
 _UNITS: Final = {b"k": 10, b"m": 20, b"g": 30, b"t": 40}  # powers of two
-_PAGE: Final = 4096
 _UNLIMITED: Final = 1 << 62
 
 
@@ -42,10 +42,10 @@ def new_filesystem(
 def _tmpfs(_kernel: "Kernel", data: bytes) -> Made:
     """Half of the memory, unless `size` or `nr_blocks` says otherwise; 0 is no limit."""
     memory = facts.memory().total
-    limit, inodes, mode, uid, gid = memory // 2, memory // _PAGE // 2, 0o1777, 0, 0
+    limit, inodes, mode, uid, gid = memory // 2, memory // PAGE_SIZE // 2, 0o1777, 0, 0
     for name, value in _options(data):
         if name in (b"size", b"nr_blocks"):
-            limit = _size(value, memory) * (_PAGE if name == b"nr_blocks" else 1)
+            limit = _size(value, memory) * (PAGE_SIZE if name == b"nr_blocks" else 1)
         elif name == b"nr_inodes":
             inodes = _size(value, memory)
         elif name == b"mode":

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from aionoah.abi.architecture import PAGE_MASK, PAGE_SHIFT
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.mman import MADV, MS
 from aionoah.memory.faults import populate, populate_for_writing
 from aionoah.memory.mm import Mm, page_align
-from aionoah.memory.vma import ACCESS, PAGE_MASK, PAGE_SHIFT, VM, Vma
+from aionoah.memory.vma import ACCESS, VM, Vma
 
 _WORD: Final = 1 << 64
 _READING: Final = VM.SEQ_READ | VM.RAND_READ

@@ -8,11 +8,12 @@ what is all zeros as never touched.
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.core import DUMP
 from aionoah.abi.errno import LinuxError
 from aionoah.memory import forced
 from aionoah.memory.backing import FileBacking
-from aionoah.memory.vma import PAGE_SIZE, VM, Vma
+from aionoah.memory.vma import VM, Vma
 
 if TYPE_CHECKING:
     from aionoah.memory.guest_memory import GuestMemory

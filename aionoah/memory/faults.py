@@ -8,11 +8,12 @@ as a reserve, is filled by page faults in clusters.
 from enum import Enum
 from typing import Final, NamedTuple
 
+from aionoah.abi.architecture import PAGE_SHIFT, PAGE_SIZE, STACK_GUARD_GAP
 from aionoah.abi.errno import LinuxError
 from aionoah.abi.resource import RLIMIT
 from aionoah.hypervisor.protocols import Frames, Prot
 from aionoah.memory.mm import MMAP_MIN_ADDRESS, Mm
-from aionoah.memory.vma import ACCESS, PAGE_SHIFT, PAGE_SIZE, STACK_GUARD_GAP, VM, Vma
+from aionoah.memory.vma import ACCESS, VM, Vma
 
 EAGER_MAX: Final = 64 << 20  # bytes; larger mappings are filled as they are touched
 _CLUSTER: Final = 256 << 10

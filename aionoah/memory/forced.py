@@ -7,9 +7,10 @@ which the process gets pages of its own.
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.memory.faults import populate
-from aionoah.memory.vma import ACCESS, PAGE_SIZE, VM, Vma
+from aionoah.memory.vma import ACCESS, VM, Vma
 
 if TYPE_CHECKING:
     from aionoah.memory.guest_memory import GuestMemory

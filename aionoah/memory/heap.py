@@ -2,12 +2,13 @@
 
 from typing import Final
 
+from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.resource import RLIM_INFINITY, RLIMIT
 from aionoah.memory.faults import populate
 from aionoah.memory.mappings import map_region, unmap_range
 from aionoah.memory.mm import MMAP_MIN_ADDRESS, Mm, page_align
-from aionoah.memory.vma import MAX_MAP_COUNT, MAY_ALL, PAGE_SIZE, VM, Vma, guarded_start
+from aionoah.memory.vma import MAX_MAP_COUNT, MAY_ALL, VM, Vma, guarded_start
 
 _DATA: Final = VM.READ | VM.WRITE | MAY_ALL
 

@@ -4,12 +4,13 @@ whether it swaps them out. A task with CAP_IPC_LOCK has no RLIMIT_MEMLOCK: see m
 
 from typing import Final
 
+from aionoah.abi.architecture import PAGE_MASK, PAGE_SHIFT
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.mman import MCL, MLOCK
 from aionoah.abi.resource import RLIM_INFINITY, RLIMIT
 from aionoah.memory.faults import populate_for_writing
 from aionoah.memory.mm import Mm, page_align
-from aionoah.memory.vma import ACCESS, PAGE_MASK, PAGE_SHIFT, VM, Vma
+from aionoah.memory.vma import ACCESS, VM, Vma
 
 _WORD: Final = 1 << 64
 _LOCK_BITS: Final = VM.LOCKED | VM.LOCKONFAULT

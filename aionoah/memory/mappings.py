@@ -2,21 +2,14 @@
 
 from typing import Final
 
+from aionoah.abi.architecture import PAGE_MASK, PAGE_SHIFT
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.mman import MAP, PROT
 from aionoah.abi.resource import RLIMIT
 from aionoah.memory.backing import Backing, FileBacking, FramesBacking, MappableFile
 from aionoah.memory.faults import Run, gather, give_back, install, is_eager, populate, populate_for_writing
 from aionoah.memory.mm import MMAP_MIN_ADDRESS, Mm, page_align
-from aionoah.memory.vma import (
-    ACCESS,
-    MAX_MAP_COUNT,
-    MAY_ALL,
-    PAGE_MASK,
-    PAGE_SHIFT,
-    VM,
-    Vma,
-)
+from aionoah.memory.vma import ACCESS, MAX_MAP_COUNT, MAY_ALL, VM, Vma
 
 _OFFSET_MAX: Final = (1 << 63) - 1  # of files on a 64-bit kernel: MAX_LFS_FILESIZE
 _WORD: Final = 1 << 64

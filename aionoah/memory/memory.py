@@ -3,6 +3,7 @@
 from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from aionoah.abi.architecture import PAGE_SHIFT
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.resource import RLIM_INFINITY
 from aionoah.hypervisor.protocols import AddressSpace, Machine, Prot
@@ -21,7 +22,7 @@ from aionoah.memory.faults import FaultResult
 from aionoah.memory.futex_key import shared_key
 from aionoah.memory.guest_memory import GuestMemory
 from aionoah.memory.mm import Execution, Limit, Mm, page_align
-from aionoah.memory.vma import ACCESS, PAGE_SHIFT, VM
+from aionoah.memory.vma import ACCESS, VM
 
 if TYPE_CHECKING:
     from aionoah.memory.dumping import DumpedArea

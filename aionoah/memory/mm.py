@@ -8,12 +8,13 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final
 
+from aionoah.abi.architecture import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.mman import MAP
 from aionoah.abi.resource import RLIM_INFINITY, RLIMIT
 from aionoah.hypervisor.protocols import AddressSpace, Machine
 from aionoah.memory.pages import Pages
-from aionoah.memory.vma import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, VM, Vma, VmaMap, guarded_start, is_data
+from aionoah.memory.vma import VM, Vma, VmaMap, guarded_start, is_data
 
 MMAP_MIN_ADDRESS: Final = 65536  # vm.mmap_min_addr
 _HUGE_PAGE: Final = 2 << 20

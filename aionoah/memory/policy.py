@@ -6,10 +6,11 @@ There is one node, 0, so that every page is where any policy wants it. What was 
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from aionoah.abi.architecture import PAGE_MASK
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.mempolicy import MPOL, MPOL_F, MPOL_MODE_FLAGS
 from aionoah.memory.mm import Mm, page_align
-from aionoah.memory.vma import PAGE_MASK, Vma
+from aionoah.memory.vma import Vma
 
 NODES: Final = 1
 """A set of all nodes."""

@@ -2,12 +2,13 @@
 
 from typing import Final
 
+from aionoah.abi.architecture import PAGE_MASK, PAGE_SHIFT
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.mman import MAP, MREMAP
 from aionoah.memory.faults import gather, install, is_eager
 from aionoah.memory.mappings import map_region, munmap, populate_as_asked, unmap_range
 from aionoah.memory.mm import MMAP_MIN_ADDRESS, Mm, page_align
-from aionoah.memory.vma import MAX_MAP_COUNT, PAGE_MASK, PAGE_SHIFT, VM, Vma
+from aionoah.memory.vma import MAX_MAP_COUNT, VM, Vma
 
 _VALID: Final = MREMAP.MAYMOVE | MREMAP.FIXED | MREMAP.DONTUNMAP
 _WORD: Final = 1 << 64

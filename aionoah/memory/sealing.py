@@ -2,9 +2,10 @@
 
 from typing import Final
 
+from aionoah.abi.architecture import PAGE_MASK
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.memory.mm import Mm, page_align
-from aionoah.memory.vma import PAGE_MASK, VM
+from aionoah.memory.vma import VM
 
 _WORD: Final = 1 << 64
 

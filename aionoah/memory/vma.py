@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
+from aionoah.abi.architecture import PAGE_SHIFT, PAGE_SIZE, STACK_GUARD_GAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.flags import Flags
 from aionoah.memory.backing import Backing
@@ -15,11 +16,7 @@ from aionoah.memory.backing import Backing
 if TYPE_CHECKING:
     from aionoah.memory.policy import Policy
 
-PAGE_SHIFT: Final = 12
-PAGE_SIZE: Final = 1 << PAGE_SHIFT
-PAGE_MASK: Final = PAGE_SIZE - 1
 MAX_MAP_COUNT: Final = 65530  # vm.max_map_count
-STACK_GUARD_GAP: Final = 256 * PAGE_SIZE  # mm/mmap.c: kept free below whatever grows down
 
 
 class VM(Flags):

@@ -14,9 +14,9 @@ from typing import Any, Final, NamedTuple, NoReturn
 from elftools.construct.core import ConstructError
 from elftools.elf.structs import ELFStructs
 
+from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.errno import Errno, LinuxError
 
-PAGE_SIZE: Final = 4096
 _EHDR_SIZE: Final = 64
 _PHDR_SIZE: Final = 56
 _MAX_HEADERS: Final = (1 << 16) // _PHDR_SIZE  # load_elf_phdrs

@@ -19,10 +19,10 @@ import struct
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.auxv import AUX
 from aionoah.abi.errno import Errno, LinuxError
 
-PAGE_SIZE: Final = 4096
 POINTER_SIZE: Final = 8
 MAX_ARG_STRLEN: Final = 32 * PAGE_SIZE  # of one string, its NUL included
 ARG_MAX: Final = 131072  # what every program may use for its strings

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
 from aionoah.abi.aio import IOCB_CMD, IOCB_FLAG_RESFD, AioRing, AioSigset, Iocb, IoEvent
+from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.mman import PROT
 from aionoah.abi.time import Timespec
@@ -36,7 +37,6 @@ from aionoah.syscalls.sync import sync_file
 if TYPE_CHECKING:
     from aionoah.process.task import Task
 
-_PAGE: Final = 4096
 _MOST_EVENTS: Final = 0x10000000 // IoEvent.SIZE
 _MAX_FD: Final = 1 << 31
 _WORD: Final = 8
@@ -73,7 +73,7 @@ def io_setup(task: "Task", nr_events: UInt, ctxp: Ptr[Cell64]) -> None:
 
 def _new_context(task: "Task", nr_events: int, room: int) -> int:
     """The address of the ring, which is the context's name. ENOMEM."""
-    count = -(-(AioRing.SIZE + (room + 2) * IoEvent.SIZE) // _PAGE)
+    count = -(-(AioRing.SIZE + (room + 2) * IoEvent.SIZE) // PAGE_SIZE)
     memory, frames = task.memory, task.kernel.machine.frames
     try:
         first = frames.allocate(count)

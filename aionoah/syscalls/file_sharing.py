@@ -3,8 +3,9 @@
 Sources: ioctl_ficlone(2), ioctl_fideduperange(2); Linux fs/ioctl.c, fs/remap_range.c, whose order of checks this is.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import ACCESS, O
 from aionoah.abi.ioctl import FileCloneRange, FileDedupeRange, FileDedupeRangeInfo
@@ -18,8 +19,6 @@ from aionoah.syscalls.size_limit import room_at
 if TYPE_CHECKING:
     from aionoah.fs.file import File
     from aionoah.process.task import Task
-
-_PAGE: Final = 4096
 
 
 def clone(task: "Task", file: "File", argument: int) -> None:
@@ -61,7 +60,7 @@ def share_same(task: "Task", file: "File", argument: int) -> None:
     """FIDEDUPERANGE. EOPNOTSUPP for what is not on a file system of the host that can."""
     count = task.memory.get(FileDedupeRange, argument).dest_count
     size = FileDedupeRange.SIZE + count * FileDedupeRangeInfo.SIZE
-    if size > _PAGE:
+    if size > PAGE_SIZE:
         raise LinuxError(Errno.ENOMEM)
     data = task.memory.read(argument, size)
     wanted = FileDedupeRange.unpack(data)

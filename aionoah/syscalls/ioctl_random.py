@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
+from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.ioctl import IOCTL
@@ -40,5 +41,5 @@ def _add(task: "Task", address: int, *, has_bytes: bool) -> None:
         size = task.memory.get(Cell32, address + 4).value
         if size < 0:
             raise LinuxError(Errno.EFAULT)
-        for start in range(0, size, 4096):
-            task.memory.read(address + _POOL_INFO_SIZE + start, min(4096, size - start))
+        for start in range(0, size, PAGE_SIZE):
+            task.memory.read(address + _POOL_INFO_SIZE + start, min(PAGE_SIZE, size - start))

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.mempolicy import MAX_NUMNODES, MPOL, MPOL_GET, MPOL_MF
@@ -13,7 +14,6 @@ from aionoah.syscalls.arguments import Addr, Int, Pid, Size, ULong
 from aionoah.syscalls.registry import syscall
 
 _ONE_NODE: Final = "There is one node: policies are checked, kept and told."
-_PAGE_SIZE: Final = 4096
 _WORD_BITS: Final = 64
 _WORD: Final = (1 << _WORD_BITS) - 1
 _MODE: Final = 0xFFFF_FFFF  # an int, also where a long is given
@@ -29,7 +29,7 @@ def _read_nodes(task: Task, address: int, maxnode: int) -> int:
     count = maxnode - 1 & _WORD
     if count == 0 or not address:
         return 0
-    if count > _PAGE_SIZE * 8:
+    if count > PAGE_SIZE * 8:
         raise LinuxError(Errno.EINVAL)
     data = task.memory.read(address, -(-count // _WORD_BITS) * 8)
     nodes = int.from_bytes(data, "little") & (1 << count) - 1
@@ -41,7 +41,7 @@ def _read_nodes(task: Task, address: int, maxnode: int) -> int:
 def _write_nodes(task: Task, address: int, maxnode: int, nodes: int) -> None:
     """EINVAL, EFAULT (copy_nodes_to_user)."""
     length = -(-(maxnode - 1) // _WORD_BITS) * 8
-    if length > _PAGE_SIZE:
+    if length > PAGE_SIZE:
         raise LinuxError(Errno.EINVAL)
     # As many as there may be here fit into a word, whatever else was given.
     task.memory.write(address, (nodes & _WORD).to_bytes(8, "little")[:length].ljust(length, b"\0"))
@@ -71,7 +71,7 @@ def mbind(
 
 @syscall(partial=_ONE_NODE)
 def set_mempolicy_home_node(task: Task, start: Addr, length: Size, home_node: ULong, flags: ULong) -> None:
-    if start % _PAGE_SIZE or flags or home_node >= NODES.bit_length():
+    if start % PAGE_SIZE or flags or home_node >= NODES.bit_length():
         raise LinuxError(Errno.EINVAL)
     task.memory.set_home_node(start, length, home_node)
 

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
+from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import RESOLVE, VALID_OPEN_FLAGS, O, OpenHow
 from aionoah.abi.stat import S
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from aionoah.process.descriptors import DescriptorTable
     from aionoah.process.task import Task
 
-_PAGE_SIZE: Final = 4096
 _CREATING: Final = O.CREAT | O.TMPFILE & ~O.DIRECTORY
 _VALID_PATH: Final = O.PATH | O.DIRECTORY | O.NOFOLLOW | O.CLOEXEC
 _VALID_RESOLVE: Final = (
@@ -63,7 +63,7 @@ def _read_how(task: "Task", address: int, size: int) -> OpenHow:
     """copy_struct_from_user: a longer structure is fine while its unknown fields are zero."""
     if size < OpenHow.SIZE:
         raise LinuxError(Errno.EINVAL)
-    if size > _PAGE_SIZE:
+    if size > PAGE_SIZE:
         raise LinuxError(Errno.E2BIG)
     return OpenHow.unpack(read_structure(task.memory, address, size, OpenHow.SIZE))
 

@@ -6,6 +6,7 @@ What is set is checked, kept and reported; which thread runs when is the host's 
 
 from typing import Final
 
+from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.resource import PRIO
@@ -23,7 +24,6 @@ from aionoah.syscalls.targets import find_thread, find_threads
 _KEPT: Final = "Kept and reported; the host's scheduler does not know of it."
 _ROUND_ROBIN_NS: Final = 100_000_000  # RR_TIMESLICE
 _FAIR_SLICE_NS: Final = 3_000_000  # sysctl_sched_base_slice of a small machine
-_PAGE_SIZE: Final = 4096
 _ATTR_FLAGS: Final = SCHED_FLAG.RESET_ON_FORK | SCHED_FLAG.KEEP_POLICY | SCHED_FLAG.KEEP_PARAMS
 
 
@@ -117,7 +117,7 @@ def sched_setparam(task: Task, pid: Pid, param: In[SchedParam]) -> None:
 
 @syscall
 def sched_getattr(task: Task, pid: Pid, attr: Ptr[SchedAttr], size: UInt, flags: UInt) -> None:
-    if not attr or flags or not SCHED_ATTR_SIZE_VER0 <= size <= _PAGE_SIZE:
+    if not attr or flags or not SCHED_ATTR_SIZE_VER0 <= size <= PAGE_SIZE:
         raise LinuxError(Errno.EINVAL)
     scheduling = find_thread(task, pid).scheduling
     length = min(size, SchedAttr.SIZE)
@@ -160,7 +160,7 @@ def sched_setattr(task: Task, pid: Pid, attr: In[SchedAttr], flags: UInt) -> Non
 def _get_attr(task: Task, address: int) -> SchedAttr:
     """The structure in the size that its caller knows (sched_copy_attr); E2BIG for one we do not know."""
     size = task.memory.read_word(address, 4) or SCHED_ATTR_SIZE_VER0
-    if not SCHED_ATTR_SIZE_VER0 <= size <= _PAGE_SIZE:
+    if not SCHED_ATTR_SIZE_VER0 <= size <= PAGE_SIZE:
         raise LinuxError(Errno.E2BIG)
     return SchedAttr.unpack(read_structure(task.memory, address, size, SchedAttr.SIZE))
 

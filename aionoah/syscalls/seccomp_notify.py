@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
+from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.seccomp import (
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 _SIZE_MASK: Final = 0x3FFF << 16
 _DIRECTIONS: Final = 3 << 30
-_PAGE: Final = 4096
 _FLAG: Final = SECCOMP_ADDFD_FLAG
 
 
@@ -68,7 +68,7 @@ def _answer(file: SeccompListener, response: SeccompNotifResp) -> None:
 def _addition(task: "Task", request: int, address: int) -> SeccompNotifAddfd:
     """A structure that may have grown: E2BIG for anything in it that we do not know."""
     size = (request & _SIZE_MASK) >> 16
-    if not SeccompNotifAddfd.SIZE <= size < _PAGE:
+    if not SeccompNotifAddfd.SIZE <= size < PAGE_SIZE:
         raise LinuxError(Errno.EINVAL)
     wanted = SeccompNotifAddfd.unpack(read_structure(task.memory, address, size, SeccompNotifAddfd.SIZE))
     if wanted.newfd_flags & ~O.CLOEXEC or wanted.flags & ~(_FLAG.SETFD | _FLAG.SEND):

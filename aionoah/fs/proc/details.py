@@ -5,6 +5,7 @@ What has no meaning here says what Linux says when there is nothing to say.
 
 from typing import TYPE_CHECKING, Final
 
+from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.signal import SIGEV
 from aionoah.abi.time import CLOCK
@@ -79,7 +80,7 @@ def oom_score(subject: Subject) -> bytes:
     """As mm/oom_kill.c: 0 to 1000 for the share of memory, twice the adjustment's third around 667."""
     process, kernel = process_of(subject), process_of(subject).kernel
     pages = max(kernel.machine.frames.limit, 1)
-    points = sizes(subject).resident // 4096 * 1000 // pages + process.oom_score_adj
+    points = sizes(subject).resident // PAGE_SIZE * 1000 // pages + process.oom_score_adj
     return b"%d\n" % max(min((1000 + points) * 2 // 3, 2000), 0)
 
 

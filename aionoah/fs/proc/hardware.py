@@ -5,12 +5,12 @@ Tables have Linux's headings, so that programs that parse them find what they ex
 
 from typing import TYPE_CHECKING, Final
 
+from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.host import facts
 
 if TYPE_CHECKING:
     from aionoah.process.kernel import Kernel
 
-_PAGE: Final = 4096
 _CHARACTER_DEVICES: Final = (
     *((1, b"mem"), (5, b"/dev/tty"), (5, b"/dev/console"), (5, b"/dev/ptmx"), (10, b"misc"), (136, b"pts")),
 )
@@ -112,11 +112,11 @@ def vmstat(kernel: "Kernel") -> bytes:
         "nr_free_pages": free,
         "nr_inactive_anon": 0,
         "nr_active_anon": total - free,
-        "nr_inactive_file": host.cached // _PAGE,
+        "nr_inactive_file": host.cached // PAGE_SIZE,
         "nr_active_file": 0,
         "nr_anon_pages": total - free,
         "nr_mapped": 0,
-        "nr_file_pages": host.cached // _PAGE,
+        "nr_file_pages": host.cached // PAGE_SIZE,
         "nr_dirty": 0,
         "nr_writeback": 0,
         "nr_shmem": 0,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.fs.synthetic import Directory, Node, Text
 from aionoah.process.namespaces import current_namespaces
@@ -11,7 +12,6 @@ if TYPE_CHECKING:
     from aionoah.process.ipc.tables import Ipc
     from aionoah.process.kernel import Kernel
 
-_PAGE: Final = 4096
 _INT_MAX: Final = (1 << 31) - 1
 _LONG_MAX: Final = (1 << 64) - 1
 _MOST_OBJECTS: Final = 1 << 15  # ids have room for no more
@@ -57,7 +57,7 @@ def _segments(ipc: "Ipc") -> Iterator[bytes]:
         yield _SHM % (
             *(one.key, one.id, one.mode, one.size, one.creator, one.last_pid, one.attachments),
             *(one.uid, one.gid, one.cuid, one.cgid, one.attached, one.detached, one.changed),
-            *(one.resident_pages * _PAGE, 0),
+            *(one.resident_pages * PAGE_SIZE, 0),
         )
 
 

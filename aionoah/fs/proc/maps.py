@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.mman import PROT
 from aionoah.abi.stat import major, minor
 from aionoah.fs.file import File
@@ -11,7 +12,6 @@ if TYPE_CHECKING:
     from aionoah.memory.memory import MapsLine, Memory
 
 _NAME_COLUMN = 73
-_PAGE_SIZE = 4096
 
 
 class Sizes(NamedTuple):
@@ -77,20 +77,20 @@ def sizes_of(memory: "Memory") -> Sizes:
                 libraries += length if identity != program else 0
         elif area.is_shared:
             shared += length
-    resident = usage.resident * _PAGE_SIZE
+    resident = usage.resident * PAGE_SIZE
     file = min(file, resident)
     shared = min(shared, resident - file)
     return Sizes(
-        total=usage.total * _PAGE_SIZE,
+        total=usage.total * PAGE_SIZE,
         resident=resident,
         anonymous=resident - file - shared,
         file=file,
         shared=shared,
-        data=usage.data * _PAGE_SIZE,
-        stack=usage.stack * _PAGE_SIZE,
+        data=usage.data * PAGE_SIZE,
+        stack=usage.stack * PAGE_SIZE,
         code=code,
         libraries=libraries,
-        locked=usage.locked * _PAGE_SIZE,
+        locked=usage.locked * PAGE_SIZE,
     )
 
 
@@ -104,5 +104,5 @@ def statm(subject: Subject) -> bytes:
     """Pages: size, resident, file-backed and shared, code, 0, data and stack, 0."""
     found = sizes(subject)
     counts = (found.total, found.resident, found.file + found.shared, found.code)
-    pages = [size // _PAGE_SIZE for size in (*counts, 0, found.data + found.stack, 0)]
+    pages = [size // PAGE_SIZE for size in (*counts, 0, found.data + found.stack, 0)]
     return b"%d %d %d %d %d %d %d\n" % tuple(pages)

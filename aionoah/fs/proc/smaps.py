@@ -8,6 +8,7 @@ import struct
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
@@ -24,9 +25,8 @@ if TYPE_CHECKING:
     from aionoah.fs.path import Dentry
     from aionoah.memory.memory import MapsLine, Memory
 
-_PAGE: Final = 4096
 _ENTRY: Final = struct.Struct("<Q")
-_END: Final = (1 << 47) // _PAGE * _ENTRY.size  # behind the last address there can be
+_END: Final = (1 << 47) // PAGE_SIZE * _ENTRY.size  # behind the last address there can be
 _PRESENT: Final = 1 << 63
 _FILE_PAGE: Final = 1 << 61
 _SIZES: Final = (
@@ -68,7 +68,7 @@ def smaps_rollup(subject: Subject) -> bytes:
 
 def _area_text(memory: "Memory", area: "MapsLine") -> bytes:
     size = area.end - area.start
-    head = _line("Size", size) + _line("KernelPageSize", _PAGE) + _line("MMUPageSize", _PAGE)
+    head = _line("Size", size) + _line("KernelPageSize", PAGE_SIZE) + _line("MMUPageSize", PAGE_SIZE)
     flags = b"".join(name + b" " for bit, name in _FLAGS if area.flags & bit)
     tail = b"THPeligible:           0\nVmFlags: %s\n" % flags
     return format_area(area) + head + _lines(_SIZES, _sizes(memory, area)) + tail
@@ -76,7 +76,7 @@ def _area_text(memory: "Memory", area: "MapsLine") -> bytes:
 
 def _sizes(memory: "Memory", area: "MapsLine") -> Counter[str]:
     """Bytes by name; what is not named is 0."""
-    resident = resident_pages(memory, area) * _PAGE
+    resident = resident_pages(memory, area) * PAGE_SIZE
     sizes = Counter({"Rss": resident, "Pss": resident, "Referenced": resident})
     is_changed = bool(area.prot & PROT.WRITE) or area.file is None
     owner = "Shared" if area.is_shared else "Private"
@@ -137,12 +137,12 @@ class PagemapFile(File):
             return 0
         first, count = offset // _ENTRY.size, min(dst.length // _ENTRY.size, 4096)
         entries = bytearray(count * _ENTRY.size)
-        start, end = first * _PAGE, (first + count) * _PAGE
+        start, end = first * PAGE_SIZE, (first + count) * PAGE_SIZE
         for area in memory.maps():
             low, high = max(area.start, start), min(area.end, end)
             if low < high and area.prot:
                 bits = _PRESENT | (_FILE_PAGE if area.file is not None or area.is_shared else 0)
-                _mark(entries, (low - start) // _PAGE, b"".join(memory.mincore(low, high - low)), bits)
+                _mark(entries, (low - start) // PAGE_SIZE, b"".join(memory.mincore(low, high - low)), bits)
         return dst.fill(entries)
 
     def seek(self, offset: int, whence: int) -> int:

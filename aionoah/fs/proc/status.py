@@ -6,6 +6,7 @@ What we do not count (major page faults, bytes of disk I/O) is reported as 0.
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.mempolicy import MAX_NUMNODES
 from aionoah.abi.resource import RLIM_INFINITY, RLIM_NLIMITS, RLIMIT
 from aionoah.abi.signal import SIG_DFL, SIG_IGN, signal_bit
@@ -236,7 +237,7 @@ def stat(subject: Subject) -> bytes:
         ),  # utime stime cutime cstime
         *(20 + nice, nice, thread_count(process), 0),  # priority nice num_threads itrealvalue
         process.start_ns // CLOCK_TICK_NS,
-        *(found.total, found.resident // 4096, min(rss_limit, _MAX_WORD)),
+        *(found.total, found.resident // PAGE_SIZE, min(rss_limit, _MAX_WORD)),
         *(*code, stack_start, 0, 0),  # startcode endcode startstack kstkesp kstkeip
         *(pending & 0x7FFF_FFFF, blocked & 0x7FFF_FFFF, ignored & 0x7FFF_FFFF, caught & 0x7FFF_FFFF),
         *(is_waiting, 0, 0, -1 if is_thread else process.exit_signal),  # wchan nswap cnswap exit_signal

@@ -4,6 +4,7 @@ import platform
 import sys
 from typing import TYPE_CHECKING
 
+from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.fs.proc.status import CLOCK_TICK_NS
 from aionoah.host import facts
 from aionoah.process.usage import Usage, usage_of_process
@@ -11,7 +12,6 @@ from aionoah.process.usage import Usage, usage_of_process
 if TYPE_CHECKING:
     from aionoah.process.kernel import Kernel
 
-_PAGE_SIZE = 4096
 _SECOND_NS = 1_000_000_000
 
 
@@ -71,8 +71,8 @@ _MEMINFO_ZEROS = (
 def meminfo(kernel: "Kernel") -> bytes:
     """The host's memory, as far as guests may have it; what only a host's kernel has is 0."""
     host, frames = facts.memory(), kernel.machine.frames
-    used = frames.in_use * _PAGE_SIZE
-    total = min(host.total, frames.limit * _PAGE_SIZE)
+    used = frames.in_use * PAGE_SIZE
+    total = min(host.total, frames.limit * PAGE_SIZE)
     free = min(host.free, total - used)
     available = min(host.available, total - used)
     cached = min(host.cached, available)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.errno import Errno
 from aionoah.fs.synthetic import Text
 
@@ -10,12 +11,11 @@ if TYPE_CHECKING:
     from aionoah.process.kernel import Kernel
 
 T = TypeVar("T")
-_PAGE = 4096
 
 
 class Attribute(Text[T]):
     def size(self, owner: T) -> int:  # noqa: ARG002
-        return _PAGE
+        return PAGE_SIZE
 
 
 def attribute(

@@ -3,6 +3,7 @@
 import sys
 from typing import TYPE_CHECKING, Final
 
+from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.fs.synthetic import Directory, Link, Node
 from aionoah.fs.sys import FS, interfaces
 from aionoah.fs.sys.attribute import attribute, empty
@@ -11,7 +12,6 @@ from aionoah.fs.sys.processors import cpus, memory_nodes
 if TYPE_CHECKING:
     from aionoah.process.kernel import Kernel
 
-_PAGE: Final = 4096
 _MEMORY_BLOCK: Final = 128 << 20
 
 
@@ -60,7 +60,7 @@ def _bus(name: bytes, count: int) -> Directory["Kernel"]:
 
 def _memory_blocks(kernel: "Kernel") -> Directory["Kernel"]:
     """All that guests may have, in blocks that are there and stay."""
-    count = max(kernel.machine.frames.limit * _PAGE // _MEMORY_BLOCK, 1)
+    count = max(kernel.machine.frames.limit * PAGE_SIZE // _MEMORY_BLOCK, 1)
     nodes: dict[bytes, Node[Kernel]] = {
         b"memory%d" % number: _memory_block(number) for number in range(count)
     }

@@ -7,12 +7,13 @@ net/core/skbuff.c, net/unix/af_unix.c; 4 KiB pages).
 from functools import lru_cache
 from typing import Final
 
-_PAGE: Final = 4096
+from aionoah.abi.architecture import PAGE_SIZE
+
 _SKB: Final = 256  # struct sk_buff
 _SHARED_INFO: Final = 320  # struct skb_shared_info, at the end of the head
 _SMALLEST_HEAD: Final = 512
-_LARGEST_HEAD: Final = 4 * _PAGE - _SHARED_INFO  # SKB_MAX_ALLOC
-_PAGE_HEAD: Final = _PAGE - _SHARED_INFO  # SKB_MAX_HEAD(0)
+_LARGEST_HEAD: Final = 4 * PAGE_SIZE - _SHARED_INFO  # SKB_MAX_ALLOC
+_PAGE_HEAD: Final = PAGE_SIZE - _SHARED_INFO  # SKB_MAX_HEAD(0)
 _FRAGMENTS: Final = 32768  # UNIX_SKB_FRAGS_SZ
 
 
@@ -23,7 +24,7 @@ def _with_head(length: int) -> int:
 
 
 def _paged(length: int) -> int:
-    return -(-length // _PAGE) * _PAGE
+    return -(-length // PAGE_SIZE) * PAGE_SIZE
 
 
 @lru_cache(maxsize=256)

@@ -9,12 +9,13 @@ from functools import partial
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final, Protocol
 
+from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.core import ELF_IDENT, ET_CORE, PT_LOAD, PT_NOTE, ElfHeader, ProgramHeader
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.fs.file import write_at
 from aionoah.host.waiting import Source, sleep_on
 from aionoah.memory.buffer import KernelBuffer
-from aionoah.memory.vma import ACCESS, PAGE_SIZE
+from aionoah.memory.vma import ACCESS
 from aionoah.process.coredump.file import require_alive, uninterrupted
 
 if TYPE_CHECKING:

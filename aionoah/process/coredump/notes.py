@@ -6,12 +6,12 @@ import struct
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.core import ARGUMENTS_LENGTH, MAX_FILE_NOTE, NAME_LENGTH, PF, PrPsInfo, PrStatusCommon
 from aionoah.abi.personality import PER
 from aionoah.abi.ptrace import NT
 from aionoah.fs.file import File
 from aionoah.fs.path import path_of
-from aionoah.memory.vma import PAGE_SIZE
 from aionoah.process.usage import usage_of_process, usage_of_thread
 
 if TYPE_CHECKING:

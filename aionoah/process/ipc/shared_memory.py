@@ -7,6 +7,7 @@ memory that show it hold. So whatever happens to mappings, fork, a split, the en
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
+from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from aionoah.process.limits import Limits
     from aionoah.process.task import Task
 
-_PAGE: Final = 4096
 _DEVICE: Final = 1  # 00:01, of the kernel's own mount of shmem
 _MODE: Final = S.IRWXUGO
 _LARGEST: Final = (1 << 63) - 1  # a file: MAX_LFS_FILESIZE
@@ -60,7 +60,7 @@ class Segment(IpcObject):
 
     @property
     def pages(self) -> int:
-        return -(-self.size // _PAGE)
+        return -(-self.size // PAGE_SIZE)
 
     @property
     def resident_pages(self) -> int:
@@ -177,10 +177,10 @@ class SharedMemory:
         )
 
     def _make(self, key: int, size: int, flags: int, task: "Task") -> Segment:
-        limits, pages = self._limits, -(-size // _PAGE)
+        limits, pages = self._limits, -(-size // PAGE_SIZE)
         if not 1 <= size <= limits.shmmax:
             raise LinuxError(Errno.EINVAL)
-        if size + _PAGE > 1 << 64 or self.pages + pages > limits.shmall:
+        if size + PAGE_SIZE > 1 << 64 or self.pages + pages > limits.shmall:
             raise LinuxError(Errno.ENOSPC)
         if size > _LARGEST:
             raise LinuxError(Errno.EINVAL)
@@ -213,7 +213,7 @@ class SharedMemory:
         if not limit:
             raise LinuxError(Errno.EPERM)
         locked = sum(one.pages for one in self.objects if one.mode & SHM.LOCKED and one is not segment)
-        if (locked + segment.pages) * _PAGE > limit:
+        if (locked + segment.pages) * PAGE_SIZE > limit:
             raise LinuxError(Errno.ENOMEM)
 
     def info(self) -> Shminfo:

@@ -10,13 +10,14 @@ from fakes.trees import EXCHANGE, Tree, outcome
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.fcntl import FALLOC, SEEK, O
 from aionoah.abi.stat import S, major
 from aionoah.abi.statfs import MAGIC
 from aionoah.abi.xattr import XATTR
 from aionoah.fs.inode import Change, Inode
 from aionoah.fs.tmpfs import TmpFileSystem
-from aionoah.fs.tmpfs_data import PAGE, Contents, Quota
+from aionoah.fs.tmpfs_data import Contents, Quota
 from aionoah.fs.tmpfs_inode import TmpRegular
 from aionoah.memory.buffer import KernelBuffer
 
@@ -37,14 +38,14 @@ def open_descriptors() -> int:
 def test_small_files_take_no_host_descriptor(tree: Tree) -> None:
     before = open_descriptors()
     for number in range(100):
-        tree.write(b"%d" % number, b"x" * 16 * PAGE)
+        tree.write(b"%d" % number, b"x" * 16 * PAGE_SIZE)
     assert open_descriptors() == before
-    tree.write(b"large", b"x" * (16 * PAGE + 1))
+    tree.write(b"large", b"x" * (16 * PAGE_SIZE + 1))
     assert open_descriptors() == before + 1
 
 
 def test_what_gets_no_room_takes_no_host_descriptor() -> None:
-    tree = Tree(TmpFileSystem(limit=PAGE))
+    tree = Tree(TmpFileSystem(limit=PAGE_SIZE))
     tree.write(b"all", b"x")
     before = open_descriptors()
     for number in range(10):
@@ -58,10 +59,10 @@ def test_the_last_host_descriptors_are_not_for_files(tree: Tree) -> None:
     os.close(lowest)
     resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 80, before[1]))
     try:
-        outcomes = {outcome(tree.write, b"%d" % number, b"x" * 17 * PAGE) for number in range(80)}
+        outcomes = {outcome(tree.write, b"%d" % number, b"x" * 17 * PAGE_SIZE) for number in range(80)}
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
-    assert outcomes == {17 * PAGE, "ENFILE"}
+    assert outcomes == {17 * PAGE_SIZE, "ENFILE"}
 
 
 def test_host_descriptors_are_given_back(tree: Tree) -> None:
@@ -132,7 +133,7 @@ def test_pages_and_holes_are_those_of_linux(changes: list[tuple[str, int, int]])
         status = os.fstat(fd)
         assert (contents.size, contents.pages * 8) == (status.st_size, status.st_blocks)
         for whence in (SEEK.DATA, SEEK.HOLE):
-            for start in range(0, contents.size, 3 * PAGE):
+            for start in range(0, contents.size, 3 * PAGE_SIZE):
                 assert contents.seek(start, whence) == sought(fd, start, whence)
     found = bytearray(1 << 20)
     assert contents.read(KernelBuffer(found), 0) == os.fstat(fd).st_size
@@ -182,7 +183,7 @@ def test_holes_cost_nothing(tree: Tree) -> None:
     assert (found.size, found.blocks) == (1 << 40, 8)
     assert file.seek(0, SEEK.DATA) == 1 << 39
     assert file.seek(0, SEEK.HOLE) == 0
-    assert outcome(file.seek, (1 << 39) + PAGE, SEEK.DATA) == "ENXIO"
+    assert outcome(file.seek, (1 << 39) + PAGE_SIZE, SEEK.DATA) == "ENXIO"
 
 
 def test_a_file_cannot_be_too_large(tree: Tree) -> None:
@@ -204,38 +205,38 @@ def test_kinds_of_allocation(tree: Tree) -> None:
 
 
 def test_a_full_file_system_takes_what_fits() -> None:
-    filesystem = TmpFileSystem(limit=4 * PAGE)
+    filesystem = TmpFileSystem(limit=4 * PAGE_SIZE)
     tree = Tree(filesystem)
-    assert tree.write(b"a", b"x" * (6 * PAGE)) == 4 * PAGE
+    assert tree.write(b"a", b"x" * (6 * PAGE_SIZE)) == 4 * PAGE_SIZE
     assert outcome(tree.write, b"b", b"x") == "ENOSPC"
     assert outcome(tree.write, b"a", b"more", O.WRONLY | O.APPEND) == "ENOSPC"
-    assert tree.write(b"a", b"y" * PAGE) == PAGE  # what is there may be written again
+    assert tree.write(b"a", b"y" * PAGE_SIZE) == PAGE_SIZE  # what is there may be written again
     assert filesystem.status().blocks_free == 0
-    tree.truncate(b"a", 2 * PAGE)
+    tree.truncate(b"a", 2 * PAGE_SIZE)
     assert filesystem.status().blocks_free == 2
     assert tree.write(b"b", b"x") == 1
     assert filesystem.status().blocks_free == 1
     file = tree.open(b"a", O.RDWR)
-    assert outcome(file.allocate, 0, 0, 4 * PAGE) == "ENOSPC"
-    file.allocate(0, 0, 3 * PAGE)
+    assert outcome(file.allocate, 0, 0, 4 * PAGE_SIZE) == "ENOSPC"
+    file.allocate(0, 0, 3 * PAGE_SIZE)
     assert filesystem.status().blocks_free == 0
 
 
 def test_room_is_found_around_holes() -> None:
-    tree = Tree(TmpFileSystem(limit=3 * PAGE))
-    tree.write(b"a", b"x" * (3 * PAGE))
+    tree = Tree(TmpFileSystem(limit=3 * PAGE_SIZE))
+    tree.write(b"a", b"x" * (3 * PAGE_SIZE))
     file = tree.open(b"a", O.RDWR)
-    file.allocate(FALLOC.PUNCH_HOLE | FALLOC.KEEP_SIZE, PAGE, PAGE)
+    file.allocate(FALLOC.PUNCH_HOLE | FALLOC.KEEP_SIZE, PAGE_SIZE, PAGE_SIZE)
     tree.write(b"b", b"x")
-    assert file.pwrite(KernelBuffer(b"y" * (3 * PAGE)), 0) == PAGE
-    assert outcome(file.pwrite, KernelBuffer(b"y"), PAGE) == "ENOSPC"
+    assert file.pwrite(KernelBuffer(b"y" * (3 * PAGE_SIZE)), 0) == PAGE_SIZE
+    assert outcome(file.pwrite, KernelBuffer(b"y"), PAGE_SIZE) == "ENOSPC"
 
 
 def test_removed_files_give_their_room_back() -> None:
-    filesystem = TmpFileSystem(limit=4 * PAGE)
+    filesystem = TmpFileSystem(limit=4 * PAGE_SIZE)
     tree = Tree(filesystem)
     for name in (b"small", b"large"):
-        tree.write(name, b"x" * (PAGE if name == b"small" else 2 * PAGE))
+        tree.write(name, b"x" * (PAGE_SIZE if name == b"small" else 2 * PAGE_SIZE))
         tree.unlink(name)
     assert filesystem.status().blocks_free == 4
 

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aionoah.abi.architecture import PAGE_SIZE, STACK_GUARD_GAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.memory import vma as vma_module
-from aionoah.memory.vma import MAY_ALL, PAGE_SIZE, STACK_GUARD_GAP, VM, Vma, VmaMap, guarded_start, is_data
+from aionoah.memory.vma import MAY_ALL, VM, Vma, VmaMap, guarded_start, is_data
 
 RW = VM.READ | VM.WRITE | MAY_ALL
 
