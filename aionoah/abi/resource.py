@@ -24,6 +24,7 @@ class RLIMIT(Choice):
     RTTIME = 15
 
 
+STK_LIM = 8 << 20  # bytes: the stack of who has set no other limit
 RLIM_NLIMITS = 16
 RLIM_INFINITY = 0xFFFF_FFFF_FFFF_FFFF
 

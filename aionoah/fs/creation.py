@@ -10,6 +10,7 @@ from typing import NamedTuple
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import ACCESS
+from aionoah.abi.limits import PATH_MAX
 from aionoah.abi.stat import S
 from aionoah.fs import notify
 from aionoah.fs.acl import Entry
@@ -18,7 +19,6 @@ from aionoah.fs.inode import Attributes, Inode
 from aionoah.fs.lists import default_list, inherit
 from aionoah.fs.path import Dentry, LastComponent, retried, walk, walk_parent
 from aionoah.fs.permissions import require
-from aionoah.fs.walking import PATH_MAX
 
 
 class Masked(NamedTuple):

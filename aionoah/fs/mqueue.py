@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import SEEK, O
+from aionoah.abi.limits import NAME_MAX
 from aionoah.abi.poll import Poll
 from aionoah.abi.resource import RLIMIT
 from aionoah.abi.stat import DT, S
@@ -25,7 +26,6 @@ from aionoah.fs.opening import open_dentry
 from aionoah.fs.path import Dentry
 from aionoah.fs.regular import MAX_OFFSET
 from aionoah.fs.removal import unlink
-from aionoah.fs.walking import NAME_MAX
 from aionoah.process.current import current_task
 
 if TYPE_CHECKING:

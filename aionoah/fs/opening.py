@@ -6,6 +6,7 @@ Sources: open(2), openat2(2); Linux fs/namei.c (open_last_lookups, lookup_open, 
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import ACCESS, O
+from aionoah.abi.limits import NAME_MAX
 from aionoah.abi.stat import S
 from aionoah.fs import notify
 from aionoah.fs.context import FsContext
@@ -19,7 +20,7 @@ from aionoah.fs.leases import LEASES, ask_holders
 from aionoah.fs.path import Dentry, last_directory, retried, stat
 from aionoah.fs.permissions import require, require_not_running
 from aionoah.fs.regular import RegularFile
-from aionoah.fs.walking import DOTS, NAME_MAX, Walk
+from aionoah.fs.walking import DOTS, Walk
 
 _PATH_FLAGS = O.PATH | O.DIRECTORY | O.NOFOLLOW
 _CREATION_FLAGS = O.CREAT | O.EXCL | O.NOCTTY | O.TRUNC | O.CLOEXEC

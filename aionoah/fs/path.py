@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple, ParamSpec, TypeVar
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import ACCESS
+from aionoah.abi.limits import MAXSYMLINKS, NAME_MAX, PATH_MAX
 from aionoah.abi.mount import MS
 from aionoah.abi.stat import S
 from aionoah.fs.context import FsContext
 from aionoah.fs.inode import Attributes, Inode
 from aionoah.fs.permissions import require
-from aionoah.fs.walking import DOTS, MAX_LINKS, NAME_MAX, PATH_MAX, Walk
+from aionoah.fs.walking import DOTS, Walk
 
 if TYPE_CHECKING:
     from aionoah.fs.mount import Mount
@@ -236,12 +237,12 @@ def _at_last(
     links = 0
     while (place := last_directory(context, start, path)) is not None:
         directory, name, on_the_way = place
-        if links + on_the_way > MAX_LINKS:
+        if links + on_the_way > MAXSYMLINKS:
             break
         found = look(directory, name)
         if found is not None:
             return found
-        target = _plain_link(directory, name) if links + on_the_way < MAX_LINKS else None
+        target = _plain_link(directory, name) if links + on_the_way < MAXSYMLINKS else None
         if target is None:
             break
         start, path, links = directory, target, links + on_the_way + 1

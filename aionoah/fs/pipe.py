@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
+from aionoah.abi.limits import PIPE_BUF
 from aionoah.abi.poll import Poll
 from aionoah.abi.stat import S
 from aionoah.abi.statfs import MAGIC
@@ -24,7 +25,6 @@ from aionoah.memory.buffer import Buffer
 if TYPE_CHECKING:
     from aionoah.fs.path import Dentry
 
-PIPE_BUF: Final = 4096  # bytes that a write puts in undivided (limits.h); also the unit of capacity
 DEFAULT_CAPACITY: Final = 65536
 MAX_CAPACITY: Final = 1048576  # /proc/sys/fs/pipe-max-size: more needs CAP_SYS_RESOURCE
 

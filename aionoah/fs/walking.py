@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import ACCESS, RESOLVE
+from aionoah.abi.limits import MAXSYMLINKS, NAME_MAX, PATH_MAX
 from aionoah.abi.mount import MS
 from aionoah.abi.stat import S
 from aionoah.fs.context import FsContext
@@ -18,9 +19,6 @@ from aionoah.fs.trails import Trail, Trails
 if TYPE_CHECKING:
     from aionoah.fs.path import Dentry
 
-NAME_MAX: Final = 255
-PATH_MAX: Final = 4096  # with the terminating NUL
-MAX_LINKS: Final = 40
 DOTS: Final = (b".", b"..")
 
 
@@ -201,7 +199,7 @@ class Walk:
         """Go where a symbolic link in the present directory points to. ELOOP, ENOENT if it is empty."""
         self._links += 1
         if (
-            self._links > MAX_LINKS
+            self._links > MAXSYMLINKS
             or self._resolve & RESOLVE.NO_SYMLINKS
             or link.mount.flags & MS.NOSYMFOLLOW
         ):

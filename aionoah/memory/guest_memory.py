@@ -7,6 +7,7 @@ from typing import Final, NewType, TypeVar
 
 from aionoah.abi.cstruct import Struct
 from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.limits import PATH_MAX
 from aionoah.abi.uio import MAX_RW_COUNT, UIO_MAXIOV
 from aionoah.hypervisor.protocols import PAGE_SIZE, Prot
 from aionoah.memory.buffer import Buffer
@@ -138,7 +139,7 @@ class GuestMemory:
             word = window.memory[offset : offset + 4]
             return self._frames.compare_exchange(word, expected, new, is_file=window.is_file)
 
-    def read_cstring(self, address: int, limit: int = 4096) -> bytes:
+    def read_cstring(self, address: int, limit: int = PATH_MAX) -> bytes:
         """The bytes before the NUL; ENAMETOOLONG if there is none within `limit` bytes."""
         window = self._pages.recent
         if not (window.start <= address < window.end and window.may_read):

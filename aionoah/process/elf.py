@@ -16,12 +16,12 @@ from elftools.elf.structs import ELFStructs
 
 from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.limits import PATH_MAX
 
 _EHDR_SIZE: Final = 64
 _PHDR_SIZE: Final = 56
 _MAX_HEADERS: Final = (1 << 16) // _PHDR_SIZE  # load_elf_phdrs
 _ORDINARY_HEADERS: Final = 32
-_PATH_MAX: Final = 4096
 _MAX_OFFSET: Final = (1 << 63) - 1
 _ADDRESS_LIMIT: Final = 1 << 48  # beyond it no machine has addresses for programs
 _PF_X, _PF_W, _PF_R = 1, 2, 4
@@ -243,7 +243,7 @@ class _Headers:
         if found is None:
             return None
         length, offset = found.p_filesz, found.p_offset
-        if not 2 <= length <= _PATH_MAX:  # one character and its NUL
+        if not 2 <= length <= PATH_MAX:  # one character and its NUL
             self.refuse(Errno.ENOEXEC, "names its interpreter in a malformed way")
         if offset > _MAX_OFFSET - length:
             self.refuse(Errno.EINVAL, "names its interpreter in a malformed way")

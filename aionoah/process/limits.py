@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
-from aionoah.abi.resource import RLIM_INFINITY, RLIM_NLIMITS, RLIMIT
+from aionoah.abi.resource import RLIM_INFINITY, RLIM_NLIMITS, RLIMIT, STK_LIM
 from aionoah.fs import lending
 from aionoah.process.credentials import Credentials
 
@@ -24,7 +24,7 @@ _UNLIMITED: Final = Limit(RLIM_INFINITY, RLIM_INFINITY)
 
 # include/asm-generic/resource.h, except NOFILE's hard limit: Linux says 4096 and expects init to raise it.
 _DEFAULTS: Final = {
-    RLIMIT.STACK: Limit(8 << 20, RLIM_INFINITY),
+    RLIMIT.STACK: Limit(STK_LIM, RLIM_INFINITY),
     RLIMIT.CORE: Limit(0, RLIM_INFINITY),
     RLIMIT.NPROC: Limit(_TASKS_MAX, _TASKS_MAX),
     RLIMIT.NOFILE: Limit(1024, OPEN_FILES_MAX),

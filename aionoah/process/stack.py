@@ -22,11 +22,11 @@ from typing import Final, NamedTuple
 from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.auxv import AUX
 from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.limits import ARG_MAX, ARG_STRING_MAX
+from aionoah.abi.resource import STK_LIM
 
 POINTER_SIZE: Final = 8
-MAX_ARG_STRLEN: Final = 32 * PAGE_SIZE  # of one string, its NUL included
-ARG_MAX: Final = 131072  # what every program may use for its strings
-_STACK_LIMIT_SHARE: Final = 8 * 1024 * 1024 // 4 * 3  # beyond it a huge RLIMIT_STACK helps no further
+_STACK_LIMIT_SHARE: Final = STK_LIM // 4 * 3  # beyond it a huge RLIMIT_STACK helps no further
 _RANDOM_BYTES: Final = 16
 _ALIGNMENT: Final = 16
 
@@ -63,7 +63,7 @@ def check_arguments(execfn: bytes, argv: Sequence[bytes], envp: Sequence[bytes],
     longest = max(map(len, (execfn, *argv, *envp))) + 1
     total = sum(map(len, (execfn, *argv, *envp))) + len(argv) + len(envp) + 1
     pages = -(-(POINTER_SIZE + total) // PAGE_SIZE)
-    if longest > MAX_ARG_STRLEN or total > room or PAGE_SIZE < pages * PAGE_SIZE > stack_limit:
+    if longest > ARG_STRING_MAX or total > room or PAGE_SIZE < pages * PAGE_SIZE > stack_limit:
         raise LinuxError(Errno.E2BIG)
 
 

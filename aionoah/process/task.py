@@ -4,8 +4,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aionoah.abi.errno import LinuxError
+from aionoah.abi.limits import TASK_COMM_LEN
 from aionoah.abi.prctl import SUID_DUMP
-from aionoah.abi.resource import RLIMIT
+from aionoah.abi.resource import RLIMIT, STK_LIM
 from aionoah.abi.signal import SIG
 from aionoah.clocks.process_timers import ProcessTimers
 from aionoah.host.waiting import Source, WaitQueue, sleep_on
@@ -39,12 +40,10 @@ if TYPE_CHECKING:
     from aionoah.process.tracees import Tracing
     from aionoah.terminal.pty import Pty
 
-COMM_LENGTH: Final = 15  # TASK_COMM_LEN without the NUL
 DEFAULT_TIMER_SLACK_NS: Final = 50_000
 SMALLEST_CORE: Final = 4096  # what RLIMIT_CORE must allow for any core at all (ELF_EXEC_PAGESIZE)
 NO_PIPED_CORE: Final = 1  # RLIMIT_CORE of who would only pipe a core to itself
 _CORE_FILTER: Final = 0x33  # anonymous memory, ELF headers and huge pages
-_SECURE_STACK_LIMIT: Final = 8 << 20  # _STK_LIM
 
 
 class Login(NamedTuple):
@@ -330,7 +329,7 @@ class Task:
 
     def rename(self, name: bytes) -> None:
         """A new comm: cut to 15 bytes."""
-        self.name = name[:COMM_LENGTH]
+        self.name = name[: TASK_COMM_LEN - 1]
         if self.is_leader:
             self.process.name = self.name
 
@@ -393,7 +392,7 @@ class Task:
         self.personality = program.personality
         self.rename(program.name)
         if program.is_secure:
-            process.limits.limit_stack(_SECURE_STACK_LIMIT)
+            process.limits.limit_stack(STK_LIM)
             self.parent_death_signal = 0
 
     def exit(self, wait_status: int) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Union, get_args, get_o
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.flags import Choice, Flags
+from aionoah.abi.limits import NAME_MAX
 from aionoah.syscalls import arguments
 from aionoah.syscalls.registry import Handler
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from aionoah.abi.architecture import Architecture
     from aionoah.memory.guest_memory import GuestMemory
 
-PATH_MAX: Final = 4096  # limits.h, the NUL included
-NAME_MAX: Final = 255
 
 _SIGNED_32: Final = "(({0} & 0xffffffff) ^ 0x80000000) - 0x80000000"
 _UNSIGNED_32: Final = "{0} & 0xffffffff"

@@ -4,13 +4,14 @@ from typing import Final
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import AT, AT_FDCWD
+from aionoah.abi.limits import ARG_STRING_MAX
 from aionoah.abi.resource import RLIMIT
 from aionoah.abi.stat import S
 from aionoah.process.elf import ExecError
 from aionoah.process.executable import Executable, find_executable, open_executable
 from aionoah.process.population import require_few_tasks
 from aionoah.process.replace import replace_program
-from aionoah.process.stack import MAX_ARG_STRLEN, POINTER_SIZE, argument_room
+from aionoah.process.stack import POINTER_SIZE, argument_room
 from aionoah.process.task import Task
 from aionoah.syscalls.arguments import Addr, DirFd, Path
 from aionoah.syscalls.paths import locate
@@ -78,7 +79,7 @@ def _read_strings(task: Task, address: int, room: int) -> list[bytes]:
 
 def _read_string(task: Task, address: int) -> bytes:
     try:
-        return task.memory.read_cstring(address, MAX_ARG_STRLEN)
+        return task.memory.read_cstring(address, ARG_STRING_MAX)
     except LinuxError as error:
         if error.errno is Errno.ENAMETOOLONG:
             raise LinuxError(Errno.E2BIG) from None

@@ -6,10 +6,11 @@ from aionoah.abi.cstruct import Struct
 from aionoah.abi.errno import LinuxError
 from aionoah.abi.fcntl import AT_FDCWD, O
 from aionoah.abi.flags import Choice, Flags
+from aionoah.abi.limits import PATH_MAX
 from aionoah.abi.signal import signal_name
 from aionoah.abi.words import signed
 from aionoah.syscalls import arguments
-from aionoah.syscalls.decode import PATH_MAX, Parameter, Pointer
+from aionoah.syscalls.decode import Parameter, Pointer
 
 if TYPE_CHECKING:
     from aionoah.process.task import Task

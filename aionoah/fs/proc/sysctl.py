@@ -11,6 +11,7 @@ from aionoah.abi.core import CORE_NAME_SIZE
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.limits import NGROUPS_MAX
 from aionoah.abi.prctl import SUID_DUMP
+from aionoah.abi.socket import SOMAXCONN
 from aionoah.abi.utsname import NEW_UTS_LEN
 from aionoah.fs.mount import MOUNTS_MAX
 from aionoah.fs.pipe import MAX_CAPACITY
@@ -18,6 +19,7 @@ from aionoah.fs.proc import ipc
 from aionoah.fs.proc.parameters import PARAMETERS, Table
 from aionoah.fs.synthetic import Directory, Node, Text
 from aionoah.memory.mm import MMAP_MIN_ADDRESS
+from aionoah.memory.vma import MAX_MAP_COUNT
 from aionoah.process.kernel import PID_MAX, random_uuid
 from aionoah.process.limits import OPEN_FILES_MAX
 from aionoah.process.namespaces import current_namespaces
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
 
 _OVERFLOW_ID = 65534  # what ids that do not fit are shown as
 _POOL_BITS = 256  # of the random generator, which is always full
-_MAX_MAP_COUNT = 65530
-_SOMAXCONN = 4096
 _MIN_THREADS = 20  # kernel/fork.c: MIN_THREADS
 _INT_MAX = (1 << 31) - 1
 
@@ -138,7 +138,7 @@ _KERNEL: dict[bytes, Node["Kernel"]] = {
 
 _VM: dict[bytes, Node["Kernel"]] = {
     b"drop_caches": Text(lambda _kernel: b"0\n", _drop_caches, mode=0o200),
-    b"max_map_count": _read_only(_MAX_MAP_COUNT),
+    b"max_map_count": _read_only(MAX_MAP_COUNT),
     b"mmap_min_addr": _read_only(MMAP_MIN_ADDRESS),
     b"overcommit_memory": _read_only(0),
     b"overcommit_ratio": _read_only(50),
@@ -173,7 +173,7 @@ _FS: dict[bytes, Node["Kernel"]] = {
     b"suid_dumpable": _settable(lambda kernel: kernel.core_settings, "suid_dumpable", SUID_DUMP.ROOT),
 }
 
-_NET: dict[bytes, Node["Kernel"]] = {b"core": Directory({b"somaxconn": _read_only(_SOMAXCONN)})}
+_NET: dict[bytes, Node["Kernel"]] = {b"core": Directory({b"somaxconn": _read_only(SOMAXCONN)})}
 _SPECIAL: dict[str, dict[bytes, Node["Kernel"]]] = {"fs": _FS, "kernel": _KERNEL, "net": _NET, "vm": _VM}
 
 

@@ -9,9 +9,9 @@ from functools import partial
 from typing import Any, Final, NoReturn
 
 from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.limits import NAME_MAX
 from aionoah.abi.stat import S
 from aionoah.fs.python.protocol import FileSystem, Stat
-from aionoah.fs.walking import NAME_MAX
 from aionoah.host.application import Answer, Application, Workers, ask
 from aionoah.host.errors import errno_of
 

@@ -13,7 +13,7 @@ from weakref import ReferenceType, ref
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.inet import TCP
 from aionoah.abi.poll import Poll
-from aionoah.abi.socket import AF, MSG, SHUT, SO, SOL, Linger
+from aionoah.abi.socket import AF, MSG, SHUT, SO, SOL, SOMAXCONN, Linger
 from aionoah.fs.file import WouldBlock, deadline_after, has_passed, sleep_until
 from aionoah.host import sockets
 from aionoah.host.errors import host_errors
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from aionoah.net.network import Network
     from aionoah.net.socket import Outgoing
 
-_MAX_BACKLOG: Final = 4096  # net.core.somaxconn
 _ESTABLISHED: Final = 1  # tcp_states.h
 _FIN_WAIT2: Final = 5
 _CLOSE: Final = 7
@@ -102,7 +101,7 @@ class PrivateStream(PrivateSocket):
         if self.peer is not None or self._is_connecting:
             raise LinuxError(Errno.EINVAL)
         self.bind_automatically()
-        self._backlog = min(backlog & 0xFFFF_FFFF, _MAX_BACKLOG)
+        self._backlog = min(backlog & 0xFFFF_FFFF, SOMAXCONN)
         self._let_applicants_in()
         self.changed.wake()
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.poll import Poll
-from aionoah.abi.socket import MSG
+from aionoah.abi.socket import MSG, SOMAXCONN
 from aionoah.fs.file import WouldBlock, deadline_after, has_passed
 from aionoah.host.waiting import Source, sleep_on
 from aionoah.net.socket import SHUT_BOTH, SHUT_RECEIVE, SHUT_SEND, Outgoing, Received, caller_identity
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from aionoah.memory.buffer import Buffer
     from aionoah.net.network import Network
     from aionoah.net.unix.host import HostSocket
-
-_MAX_BACKLOG = 4096  # net.core.somaxconn
 
 
 class State(Enum):
@@ -59,7 +57,7 @@ class ConnectionSocket(UnixSocket):
     def listen(self, backlog: int) -> None:
         if not self.path or self.state is State.CONNECTED:
             raise LinuxError(Errno.EINVAL)
-        self.backlog = min(backlog & 0xFFFF_FFFF, _MAX_BACKLOG)
+        self.backlog = min(backlog & 0xFFFF_FFFF, SOMAXCONN)
         self.state = State.LISTENING
         self.peer_identity = caller_identity()  # what those who connect are told
         self.accepted.wake()

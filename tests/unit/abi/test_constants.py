@@ -25,6 +25,7 @@ from aionoah.abi import (
     ioctl,
     ipc,
     kcmp,
+    limits,
     mempolicy,
     mman,
     mount,
@@ -313,6 +314,14 @@ def test_every_class_has_a_case(abi_classes: Callable) -> None:
 
 
 PLAIN = {
+    "linux/limits.h": {
+        "NAME_MAX": limits.NAME_MAX,
+        "PATH_MAX": limits.PATH_MAX,
+        "PIPE_BUF": limits.PIPE_BUF,
+        "ARG_MAX": limits.ARG_MAX,
+        "NGROUPS_MAX": limits.NGROUPS_MAX,
+    },
+    "linux/resource.h": {"_STK_LIM": resource.STK_LIM},
     "linux/fcntl.h": {"AT_FDCWD": fcntl.AT_FDCWD},
     "linux/aio_abi.h": {
         "IOCB_FLAG_RESFD": aio.IOCB_FLAG_RESFD,

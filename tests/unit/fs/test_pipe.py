@@ -7,12 +7,13 @@ import pytest
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
+from aionoah.abi.limits import PIPE_BUF
 from aionoah.abi.poll import Poll
 from aionoah.abi.stat import S
 from aionoah.abi.statfs import MAGIC
 from aionoah.fs.file import BrokenPipe, WouldBlock, read, write
 from aionoah.fs.inode import Attributes, FileSystem, Inode
-from aionoah.fs.pipe import PIPE_BUF, PipeEnd, open_fifo, open_pipe
+from aionoah.fs.pipe import PipeEnd, open_fifo, open_pipe
 from aionoah.host.waiting import Waiter
 from aionoah.memory.buffer import KernelBuffer
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from aionoah.abi.auxv import AUX
 from aionoah.abi.errno import Errno, LinuxError
-from aionoah.process.stack import ARG_MAX, MAX_ARG_STRLEN, argument_room, build_stack, check_arguments
+from aionoah.abi.limits import ARG_MAX, ARG_STRING_MAX
+from aionoah.process.stack import argument_room, build_stack, check_arguments
 
 TOP = 0x7FFF_FFFF_F000
 SEED = bytes(range(16))
@@ -199,9 +200,9 @@ def fails(argv: list[bytes], envp: list[bytes], limit: int) -> bool:
 
 
 def test_a_single_string() -> None:
-    assert not fails([b"a" * (MAX_ARG_STRLEN - 1)], [], 8 * MIB)
-    assert fails([b"a" * MAX_ARG_STRLEN], [], 8 * MIB)
-    assert fails([], [b"a" * MAX_ARG_STRLEN], 8 * MIB)
+    assert not fails([b"a" * (ARG_STRING_MAX - 1)], [], 8 * MIB)
+    assert fails([b"a" * ARG_STRING_MAX], [], 8 * MIB)
+    assert fails([], [b"a" * ARG_STRING_MAX], 8 * MIB)
 
 
 @pytest.mark.parametrize(
