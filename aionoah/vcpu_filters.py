@@ -2,16 +2,15 @@
 # ruff: noqa: SLF001 - a part of VcpuThread
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.words import WORD_MASK
 from aionoah.process.seccomp import screen
 
 if TYPE_CHECKING:
     from aionoah.process.seccomp_listener import SeccompListener
     from aionoah.vcpu_thread import VcpuThread
-
-_WORD: Final = 0xFFFF_FFFF_FFFF_FFFF
 
 
 def passes_filters(thread: "VcpuThread", call: Callable[[Sequence[int]], Sequence[int]]) -> bool:
@@ -33,7 +32,7 @@ def passes_filters(thread: "VcpuThread", call: Callable[[Sequence[int]], Sequenc
     if screened.question is not None:
         return _is_let(thread, *screened.question)
     if screened.result is not None:
-        registers[architecture.result_register] = screened.result & _WORD
+        registers[architecture.result_register] = screened.result & WORD_MASK
     return screened.is_made
 
 

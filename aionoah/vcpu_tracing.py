@@ -13,7 +13,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.ptrace import EVENTMSG, PTRACE, PTRACE_EVENT, PTRACE_O
 from aionoah.abi.siginfo import TRAP
 from aionoah.abi.signal import SIG, signal_bit
-from aionoah.abi.words import signed
+from aionoah.abi.words import WORD_MASK, signed
 from aionoah.abi.x86_64 import EFLAGS
 from aionoah.process.debug_registers import DebugRegisters
 from aionoah.process.ending import end_process
@@ -27,7 +27,6 @@ from aionoah.signals.info import SigInfo, from_fault, from_kernel, from_user
 if TYPE_CHECKING:
     from aionoah.vcpu_thread import ThreadState, VcpuThread
 
-_WORD: Final = 0xFFFF_FFFF_FFFF_FFFF
 _AT_CALLS: Final = {PTRACE.SYSCALL, PTRACE.SYSEMU, PTRACE.SYSEMU_SINGLESTEP}
 _EMULATING: Final = {PTRACE.SYSEMU, PTRACE.SYSEMU_SINGLESTEP}
 _STEPPING: Final = {PTRACE.SINGLESTEP, PTRACE.SYSEMU_SINGLESTEP}
@@ -191,7 +190,7 @@ class VcpuTracing:
 
     def _disarm(self) -> None:
         if self._is_armed:
-            self._thread._registers[self._architecture.flags_register] &= ~EFLAGS.TF & _WORD
+            self._thread._registers[self._architecture.flags_register] &= ~EFLAGS.TF & WORD_MASK
             self._is_armed = False
 
     def _end_call(self) -> None:
@@ -286,7 +285,7 @@ class VcpuTracing:
             number = tracing.number
         state = TracedState(list(view.registers), number, view.fpu, view.tls, view.gs_base)
         if restart is not None:
-            state.registers[self._result_register] = -restart.errno & _WORD
+            state.registers[self._result_register] = -restart.errno & WORD_MASK
         return state
 
     def _view_in_call(self) -> TracedState:
@@ -295,7 +294,7 @@ class VcpuTracing:
         number = tracing.number if tracing is not None else NO_CALL
         state = TracedState(list(view.registers), number, view.fpu, view.tls, view.gs_base)
         if self._shares_register:
-            state.registers[self._result_register] = -Errno.ENOSYS & _WORD
+            state.registers[self._result_register] = -Errno.ENOSYS & WORD_MASK
         return state
 
     def _put_at_rest(self, state: TracedState) -> None:

@@ -46,6 +46,7 @@ class SIG(Choice):
     RTMAX = 64
 
 
+SIGSET_SIZE = 8  # bytes of the kernel's sigset_t
 SIG_DFL = 0
 SIG_IGN = 1
 

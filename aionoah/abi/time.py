@@ -6,8 +6,11 @@ from aionoah.abi.cstruct import I32, I64, U32, Struct
 from aionoah.abi.flags import Choice, Flags
 
 NSEC_PER_SEC = 1_000_000_000
+NSEC_PER_MSEC = 1_000_000
 NSEC_PER_USEC = 1_000
-USER_HZ = 100  # what times(2) and /proc count in (AT_CLKTCK)
+USEC_PER_SEC = 1_000_000
+USER_HZ = 100  # what times(2), siginfo and /proc count in (AT_CLKTCK)
+USER_TICK_NS = NSEC_PER_SEC // USER_HZ
 
 
 class CLOCK(Choice):

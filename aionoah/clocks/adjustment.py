@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from aionoah.abi.time import STA, TIME, Timex
+from aionoah.abi.time import STA, TIME, USEC_PER_SEC, USER_HZ, Timex
 from aionoah.clocks.duration import timeval
 
 STATE: Final = TIME.ERROR  # not synchronized
-_TICK_US: Final = 10_000  # 1 / USER_HZ
+_TICK_US: Final = USEC_PER_SEC // USER_HZ
 _UNKNOWN_ERROR_US: Final = 16_000_000  # NTP_PHASE_LIMIT
 _TOLERANCE: Final = 500 << 16  # MAXFREQ, in millionths scaled by 2^16
 _TIME_CONSTANT: Final = 2

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import LCK, O
+from aionoah.abi.time import NSEC_PER_SEC
 from aionoah.fs.file import File
 from aionoah.fs.inode import Inode
 from aionoah.host.application import Answer, NotYet
@@ -18,8 +19,6 @@ from aionoah.process.current import find_current_task
 
 if TYPE_CHECKING:
     from aionoah.fs.lease_limits import LeaseLimits
-
-_SECOND_NS: Final = 1_000_000_000
 
 
 class Holder(NamedTuple):
@@ -67,7 +66,7 @@ class Lease:
         if self._shall_end or (self._shall_weaken and wanted == LCK.RDLCK):
             return
         seconds = self.holder.limits.break_time
-        end_ns = monotonic_ns() + seconds * _SECOND_NS if seconds else None
+        end_ns = monotonic_ns() + seconds * NSEC_PER_SEC if seconds else None
         if wanted == LCK.WRLCK:
             self._shall_end, self.ends_at_ns = True, end_ns
         else:

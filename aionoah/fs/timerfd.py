@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.poll import Poll
+from aionoah.abi.time import NSEC_PER_SEC
 from aionoah.clocks.alarm import Alarm
 from aionoah.clocks.clock import Clock
 from aionoah.clocks.itimers import Setting
@@ -80,7 +81,7 @@ class TimerFile(AnonymousFile):
 
     def fdinfo(self) -> bytes:
         value_ns, interval_ns = self.get()
-        times = (*divmod(value_ns, 1_000_000_000), *divmod(interval_ns, 1_000_000_000))
+        times = (*divmod(value_ns, NSEC_PER_SEC), *divmod(interval_ns, NSEC_PER_SEC))
         fields = (self._number, self._ticks, self._flags, *times)
         return (
             b"clockid: %d\nticks: %d\nsettime flags: 0%o\nit_value: (%d, %d)\nit_interval: (%d, %d)\n"

@@ -9,6 +9,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import FALLOC, SEEK, O
 from aionoah.abi.ioctl import FS_FL
 from aionoah.abi.stat import STATX_ATTR, S
+from aionoah.abi.time import NSEC_PER_SEC
 from aionoah.abi.uio import RWF, RWF_FOR_ALL
 from aionoah.abi.xattr import XATTR
 from aionoah.fs.acl import Entry, parse
@@ -24,7 +25,7 @@ from aionoah.memory.buffer import Buffer
 if TYPE_CHECKING:
     from aionoah.fs.tmpfs import TmpFileSystem
 
-_DAY_NS: Final = 24 * 3600 * 1_000_000_000
+_DAY_NS: Final = 24 * 3600 * NSEC_PER_SEC
 _CHANGEABLE: Final = int(FS_FL.IMMUTABLE | FS_FL.APPEND | FS_FL.NODUMP | FS_FL.NOATIME)
 _FIXED: Final = int(FS_FL.IMMUTABLE | FS_FL.APPEND)
 _TOLD: Final = int(STATX_ATTR.IMMUTABLE | STATX_ATTR.APPEND | STATX_ATTR.NODUMP)

@@ -10,7 +10,8 @@ import struct
 import time
 from typing import Final
 
-_NSEC_PER_SEC: Final = 1_000_000_000
+from aionoah.abi.time import NSEC_PER_SEC
+
 _ABSOLUTE: Final = 1  # TFD_TIMER_ABSTIME
 _CANCEL_ON_SET: Final = 2  # TFD_TIMER_CANCEL_ON_SET
 _FLAGS: Final = os.O_NONBLOCK | os.O_CLOEXEC  # TFD_NONBLOCK | TFD_CLOEXEC
@@ -46,7 +47,7 @@ class HostTimer(_Timerfd):
 
     def set(self, deadline_ns: int) -> None:
         """Become readable at `deadline_ns` of time.monotonic_ns, instead of any earlier wish."""
-        self._settime(_ABSOLUTE, *divmod(max(deadline_ns, 1), _NSEC_PER_SEC))
+        self._settime(_ABSOLUTE, *divmod(max(deadline_ns, 1), NSEC_PER_SEC))
 
     def acknowledge(self) -> None:
         """Not readable any more, until the next deadline."""

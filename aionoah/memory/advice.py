@@ -6,11 +6,11 @@ from typing import Final
 from aionoah.abi.architecture import PAGE_MASK, PAGE_SHIFT
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.mman import MADV, MS
+from aionoah.abi.words import WORD_MASK
 from aionoah.memory.faults import populate, populate_for_writing
 from aionoah.memory.mm import Mm, page_align
 from aionoah.memory.vma import ACCESS, VM, Vma
 
-_WORD: Final = 1 << 64
 _READING: Final = VM.SEQ_READ | VM.RAND_READ
 _HUGE: Final = VM.HUGEPAGE | VM.NOHUGEPAGE
 
@@ -132,7 +132,7 @@ def madvise(mm: Mm, address: int, length: int, advice: int) -> None:
     if (act is None and not is_filling) or address & PAGE_MASK:
         raise LinuxError(Errno.EINVAL)
     end = address + page_align(length)
-    if end >= _WORD or (end == address and length):
+    if end > WORD_MASK or (end == address and length):
         raise LinuxError(Errno.EINVAL)
     if end == address:
         return
@@ -182,7 +182,7 @@ def msync(mm: Mm, address: int, length: int, flags: int) -> None:
     _require(not flags & ~(MS.ASYNC | MS.INVALIDATE | MS.SYNC) and not address & PAGE_MASK)
     _require(flags & (MS.ASYNC | MS.SYNC) != MS.ASYNC | MS.SYNC)
     end = address + page_align(length)
-    if end >= _WORD:
+    if end > WORD_MASK:
         raise LinuxError(Errno.ENOMEM)
     if end == address:
         return

@@ -8,11 +8,11 @@ from aionoah.abi.architecture import PAGE_MASK, PAGE_SHIFT
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.mman import MCL, MLOCK
 from aionoah.abi.resource import RLIM_INFINITY, RLIMIT
+from aionoah.abi.words import WORD_MASK
 from aionoah.memory.faults import populate_for_writing
 from aionoah.memory.mm import Mm, page_align
 from aionoah.memory.vma import ACCESS, VM, Vma
 
-_WORD: Final = 1 << 64
 _LOCK_BITS: Final = VM.LOCKED | VM.LOCKONFAULT
 
 
@@ -70,7 +70,7 @@ def _lock_everything(mm: Mm, bits: int) -> None:
 def _rounded(address: int, length: int) -> tuple[int, int]:
     start = address & ~PAGE_MASK
     end = start + page_align(length + (address & PAGE_MASK))
-    if end >= _WORD:
+    if end > WORD_MASK:
         raise LinuxError(Errno.EINVAL)
     return start, end
 

@@ -6,13 +6,13 @@ from aionoah.abi.architecture import PAGE_MASK, PAGE_SHIFT
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.mman import MAP, PROT
 from aionoah.abi.resource import RLIMIT
+from aionoah.abi.words import WORD_MASK
 from aionoah.memory.backing import Backing, FileBacking, FramesBacking, MappableFile
 from aionoah.memory.faults import Run, gather, give_back, install, is_eager, populate, populate_for_writing
 from aionoah.memory.mm import MMAP_MIN_ADDRESS, Mm, page_align
 from aionoah.memory.vma import ACCESS, MAX_MAP_COUNT, MAY_ALL, VM, Vma
 
 _OFFSET_MAX: Final = (1 << 63) - 1  # of files on a 64-bit kernel: MAX_LFS_FILESIZE
-_WORD: Final = 1 << 64
 # What MAP_SHARED_VALIDATE accepts (include/linux/mman.h: LEGACY_MAP_MASK); MAP_SYNC needs persistent memory.
 _LEGACY: Final = (
     MAP.SHARED
@@ -223,7 +223,7 @@ def mprotect(mm: Mm, address: int, length: int, prot: int) -> None:
     if length == 0:
         return
     end = address + page_align(length)
-    if end == address or end >= _WORD:
+    if end == address or end > WORD_MASK:
         raise LinuxError(Errno.ENOMEM)
     if prot & ~(ACCESS | PROT.SEM):
         raise LinuxError(Errno.EINVAL)

@@ -9,13 +9,13 @@ from typing import Final, NamedTuple
 from aionoah.abi.architecture import PAGE_MASK
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.mempolicy import MPOL, MPOL_F, MPOL_MODE_FLAGS
+from aionoah.abi.words import WORD_MASK
 from aionoah.memory.mm import Mm, page_align
 from aionoah.memory.vma import Vma
 
 NODES: Final = 1
 """A set of all nodes."""
 
-_WORD: Final = 1 << 64
 _OF_THE_USER: Final = MPOL_F.STATIC_NODES | MPOL_F.RELATIVE_NODES
 _BALANCED: Final = {MPOL.BIND, MPOL.PREFERRED_MANY}
 
@@ -69,7 +69,7 @@ def new_policy(word: int, nodes: int) -> Policy | None:
 def _range(mm: Mm, start: int, length: int) -> tuple[int, list[Vma]]:
     """The end of a range, and the areas in it. EINVAL."""
     end = start + page_align(length)
-    if start & PAGE_MASK or end >= _WORD:
+    if start & PAGE_MASK or end > WORD_MASK:
         raise LinuxError(Errno.EINVAL)
     return end, mm.vmas.overlapping(start, end) if start < end else []
 

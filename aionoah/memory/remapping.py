@@ -5,13 +5,13 @@ from typing import Final
 from aionoah.abi.architecture import PAGE_MASK, PAGE_SHIFT
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.mman import MAP, MREMAP
+from aionoah.abi.words import WORD_MASK
 from aionoah.memory.faults import gather, install, is_eager
 from aionoah.memory.mappings import map_region, munmap, populate_as_asked, unmap_range
 from aionoah.memory.mm import MMAP_MIN_ADDRESS, Mm, page_align
 from aionoah.memory.vma import MAX_MAP_COUNT, VM, Vma
 
 _VALID: Final = MREMAP.MAYMOVE | MREMAP.FIXED | MREMAP.DONTUNMAP
-_WORD: Final = 1 << 64
 _SPARE_MAPS: Final = 3  # a move may split areas, and must not fail half-way
 
 
@@ -66,7 +66,7 @@ def _check_resize(mm: Mm, vma: Vma, old: int, old_length: int, new_length: int) 
         raise LinuxError(Errno.EFAULT)
     if new_length == old_length:
         return
-    if vma.offset_at(old) + new_length >= _WORD:
+    if vma.offset_at(old) + new_length > WORD_MASK:
         raise LinuxError(Errno.EINVAL)
     if vma.flags & VM.DONTEXPAND:
         raise LinuxError(Errno.EFAULT)
@@ -87,13 +87,13 @@ def remap_file_pages(mm: Mm, start: int, length: int, page: int, flags: int) -> 
     start, length = start & ~PAGE_MASK, length & ~PAGE_MASK
     vma = mm.vmas.find(start)
     end = start + length
-    if length == 0 or end >= _WORD or page + (length >> PAGE_SHIFT) >= _WORD:
+    if length == 0 or end > WORD_MASK or page + (length >> PAGE_SHIFT) > WORD_MASK:
         raise LinuxError(Errno.EINVAL)
     if vma is None or not vma.flags & VM.SHARED or vma.backing is None or vma.name:
         raise LinuxError(Errno.EINVAL)
     if not _is_uniform(mm, vma, end):
         raise LinuxError(Errno.EINVAL)
-    if page << PAGE_SHIFT >= _WORD - length:
+    if (page << PAGE_SHIFT) + length > WORD_MASK:
         raise LinuxError(Errno.EOVERFLOW)
     new = Vma(start, end, vma.flags, vma.backing, page << PAGE_SHIFT, vma.name, vma.policy)
     vma.backing.hold()  # it may be nowhere else for a moment

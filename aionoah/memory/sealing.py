@@ -1,19 +1,16 @@
 """Mappings that stay as they are: mseal(2); Linux mm/mseal.c."""
 
-from typing import Final
-
 from aionoah.abi.architecture import PAGE_MASK
 from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.words import WORD_MASK
 from aionoah.memory.mm import Mm, page_align
 from aionoah.memory.vma import VM
-
-_WORD: Final = 1 << 64
 
 
 def mseal(mm: Mm, start: int, length: int) -> None:
     """Nobody may unmap, move, replace or protect a range any more. EINVAL; ENOMEM for gaps: then nothing is sealed."""
     end = start + page_align(length)
-    if start & PAGE_MASK or end >= _WORD or (length and end == start):
+    if start & PAGE_MASK or end > WORD_MASK or (length and end == start):
         raise LinuxError(Errno.EINVAL)
     if start == end:
         return

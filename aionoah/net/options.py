@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.socket import SO, Linger
-from aionoah.abi.time import NSEC_PER_SEC, NSEC_PER_USEC
+from aionoah.abi.time import NSEC_PER_SEC, NSEC_PER_USEC, USEC_PER_SEC
 
 if TYPE_CHECKING:
     from aionoah.net.socket import Socket
@@ -98,7 +98,7 @@ def _timeout_ns(value: bytes) -> int | None:
     if len(value) < _TIMEVAL.size:
         raise LinuxError(Errno.EINVAL)
     seconds, microseconds = _TIMEVAL.unpack_from(value)
-    if not 0 <= microseconds < 1_000_000:
+    if not 0 <= microseconds < USEC_PER_SEC:
         raise LinuxError(Errno.EDOM)
     if seconds < 0:
         return 0

@@ -5,10 +5,11 @@ setpgid(2) (orphaned groups); Linux kernel/exit.c (exit_notify, forget_original_
 (do_notify_parent).
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from aionoah.abi.siginfo import CLD
 from aionoah.abi.signal import SA, SIG, SIG_IGN
+from aionoah.abi.time import USER_TICK_NS
 from aionoah.abi.wait import CORE_FLAG, exit_code, term_signal
 from aionoah.process.groups import has_stopped_member, is_orphaned, members
 from aionoah.process.usage import usage_of_process, usage_of_thread
@@ -20,8 +21,6 @@ from aionoah.terminal import job_control
 if TYPE_CHECKING:
     from aionoah.process.task import Process, Task
     from aionoah.process.tracees import Tracing
-
-_TICK_NS: Final = 10_000_000  # of USER_HZ, in which siginfo counts CPU time
 
 
 # -- ends -----------------------------------------------------------------------------------------------
@@ -114,7 +113,7 @@ def ending_of_tracee(tracing: "Tracing", wait_status: int) -> SigInfo:
 def news_of_tracee(tracing: "Tracing", code: int, status: int) -> SigInfo:
     """The siginfo of what a thread that is traced does, for its tracer."""
     usage = usage_of_thread(tracing.task)
-    user, system = usage.user_time_ns // _TICK_NS, usage.system_time_ns // _TICK_NS
+    user, system = usage.user_time_ns // USER_TICK_NS, usage.system_time_ns // USER_TICK_NS
     return from_child(SIG.CHLD, code, tracing.pid, tracing.task.credentials.uid, status, user, system)
 
 
@@ -138,7 +137,7 @@ def _news(process: "Process", signal: int, code: int, status: int) -> SigInfo:
     leader = process.tasks.get(process.pid)
     uid = leader.credentials.uid if leader is not None else process.uid
     usage = usage_of_process(process)
-    user, system = usage.user_time_ns // _TICK_NS, usage.system_time_ns // _TICK_NS
+    user, system = usage.user_time_ns // USER_TICK_NS, usage.system_time_ns // USER_TICK_NS
     return from_child(signal, code, process.pid, uid, status, user, system)
 
 

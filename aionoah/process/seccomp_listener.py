@@ -7,19 +7,18 @@ the thread, has it forgotten before.
 import os
 from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.poll import Poll
 from aionoah.abi.signal import SIG, signal_bit
+from aionoah.abi.words import WORD_MASK
 from aionoah.fs.anonymous import AnonymousFile
 from aionoah.host.waiting import Source, WaitQueue, sleep_on
 
 if TYPE_CHECKING:
     from aionoah.process.task import Task
-
-_WORD: Final = 0xFFFF_FFFF_FFFF_FFFF
 
 
 class State(Enum):
@@ -47,7 +46,7 @@ class Notification:
     @property
     def result(self) -> int:
         """What the call returns that is not made, as a word."""
-        return (self.error or self.value) & _WORD
+        return (self.error or self.value) & WORD_MASK
 
     def answer(self, value: int, error: int, *, is_made: bool) -> None:
         self.value, self.error, self.is_made = value, error, is_made
@@ -89,7 +88,7 @@ class SeccompListener(AnonymousFile):
     def ask(self, task: "Task", data: bytes) -> Notification:
         """A thread makes a call that is to be answered here; it calls `wait` next."""
         note = Notification(self._next_number, task, data)
-        self._next_number = self._next_number + 1 & _WORD
+        self._next_number = self._next_number + 1 & WORD_MASK
         self._waiting[note.number] = note
         self.changed.wake()
         return note

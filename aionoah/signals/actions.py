@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from aionoah.abi.signal import SA, SIG, SIG_DFL, SIG_IGN, signal_bit
 
-LAST_SIGNAL: Final = 64
+LAST_SIGNAL: Final = SIG.RTMAX
 EVERY_SIGNAL: Final = (1 << LAST_SIGNAL) - 1
 
 

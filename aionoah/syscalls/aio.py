@@ -13,8 +13,10 @@ from aionoah.abi.aio import IOCB_CMD, IOCB_FLAG_RESFD, AioRing, AioSigset, Iocb,
 from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.mman import PROT
+from aionoah.abi.signal import SIGSET_SIZE
 from aionoah.abi.time import Timespec
 from aionoah.abi.uio import RWF
+from aionoah.abi.words import WORD_SIZE
 from aionoah.clocks.duration import nanoseconds
 from aionoah.fs import file as files
 from aionoah.fs.aio import AioContext, Origin, PollRequest
@@ -39,8 +41,6 @@ if TYPE_CHECKING:
 
 _MOST_EVENTS: Final = 0x10000000 // IoEvent.SIZE
 _MAX_FD: Final = 1 << 31
-_WORD: Final = 8
-_SIGSET_SIZE: Final = 8
 _READS: Final = (IOCB_CMD.PREAD, IOCB_CMD.PREADV)
 _WRITES: Final = (IOCB_CMD.PWRITE, IOCB_CMD.PWRITEV)
 
@@ -146,7 +146,7 @@ async def io_submit(task: "Task", ctx_id: Addr, nr: Long, iocbpp: Addr) -> int:
     submitted = 0
     try:
         while submitted < min(nr, context.most):
-            await _submit(task, context, task.memory.read_word(iocbpp + submitted * _WORD))
+            await _submit(task, context, task.memory.read_word(iocbpp + submitted * WORD_SIZE))
             submitted += 1
     except (LinuxError, NotYet):
         if not submitted:
@@ -289,7 +289,7 @@ async def io_pgetevents(
     deadline_ns = _deadline_ns(task, tmo)
     mask = task.memory.get(AioSigset, usig) if usig else AioSigset(0, 0)
     if mask.sigmask:
-        if mask.sigsetsize != _SIGSET_SIZE:
+        if mask.sigsetsize != SIGSET_SIZE:
             raise LinuxError(Errno.EINVAL)
         task.signals.replace_mask(task.memory.read_word(mask.sigmask))
     try:

@@ -5,6 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.words import WORD_MASK
 from aionoah.host.application import NotYet, answered
 from aionoah.host.waiting import Waiter
 from aionoah.syscalls.decode import compile_call
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from aionoah.process.task import Task
     from aionoah.syscalls.strace import Tracer
 
-_WORD: Final = 0xFFFF_FFFF_FFFF_FFFF
 _LOWEST_RESTART: Final = Errno.ERESTARTSYS
 
 Call = Callable[..., Any]
@@ -24,7 +24,7 @@ Call = Callable[..., Any]
 
 def error_result(error: LinuxError) -> int:
     """The result register of a failed call."""
-    return -error.errno & _WORD
+    return -error.errno & WORD_MASK
 
 
 def encode(result: object) -> int | Outcome:
@@ -35,7 +35,7 @@ def encode(result: object) -> int | Outcome:
     if result is None:
         return 0
     if isinstance(result, int):
-        return result & _WORD
+        return result & WORD_MASK
     if isinstance(result, Outcome):
         return result
     raise TypeError(f"a system call cannot return {result!r}")
@@ -86,7 +86,7 @@ class SyscallTable:
             return self.step(answered(partial(call, task, *args), question))
         except MemoryError:
             return error_result(LinuxError(Errno.ENOMEM))
-        return result & _WORD if result.__class__ is int else encode(result)
+        return result & WORD_MASK if result.__class__ is int else encode(result)
 
     def step(
         self,
@@ -119,7 +119,7 @@ class SyscallTable:
         number = error.errno
         if number >= _LOWEST_RESTART and wants_restart(error):
             raise error
-        return -number & _WORD
+        return -number & WORD_MASK
 
     def _bind(self, number: int) -> tuple[Call, bool]:
         """What answers a number, kept for the next time unless the number means nothing."""

@@ -1,11 +1,12 @@
 """epoll: epoll_create(2), epoll_ctl(2), epoll_wait(2). The order of the checks is the kernel's."""
 
 from time import monotonic_ns
-from typing import Any, Final
+from typing import Any
 
 from aionoah.abi.epoll import EPOLL_CLOEXEC, EPOLL_CTL, Epoll
 from aionoah.abi.errno import Errno, LinuxError
-from aionoah.abi.time import Timespec
+from aionoah.abi.time import NSEC_PER_MSEC, Timespec
+from aionoah.abi.words import INT_MAX
 from aionoah.clocks.duration import nanoseconds
 from aionoah.fs.epoll import EpollFile, Interest, can_wait_for
 from aionoah.host.waiting import Source, sleep_on
@@ -14,9 +15,6 @@ from aionoah.syscalls.arguments import Addr, Fd, In, Int, Size, UInt
 from aionoah.syscalls.registry import syscall
 from aionoah.syscalls.results import wants_restart
 from aionoah.syscalls.signal_mask import signal_mask
-
-_NSEC_PER_MSEC: Final = 1_000_000
-_INT_MAX: Final = (1 << 31) - 1
 
 
 @syscall
@@ -83,13 +81,13 @@ async def epoll_pwait2(
 
 
 def _deadline_ns(timeout_ms: int) -> int | None:
-    return None if timeout_ms < 0 else monotonic_ns() + timeout_ms * _NSEC_PER_MSEC
+    return None if timeout_ms < 0 else monotonic_ns() + timeout_ms * NSEC_PER_MSEC
 
 
 async def _wait(task: Task, epfd: int, address: int, most: int, deadline_ns: int | None) -> int:
     """The number of events that have been put at `address`. EINTR if a signal comes first, always."""
     kind = task.architecture.epoll_event_struct
-    if not 0 < most <= _INT_MAX // kind.SIZE:
+    if not 0 < most <= INT_MAX // kind.SIZE:
         raise LinuxError(Errno.EINVAL)
     if address + most * kind.SIZE > task.architecture.task_size:
         raise LinuxError(Errno.EFAULT)

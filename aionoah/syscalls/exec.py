@@ -1,12 +1,11 @@
 """Becoming another program: execve(2), execveat(2)."""
 
-from typing import Final
-
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import AT, AT_FDCWD
 from aionoah.abi.limits import ARG_STRING_MAX
 from aionoah.abi.resource import RLIMIT
 from aionoah.abi.stat import S
+from aionoah.abi.words import WORD_MASK
 from aionoah.process.elf import ExecError
 from aionoah.process.executable import Executable, find_executable, open_executable
 from aionoah.process.population import require_few_tasks
@@ -17,8 +16,6 @@ from aionoah.syscalls.arguments import Addr, DirFd, Path
 from aionoah.syscalls.paths import locate
 from aionoah.syscalls.registry import syscall
 from aionoah.syscalls.results import Outcome
-
-_WORD: Final = 0xFFFF_FFFF_FFFF_FFFF
 
 
 @syscall(own_thread=True)
@@ -73,7 +70,7 @@ def _read_strings(task: Task, address: int, room: int) -> list[bytes]:
         if room < 0:
             raise LinuxError(Errno.E2BIG)
         strings.append(text)
-        address = address + POINTER_SIZE & _WORD
+        address = address + POINTER_SIZE & WORD_MASK
     return strings
 
 

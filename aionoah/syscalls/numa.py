@@ -6,6 +6,7 @@ from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.mempolicy import MAX_NUMNODES, MPOL, MPOL_GET, MPOL_MF
+from aionoah.abi.words import WORD_MASK, WORD_SIZE
 from aionoah.memory.memory import Memory
 from aionoah.memory.policy import NODES, Policy, checked_mode, new_policy
 from aionoah.process.task import Task
@@ -14,8 +15,7 @@ from aionoah.syscalls.arguments import Addr, Int, Pid, Size, ULong
 from aionoah.syscalls.registry import syscall
 
 _ONE_NODE: Final = "There is one node: policies are checked, kept and told."
-_WORD_BITS: Final = 64
-_WORD: Final = (1 << _WORD_BITS) - 1
+_WORD_BITS: Final = 8 * WORD_SIZE
 _MODE: Final = 0xFFFF_FFFF  # an int, also where a long is given
 _MOST_PAGES: Final = 1 << 18  # that one move_pages looks at
 _CHUNK: Final = 512  # pages whose numbers are read at once
@@ -26,12 +26,12 @@ _CHUNK: Final = 512  # pages whose numbers are read at once
 
 def _read_nodes(task: Task, address: int, maxnode: int) -> int:
     """A set of nodes of `maxnode` bits, that is of one less. EINVAL, EFAULT (get_nodes)."""
-    count = maxnode - 1 & _WORD
+    count = maxnode - 1 & WORD_MASK
     if count == 0 or not address:
         return 0
     if count > PAGE_SIZE * 8:
         raise LinuxError(Errno.EINVAL)
-    data = task.memory.read(address, -(-count // _WORD_BITS) * 8)
+    data = task.memory.read(address, -(-count // _WORD_BITS) * WORD_SIZE)
     nodes = int.from_bytes(data, "little") & (1 << count) - 1
     if nodes >> MAX_NUMNODES:
         raise LinuxError(Errno.EINVAL)
@@ -40,11 +40,13 @@ def _read_nodes(task: Task, address: int, maxnode: int) -> int:
 
 def _write_nodes(task: Task, address: int, maxnode: int, nodes: int) -> None:
     """EINVAL, EFAULT (copy_nodes_to_user)."""
-    length = -(-(maxnode - 1) // _WORD_BITS) * 8
+    length = -(-(maxnode - 1) // _WORD_BITS) * WORD_SIZE
     if length > PAGE_SIZE:
         raise LinuxError(Errno.EINVAL)
     # As many as there may be here fit into a word, whatever else was given.
-    task.memory.write(address, (nodes & _WORD).to_bytes(8, "little")[:length].ljust(length, b"\0"))
+    task.memory.write(
+        address, (nodes & WORD_MASK).to_bytes(WORD_SIZE, "little")[:length].ljust(length, b"\0")
+    )
 
 
 # -- policies -------------------------------------------------------------------------------------------

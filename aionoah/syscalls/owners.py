@@ -16,6 +16,7 @@ from aionoah.fs import notify
 from aionoah.fs.file import File, SignalOwner
 from aionoah.net.socket import Socket
 from aionoah.process.task import Process
+from aionoah.signals.actions import LAST_SIGNAL
 from aionoah.signals.generate import send_to_process, send_to_task
 from aionoah.signals.info import SigInfo, from_kernel
 from aionoah.syscalls.urgent import UrgentWatch
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from aionoah.process.task import Task
 
 COMMANDS: Final = (F.SETOWN, F.GETOWN, F.SETOWN_EX, F.GETOWN_EX, F.SETSIG, F.GETSIG, F.NOTIFY)
-_LAST_SIGNAL: Final = 64
 _BANDS: Final = {  # si_band (band_table)
     POLL_CODE.IN: Poll.IN | Poll.RDNORM,
     POLL_CODE.OUT: Poll.OUT | Poll.WRNORM | Poll.WRBAND,
@@ -66,7 +66,7 @@ def control_owner(task: "Task", fd: int, file: File, cmd: int, arg: int) -> int:
                 raise LinuxError(Errno.EINVAL)
             _set_owner(task, file, wanted.type, wanted.pid)
         case F.SETSIG:
-            if arg > _LAST_SIGNAL:
+            if arg > LAST_SIGNAL:
                 raise LinuxError(Errno.EINVAL)
             file.signal_owner = owner._replace(signal=arg)
         case F.NOTIFY:

@@ -16,7 +16,7 @@ from aionoah.abi.fcntl import O
 from aionoah.abi.poll import Poll, PollFd
 from aionoah.abi.resource import RLIMIT
 from aionoah.abi.signal import SigsetArgument
-from aionoah.abi.time import NSEC_PER_SEC, NSEC_PER_USEC, Timespec, Timeval
+from aionoah.abi.time import NSEC_PER_MSEC, NSEC_PER_SEC, NSEC_PER_USEC, Timespec, Timeval
 from aionoah.fs.file import File, has_passed
 from aionoah.host.waiting import Source, sleep_on
 from aionoah.syscalls.arguments import Addr, In, Int, Ptr, Size, UInt
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from aionoah.process.task import Task
 
 _ALWAYS: Final = Poll.ERR | Poll.HUP
-_NSEC_PER_MSEC: Final = 1_000_000
 _WORDS: Final = PollFd.SIZE // 2  # of 16 bits in a struct pollfd
 _REVENTS: Final = 3  # which of them
 
@@ -46,7 +45,7 @@ Watch = tuple[File, int]
 
 @syscall
 async def poll(task: "Task", fds: Ptr[PollFd], nfds: UInt, timeout_ms: Int) -> int:
-    deadline_ns = None if timeout_ms < 0 else monotonic_ns() + timeout_ms * _NSEC_PER_MSEC
+    deadline_ns = None if timeout_ms < 0 else monotonic_ns() + timeout_ms * NSEC_PER_MSEC
     return await _poll_until(task, fds, nfds, deadline_ns)
 
 

@@ -22,8 +22,9 @@ from aionoah.abi.ptrace import (
 )
 from aionoah.abi.seccomp import SECCOMP_FILTER_FLAG
 from aionoah.abi.siginfo import SIGINFO_SIZE
-from aionoah.abi.signal import SIG
+from aionoah.abi.signal import SIG, SIGSET_SIZE
 from aionoah.abi.uio import Iovec
+from aionoah.abi.words import WORD_MASK, WORD_SIZE
 from aionoah.abi.x86_64 import ARCH, FXSAVE_SIZE
 from aionoah.process.debug_registers import DebugRegisters
 from aionoah.process.task import Task
@@ -55,9 +56,6 @@ if TYPE_CHECKING:
     from aionoah.process.seccomp import Program
     from aionoah.process.tracees import Stop
 
-_WORD_SIZE: Final = 8
-_WORD: Final = 0xFFFF_FFFF_FFFF_FFFF
-_SET_SIZE: Final = 8
 _MOST_ERRNO: Final = 4095
 _ALL_OPTIONS: Final = sum(PTRACE_O.members().values())
 _ARCHES: Final = {"x86_64": AUDIT_ARCH.X86_64, "aarch64": AUDIT_ARCH.AARCH64}
@@ -144,14 +142,14 @@ def _set_options(task: Task, tracing: Tracing, _addr: int, options: int) -> None
 
 
 def _peek(task: Task, tracing: Tracing, addr: int, data: int) -> None:
-    word = tracing.task.memory.peek(addr, _WORD_SIZE)
-    if len(word) != _WORD_SIZE:
+    word = tracing.task.memory.peek(addr, WORD_SIZE)
+    if len(word) != WORD_SIZE:
         raise LinuxError(Errno.EIO)
     task.memory.write(data, word)
 
 
 def _poke(_task: Task, tracing: Tracing, addr: int, data: int) -> None:
-    if tracing.task.memory.poke(addr, data.to_bytes(_WORD_SIZE, "little")) != _WORD_SIZE:
+    if tracing.task.memory.poke(addr, data.to_bytes(WORD_SIZE, "little")) != WORD_SIZE:
         raise LinuxError(Errno.EIO)
 
 
@@ -223,7 +221,7 @@ def _get_set(task: Task, tracing: Tracing, kind: int, iov: int) -> None:
     data = _register_set(tracing, kind, vector.iov_len).get(_state(tracing), tracing.task)
     part = data[: vector.iov_len]
     task.memory.write(vector.iov_base, part)
-    task.memory.write_word(iov + _WORD_SIZE, len(part))
+    task.memory.write_word(iov + WORD_SIZE, len(part))
 
 
 def _set_set(task: Task, tracing: Tracing, kind: int, iov: int) -> None:
@@ -231,7 +229,7 @@ def _set_set(task: Task, tracing: Tracing, kind: int, iov: int) -> None:
     found = _register_set(tracing, kind, vector.iov_len)
     size = min(vector.iov_len, len(found.get(_state(tracing), tracing.task)))
     found.put(_state(tracing), task.memory.read(vector.iov_base, size), tracing.task)
-    task.memory.write_word(iov + _WORD_SIZE, size)
+    task.memory.write_word(iov + WORD_SIZE, size)
 
 
 def _register_set(tracing: Tracing, kind: int, length: int) -> RegisterSet:
@@ -290,7 +288,7 @@ def _set_mask(task: Task, tracing: Tracing, addr: int, data: int) -> None:
 
 
 def _require_set_size(size: int) -> None:
-    if size != _SET_SIZE:
+    if size != SIGSET_SIZE:
         raise LinuxError(Errno.EINVAL)
 
 
@@ -319,15 +317,15 @@ def _get_call(task: Task, tracing: Tracing, size: int, data: int) -> int:
 def _call_details(tracing: Tracing, stop: "Stop", state: TracedState) -> tuple[int, bytes]:
     architecture = tracing.task.architecture
     arguments = [state.registers[index] for index in architecture.syscall_registers[1:]]
-    call = b"".join(word.to_bytes(_WORD_SIZE, "little") for word in (state.number & _WORD, *arguments))
+    call = b"".join(word.to_bytes(WORD_SIZE, "little") for word in (state.number & WORD_MASK, *arguments))
     if stop.status == SIG.TRAP | PTRACE_EVENT.SECCOMP << 8:
         return SYSCALL_INFO.SECCOMP, call + (stop.message & 0xFFFF_FFFF).to_bytes(4, "little")
     if stop.status == SIG.TRAP | 0x80 and stop.message == EVENTMSG.ENTRY:
         return SYSCALL_INFO.ENTRY, call
     if stop.status == SIG.TRAP | 0x80 and stop.message == EVENTMSG.EXIT:
         word = state.registers[architecture.result_register]
-        is_error = word > _WORD - _MOST_ERRNO
-        return SYSCALL_INFO.EXIT, word.to_bytes(_WORD_SIZE, "little") + bytes((is_error,))
+        is_error = word > WORD_MASK - _MOST_ERRNO
+        return SYSCALL_INFO.EXIT, word.to_bytes(WORD_SIZE, "little") + bytes((is_error,))
     return SYSCALL_INFO.NONE, b""
 
 
@@ -358,7 +356,7 @@ def _get_filter_metadata(task: Task, tracing: Tracing, size: int, data: int) -> 
     """Which flags it was made with, of which there is one: nothing is logged here, but it is told."""
     if task.seccomp is not None or not task.credentials.has_capability(CAP.SYS_ADMIN):
         raise LinuxError(Errno.EACCES)
-    if size < _WORD_SIZE:
+    if size < WORD_SIZE:
         raise LinuxError(Errno.EINVAL)
     index = task.memory.read_word(data)
     logs = _find_filter(task, tracing, index).logs

@@ -2,12 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
 
 from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.signal import SIGSET_SIZE
 from aionoah.process.task import Task
-
-_SIGSET_SIZE: Final = 8
 
 
 @contextmanager
@@ -17,7 +15,7 @@ def signal_mask(task: Task, sigmask: int, size: int, interrupted: Errno) -> Iter
     After `interrupted` the mask stays: the delivery of the signal puts the old one back.
     """
     if sigmask:
-        if size != _SIGSET_SIZE:
+        if size != SIGSET_SIZE:
             raise LinuxError(Errno.EINVAL)
         task.signals.replace_mask(task.memory.read_word(sigmask))
     try:

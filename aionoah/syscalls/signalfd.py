@@ -1,16 +1,12 @@
 """Signals that are read: signalfd(2)."""
 
-from typing import Final
-
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
-from aionoah.abi.signal import SFD
+from aionoah.abi.signal import SFD, SIGSET_SIZE
 from aionoah.fs.signalfd import SignalFile
 from aionoah.process.task import Task
 from aionoah.syscalls.arguments import Addr, Fd, Size
 from aionoah.syscalls.registry import syscall
-
-_SET_SIZE: Final = 8
 
 
 @syscall
@@ -20,7 +16,7 @@ def signalfd(task: Task, fd: Fd, mask: Addr, size: Size) -> int:
 
 @syscall
 def signalfd4(task: Task, fd: Fd, mask: Addr, size: Size, flags: SFD) -> int:
-    if size != _SET_SIZE:
+    if size != SIGSET_SIZE:
         raise LinuxError(Errno.EINVAL)
     signals = task.memory.read_word(mask)
     if flags.outside(SFD.CLOEXEC | SFD.NONBLOCK):

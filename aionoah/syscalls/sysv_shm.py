@@ -6,6 +6,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.ipc import SHM, SHM_CMD, ShmidDs
 from aionoah.abi.mman import MAP, PROT
+from aionoah.abi.words import WORD_MASK
 from aionoah.process.ipc.ids import EXECUTE, READ, WRITE
 from aionoah.process.ipc.shared_memory import Segment, SegmentFile
 from aionoah.syscalls.arguments import Addr, Int, Size
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from aionoah.process.task import Task
 
 _PAGE_MASK: Final = 4095
-_WORD: Final = 1 << 64
 _STAT: Final = (SHM_CMD.STAT, SHM_CMD.STAT_INDEX, SHM_CMD.STAT_ANY)
 
 
@@ -61,7 +61,7 @@ def _wanted_address(address: int, flags: int) -> int:
 
 def _require_free(task: "Task", address: int, size: int) -> None:
     """EINVAL where something is already."""
-    if address + size >= _WORD or not task.memory.is_free(address, size):
+    if address + size > WORD_MASK or not task.memory.is_free(address, size):
         raise LinuxError(Errno.EINVAL)
 
 

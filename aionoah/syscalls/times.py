@@ -6,7 +6,7 @@ from aionoah.abi.cstruct import Struct
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import AT
 from aionoah.abi.stat import UTIME
-from aionoah.abi.time import NSEC_PER_SEC, NSEC_PER_USEC, Timespec, Timeval, Utimbuf
+from aionoah.abi.time import NSEC_PER_SEC, NSEC_PER_USEC, USEC_PER_SEC, Timespec, Timeval, Utimbuf
 from aionoah.fs import operations
 from aionoah.fs.inode import NOW
 from aionoah.fs.path import Dentry
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from aionoah.process.task import Task
 
 _VALID_FLAGS: Final = AT.SYMLINK_NOFOLLOW | AT.EMPTY_PATH
-_USEC_PER_SEC: Final = 1_000_000
 
 
 class TimespecPair(Struct):
@@ -94,6 +93,6 @@ def _from_timespec(time: Timespec) -> int | None:
 
 
 def _from_timeval(time: Timeval) -> int:
-    if not 0 <= time.tv_usec < _USEC_PER_SEC:
+    if not 0 <= time.tv_usec < USEC_PER_SEC:
         raise LinuxError(Errno.EINVAL)
     return time.tv_sec * NSEC_PER_SEC + time.tv_usec * NSEC_PER_USEC

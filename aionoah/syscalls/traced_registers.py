@@ -14,7 +14,7 @@ from aionoah.abi.ptrace import (
     USER_SIZE,
     UserRegs,
 )
-from aionoah.abi.words import signed
+from aionoah.abi.words import WORD_MASK, WORD_SIZE, signed
 from aionoah.abi.x86_64 import (
     EFLAGS,
     FXSAVE_SIZE,
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from aionoah.process.task import Task
     from aionoah.process.tracees import TracedState
 
-_WORD: Final = 0xFFFF_FFFF_FFFF_FFFF
-_WORD_SIZE: Final = 8
 _USER_FLAGS: Final = (
     *(EFLAGS.CF, EFLAGS.PF, EFLAGS.AF, EFLAGS.ZF, EFLAGS.SF, EFLAGS.TF, EFLAGS.DF, EFLAGS.OF),
     *(EFLAGS.NT, EFLAGS.RF, EFLAGS.AC),
@@ -61,7 +59,7 @@ class RegisterSet(NamedTuple):
 def get_user_registers(state: "TracedState", _task: "Task | None" = None) -> bytes:
     """As struct user_regs_struct."""
     values = dict(zip(_NAMES, state.registers, strict=True)) | _FIXED
-    values["orig_rax"] = state.number & _WORD
+    values["orig_rax"] = state.number & WORD_MASK
     values["eflags"] |= EFLAGS.IF
     for name, source in _BASES.items():
         values[name] = getattr(state, source)
@@ -70,7 +68,7 @@ def get_user_registers(state: "TracedState", _task: "Task | None" = None) -> byt
 
 def put_user_registers(state: "TracedState", data: bytes, task: "Task") -> None:
     """As many whole words of it as there are; EIO for what no program may have, after those before it."""
-    values = struct.unpack(f"<{len(data) // _WORD_SIZE}Q", data[: len(data) // _WORD_SIZE * _WORD_SIZE])
+    values = struct.unpack(f"<{len(data) // WORD_SIZE}Q", data[: len(data) // WORD_SIZE * WORD_SIZE])
     for name, value in zip(UserRegs.FIELDS, values, strict=False):
         _put_user_register(state, name, value, task)
 
@@ -95,7 +93,7 @@ def peek_user(state: "TracedState", address: int) -> int:
     """A word of struct user; EIO. What is neither registers nor anything that we have is 0."""
     _require_place(address)
     if address < UserRegs.SIZE:
-        return int.from_bytes(get_user_registers(state)[address : address + _WORD_SIZE], "little")
+        return int.from_bytes(get_user_registers(state)[address : address + WORD_SIZE], "little")
     return 0
 
 
@@ -104,17 +102,17 @@ def poke_user(state: "TracedState", address: int, value: int, task: "Task") -> N
     _require_place(address)
     if address >= UserRegs.SIZE:
         raise LinuxError(Errno.EIO)
-    _put_user_register(state, UserRegs.FIELDS[address // _WORD_SIZE], value, task)
+    _put_user_register(state, UserRegs.FIELDS[address // WORD_SIZE], value, task)
 
 
 def debug_register(address: int) -> int | None:
     """The number of the one that is there in struct user."""
-    number, rest = divmod(address - USER_DEBUGREG, _WORD_SIZE)
+    number, rest = divmod(address - USER_DEBUGREG, WORD_SIZE)
     return number if 0 <= number < DEBUG_REGISTERS and not rest else None
 
 
 def _require_place(address: int) -> None:
-    if address % _WORD_SIZE or address >= USER_SIZE:
+    if address % WORD_SIZE or address >= USER_SIZE:
         raise LinuxError(Errno.EIO)
 
 
@@ -157,7 +155,7 @@ def _put_xsave(state: "TracedState", data: bytes, task: "Task") -> None:
 
 
 _X86_64: Final[dict[int, RegisterSet]] = {
-    NT.PRSTATUS: RegisterSet(_WORD_SIZE, get_user_registers, put_user_registers),
+    NT.PRSTATUS: RegisterSet(WORD_SIZE, get_user_registers, put_user_registers),
     NT.PRFPREG: RegisterSet(4, _get_fxsave, _put_fxsave),
     NT.X86_XSTATE: RegisterSet(8, _get_xsave, _put_xsave),
 }
@@ -172,7 +170,7 @@ def _get_words(state: "TracedState", _task: "Task") -> bytes:
 
 def _put_words(state: "TracedState", data: bytes, _task: "Task") -> None:
     """EINVAL for a state that is not a program's."""
-    words = struct.unpack(f"<{len(data) // _WORD_SIZE}Q", data)
+    words = struct.unpack(f"<{len(data) // WORD_SIZE}Q", data)
     values = [*words, *state.registers[len(words) :]]
     if values[-1] & ~_PSTATE_FLAGS:
         raise LinuxError(Errno.EINVAL)
@@ -188,11 +186,11 @@ def _put_fpsimd(state: "TracedState", data: bytes, _task: "Task") -> None:
 
 
 def _get_tls(state: "TracedState", _task: "Task") -> bytes:
-    return state.tls.to_bytes(_WORD_SIZE, "little")
+    return state.tls.to_bytes(WORD_SIZE, "little")
 
 
 def _put_tls(state: "TracedState", data: bytes, _task: "Task") -> None:
-    if len(data) == _WORD_SIZE:
+    if len(data) == WORD_SIZE:
         state.tls = int.from_bytes(data, "little")
 
 
@@ -206,9 +204,9 @@ def _put_number(state: "TracedState", data: bytes, _task: "Task") -> None:
 
 
 _AARCH64: Final[dict[int, RegisterSet]] = {
-    NT.PRSTATUS: RegisterSet(_WORD_SIZE, _get_words, _put_words),
+    NT.PRSTATUS: RegisterSet(WORD_SIZE, _get_words, _put_words),
     NT.PRFPREG: RegisterSet(4, _get_fpsimd, _put_fpsimd),
-    NT.ARM_TLS: RegisterSet(_WORD_SIZE, _get_tls, _put_tls),
+    NT.ARM_TLS: RegisterSet(WORD_SIZE, _get_tls, _put_tls),
     NT.ARM_SYSTEM_CALL: RegisterSet(4, _get_number, _put_number),
 }
 

@@ -9,6 +9,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import SEEK, SPLICE, O
 from aionoah.abi.stat import S
 from aionoah.abi.uio import MAX_RW_COUNT
+from aionoah.abi.words import WORD_MASK
 from aionoah.fs.anonymous import AnonymousFile
 from aionoah.fs.file import File, read_at, write_at
 from aionoah.fs.pipe import PipeEnd
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from aionoah.process.task import Task
 
 _CHUNK: Final = 256 * 1024  # bytes moved at a time
-_WORD: Final = (1 << 64) - 1
 
 
 @syscall
@@ -147,7 +147,7 @@ def _require_copyable(source: File, target: File) -> None:
 
 def _require_range(start: int, size: int) -> None:
     """The sum is made of unsigned words, so -1 overflows and other negative offsets do not."""
-    if (start + size) & _WORD < start & _WORD:
+    if (start + size) & WORD_MASK < start & WORD_MASK:
         raise LinuxError(Errno.EOVERFLOW)
     if start < 0:
         raise LinuxError(Errno.EINVAL)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.words import INT_MAX
 from aionoah.fs.synthetic import Directory, Node, Text
 from aionoah.process.namespaces import current_namespaces
 
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     from aionoah.process.ipc.tables import Ipc
     from aionoah.process.kernel import Kernel
 
-_INT_MAX: Final = (1 << 31) - 1
 _LONG_MAX: Final = (1 << 64) - 1
 _MOST_OBJECTS: Final = 1 << 15  # ids have room for no more
 _SEM: Final = ("semmsl", "semmns", "semopm", "semmni")
@@ -94,7 +94,7 @@ def _sem(kernel: "Kernel") -> bytes:
 
 def _set_sem(kernel: "Kernel", data: bytes) -> None:
     """The first ones, if there are fewer than four."""
-    numbers = _numbers(data, len(_SEM), _INT_MAX)
+    numbers = _numbers(data, len(_SEM), INT_MAX)
     if len(numbers) == len(_SEM) and numbers[-1] > _MOST_OBJECTS:
         raise LinuxError(Errno.ERANGE)
     for name, number in zip(_SEM, numbers, strict=False):
@@ -102,8 +102,8 @@ def _set_sem(kernel: "Kernel", data: bytes) -> None:
 
 
 LIMITS: Final[dict[bytes, Node["Kernel"]]] = {
-    b"msgmax": _limit("msgmax", _INT_MAX),
-    b"msgmnb": _limit("msgmnb", _INT_MAX),
+    b"msgmax": _limit("msgmax", INT_MAX),
+    b"msgmnb": _limit("msgmnb", INT_MAX),
     b"msgmni": _limit("msgmni", _MOST_OBJECTS),
     b"sem": Text(_sem, _set_sem),
     b"shmall": _limit("shmall", _LONG_MAX),

@@ -13,6 +13,7 @@ from aionoah.abi.limits import NGROUPS_MAX
 from aionoah.abi.prctl import SUID_DUMP
 from aionoah.abi.socket import SOMAXCONN
 from aionoah.abi.utsname import NEW_UTS_LEN
+from aionoah.abi.words import INT_MAX
 from aionoah.fs.mount import MOUNTS_MAX
 from aionoah.fs.pipe import MAX_CAPACITY
 from aionoah.fs.proc import ipc
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 _OVERFLOW_ID = 65534  # what ids that do not fit are shown as
 _POOL_BITS = 256  # of the random generator, which is always full
 _MIN_THREADS = 20  # kernel/fork.c: MIN_THREADS
-_INT_MAX = (1 << 31) - 1
 
 Parameter = Callable[["Kernel"], bytes | int]
 
@@ -91,7 +91,7 @@ def _open_files(kernel: "Kernel") -> bytes:
     return b"%d\t0\t%d" % (sum(tables.values()), (1 << 63) - 1)
 
 
-def _settable(limits: Callable[["Kernel"], object], attribute: str, most: int = _INT_MAX) -> Text["Kernel"]:
+def _settable(limits: Callable[["Kernel"], object], attribute: str, most: int = INT_MAX) -> Text["Kernel"]:
     """A number that a guest's root may change."""
 
     def read(kernel: "Kernel") -> bytes:

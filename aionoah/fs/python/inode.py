@@ -11,6 +11,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import RENAME, O
 from aionoah.abi.stat import DT, S
 from aionoah.abi.statfs import MAGIC
+from aionoah.abi.time import NSEC_PER_SEC
 from aionoah.fs.device_numbers import anonymous_device
 from aionoah.fs.directory import DirectoryFile
 from aionoah.fs.file import File
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from aionoah.fs.path import Dentry
 
 _BLOCK: Final = 4096
-_SECOND_NS: Final = 1_000_000_000
 
 
 class PythonFileSystem(FileSystem):
@@ -123,7 +123,7 @@ class PythonInode(Inode):
 
     def looked_up_attributes(self) -> Attributes:
         found, filesystem = self.found, self.filesystem
-        time = filesystem.made_ns if found.mtime is None else int(found.mtime * _SECOND_NS)
+        time = filesystem.made_ns if found.mtime is None else int(found.mtime * NSEC_PER_SEC)
         uid, gid = filesystem.ids
         return Attributes(
             found.mode or 0,
@@ -226,4 +226,4 @@ class PythonInode(Inode):
 def _seconds(time_ns: int | None) -> float | None:
     if time_ns is None:
         return None
-    return time() if time_ns == NOW else time_ns / _SECOND_NS
+    return time() if time_ns == NOW else time_ns / NSEC_PER_SEC

@@ -9,7 +9,7 @@ from aionoah.abi.prctl import SUID_DUMP
 from aionoah.abi.resource import RLIMIT
 from aionoah.abi.signal import SIG, signal_bit
 from aionoah.abi.stat import S
-from aionoah.abi.time import CLOCK
+from aionoah.abi.time import CLOCK, NSEC_PER_SEC
 from aionoah.clocks.clock import wall_clock
 from aionoah.fs.context import FsContext
 from aionoah.fs.opening import open_file
@@ -28,7 +28,6 @@ T = TypeVar("T")
 _FLAGS: Final = O(O.CREAT | O.EXCL | O.WRONLY | O.NOFOLLOW | O.LARGEFILE)
 _MODE: Final = 0o600
 _MODE_BITS: Final = 0o677  # what it may not be but that
-_SECOND_NS: Final = 1_000_000_000
 
 
 class Interrupted(Exception):  # noqa: N818 - a condition
@@ -120,7 +119,7 @@ def facts_of(task: "Task", signal: int) -> Facts:
     known = path_of(executable, task.fs.root) if executable is not None else b"%s (path unknown)" % task.name
     return Facts(
         *(process.pid, task.tid, who.uid, who.gid, process.dumpable, signal),
-        wall_clock(CLOCK.REALTIME).now_ns() // _SECOND_NS,
+        wall_clock(CLOCK.REALTIME).now_ns() // NSEC_PER_SEC,
         *(task.namespaces.uts.hostname, task.name, known),
         *(process.limits.soft(RLIMIT.CORE), cpu_of(task)),
     )

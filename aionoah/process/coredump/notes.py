@@ -10,6 +10,7 @@ from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.core import ARGUMENTS_LENGTH, MAX_FILE_NOTE, NAME_LENGTH, PF, PrPsInfo, PrStatusCommon
 from aionoah.abi.personality import PER
 from aionoah.abi.ptrace import NT
+from aionoah.abi.time import USEC_PER_SEC
 from aionoah.fs.file import File
 from aionoah.fs.path import path_of
 from aionoah.process.usage import usage_of_process, usage_of_thread
@@ -36,7 +37,6 @@ _WAITS: Final = (2, ord("D"))
 _GONE: Final = (8, ord("."))
 _WORD: Final = struct.Struct("<Q")
 _US_NS: Final = 1000
-_S_US: Final = 1_000_000
 
 
 def note(kind: int, data: bytes) -> bytes:
@@ -68,7 +68,7 @@ def _parent(task: "Task") -> int:
 
 def _times(used: "Usage") -> tuple[int, ...]:
     user, system = used.user_time_ns // _US_NS, used.system_time_ns // _US_NS
-    return (*divmod(user, _S_US), *divmod(system, _S_US))
+    return (*divmod(user, USEC_PER_SEC), *divmod(system, USEC_PER_SEC))
 
 
 def process_info(task: "Task") -> bytes:

@@ -7,6 +7,7 @@ from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.ipc import MSGRCV, Msginfo, MsqidDs
 from aionoah.abi.stat import S
+from aionoah.abi.words import INT_MAX
 from aionoah.host.waiting import Source, WaitQueue, sleep_on
 from aionoah.process.ipc.ids import READ, WRITE, IpcObject, IpcTable, now
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 _MODE: Final = S.IRWXUGO
 _LONG_MAX: Final = (1 << 63) - 1
-_INT_MAX: Final = (1 << 31) - 1
 # What the INFO commands say of limits that there are no more (linux/msg.h).
 _MAP: Final = 16384
 _SEGMENT_SIZE: Final = 16
@@ -267,7 +267,7 @@ class MessageQueues:
         if of_used:
             pool = len(queues)
             headers = sum(len(queue.messages) for queue in queues)
-            size = min(sum(queue.size for queue in queues), _INT_MAX)
+            size = min(sum(queue.size for queue in queues), INT_MAX)
         return Msginfo(
             msgpool=pool,
             msgmap=headers,
