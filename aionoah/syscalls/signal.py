@@ -9,7 +9,7 @@ from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.resource import RLIMIT
 from aionoah.abi.siginfo import SI, SIGINFO_SIZE
-from aionoah.abi.signal import SIG, SIG_HOW, Sigaction, StackT, signal_bit
+from aionoah.abi.signal import SIG, SIG_HOW, SIGSET_SIZE, Sigaction, StackT, signal_bit
 from aionoah.abi.time import Timespec
 from aionoah.clocks.duration import nanoseconds
 from aionoah.host.waiting import Source, sleep_on
@@ -25,7 +25,6 @@ from aionoah.syscalls.results import Outcome, wants_restart
 
 _INT_MIN: Final = -(1 << 31)
 _SIGACTION: Final = Sigaction.flat()  # posix_spawn asks for all dispositions, and sets them
-_SET_SIZE: Final = 8  # sizeof(sigset_t) of the kernel, in bytes
 
 
 # -- dispositions and masks -----------------------------------------------------------------------------
@@ -75,10 +74,10 @@ def rt_sigreturn(task: Task) -> Outcome:
 
 @syscall
 def rt_sigpending(task: Task, set_: Addr, size: Size) -> None:
-    if size > _SET_SIZE:
+    if size > SIGSET_SIZE:
         raise LinuxError(Errno.EINVAL)
     pending = task.signals.all_pending & task.signals.mask
-    task.memory.write(set_, pending.to_bytes(_SET_SIZE, "little")[:size])
+    task.memory.write(set_, pending.to_bytes(SIGSET_SIZE, "little")[:size])
 
 
 @syscall(own_thread=True)
@@ -93,7 +92,7 @@ def sigaltstack(task: Task, new: In[StackT], old: Ptr[StackT]) -> None:
 
 
 def _require_set_size(size: int) -> None:
-    if size != _SET_SIZE:
+    if size != SIGSET_SIZE:
         raise LinuxError(Errno.EINVAL)
 
 

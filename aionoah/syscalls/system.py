@@ -9,7 +9,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.random import GRND
 from aionoah.abi.resource import RUSAGE, Rusage
 from aionoah.abi.sysinfo import SI_LOAD_SHIFT, Sysinfo
-from aionoah.abi.time import NSEC_PER_SEC, Tms
+from aionoah.abi.time import NSEC_PER_SEC, USER_TICK_NS, Tms
 from aionoah.abi.utsname import NEW_UTS_LEN, NewUtsname
 from aionoah.abi.words import signed
 from aionoah.host import facts
@@ -19,7 +19,6 @@ from aionoah.process.usage import usage_of_process, usage_of_thread
 from aionoah.syscalls.arguments import Addr, Int, Ptr, Size
 from aionoah.syscalls.registry import syscall
 
-_CLOCK_TICKS: Final = 100  # USER_HZ
 _RANDOM_CHUNK: Final = 1 << 16
 
 
@@ -139,4 +138,4 @@ def times(task: Task, buf: Ptr[Tms]) -> int:
 
 
 def _ticks(time_ns: int) -> int:
-    return time_ns * _CLOCK_TICKS // NSEC_PER_SEC
+    return time_ns // USER_TICK_NS

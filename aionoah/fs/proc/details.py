@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.signal import SIGEV
-from aionoah.abi.time import CLOCK
+from aionoah.abi.time import CLOCK, NSEC_PER_MSEC
 from aionoah.fs.proc.maps import sizes
 from aionoah.fs.proc.mounts import escape, visible
 from aionoah.fs.proc.settings import NOT_SET
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _NOTIFICATIONS: Final = {SIGEV.SIGNAL: b"signal", SIGEV.NONE: b"none", SIGEV.THREAD: b"thread"}
 _OWN_CPU_CLOCKS: Final = {CLOCK.PROCESS_CPUTIME_ID: -6, CLOCK.THREAD_CPUTIME_ID: -2}  # as those of pid 0
-_MILLISECOND_NS: Final = 1_000_000
 
 
 def cpu_time_ns(subject: Subject) -> int:
@@ -36,7 +35,7 @@ def sched(subject: Subject) -> bytes:
     """The start of what CONFIG_SCHED_DEBUG shows (kernel/sched/debug.c)."""
     task = find_task(subject)
     head = b"%s (%d, #threads: %d)\n" % (comm(subject), number_of(subject), len(process_of(subject).tasks))
-    runtime = b"%d.%06d" % divmod(cpu_time_ns(subject), _MILLISECOND_NS)
+    runtime = b"%d.%06d" % divmod(cpu_time_ns(subject), NSEC_PER_MSEC)
     voluntary, involuntary = _switches(task)
     fields = (
         (b"se.sum_exec_runtime", runtime),

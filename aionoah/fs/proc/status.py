@@ -10,6 +10,8 @@ from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.mempolicy import MAX_NUMNODES
 from aionoah.abi.resource import RLIM_INFINITY, RLIM_NLIMITS, RLIMIT
 from aionoah.abi.signal import SIG_DFL, SIG_IGN, signal_bit
+from aionoah.abi.time import USER_TICK_NS
+from aionoah.abi.words import WORD_MASK
 from aionoah.fs.proc.maps import sizes
 from aionoah.fs.proc.subject import (
     Subject,
@@ -25,9 +27,6 @@ from aionoah.process.usage import Usage, usage_of_process, usage_of_thread, usag
 
 if TYPE_CHECKING:
     from aionoah.process.task import Process, Task
-
-CLOCK_TICK_NS = 10_000_000  # USER_HZ is 100 on every architecture
-_MAX_WORD = 0xFFFF_FFFF_FFFF_FFFF
 
 
 def comm(subject: Subject) -> bytes:
@@ -230,14 +229,14 @@ def stat(subject: Subject) -> bytes:
         *(terminal, foreground, 0),  # … flags
         *(used.minor_faults, of_children.minor_faults, 0, 0),  # minflt cminflt majflt cmajflt
         *(
-            used.user_time_ns // CLOCK_TICK_NS,
-            used.system_time_ns // CLOCK_TICK_NS,
-            of_children.user_time_ns // CLOCK_TICK_NS,
-            of_children.system_time_ns // CLOCK_TICK_NS,
+            used.user_time_ns // USER_TICK_NS,
+            used.system_time_ns // USER_TICK_NS,
+            of_children.user_time_ns // USER_TICK_NS,
+            of_children.system_time_ns // USER_TICK_NS,
         ),  # utime stime cutime cstime
         *(20 + nice, nice, thread_count(process), 0),  # priority nice num_threads itrealvalue
-        process.start_ns // CLOCK_TICK_NS,
-        *(found.total, found.resident // PAGE_SIZE, min(rss_limit, _MAX_WORD)),
+        process.start_ns // USER_TICK_NS,
+        *(found.total, found.resident // PAGE_SIZE, min(rss_limit, WORD_MASK)),
         *(*code, stack_start, 0, 0),  # startcode endcode startstack kstkesp kstkeip
         *(pending & 0x7FFF_FFFF, blocked & 0x7FFF_FFFF, ignored & 0x7FFF_FFFF, caught & 0x7FFF_FFFF),
         *(is_waiting, 0, 0, -1 if is_thread else process.exit_signal),  # wchan nswap cnswap exit_signal

@@ -5,14 +5,12 @@ import sys
 from typing import TYPE_CHECKING
 
 from aionoah.abi.architecture import PAGE_SIZE
-from aionoah.fs.proc.status import CLOCK_TICK_NS
+from aionoah.abi.time import NSEC_PER_SEC, USER_TICK_NS
 from aionoah.host import facts
 from aionoah.process.usage import Usage, usage_of_process
 
 if TYPE_CHECKING:
     from aionoah.process.kernel import Kernel
-
-_SECOND_NS = 1_000_000_000
 
 
 def _cpu_times_ns(kernel: "Kernel") -> tuple[int, int, int]:
@@ -26,7 +24,7 @@ def _cpu_times_ns(kernel: "Kernel") -> tuple[int, int, int]:
 
 def uptime(kernel: "Kernel") -> bytes:
     *_, idle = _cpu_times_ns(kernel)
-    return b"%.2f %.2f\n" % (facts.uptime_ns() / _SECOND_NS, idle / _SECOND_NS)
+    return b"%.2f %.2f\n" % (facts.uptime_ns() / NSEC_PER_SEC, idle / NSEC_PER_SEC)
 
 
 def loadavg(kernel: "Kernel") -> bytes:
@@ -44,7 +42,7 @@ def version(kernel: "Kernel") -> bytes:
 
 def stat(kernel: "Kernel") -> bytes:
     """Processors are not told apart: each has its share."""
-    user, system, idle = (time // CLOCK_TICK_NS for time in _cpu_times_ns(kernel))
+    user, system, idle = (time // USER_TICK_NS for time in _cpu_times_ns(kernel))
     line = b"%d 0 %d %d 0 0 0 0 0 0\n"
     lines = [b"cpu  " + line % (user, system, idle)]
     count = kernel.cpu_count
@@ -52,7 +50,7 @@ def stat(kernel: "Kernel") -> bytes:
         b"cpu%d " % cpu + line % (user // count, system // count, idle // count) for cpu in range(count)
     ]
     return b"".join(lines) + b"intr 0\nctxt 0\nbtime %d\nprocesses %d\n%s" % (
-        kernel.boot_time_ns // _SECOND_NS,
+        kernel.boot_time_ns // NSEC_PER_SEC,
         kernel.forks,
         b"procs_running 1\nprocs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n",
     )
