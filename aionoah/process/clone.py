@@ -1,14 +1,13 @@
 """clone: a further thread, or a child process (clone(2); Linux kernel/fork.c, copy_process)."""
 
-from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
-from aionoah.abi.resource import RLIM_INFINITY, RLIMIT
+from aionoah.abi.resource import RLIMIT
 from aionoah.abi.sched import CLONE
 from aionoah.process.ipc.undo import UndoList
+from aionoah.process.limits import memory_limit
 from aionoah.process.namespaces import NAMESPACES, enter, new_namespaces, require_makeable
 from aionoah.process.population import require_room
 from aionoah.process.task import Process, Task
@@ -172,17 +171,6 @@ def _memory(task: Task, flags: CLONE, limits: "Limits", credentials: "Credential
     if CLONE.VM in flags:
         return task.memory.hold()
     return task.memory.fork(memory_limit(limits, credentials))
-
-
-def memory_limit(limits: "Limits", credentials: "Credentials") -> Callable[[int], int]:
-    """What an address space of a process with these limits may have of a resource."""
-
-    def limit(resource: int) -> int:
-        if resource == RLIMIT.MEMLOCK and credentials.has_capability(CAP.IPC_LOCK):
-            return RLIM_INFINITY
-        return limits.soft(resource)
-
-    return limit
 
 
 def _files(task: Task, flags: CLONE, limits: "Limits") -> "DescriptorTable":

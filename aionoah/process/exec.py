@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aionoah.abi.architecture import PAGE_SIZE, Architecture
 from aionoah.abi.auxv import AUX
-from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.personality import PER, PER_CLEAR_ON_SETID
-from aionoah.abi.resource import RLIM_INFINITY, RLIMIT
+from aionoah.abi.resource import RLIMIT, STK_LIM
+from aionoah.abi.time import USER_HZ
 from aionoah.fs.file_capabilities import capabilities_of
 from aionoah.memory.memory import Memory, Strings
 from aionoah.process.elevation import Elevation, FileRights, elevate
@@ -22,7 +22,7 @@ from aionoah.process.elf import ExecError, Image, parse_elf, show_path
 from aionoah.process.executable import Executable, find_executable
 from aionoah.process.image import contents_of, load_image, page_down
 from aionoah.process.layout import Layout
-from aionoah.process.limits import Limits
+from aionoah.process.limits import Limits, memory_limit
 from aionoah.process.processor import Processor
 from aionoah.process.rseq import ALIGNMENT, FEATURE_SIZE
 from aionoah.process.script import HEAD_SIZE, MAX_DEPTH, is_script, parse_script
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from aionoah.process.credentials import Credentials
 
 _STACK_ROOM: Final = 128 * 1024  # mapped below the arguments at once; the rest grows
-_CLOCK_TICKS: Final = 100  # USER_HZ
-_SECURE_STACK_LIMIT: Final = 8 << 20  # _STK_LIM
 
 
 class Program(NamedTuple):
@@ -53,20 +51,13 @@ class Program(NamedTuple):
     limits: Limits  # of the process; the new memory goes on asking them
     processor: Processor = Processor()
     personality: int = 0
-    is_shared: Callable[[], bool] = lambda: (
-        False
-    )  # another process could change the working directory (CLONE_FS)
+    # Whether another process could change the working directory (CLONE_FS).
+    is_shared: Callable[[], bool] = lambda: False
 
     @property
     def stack_limit(self) -> int:
         """RLIMIT_STACK in bytes."""
         return self.limits.soft(RLIMIT.STACK)
-
-    def memory_limit(self, resource: int) -> int:
-        """What the new memory may take of a resource, now and later."""
-        if resource == RLIMIT.MEMLOCK and self.credentials.has_capability(CAP.IPC_LOCK):
-            return RLIM_INFINITY
-        return self.limits.soft(resource)
 
 
 class Loaded(NamedTuple):
@@ -121,7 +112,7 @@ def load_program(program: Program) -> Loaded:
             file.may_be_read(program.fs) for file in (files.executable, files.interpreter) if file
         )
         is_secure, resets_personality = _take_credentials(program, files.executable)
-        stack_limit = min(program.stack_limit, _SECURE_STACK_LIMIT) if is_secure else program.stack_limit
+        stack_limit = min(program.stack_limit, STK_LIM) if is_secure else program.stack_limit
         if resets_personality:
             program = program._replace(personality=program.personality & ~PER_CLEAR_ON_SETID)
         is_random = not program.personality & PER.ADDR_NO_RANDOMIZE
@@ -131,7 +122,8 @@ def load_program(program: Program) -> Loaded:
 
 def _load(program: Program, files: _Files, layout: Layout, *, is_secure: bool, is_readable: bool) -> Loaded:
     try:
-        memory = Memory(program.machine, mmap_base=layout.mmap_base(), limit=program.memory_limit)
+        limit = memory_limit(program.limits, program.credentials)
+        memory = Memory(program.machine, mmap_base=layout.mmap_base(), limit=limit)
     except MemoryError:
         raise LinuxError(Errno.ENOMEM) from None
     with ExitStack() as failure:
@@ -284,7 +276,7 @@ def _auxiliary_vector(
         (AUX.MINSIGSTKSZ, processor.minimum_signal_stack),
         (AUX.HWCAP, processor.hwcap),
         (AUX.PAGESZ, PAGE_SIZE),
-        (AUX.CLKTCK, _CLOCK_TICKS),
+        (AUX.CLKTCK, USER_HZ),
         (AUX.PHDR, image.headers_address + places.bias),
         (AUX.PHENT, image.header_size),
         (AUX.PHNUM, image.header_count),

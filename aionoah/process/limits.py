@@ -1,6 +1,6 @@
 """Resource limits: sixteen pairs of numbers and who may raise them (getrlimit(2); kernel/sys.c)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from aionoah.abi.capability import CAP
@@ -94,3 +94,14 @@ class Limits:
         """Lower the soft stack limit, as for a set-user-ID program."""
         old = self._limits[RLIMIT.STACK]
         self._limits[RLIMIT.STACK] = Limit(min(old.soft, size), old.hard)
+
+
+def memory_limit(limits: Limits, credentials: Credentials) -> Callable[[int], int]:
+    """What an address space of a process with these limits may take of a resource, now and later."""
+
+    def limit(resource: int) -> int:
+        if resource == RLIMIT.MEMLOCK and credentials.has_capability(CAP.IPC_LOCK):
+            return RLIM_INFINITY
+        return limits.soft(resource)
+
+    return limit

@@ -15,7 +15,6 @@ from fakes.machine import FakeMachine, FakeSpace
 from aionoah.abi.aarch64 import AARCH64
 from aionoah.abi.architecture import Architecture
 from aionoah.abi.auxv import AUX
-from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.abi.personality import PER
@@ -510,16 +509,3 @@ def test_memory_asks_the_limits_that_hold_later(world: World, programs: dict[str
     world.limits.set(RLIMIT.AS, Limit(0, 0), Credentials())
     with pytest.raises(LinuxError, match="ENOMEM"):
         loaded.memory.mmap(0, 4096, 3, 0x22)
-
-
-def test_locked_memory_is_unlimited_for_the_privileged(machine: FakeMachine) -> None:
-    def limit(credentials: Credentials, resource: int) -> int:
-        program = Program(*[cast("Any", None)] * 7, credentials=credentials, limits=Limits())
-        return program.memory_limit(resource)
-
-    assert limit(Credentials(), RLIMIT.MEMLOCK) == RLIM_INFINITY
-    assert limit(Credentials(1000), RLIMIT.MEMLOCK) == 8 << 20
-    assert limit(Credentials(), RLIMIT.CORE) == 0
-    without = Credentials()
-    without.effective &= ~(1 << CAP.IPC_LOCK)
-    assert limit(without, RLIMIT.MEMLOCK) == 8 << 20

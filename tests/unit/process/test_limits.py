@@ -6,7 +6,7 @@ from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.resource import RLIM_INFINITY, RLIM_NLIMITS, RLIMIT
 from aionoah.process.credentials import Credentials
-from aionoah.process.limits import OPEN_FILES_MAX, Limit, Limits
+from aionoah.process.limits import OPEN_FILES_MAX, Limit, Limits, memory_limit
 
 ROOT, USER = Credentials(), Credentials(1000, 1000)
 
@@ -100,3 +100,15 @@ def test_the_size_of_files_is_at_hand() -> None:
     assert (limits.file_size, limits.copy().file_size) == (7, 7)
     limits.set(RLIMIT.FSIZE, Limit(0, 8), USER)
     assert limits.file_size == 0
+
+
+def test_locked_memory_is_unlimited_for_the_privileged() -> None:
+    def limit(credentials: Credentials, resource: int) -> int:
+        return memory_limit(Limits(), credentials)(resource)
+
+    assert limit(Credentials(), RLIMIT.MEMLOCK) == RLIM_INFINITY
+    assert limit(Credentials(1000), RLIMIT.MEMLOCK) == 8 << 20
+    assert limit(Credentials(), RLIMIT.CORE) == 0
+    without = Credentials()
+    without.effective &= ~(1 << CAP.IPC_LOCK)
+    assert limit(without, RLIMIT.MEMLOCK) == 8 << 20
