@@ -91,7 +91,7 @@ def chown(context: FsContext, dentry: Dentry, uid: int | None, gid: int | None) 
     attributes = dentry.inode.attributes()
     identity = context.identity
     is_owner = identity.uid == attributes.uid
-    if not identity.has(CAP.CHOWN) and (
+    if not identity.has_over(CAP.CHOWN, attributes.uid, attributes.gid) and (
         (uid is not None and not (is_owner and uid == attributes.uid))
         or (gid is not None and not (is_owner and (gid == attributes.gid or identity.is_member(gid))))
     ):

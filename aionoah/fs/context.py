@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from aionoah.fs.inode import Inode
     from aionoah.fs.path import Dentry
 
-_acts_as: Final = attrgetter("fsuid", "fsgid", "groups", "effective")
+_acts_as: Final = attrgetter("fsuid", "fsgid", "groups", "effective", "user_namespace")
 
 
 class _Shared:

@@ -34,13 +34,17 @@ _OPTIONS: Final = {
     b"relatime": MS.RELATIME,
     b"nosymfollow": MS.NOSYMFOLLOW,
 }  # in the order in which /proc/mounts shows them
+TIMES: Final = MS.NOATIME | MS.NODIRATIME | MS.RELATIME
 
 
 class Mount:
     """One file system, or a part of it, at a place in the tree."""
 
     is_locked = False
-    """Set by the application: guests can neither take it away nor write where they should only read."""
+    """It can neither be taken away nor moved: by the application's will, or because it hides something from whoever has
+    made this name space, but none of its own.
+    """
+    locked_flags = 0  # those of `flags` that have to stay, for the same reason
     is_unbindable = False
     has_expired = False  # asked to go if it is not used (MNT_EXPIRE)
     namespace: "MountNamespace | None" = None  # that it is in, until it is taken away
@@ -95,8 +99,14 @@ class Mount:
         )
         made.flags, made.is_ceiling_read_only = self.flags, self.is_ceiling_read_only
         made.peer_group, made.master = self.peer_group, self.master
+        made.locked_flags = self.locked_flags
         made.root_path = (self.root_path.rstrip(b"/") + path_of(place, self.root)).rstrip(b"/") or b"/"
         return made
+
+    def lock_flags(self) -> None:
+        """What it forbids, it forbids for good (lock_mnt_tree)."""
+        self.is_ceiling_read_only |= self.is_read_only
+        self.locked_flags = self.flags & (MS.NOSUID | MS.NODEV | MS.NOEXEC) | TIMES
 
     def require_writable(self) -> None:
         """EROFS on a read-only mount."""

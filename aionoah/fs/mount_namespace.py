@@ -19,7 +19,7 @@ from aionoah.fs.mount import MOUNTS_MAX, Mount, VirtualDirectory
 from aionoah.fs.path import Dentry, walk
 from aionoah.fs.permissions import BY_USER
 from aionoah.fs.trails import Tree
-from aionoah.process.namespaces import Namespace
+from aionoah.process.user_namespaces import FIRST, Namespace, UserNamespace
 
 _FIRST_NUMBER: Final = 0xEFFFFFF8  # include/linux/proc_ns.h
 _ALL_MOUNTS_MAX: Final = 8 * MOUNTS_MAX  # in all name spaces of an instance, before there is another one
@@ -31,6 +31,7 @@ class _Superuser:
     uid = gid = fsuid = fsgid = 0
     effective = permitted = BY_USER
     groups = ()
+    user_namespace = FIRST
 
 
 class Forest:
@@ -85,9 +86,11 @@ def _never(_place: Dentry) -> bool:
 class MountNamespace(Namespace):
     """A tree of mounts. Whoever is in it finds its mounts, whatever root directory he has."""
 
-    def __init__(self, top: Mount, forest: Forest, number: int = _FIRST_NUMBER) -> None:
+    def __init__(
+        self, top: Mount, forest: Forest, number: int = _FIRST_NUMBER, owner: UserNamespace = FIRST
+    ) -> None:
         """`top` is its root. It is born with one user."""
-        super().__init__(b"mnt", CLONE.NEWNS, number)
+        super().__init__(b"mnt", CLONE.NEWNS, number, owner)
         self.forest = forest
         self.root = top.root
         self.uppermost = top.root  # what lies over all that has been mounted on the root itself
@@ -273,22 +276,26 @@ class MountNamespace(Namespace):
         for tree in self.forest.trees:
             tree.mounts.clear()
 
-    def copy(self, number: int) -> "Copying":
-        """A new name space with the same mounts. ENOSPC."""
+    def copy(self, number: int, owner: UserNamespace = FIRST) -> "Copying":
+        """A new name space with the same mounts. What is shared only comes to one that belongs to other users, who cannot
+        look behind any mount. ENOSPC.
+        """
         if sum(len(tree.mounts) for tree in self.forest.trees) + len(self.mounts) > _ALL_MOUNTS_MAX:
             raise LinuxError(Errno.ENOSPC)
-        return Copying(self, number)
+        return Copying(self, number, owner)
 
 
 class Copying:
     """The copy of a name space, and where positions in the original are in it."""
 
-    def __init__(self, origin: MountNamespace, number: int) -> None:
+    def __init__(self, origin: MountNamespace, number: int, owner: UserNamespace) -> None:
         self._origin = origin
-        top = _twin(origin.root.mount)
+        self._is_others = owner is not origin.owner
+        top = self._twin(origin.root.mount)
+        top.is_locked = False
         self._made: dict[Mount, Mount | None] = {origin.root.mount: top}
         self._listed = {*origin.mounts}
-        self.namespace = MountNamespace(top, origin.forest, number)
+        self.namespace = MountNamespace(top, origin.forest, number, owner)
         for mount in origin.mounts:
             self._copy(mount)
 
@@ -308,12 +315,26 @@ class Copying:
         is_lost = below is None or self._made[below] is None
         if is_lost or not origin.root.inode.may_be_mounted_in(self.namespace.number):
             return None
-        made, place = _twin(origin), None if parent is None else self.position(parent)
+        made, place = self._twin(origin), None if parent is None else self.position(parent)
         if origin in self._listed:
             self.namespace.attach(made, place, origin.root.name)
             made.root.inode.mounted()
         else:
             self.namespace.cover(place, origin.root.name, made)
+        return made
+
+    def _twin(self, origin: Mount) -> Mount:
+        """In the first user name space it is the guests' own, so that they may take it away even where the application has
+        made the original.
+        """
+        made = origin.copy(origin.root)
+        made.is_unbindable = origin.is_unbindable
+        made.is_locked = origin.is_locked and self._origin.owner is not FIRST
+        if self._is_others:
+            made.is_locked = True
+            made.lock_flags()
+            if made.peer_group:
+                made.peer_group, made.master = 0, made.peer_group
         return made
 
     def position(self, place: Dentry) -> Dentry:
@@ -332,13 +353,6 @@ class Copying:
         for each in reversed(way):
             found = _removed(found, each) if each.is_deleted else found.attach(each.name, each.inode)
         return found
-
-
-def _twin(origin: Mount) -> Mount:
-    """It is the guests' own, so that they may take it away even where the application has made the original."""
-    made = origin.copy(origin.root)
-    made.is_unbindable = origin.is_unbindable
-    return made
 
 
 def _removed(parent: Dentry, origin: Dentry) -> Dentry:

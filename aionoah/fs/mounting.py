@@ -13,10 +13,11 @@ from aionoah.abi.mount import MNT, MS
 from aionoah.abi.stat import S
 from aionoah.fs import propagation
 from aionoah.fs.inode import FileSystem
-from aionoah.fs.mount import Mount
+from aionoah.fs.mount import TIMES, Mount
 from aionoah.fs.mount_namespace import MountNamespace
 from aionoah.fs.path import Dentry
 from aionoah.fs.trails import Tree
+from aionoah.process.user_namespaces import FIRST
 
 _PER_MOUNT: Final = (
     MS.NOSUID | MS.NODEV | MS.NOEXEC | MS.NOATIME | MS.NODIRATIME | MS.RELATIME | MS.NOSYMFOLLOW
@@ -26,12 +27,14 @@ _PROPAGATION: Final = MS.SHARED | MS.PRIVATE | MS.SLAVE | MS.UNBINDABLE
 
 
 def set_flags(mount: Mount, flags: int) -> None:
-    """What mount(2) says about one mount; relatime is the rule unless another is asked for."""
+    """What mount(2) says about one mount; relatime is the rule unless another is asked for. EPERM for locked ones."""
     wanted = flags & _PER_MOUNT
     if not flags & (MS.NOATIME | MS.STRICTATIME):
         wanted |= MS.RELATIME
     if flags & MS.STRICTATIME:
         wanted &= ~(MS.NOATIME | MS.RELATIME)
+    if mount.locked_flags & (mount.flags ^ wanted) & (mount.flags | TIMES):
+        raise LinuxError(Errno.EPERM)
     mount.flags = MS(wanted)
 
 
@@ -80,10 +83,17 @@ def bind(namespace: MountNamespace, source: Dentry, target: Dentry, *, recursive
     if not inode.may_be_mounted_in(_EVERYWHERE) and propagation.receivers(namespace.forest, target.mount):
         raise LinuxError(Errno.EINVAL)
     below = list(_mounts_below(namespace, source)) if recursive else []
+    if not recursive and namespace.owner is not FIRST and _has_locked(namespace, source):
+        raise LinuxError(Errno.EINVAL)  # it would show what they hide
     propagation.require_room(namespace, target, 1 + len(below))
     top = _copy(namespace, source, target.parent, target.name)
+    top.is_locked = False
     made = [copy for _, copy in _copy_below(namespace, origin, top, below)]
     propagation.attached(namespace.forest, made, target, _copy_tree)
+
+
+def _has_locked(namespace: MountNamespace, place: Dentry) -> bool:
+    return any(mount.is_locked for mount, _ in _mounts_below(namespace, place))
 
 
 def _copy_tree(mount: Mount, target: Dentry) -> list[tuple[Mount, Mount]]:
@@ -93,7 +103,12 @@ def _copy_tree(mount: Mount, target: Dentry) -> list[tuple[Mount, Mount]]:
     top = mount.copy(mount.root)
     namespace.tuck(top, target)
     mount.root.inode.mounted()
-    return _copy_below(namespace, mount, top, list(_mounts_below(origin, mount.root)))
+    made = _copy_below(namespace, mount, top, list(_mounts_below(origin, mount.root)))
+    if namespace.owner is not origin.owner:
+        for _, copy in made:
+            copy.is_locked = copy is not top
+            copy.lock_flags()
+    return made
 
 
 def _copy_below(
@@ -117,6 +132,7 @@ def _copy_below(
 def _copy(namespace: MountNamespace, source: Dentry, parent: Dentry | None, name: bytes) -> Mount:
     copy = source.mount.copy(source)
     namespace.attach(copy, parent, name)
+    copy.is_locked = source is source.mount.root and source.mount.is_locked and namespace.owner is not FIRST
     source.inode.mounted()
     return copy
 
@@ -142,8 +158,10 @@ def remount(namespace: MountNamespace, target: Dentry, flags: int) -> None:
     read_only = bool(flags & MS.RDONLY)
     if not read_only and mount.is_ceiling_read_only:
         raise LinuxError(Errno.EPERM)
-    mount.is_read_only = read_only
+    if not flags & (TIMES | MS.STRICTATIME):
+        flags |= mount.flags & TIMES or MS.STRICTATIME
     set_flags(mount, flags)
+    mount.is_read_only = read_only
     Tree.changes += 1  # links on remembered ways may be closed now
 
 
@@ -244,6 +262,8 @@ def pivot_root(namespace: MountNamespace, new_root: Dentry, put_old: Dentry, cur
         raise LinuxError(Errno.EBUSY)
     mount = _mount_at(namespace, new_root)
     below = mount.under
+    if mount.is_locked and namespace.owner is not FIRST:
+        raise LinuxError(Errno.EINVAL)
     if old.peer_group or put_old.mount.peer_group or (below is not None and below.peer_group):
         raise LinuxError(Errno.EINVAL)
     if current is not namespace.root or not put_old.is_within(new_root):

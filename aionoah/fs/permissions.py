@@ -1,7 +1,8 @@
 """Who may do what to an inode, by its mode bits.
 
 Sources: path_resolution(7), inode(7); Linux fs/namei.c (generic_permission, check_sticky) and fs/attr.c.
-Capabilities are those of capabilities(7): CAP_DAC_OVERRIDE and the like, wherever a task has dropped them too.
+Capabilities are those of capabilities(7): CAP_DAC_OVERRIDE and the like, wherever a task has dropped them too. Those of a user
+name space count for files whose owners have names there.
 """
 
 from collections.abc import Callable, Collection
@@ -14,6 +15,7 @@ from aionoah.abi.fcntl import ACCESS
 from aionoah.abi.stat import S, is_directory
 from aionoah.fs.acl import grants
 from aionoah.fs.inode import Attributes, Inode
+from aionoah.process.user_namespaces import FIRST, UserNamespace
 
 
 class Credentials(Protocol):
@@ -50,6 +52,11 @@ class Credentials(Protocol):
         """Those that access(2) goes by for a real user 0."""
         ...
 
+    @property
+    def user_namespace(self) -> UserNamespace:
+        """How far they reach."""
+        ...
+
 
 _SEARCHES_ALL: Final = 1 << CAP.DAC_OVERRIDE | 1 << CAP.DAC_READ_SEARCH
 
@@ -62,42 +69,52 @@ class _Who(NamedTuple):
     gid: int
     groups: Collection[int] = ()
     capabilities: int = BY_USER
+    namespace: UserNamespace = FIRST
 
 
 class Identity(_Who):
     """A user with groups, as permission checks see one."""
 
     def has(self, capability: int) -> bool:
-        """Whether a number of CAP is among the capabilities."""
+        """Whether a number of CAP is among the capabilities, and counts for any file."""
         if self.capabilities == BY_USER:
             return self.uid == 0
-        return bool(self.capabilities >> capability & 1)
+        return bool(self.capabilities >> capability & 1) and self.namespace is FIRST
+
+    def has_over(self, capability: int, uid: int, gid: int) -> bool:
+        """Whether it counts for a file of these owners: both have names where it does (capable_wrt_inode_uidgid)."""
+        if self.namespace is FIRST:
+            return self.has(capability)
+        return bool(self.capabilities >> capability & 1) and self.namespace.maps(uid, gid)
 
     @cached_property
     def searches_all(self) -> bool:
         """Whether no directory is closed to it."""
         if self.capabilities == BY_USER:
             return self.uid == 0
-        return bool(self.capabilities & _SEARCHES_ALL)
+        return bool(self.capabilities & _SEARCHES_ALL) and self.namespace is FIRST
 
     def is_member(self, gid: int) -> bool:
         return gid == self.gid or gid in self.groups
 
     def may_act_as(self, uid: int) -> bool:
         """Whether this is the owner `uid`, or may do what owners may."""
-        return self.uid == uid or self.has(CAP.FOWNER)
+        return self.uid == uid or self.has_over(CAP.FOWNER, uid, self.gid)
 
 
 def effective_identity(credentials: Credentials) -> Identity:
-    return Identity(credentials.fsuid, credentials.fsgid, credentials.groups, credentials.effective)
+    return Identity(
+        *(credentials.fsuid, credentials.fsgid, credentials.groups, credentials.effective),
+        credentials.user_namespace,
+    )
 
 
 def real_identity(credentials: Credentials) -> Identity:
     """For access(2): the real user, with the capabilities that a program of that user would have."""
-    capabilities = credentials.permitted
-    if credentials.uid and capabilities != BY_USER:
+    capabilities, namespace = credentials.permitted, credentials.user_namespace
+    if capabilities != BY_USER and credentials.uid != namespace.root:
         capabilities = 0
-    return Identity(credentials.uid, credentials.gid, credentials.groups, capabilities)
+    return Identity(credentials.uid, credentials.gid, credentials.groups, capabilities, namespace)
 
 
 def allows(attributes: Attributes, identity: Identity, wanted: int, inode: Inode | None = None) -> bool:
@@ -106,10 +123,11 @@ def allows(attributes: Attributes, identity: Identity, wanted: int, inode: Inode
         return True
     mode = attributes.mode
     may_execute = is_directory(mode) or bool(mode & S.IXUGO)
-    if identity.has(CAP.DAC_OVERRIDE) and (not wanted & ACCESS.X or may_execute):
+    owners = attributes.uid, attributes.gid
+    if identity.has_over(CAP.DAC_OVERRIDE, *owners) and (not wanted & ACCESS.X or may_execute):
         return True
     harmless = ACCESS.R | ACCESS.X if is_directory(mode) else ACCESS.R
-    if not wanted & ~harmless and identity.has(CAP.DAC_READ_SEARCH):
+    if not wanted & ~harmless and identity.has_over(CAP.DAC_READ_SEARCH, *owners):
         return True
     return inode is not None and inode.lets_in()
 

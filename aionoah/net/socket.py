@@ -24,6 +24,7 @@ from aionoah.host.waiting import Source, sleep_on
 from aionoah.memory.buffer import Buffer
 from aionoah.net.inet import interfaces
 from aionoah.process.current import find_current_task
+from aionoah.process.user_namespaces import FIRST, NO_ID
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -237,6 +238,15 @@ def caller_credentials() -> Ucred:
     if task is None:
         return Ucred(0, 0, 0)
     return Ucred(task.process.pid, task.credentials.euid, task.credentials.egid)
+
+
+def named(credentials: Ucred) -> Ucred:
+    """The same as who makes the present call calls them in his user name space."""
+    task = find_current_task()
+    names = FIRST if task is None else task.credentials.user_namespace
+    if names is FIRST or credentials.uid == NO_ID:  # of nobody at all
+        return credentials
+    return Ucred(credentials.pid, names.uids.shown(credentials.uid), names.gids.shown(credentials.gid))
 
 
 def caller_has(capability: int) -> bool:

@@ -8,7 +8,13 @@ from aionoah.abi.resource import RLIMIT
 from aionoah.abi.sched import CLONE
 from aionoah.process.ipc.undo import UndoList
 from aionoah.process.limits import memory_limit
-from aionoah.process.namespaces import NAMESPACES, enter, new_namespaces, require_makeable
+from aionoah.process.namespaces import (
+    NAMESPACES,
+    enter,
+    enter_new_user_namespace,
+    new_namespaces,
+    require_makeable,
+)
 from aionoah.process.population import require_room
 from aionoah.process.task import Process, Task
 from aionoah.signals.state import SharedSignals, TaskSignals
@@ -47,7 +53,9 @@ def clone_task(task: Task, request: CloneRequest) -> Task:
         raise
     if request.flags & NAMESPACES or child.namespaces is not task.namespaces:
         try:
-            enter(child, new_namespaces(task, request.flags, child.fs))
+            if CLONE.NEWUSER in request.flags:
+                enter_new_user_namespace(task, child)
+            enter(child, new_namespaces(task, request.flags, child))
         except LinuxError:
             discard_task(child)
             raise

@@ -4,7 +4,8 @@ Sources: credentials(7), capabilities(7); Linux kernel/sys.c (the set*id calls),
 Every rule raises EPERM where Linux does, before anything has changed. An id is an unsigned 32-bit
 number; -1 as a word (ID_UNCHANGED) leaves an id as it is where a call allows that.
 
-What execve does to them is in elevation.py. There are no user namespaces.
+What execve does to them is in elevation.py. All ids are the kernel's, whatever they are called in the task's user name
+space (user_namespaces.py), whose capabilities these are.
 """
 
 from collections.abc import Collection
@@ -13,6 +14,7 @@ from typing import Final
 from aionoah.abi.capability import CAP, CAP_FULL_SET
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.securebits import SECBIT
+from aionoah.process.user_namespaces import FIRST, UserNamespace
 
 ID_UNCHANGED: Final = 0xFFFF_FFFF
 _FILE_CAPABILITIES: Final = sum(
@@ -45,6 +47,7 @@ class Credentials:
         self.bounding = CAP_FULL_SET
         self.securebits = SECBIT(0)
         self.no_new_privileges = False
+        self.user_namespace = FIRST
 
     def copy(self) -> "Credentials":
         """The credentials of a child."""
@@ -53,12 +56,37 @@ class Credentials:
         return copy
 
     def has_capability(self, capability: int) -> bool:
-        """Whether a CAP number is in the effective set."""
-        return bool(self.effective >> capability & 1)
+        """Whether a CAP number is in the effective set, and counts everywhere: of the first user name space."""
+        return bool(self.effective >> capability & 1) and self.user_namespace is FIRST
 
     def require(self, capability: int) -> None:
         """EPERM without the capability."""
         if not self.has_capability(capability):
+            raise LinuxError(Errno.EPERM)
+
+    def may(self, capability: int, namespace: UserNamespace) -> bool:
+        """Whether it has the capability over what belongs to a user name space: its own, or one below that (cap_capable)."""
+        here: UserNamespace | None = namespace
+        while here is not None:
+            if here is self.user_namespace:
+                return bool(self.effective >> capability & 1)
+            if here.parent is self.user_namespace and here.uid == self.euid:
+                return True
+            here = here.parent
+        return False
+
+    def require_over(self, capability: int, namespace: UserNamespace) -> None:
+        """EPERM unless it may."""
+        if not self.may(capability, namespace):
+            raise LinuxError(Errno.EPERM)
+
+    def has_own(self, capability: int) -> bool:
+        """Whether the capability counts in its own user name space, as for what it does to itself."""
+        return bool(self.effective >> capability & 1)
+
+    def require_own(self, capability: int) -> None:
+        """EPERM."""
+        if not self.has_own(capability):
             raise LinuxError(Errno.EPERM)
 
     # -- users ----------------------------------------------------------------------------------------
@@ -67,7 +95,7 @@ class Credentials:
         """setuid(2): all of them for the privileged, else the effective one. EINVAL, EPERM."""
         _require_valid(uid)
         before = (self.uid, self.euid, self.suid)
-        if self.has_capability(CAP.SETUID):
+        if self.has_own(CAP.SETUID):
             self.uid = self.suid = uid
         elif uid not in (self.uid, self.suid):
             raise LinuxError(Errno.EPERM)
@@ -77,7 +105,7 @@ class Credentials:
     def set_reuid(self, uid: int, euid: int) -> None:
         """setreuid(2). EPERM."""
         before = old_uid, old_euid, old_suid = self.uid, self.euid, self.suid
-        if not self.has_capability(CAP.SETUID):
+        if not self.has_own(CAP.SETUID):
             _require_among(uid, (old_uid, old_euid))
             _require_among(euid, (old_uid, old_euid, old_suid))
         self.uid, self.euid = _chosen(uid, old_uid), _chosen(euid, old_euid)
@@ -91,7 +119,7 @@ class Credentials:
         if _changes_nothing((uid, euid, suid), (self.uid, self.euid, self.suid), self.fsuid):
             return
         before = (self.uid, self.euid, self.suid)
-        if not self.has_capability(CAP.SETUID):
+        if not self.has_own(CAP.SETUID):
             for wanted in (uid, euid, suid):
                 _require_among(wanted, before)
         self.uid, self.euid = _chosen(uid, self.uid), _chosen(euid, self.euid)
@@ -102,7 +130,7 @@ class Credentials:
         """setfsuid(2): returns the former one, and tells in no way whether it has changed."""
         old = self.fsuid
         known = (self.uid, self.euid, self.suid, old)
-        if uid != ID_UNCHANGED and (uid in known or self.has_capability(CAP.SETUID)):
+        if uid != ID_UNCHANGED and (uid in known or self.has_own(CAP.SETUID)):
             self.fsuid = uid
             self._fix_file_capabilities(old)
         return old
@@ -112,7 +140,7 @@ class Credentials:
     def set_gid(self, gid: int) -> None:
         """setgid(2). EINVAL, EPERM."""
         _require_valid(gid)
-        if self.has_capability(CAP.SETGID):
+        if self.has_own(CAP.SETGID):
             self.gid = self.sgid = gid
         elif gid not in (self.gid, self.sgid):
             raise LinuxError(Errno.EPERM)
@@ -121,7 +149,7 @@ class Credentials:
     def set_regid(self, gid: int, egid: int) -> None:
         """setregid(2). EPERM."""
         old_gid, old_egid, old_sgid = self.gid, self.egid, self.sgid
-        if not self.has_capability(CAP.SETGID):
+        if not self.has_own(CAP.SETGID):
             _require_among(gid, (old_gid, old_egid))
             _require_among(egid, (old_gid, old_egid, old_sgid))
         self.gid, self.egid = _chosen(gid, old_gid), _chosen(egid, old_egid)
@@ -133,7 +161,7 @@ class Credentials:
         """setresgid(2). EPERM; as set_resuid."""
         if _changes_nothing((gid, egid, sgid), (self.gid, self.egid, self.sgid), self.fsgid):
             return
-        if not self.has_capability(CAP.SETGID):
+        if not self.has_own(CAP.SETGID):
             for wanted in (gid, egid, sgid):
                 _require_among(wanted, (self.gid, self.egid, self.sgid))
         self.gid, self.egid = _chosen(gid, self.gid), _chosen(egid, self.egid)
@@ -143,7 +171,7 @@ class Credentials:
         """setfsgid(2): returns the former one."""
         old = self.fsgid
         known = (self.gid, self.egid, self.sgid, old)
-        if gid != ID_UNCHANGED and (gid in known or self.has_capability(CAP.SETGID)):
+        if gid != ID_UNCHANGED and (gid in known or self.has_own(CAP.SETGID)):
             self.fsgid = gid
         return old
 
@@ -151,7 +179,7 @@ class Credentials:
 
     def set_capabilities(self, permitted: int, effective: int, inheritable: int) -> None:
         """capset(2): sets only shrink, but for inheritable with CAP_SETPCAP. EPERM."""
-        is_capped = not self.has_capability(CAP.SETPCAP)
+        is_capped = not self.has_own(CAP.SETPCAP)
         if (
             (is_capped and inheritable & ~(self.inheritable | self.permitted))
             or inheritable & ~(self.inheritable | self.bounding)
@@ -166,23 +194,24 @@ class Credentials:
         """What becoming or ceasing to be root does to the sets; `before`: the old uid, euid and suid."""
         if SECBIT.NO_SETUID_FIXUP in self.securebits:
             return
-        was_root = 0 in before
-        if was_root and 0 not in (self.uid, self.euid, self.suid):
+        root = self.user_namespace.root
+        if root in before and root not in (self.uid, self.euid, self.suid):
             if SECBIT.KEEP_CAPS not in self.securebits:
                 self.permitted = self.effective = 0
             self.ambient = 0
         old_euid = before[1]
-        if old_euid == 0 and self.euid != 0:
+        if old_euid == root != self.euid:
             self.effective = 0
-        elif old_euid != 0 and self.euid == 0:
+        elif old_euid != root == self.euid:
             self.effective = self.permitted
 
     def _fix_file_capabilities(self, old_fsuid: int) -> None:
         if SECBIT.NO_SETUID_FIXUP in self.securebits:
             return
-        if old_fsuid == 0 and self.fsuid != 0:
+        root = self.user_namespace.root
+        if old_fsuid == root != self.fsuid:
             self.effective &= ~_FILE_CAPABILITIES
-        elif old_fsuid != 0 and self.fsuid == 0:
+        elif old_fsuid != root == self.fsuid:
             self.effective |= _FILE_CAPABILITIES & self.permitted
 
 

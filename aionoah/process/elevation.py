@@ -42,7 +42,8 @@ def elevate(who: Credentials, file: FileRights, is_shared: Callable[[], bool]) -
     is_set_id = _take_ids(who, file)
     is_effective = _take_file_capabilities(who, file.capabilities)
     has_file_capabilities = file.capabilities is not None
-    if SECBIT.NOROOT not in who.securebits and not (has_file_capabilities and who.euid == 0 != who.uid):
+    root = who.user_namespace.root
+    if SECBIT.NOROOT not in who.securebits and not (has_file_capabilities and who.euid == root != who.uid):
         is_effective |= _take_roots_capabilities(who)
     has_gained = bool(who.permitted & ~old.permitted)
     are_ids_new = who.euid != old.euid or not _is_member(old, who.egid)
@@ -57,12 +58,12 @@ def elevate(who: Credentials, file: FileRights, is_shared: Callable[[], bool]) -
     who.securebits = SECBIT(who.securebits.outside(SECBIT.KEEP_CAPS))
     has_more = is_effective or bool(who.permitted & ~who.ambient)
     is_other = are_ids_new or who.euid != old.uid or who.egid != old.gid
-    return Elevation(is_other or (who.uid != 0 and has_more), is_set_id or has_gained)
+    return Elevation(is_other or (who.uid != root and has_more), is_set_id or has_gained)
 
 
 def _take_ids(who: Credentials, file: FileRights) -> bool:
     """Whether the file has such a bit at all. Without execution for the group, its bit meant locking once."""
-    if who.no_new_privileges:
+    if who.no_new_privileges or not who.user_namespace.maps(file.uid, file.gid):
         return False
     has_group = file.mode & (S.ISGID | S.IXGRP) == S.ISGID | S.IXGRP
     if file.mode & S.ISUID:
@@ -87,9 +88,10 @@ def _take_roots_capabilities(who: Credentials) -> bool:
     """For root every file has all; whether they become effective. A file with capabilities of its own and
     set-user-ID gives an ordinary user only those: that is the caller's check.
     """
-    if 0 in (who.uid, who.euid):
+    root = who.user_namespace.root
+    if root in (who.uid, who.euid):
         who.permitted = who.bounding | who.inheritable
-    return who.euid == 0
+    return who.euid == root
 
 
 def _is_member(who: Credentials, gid: int) -> bool:
@@ -98,7 +100,7 @@ def _is_member(who: Credentials, gid: int) -> bool:
 
 def _take_back(who: Credentials, old: Credentials) -> None:
     """It gets no more than it had, and maybe less."""
-    if who.no_new_privileges or not old.has_capability(CAP.SETUID):
+    if who.no_new_privileges or not old.has_own(CAP.SETUID):
         who.euid, who.egid = who.uid, who.gid
     who.permitted &= old.permitted
 

@@ -271,6 +271,7 @@ def _auxiliary_vector(
 ) -> list[tuple[int, int]]:
     """The entries in Linux's order; the stack fills in what points into itself."""
     who, processor = program.credentials, program.processor
+    names = who.user_namespace
     entries: list[tuple[int, int | None]] = [
         (AUX.SYSINFO_EHDR, places.vdso),
         (AUX.MINSIGSTKSZ, processor.minimum_signal_stack),
@@ -283,10 +284,10 @@ def _auxiliary_vector(
         (AUX.BASE, places.interpreter_base),
         (AUX.FLAGS, 0),
         (AUX.ENTRY, image.entry + places.bias),
-        (AUX.UID, who.uid),
-        (AUX.EUID, who.euid),
-        (AUX.GID, who.gid),
-        (AUX.EGID, who.egid),
+        (AUX.UID, names.uids.shown(who.uid)),
+        (AUX.EUID, names.uids.shown(who.euid)),
+        (AUX.GID, names.gids.shown(who.gid)),
+        (AUX.EGID, names.gids.shown(who.egid)),
         (AUX.SECURE, int(is_secure)),
         (AUX.RANDOM, 0),
         (AUX.HWCAP2, processor.hwcap2),

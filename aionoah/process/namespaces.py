@@ -1,6 +1,6 @@
-"""Name spaces: host names, IPC and mounts can be had anew, of the other kinds there is one each (namespaces(7)).
+"""Name spaces: host names, IPC, mounts and users can be had anew, of the other kinds there is one each (namespaces(7)).
 
-Those of mounts are in fs/mount_namespace.py. Sources: uts_namespaces(7), ipc_namespaces(7), setns(2); Linux kernel/nsproxy.c, ipc/namespace.c.
+Those of mounts are in fs/mount_namespace.py, those of users in user_namespaces.py. Sources: uts_namespaces(7), ipc_namespaces(7), setns(2); Linux kernel/nsproxy.c, ipc/namespace.c.
 """
 
 from functools import cached_property
@@ -10,9 +10,15 @@ from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.sched import CLONE
 from aionoah.process.current import find_current_task
+from aionoah.process.user_namespaces import (
+    FIRST,
+    Namespace,
+    UserNamespace,
+    enter_user_namespace,
+    new_user_namespace,
+)
 
 if TYPE_CHECKING:
-    from aionoah.fs.context import FsContext
     from aionoah.fs.mount_namespace import MountNamespace
     from aionoah.fs.mqueue import QueueFileSystem
     from aionoah.process.ipc.tables import Ipc
@@ -23,27 +29,8 @@ NAMESPACES: Final = (
     CLONE.NEWNS | CLONE.NEWCGROUP | CLONE.NEWUTS | CLONE.NEWIPC | CLONE.NEWUSER | CLONE.NEWPID | CLONE.NEWNET
     | CLONE.NEWTIME
 )  # fmt: skip
-_AVAILABLE: Final = CLONE.NEWUTS | CLONE.NEWIPC | CLONE.NEWNS
+_AVAILABLE: Final = CLONE.NEWUTS | CLONE.NEWIPC | CLONE.NEWNS | CLONE.NEWUSER
 FIRST_LATER_NUMBER: Final = 0xF0000001  # behind the one that a first network name space usually has
-
-
-class Namespace:
-    """One name space. Its number is that of its inode."""
-
-    def __init__(self, kind: bytes, flag: int, number: int) -> None:
-        self.kind = kind  # as in /proc/PID/ns
-        self.flag = flag  # CLONE_NEW…
-        self.number = number
-
-    @property
-    def label(self) -> bytes:
-        return b"%s:[%d]" % (self.kind, self.number)
-
-    def hold(self) -> None:
-        """A task or an open file uses it."""
-
-    def drop(self) -> None:
-        """One does no more."""
 
 
 # The numbers of the first ones are Linux's (include/linux/proc_ns.h).
@@ -52,7 +39,6 @@ ONLY: Final = {
     CLONE.NEWNET: Namespace(b"net", CLONE.NEWNET, 0xF0000000),
     CLONE.NEWPID: Namespace(b"pid", CLONE.NEWPID, 0xEFFFFFFC),
     CLONE.NEWTIME: Namespace(b"time", CLONE.NEWTIME, 0xEFFFFFFA),
-    CLONE.NEWUSER: Namespace(b"user", CLONE.NEWUSER, 0xEFFFFFFD),
 }
 """Those of which there are no others."""
 
@@ -60,8 +46,14 @@ ONLY: Final = {
 class UtsNamespace(Namespace):
     """What the machine is called."""
 
-    def __init__(self, hostname: bytes, domainname: bytes = b"(none)", number: int = 0xEFFFFFFE) -> None:
-        super().__init__(b"uts", CLONE.NEWUTS, number)
+    def __init__(
+        self,
+        hostname: bytes,
+        domainname: bytes = b"(none)",
+        number: int = 0xEFFFFFFE,
+        owner: UserNamespace = FIRST,
+    ) -> None:
+        super().__init__(b"uts", CLONE.NEWUTS, number, owner)
         self.hostname = hostname  # at most 64 bytes, as uname has room for
         self.domainname = domainname
 
@@ -69,9 +61,11 @@ class UtsNamespace(Namespace):
 class IpcNamespace(Namespace):
     """System V IPC and POSIX message queues, each made when the first program asks for it."""
 
-    def __init__(self, registry: "list[IpcNamespace]", number: int = 0xEFFFFFFF) -> None:
+    def __init__(
+        self, registry: "list[IpcNamespace]", number: int = 0xEFFFFFFF, owner: UserNamespace = FIRST
+    ) -> None:
         """It is in the registry for as long as anybody uses it, and born with one user."""
-        super().__init__(b"ipc", CLONE.NEWIPC, number)
+        super().__init__(b"ipc", CLONE.NEWIPC, number, owner)
         self._registry = registry
         self._users = 1
         registry.append(self)
@@ -122,14 +116,17 @@ class Namespaces(NamedTuple):
         self.ipc.drop()
         self.mounts.drop()
 
-    def find(self, flag: int) -> Namespace:
-        """The one of a kind."""
-        own: dict[int, Namespace] = {
-            CLONE.NEWUTS: self.uts,
-            CLONE.NEWIPC: self.ipc,
-            CLONE.NEWNS: self.mounts,
-        }
-        return own.get(flag) or ONLY[flag]
+
+def namespace_of(task: "Task", flag: int) -> Namespace:
+    """The one of a kind that a task has."""
+    known = task.namespaces
+    own: dict[int, Namespace] = {
+        CLONE.NEWUSER: task.credentials.user_namespace,
+        CLONE.NEWUTS: known.uts,
+        CLONE.NEWIPC: known.ipc,
+        CLONE.NEWNS: known.mounts,
+    }
+    return own.get(flag) or ONLY[flag]
 
 
 def current_namespaces(kernel: "Kernel") -> Namespaces:
@@ -140,29 +137,36 @@ def current_namespaces(kernel: "Kernel") -> Namespaces:
 
 def require_makeable(task: "Task", flags: int) -> None:
     """EINVAL for kinds of which there are no others, as in a kernel built without them; EPERM."""
-    if flags & CLONE.NEWUSER:  # decided before anybody looks at rights, as those would come with it
-        raise LinuxError(Errno.EINVAL)
-    if flags & NAMESPACES:
-        task.credentials.require(CAP.SYS_ADMIN)
+    if flags & NAMESPACES & ~CLONE.NEWUSER and not flags & CLONE.NEWUSER:  # whose maker has the right
+        task.credentials.require_own(CAP.SYS_ADMIN)
     if flags & NAMESPACES & ~_AVAILABLE:
         raise LinuxError(Errno.EINVAL)
 
 
-def new_namespaces(task: "Task", flags: int, fs: "FsContext") -> Namespaces:
-    """What `flags` ask for, new, and the rest as a task has it, with a use for whoever gets them. With the mounts, root
-    and working directory of `fs` become new. ENOSPC.
+def enter_new_user_namespace(task: "Task", child: "Task") -> None:
+    """`child`, which may be the task itself, becomes somebody in one of its own. ENOSPC, EPERM."""
+    number = next(task.kernel.namespace_numbers)
+    is_chrooted = task.fs.root is not task.namespaces.mounts.uppermost
+    made = new_user_namespace(task.credentials, number, is_chrooted=is_chrooted)
+    enter_user_namespace(child.credentials, made)
+
+
+def new_namespaces(task: "Task", flags: int, child: "Task") -> Namespaces:
+    """What `flags` ask for, new, and the rest as a task has it, with a use for `child`, which may be the task itself: with
+    the mounts, its root and working directory become new. They belong to its user name space. ENOSPC.
     """
     kernel, (uts, ipc, mounts) = task.kernel, task.namespaces
+    owner, fs, numbers = child.credentials.user_namespace, child.fs, kernel.namespace_numbers
     if flags & CLONE.NEWNS:
-        copying = mounts.copy(next(kernel.namespace_numbers))
+        copying = mounts.copy(next(numbers), owner)
         mounts = copying.namespace
         fs.root, fs.cwd = copying.position(fs.root), copying.position(fs.cwd)
     else:
         mounts.hold()
     if flags & CLONE.NEWUTS:
-        uts = UtsNamespace(uts.hostname, uts.domainname, next(kernel.namespace_numbers))
+        uts = UtsNamespace(uts.hostname, uts.domainname, next(numbers), owner)
     if flags & CLONE.NEWIPC:
-        ipc = IpcNamespace(kernel.ipc_namespaces, next(kernel.namespace_numbers))
+        ipc = IpcNamespace(kernel.ipc_namespaces, next(numbers), owner)
     else:
         ipc.hold()
     return Namespaces(uts, ipc, mounts)

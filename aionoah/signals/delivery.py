@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aionoah.abi.signal import SA, SIG, signal_bit
 from aionoah.process.groups import is_orphaned
+from aionoah.process.user_namespaces import FIRST
 from aionoah.signals.actions import DEFAULT, Disposition, Effect
-from aionoah.signals.info import SigInfo
+from aionoah.signals.info import SigInfo, named
 
 if TYPE_CHECKING:
     from aionoah.process.task import Task
@@ -44,7 +45,9 @@ class Delivery(NamedTuple):
 
 def take_signal(task: "Task", wanted: int) -> SigInfo | None:
     """Remove the next pending signal of a set, the thread's own before the process's."""
-    return task.signals.pending.take(wanted) or task.process.signals.pending.take(wanted)
+    taken = task.signals.pending.take(wanted) or task.process.signals.pending.take(wanted)
+    names = task.credentials.user_namespace
+    return taken if taken is None or names is FIRST else named(taken, names.uids)
 
 
 def next_signal(task: "Task") -> Delivery | None:

@@ -1,7 +1,8 @@
 """Why a signal was sent: making the siginfo that comes with it (sigaction(2))."""
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from copy import copy
+from typing import TYPE_CHECKING, Final, Protocol
 
 from aionoah.abi.siginfo import (
     SI,
@@ -12,6 +13,9 @@ from aionoah.abi.siginfo import (
     SigInfoKill,
     SigInfoTimer,
 )
+
+if TYPE_CHECKING:
+    from aionoah.process.user_namespaces import IdMap
 
 
 class SigInfo(Protocol):
@@ -50,6 +54,15 @@ class TimerSignal:
 def from_user(signal: int, pid: int, uid: int, code: int = SI.USER) -> SigInfo:
     """Sent by kill (SI_USER) or tkill and tgkill (SI_TKILL) of process `pid` with real user `uid`."""
     return SigInfoKill(signal, 0, code, pid, uid)
+
+
+def named(info: SigInfo, users: "IdMap") -> SigInfo:
+    """The same for a receiver in whose user name space the sender is called otherwise."""
+    if not isinstance(info, SigInfoKill | SigInfoChild) or info.si_code == SI.KERNEL:
+        return info
+    told = copy(info)
+    told.si_uid = users.shown(info.si_uid)
+    return told
 
 
 def from_kernel(signal: int) -> SigInfo:

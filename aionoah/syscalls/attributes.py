@@ -6,6 +6,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import AT
 from aionoah.fs import operations
 from aionoah.fs.path import Dentry
+from aionoah.process.user_namespaces import NO_ID
 from aionoah.syscalls.arguments import DirFd, Fd, Gid, Mode, Path, Uid
 from aionoah.syscalls.paths import WORKING_DIRECTORY, locate, place_of
 from aionoah.syscalls.registry import syscall
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from aionoah.process.task import Task
 
 _VALID_FLAGS: Final = AT.SYMLINK_NOFOLLOW | AT.EMPTY_PATH
-_UNCHANGED: Final = 0xFFFF_FFFF
 
 
 @syscall
@@ -64,6 +64,8 @@ def fchownat(task: "Task", dirfd: DirFd, pathname: Path, owner: Uid, group: Gid,
 
 
 def _chown(task: "Task", place: Dentry, owner: int, group: int) -> None:
-    uid = None if owner == _UNCHANGED else owner
-    gid = None if group == _UNCHANGED else group
-    operations.chown(task.fs, place, uid, gid)
+    names = task.credentials.user_namespace
+    uid, gid = names.uids.to_kernel(owner), names.gids.to_kernel(group)
+    if uid == NO_ID != owner or gid == NO_ID != group:
+        raise LinuxError(Errno.EINVAL)
+    operations.chown(task.fs, place, None if uid == NO_ID else uid, None if gid == NO_ID else gid)

@@ -36,7 +36,7 @@ async def vfork(task: Task) -> int:
 
 @syscall(
     own_thread=True,
-    partial="Of name spaces CLONE_NEWUTS, CLONE_NEWIPC and CLONE_NEWNS; others fail as in a kernel without them.",
+    partial="Of name spaces those of users, mounts, host names and IPC; others fail as in a kernel without them.",
 )
 async def clone(task: Task, flags: ULong, stack: Addr, parent_tid: Addr, fourth: Addr, fifth: Addr) -> int:
     """The last two are child_tid and tls, in the order that the architecture has."""

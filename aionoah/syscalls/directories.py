@@ -127,5 +127,5 @@ def fchdir(task: "Task", fd: Fd) -> None:
 def chroot(task: "Task", path: Path) -> None:
     place = locate(task, WORKING_DIRECTORY, path)
     operations.require_enterable(task.fs, place)
-    task.credentials.require(CAP.SYS_CHROOT)
+    task.credentials.require_own(CAP.SYS_CHROOT)
     task.fs.root = place

@@ -22,7 +22,8 @@ _PROPAGATION: Final = MS.SHARED | MS.PRIVATE | MS.SLAVE | MS.UNBINDABLE
 
 
 @syscall(
-    partial="Types are tmpfs, ramfs, overlay, proc, sysfs, devtmpfs, devpts and mqueue; locked mounts of the application stay."
+    partial="Types are tmpfs, ramfs, overlay, proc, sysfs, devtmpfs, devpts and mqueue, and in a user name space tmpfs, ramfs,"
+    " devpts and mqueue; locked mounts of the application stay."
 )
 def mount(
     task: "Task", source: Path | None, target: Path, filesystemtype: Path | None, mountflags: MS, data: Addr
@@ -30,7 +31,7 @@ def mount(
     options = task.memory.read_cstring(data) if data else b""
     place = locate(task, WORKING_DIRECTORY, target)
     flags = mountflags & ~MAGIC_MASK if mountflags & MAGIC_MASK == MAGIC_VALUE else int(mountflags)
-    task.credentials.require(CAP.SYS_ADMIN)
+    task.credentials.require_over(CAP.SYS_ADMIN, task.namespaces.mounts.owner)
     namespace = task.namespaces.mounts
     if flags & MS.REMOUNT:
         mounting.remount(namespace, place, flags)
@@ -60,13 +61,13 @@ def umount2(task: "Task", target: Path, flags: MNT) -> None:
         raise LinuxError(Errno.EINVAL)
     nofollow = AT.SYMLINK_NOFOLLOW if MNT.UMOUNT_NOFOLLOW in flags else 0
     place = locate(task, WORKING_DIRECTORY, target, nofollow)
-    task.credentials.require(CAP.SYS_ADMIN)
+    task.credentials.require_over(CAP.SYS_ADMIN, task.namespaces.mounts.owner)
     mounting.unmount(task.namespaces.mounts, place, flags, task.fs.root)
 
 
 @syscall
 def pivot_root(task: "Task", new_root: Path, put_old: Path) -> None:
-    task.credentials.require(CAP.SYS_ADMIN)
+    task.credentials.require_over(CAP.SYS_ADMIN, task.namespaces.mounts.owner)
     new, put = (locate(task, WORKING_DIRECTORY, path) for path in (new_root, put_old))
     old = mounting.pivot_root(task.namespaces.mounts, new, put, task.fs.root)
     for each in task.kernel.tasks.values():

@@ -219,7 +219,7 @@ def _read_bounding(task: Task, capability: int, *_: int) -> int:
 
 
 def _drop_bounding(task: Task, capability: int, *_: int) -> None:
-    task.credentials.require(CAP.SETPCAP)
+    task.credentials.require_own(CAP.SETPCAP)
     _require_capability_number(capability)
     task.credentials.bounding &= ~(1 << capability)
 
@@ -238,7 +238,7 @@ def _set_securebits(task: Task, value: int, *_: int) -> None:
         or value & ~(SECURE_ALL_BITS | SECURE_ALL_LOCKS)
     ):
         raise LinuxError(Errno.EPERM)
-    task.credentials.require(CAP.SETPCAP)
+    task.credentials.require_own(CAP.SETPCAP)
     task.credentials.securebits = SECBIT(value)
 
 

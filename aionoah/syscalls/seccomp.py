@@ -61,7 +61,7 @@ def _add_filter(task: Task, flags: SECCOMP_FILTER_FLAG, args: int) -> int:
     if not 0 < program.len <= BPF_MAXINSNS:
         raise LinuxError(Errno.EINVAL)
     who = task.credentials
-    if not who.no_new_privileges and not who.has_capability(CAP.SYS_ADMIN):
+    if not who.no_new_privileges and not who.has_own(CAP.SYS_ADMIN):
         raise LinuxError(Errno.EACCES)
     code = Program(task.memory.read(program.filter, program.len * SockFilter.SIZE), logs=_FLAG.LOG in flags)
     if _FLAG.NEW_LISTENER in flags:

@@ -282,7 +282,7 @@ def check_kill_permission(task: Task, process: Process, sig: int) -> None:
         return  # nobody feels a signal to a zombie
     mine = task.credentials
     theirs = next(iter(process.tasks.values())).credentials
-    if {mine.euid, mine.uid} & {theirs.suid, theirs.uid} or mine.has_capability(CAP.KILL):
+    if {mine.euid, mine.uid} & {theirs.suid, theirs.uid} or mine.may(CAP.KILL, theirs.user_namespace):
         return
     if sig == SIG.CONT and process.session == task.process.session:
         return

@@ -10,6 +10,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.socket import AF, MSG, SCM, SCM_MAX_FD, SOL, Cmsghdr, Ucred
 from aionoah.fs.pidfd import PidFile
 from aionoah.net.socket import Control, Identity, Outgoing, Received
+from aionoah.process.user_namespaces import NO_ID
 
 if TYPE_CHECKING:
     from aionoah.fs.file import File
@@ -70,12 +71,15 @@ def _claimed(task: "Task", data: bytes) -> Identity:
     """Who somebody says he is (scm_check_creds): EINVAL, EPERM, ESRCH."""
     if len(data) != Ucred.SIZE:
         raise LinuxError(Errno.EINVAL)
-    claimed = Ucred.unpack(data)
-    who = task.credentials
+    said, who = Ucred.unpack(data), task.credentials
+    names = who.user_namespace
+    claimed = Ucred(said.pid, names.uids.to_kernel(said.uid), names.gids.to_kernel(said.gid))
+    if NO_ID in (claimed.uid, claimed.gid):
+        raise LinuxError(Errno.EINVAL)
     if not (
         (claimed.pid == task.process.pid or who.has_capability(CAP.SYS_ADMIN))
-        and (claimed.uid in (who.uid, who.euid, who.suid) or who.has_capability(CAP.SETUID))
-        and (claimed.gid in (who.gid, who.egid, who.sgid) or who.has_capability(CAP.SETGID))
+        and (claimed.uid in (who.uid, who.euid, who.suid) or who.has_own(CAP.SETUID))
+        and (claimed.gid in (who.gid, who.egid, who.sgid) or who.has_own(CAP.SETGID))
     ):
         raise LinuxError(Errno.EPERM)
     process = task.kernel.processes.get(claimed.pid)

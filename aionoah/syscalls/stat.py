@@ -12,6 +12,7 @@ from aionoah.abi.x86_64 import Stat
 from aionoah.fs.inode import Attributes, Details, FileSystemStatus
 from aionoah.fs.operations import filesystem_status
 from aionoah.fs.path import Dentry, look
+from aionoah.process.user_namespaces import FIRST
 from aionoah.syscalls.arguments import DirFd, Fd, Path, Ptr
 from aionoah.syscalls.paths import WORKING_DIRECTORY, attributes_at, base, locate, place_of
 from aionoah.syscalls.registry import syscall
@@ -59,6 +60,8 @@ def statx(
     else:
         follow = AT.SYMLINK_NOFOLLOW not in flags
         attributes, place, is_itself = look(task.fs, base(task, dirfd, path), path, follow=follow)
+    if task.credentials.user_namespace is not FIRST:
+        attributes = _named(task, attributes)
     task.memory.write(statxbuf, _extended(place, attributes, mask, is_itself=is_itself))
 
 
@@ -82,7 +85,15 @@ def _checked(path: bytes | None, flags: AT) -> bytes:
 
 
 def _put_stat(task: "Task", address: int, attributes: Attributes) -> None:
+    if task.credentials.user_namespace is not FIRST:
+        attributes = _named(task, attributes)
     task.memory.write(address, pack_stat(task.architecture.stat_struct, attributes))
+
+
+def _named(task: "Task", attributes: Attributes) -> Attributes:
+    """With its owners' names in the task's user name space."""
+    names = task.credentials.user_namespace
+    return attributes._replace(uid=names.uids.shown(attributes.uid), gid=names.gids.shown(attributes.gid))
 
 
 def pack_stat(kind: type[Struct], attributes: Attributes) -> bytes:

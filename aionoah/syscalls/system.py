@@ -49,7 +49,7 @@ def setdomainname(task: Task, name: Addr, length: Int) -> None:
 
 
 def _get_name(task: Task, address: int, length: int) -> bytes:
-    task.credentials.require(CAP.SYS_ADMIN)
+    task.credentials.require_over(CAP.SYS_ADMIN, task.namespaces.uts.owner)
     if not 0 <= length <= NEW_UTS_LEN:
         raise LinuxError(Errno.EINVAL)
     return task.memory.read(address, length).split(b"\0", 1)[0]

@@ -11,17 +11,20 @@ from aionoah.abi.sched import CLONE
 from aionoah.fs.mount_namespace import MountNamespace
 from aionoah.fs.pidfd import PidFile
 from aionoah.fs.proc.namespaces import NamespaceFile
+from aionoah.process.credentials import Credentials
 from aionoah.process.namespaces import (
     NAMESPACES,
     IpcNamespace,
-    Namespace,
     UtsNamespace,
     enter,
+    enter_new_user_namespace,
+    namespace_of,
     new_namespaces,
     require_makeable,
 )
 from aionoah.process.task import Task
 from aionoah.process.tracing import require_tracing
+from aionoah.process.user_namespaces import Namespace, UserNamespace, enter_user_namespace
 from aionoah.syscalls.arguments import Fd
 from aionoah.syscalls.registry import syscall
 
@@ -30,12 +33,16 @@ _VALID: Final = _ALONE | CLONE.FS | CLONE.FILES | CLONE.SYSVSEM | NAMESPACES
 
 
 @syscall(
-    partial="Of name spaces CLONE_NEWUTS, CLONE_NEWIPC and CLONE_NEWNS; others fail as in a kernel without them."
+    partial="Of name spaces those of users, mounts, host names and IPC; others fail as in a kernel without them."
 )
 def unshare(task: Task, flags: CLONE) -> None:
+    if CLONE.NEWUSER in flags:
+        flags = CLONE(flags | CLONE.THREAD | CLONE.FS)
     if flags.outside(_VALID) or (flags & _ALONE and not _is_alone(task, flags)):
         raise LinuxError(Errno.EINVAL)
     require_makeable(task, flags)
+    if CLONE.NEWUSER in flags:
+        enter_new_user_namespace(task, task)
     if CLONE.SYSVSEM in flags and task.semaphore_undo is not None:
         undo, task.semaphore_undo = task.semaphore_undo, None
         undo.leave(task)
@@ -45,7 +52,7 @@ def unshare(task: Task, flags: CLONE) -> None:
         shared, task.files = task.files, task.files.fork()
         shared.leave()
     if flags & NAMESPACES:
-        enter(task, new_namespaces(task, flags, task.fs))
+        enter(task, new_namespaces(task, flags, task))
 
 
 def _is_alone(task: Task, flags: CLONE) -> bool:
@@ -78,8 +85,9 @@ def setns(task: Task, fd: Fd, nstype: CLONE) -> None:
         chosen = _of_process(task, file, nstype)
     else:
         raise LinuxError(Errno.EINVAL)
+    who = task.credentials.copy()
     for namespace in chosen:
-        _require_enterable(task, namespace)
+        _require_enterable(task, namespace, who)
     for namespace in chosen:
         _enter(task, namespace)
 
@@ -90,27 +98,44 @@ def _of_process(task: Task, file: PidFile, flags: CLONE) -> list[Namespace]:
     if target is None or target.has_exited:
         raise LinuxError(Errno.ESRCH)
     require_tracing(task, target)
-    return [target.namespaces.find(flag) for flag in _KINDS if flag in flags]
+    return [namespace_of(target, flag) for flag in _KINDS if flag in flags]
 
 
-def _require_enterable(task: Task, namespace: Namespace) -> None:
-    """Even its own: EPERM; EINVAL for the user's, and while directories are shared; EUSERS with other threads."""
+def _require_enterable(task: Task, namespace: Namespace, who: Credentials) -> None:
+    """As `who` will be by then. Even its own: EPERM; EINVAL for the user's, and while directories are shared; EUSERS with
+    other threads.
+    """
     flag = namespace.flag
-    if flag == CLONE.NEWUSER:
-        raise LinuxError(Errno.EINVAL)
+    if isinstance(namespace, UserNamespace):
+        if (
+            namespace is who.user_namespace
+            or not _is_alone(task, CLONE(CLONE.THREAD))
+            or _shares_directories(task)
+        ):
+            raise LinuxError(Errno.EINVAL)
+        who.require_over(CAP.SYS_ADMIN, namespace)
+        enter_user_namespace(who, namespace)
+        return
     if flag == CLONE.NEWTIME and not _is_alone(task, CLONE(CLONE.THREAD)):
         raise LinuxError(Errno.EUSERS)
-    task.credentials.require(CAP.SYS_ADMIN)
+    who.require_over(CAP.SYS_ADMIN, namespace.owner)
+    who.require_own(CAP.SYS_ADMIN)
     if flag == CLONE.NEWNS:
-        task.credentials.require(CAP.SYS_CHROOT)
-        others = (other for other in task.kernel.tasks.values() if other is not task)
-        if any(other.fs.shared is task.fs.shared for other in others):
+        who.require_own(CAP.SYS_CHROOT)
+        if _shares_directories(task):
             raise LinuxError(Errno.EINVAL)
+
+
+def _shares_directories(task: Task) -> bool:
+    others = (other for other in task.kernel.tasks.values() if other is not task)
+    return any(other.fs.shared is task.fs.shared for other in others)
 
 
 def _enter(task: Task, namespace: Namespace) -> None:
     old = task.namespaces
-    if isinstance(namespace, UtsNamespace):
+    if isinstance(namespace, UserNamespace):
+        enter_user_namespace(task.credentials, namespace)
+    elif isinstance(namespace, UtsNamespace):
         enter(task, old._replace(uts=namespace).hold())
     elif isinstance(namespace, IpcNamespace):
         enter(task, old._replace(ipc=namespace).hold())

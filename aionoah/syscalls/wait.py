@@ -9,6 +9,7 @@ from aionoah.abi.wait import P, W
 from aionoah.fs.pidfd import PidFile
 from aionoah.process.children import News, Wanted, wait_for_child
 from aionoah.process.task import Task
+from aionoah.signals.info import named
 from aionoah.syscalls.arguments import Addr, Pid, Ptr
 from aionoah.syscalls.registry import syscall
 
@@ -96,6 +97,7 @@ def _get_pidfd(task: Task, number: int) -> PidFile:
 def _put_info(task: Task, address: int, news: News | None) -> None:
     if not address:
         return
-    data = news.info.pack() if news is not None else _NO_NEWS.pack()
+    names = task.credentials.user_namespace.uids
+    data = named(news.info, names).pack() if news is not None else _NO_NEWS.pack()
     for part in (_SIGINFO_HEAD, _SIGINFO_CHILD):
         task.memory.write(address + part.start, data[part])

@@ -24,6 +24,7 @@ from aionoah.fs.permissions import BY_USER
 from aionoah.fs.tmpfs import TmpFileSystem
 from aionoah.host.errors import errno_of
 from aionoah.memory.buffer import KernelBuffer
+from aionoah.process.user_namespaces import FIRST, UserNamespace
 
 
 class User(NamedTuple):
@@ -36,6 +37,7 @@ class User(NamedTuple):
     fsgid: int = 0
     effective: int = BY_USER
     permitted: int = BY_USER
+    user_namespace: UserNamespace = FIRST
 
 
 def user(uid: int, gid: int | None = None, groups: Collection[int] = ()) -> User:

@@ -93,14 +93,6 @@ def login_session(subject: Subject) -> bytes:
     return b"%d" % (NOT_SET if login is None else login.session)
 
 
-def id_map(subject: Subject) -> bytes:  # noqa: ARG001 - one user name space
-    return b"%10d %10d %10d\n" % (0, 0, 0xFFFF_FFFF)
-
-
-def setgroups(subject: Subject) -> bytes:  # noqa: ARG001
-    return b"allow\n"
-
-
 def timers(subject: Subject) -> bytes:
     """The POSIX timers, the youngest first (show_timer in fs/proc/base.c)."""
     known = process_of(subject).timers.posix

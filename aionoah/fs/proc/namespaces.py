@@ -16,7 +16,8 @@ from aionoah.fs.path import Dentry
 from aionoah.fs.proc.subject import Subject, require_inspectable
 from aionoah.fs.stdio import Exchange
 from aionoah.fs.synthetic import Bound, Directory, Link, Node, Place, SyntheticFileSystem, SyntheticInode
-from aionoah.process.namespaces import Namespace
+from aionoah.process.namespaces import namespace_of
+from aionoah.process.user_namespaces import Namespace
 
 _KINDS: Final = {
     b"cgroup": CLONE.NEWCGROUP,
@@ -112,10 +113,10 @@ def _of_root(_mode: int) -> tuple[int, int]:
 
 def _link(flag: int) -> Link[Subject]:
     def text(subject: Subject) -> bytes:
-        return require_inspectable(subject).namespaces.find(flag).label
+        return namespace_of(require_inspectable(subject), flag).label
 
     def target(subject: Subject) -> Dentry:
-        return place_of(require_inspectable(subject).namespaces.find(flag))
+        return place_of(namespace_of(require_inspectable(subject), flag))
 
     return Link(text, target)
 

@@ -150,8 +150,8 @@ _NET: Final[Table] = {
 }
 
 _USER: Final[Table] = {
-    **{f"max_{kind}_namespaces": 0 for kind in ("cgroup", "net", "pid", "time", "user")},
-    **{f"max_{kind}_namespaces": DEFAULT_MAX_TASKS for kind in ("ipc", "mnt", "uts")},
+    **{f"max_{kind}_namespaces": 0 for kind in ("cgroup", "net", "pid", "time")},
+    **{f"max_{kind}_namespaces": DEFAULT_MAX_TASKS for kind in ("ipc", "mnt", "user", "uts")},
 }
 
 PARAMETERS: Final[Table] = {"fs": _FS, "kernel": _KERNEL, "net": _NET, "user": _USER, "vm": _VM}

@@ -19,6 +19,7 @@ from aionoah.fs.proc.subject import (
     may_inspect,
     number_of,
     process_of,
+    readers_names,
     require_inspectable,
     thread_count,
 )
@@ -106,10 +107,12 @@ def _identity_lines(subject: Subject, task: "Task | None") -> Iterator[bytes]:
     who = task.credentials if task is not None else None
     uids = (who.uid, who.euid, who.suid, who.fsuid) if who is not None else (0, 0, 0, 0)
     gids = (who.gid, who.egid, who.sgid, who.fsgid) if who is not None else (0, 0, 0, 0)
-    yield b"Uid:\t%d\t%d\t%d\t%d" % uids
-    yield b"Gid:\t%d\t%d\t%d\t%d" % gids
+    names = readers_names()
+    yield b"Uid:\t%d\t%d\t%d\t%d" % tuple(map(names.uids.shown, uids))
+    yield b"Gid:\t%d\t%d\t%d\t%d" % tuple(map(names.gids.shown, gids))
     yield b"FDSize:\t%d" % (_table_size(task) if task is not None else 0)
-    yield b"Groups:\t%s " % b" ".join(b"%d" % gid for gid in (who.groups if who is not None else ()))
+    groups = map(names.gids.shown, who.groups if who is not None else ())
+    yield b"Groups:\t%s " % b" ".join(b"%d" % gid for gid in groups)
     yield b"NStgid:\t%d" % process.pid
     yield b"NSpid:\t%d" % number
     yield b"NSpgid:\t%d" % process.process_group

@@ -12,6 +12,7 @@ from aionoah.abi.stat import S
 from aionoah.fs.path import UNREACHABLE, Dentry, path_of
 from aionoah.process.current import find_current_task
 from aionoah.process.task import Process, Task
+from aionoah.process.user_namespaces import FIRST, UserNamespace
 
 Subject = Process | Task
 _OPEN_DIRECTORY: Final = S.IFDIR | 0o555
@@ -70,6 +71,12 @@ def _top(dentry: Dentry) -> Dentry:
     return dentry
 
 
+def readers_names() -> UserNamespace:
+    """In which the reader of /proc finds users and groups."""
+    reader = find_current_task()
+    return FIRST if reader is None else reader.credentials.user_namespace
+
+
 def is_own(subject: Subject) -> bool:
     """Whether the reader is of the process itself."""
     reader = find_current_task()
@@ -81,9 +88,11 @@ def may_inspect(subject: Subject) -> bool:
     reader, task = find_current_task(), find_task(subject)
     if reader is None or task is None or task.process is reader.process:
         return True
-    if reader.credentials.has_capability(CAP.SYS_PTRACE):
-        return True
     who, theirs = reader.credentials, task.credentials
+    if who.may(CAP.SYS_PTRACE, theirs.user_namespace):
+        return True
+    if who.user_namespace is not theirs.user_namespace:
+        return False
     is_same_user = all(uid == who.fsuid for uid in (theirs.uid, theirs.euid, theirs.suid))
     is_same_group = all(gid == who.fsgid for gid in (theirs.gid, theirs.egid, theirs.sgid))
     return is_same_user and is_same_group and task.process.is_dumpable

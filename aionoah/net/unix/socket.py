@@ -26,6 +26,7 @@ from aionoah.net.socket import (
     Socket,
     caller_has,
     caller_identity,
+    named,
 )
 from aionoah.net.timestamps import stamp
 from aionoah.net.unix import address as addresses
@@ -276,7 +277,7 @@ class UnixSocket(Socket):
         if not self.passes_credentials:
             return ()
         identity = _NOBODY if packet is None else packet.identity
-        return (Control(SOL.SOCKET, SCM.CREDENTIALS, identity.credentials.pack()),)
+        return (Control(SOL.SOCKET, SCM.CREDENTIALS, named(identity.credentials).pack()),)
 
     def process_of(self, packet: Packet) -> "Process | None":
         """Who has sent it, if this is to be told by a descriptor."""
@@ -366,7 +367,9 @@ class UnixSocket(Socket):
             case SO.PASSPIDFD:
                 return from_int(int(self.passes_pidfd))
             case SO.PEERCRED:
-                return (_UNKNOWN if self.peer_identity is None else self.peer_identity.credentials).pack()
+                return named(
+                    _UNKNOWN if self.peer_identity is None else self.peer_identity.credentials
+                ).pack()
             case SO.PEEK_OFF:
                 return from_int(self.peek_offset)
             case _:

@@ -56,7 +56,7 @@ class _Thread:
     has_exited = False
 
     def __init__(self, task: Any) -> None:
-        self.process, self.memory = task.process, object()
+        self.process, self.memory, self.credentials = task.process, object(), task.credentials
 
 
 def test_memory_of_the_dying_goes_by_itself(guest: Any) -> None:

@@ -122,7 +122,9 @@ def test_refusals(linux: "Linux", task: Task) -> None:
         (b"clear_refs", b"9", Errno.EINVAL),
         (b"loginuid", b"root", Errno.EINVAL),
         (b"loginuid", b"4294967296", Errno.ERANGE),
-        (b"setgroups", b"deny", Errno.EINVAL),
+        (b"setgroups", b"deny", Errno.EPERM),
+        (b"setgroups", b"refuse", Errno.EINVAL),
+        (b"uid_map", b"0 0 1", Errno.EPERM),
     ):
         with fails(errno):
             linux.write(b"/proc/self/" + name, data)
