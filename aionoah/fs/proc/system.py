@@ -67,18 +67,21 @@ _MEMINFO_ZEROS = (
 
 
 def meminfo(kernel: "Kernel") -> bytes:
-    """The host's memory, as far as guests may have it; what only a host's kernel has is 0."""
+    """The host's memory, as far as guests may have it; what only a host's kernel has is 0.
+
+    Programs take what is used to be the rest (i3status, free): so what is free or a cache is never more than all.
+    """
     host, frames = facts.memory(), kernel.machine.frames
-    used = frames.in_use * PAGE_SIZE
     total = min(host.total, frames.limit * PAGE_SIZE)
+    used = min(frames.in_use * PAGE_SIZE, total)
     free = min(host.free, total - used)
     available = min(host.available, total - used)
-    cached = min(host.cached, available)
+    cached = min(host.cached, total - used - free)
     values: dict[bytes, int] = {
         b"MemTotal": total,
         b"MemFree": free,
         b"MemAvailable": available,
-        b"Buffers": min(host.buffers, available),
+        b"Buffers": min(host.buffers, total - used - free - cached),
         b"Cached": cached,
         b"SwapCached": 0,
         b"Active": used,

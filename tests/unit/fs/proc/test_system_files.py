@@ -113,6 +113,11 @@ def test_meminfo_values(linux: "Linux", task: Task, monkeypatch: pytest.MonkeyPa
     assert small[b"MemAvailable"] == 20 * 1024
     assert small[b"Buffers"] == 1024
     assert small[b"Cached"] == 15 * 1024
+    room = limit - used
+    cache = MemoryFacts(limit * 8192, (room - 30) * 1024, limit * 4096, limit * 1024, 10 * 1024)
+    monkeypatch.setattr(facts, "memory", lambda: cache)
+    full = values()
+    assert (full[b"MemFree"], full[b"Cached"], full[b"Buffers"]) == (room - 30, 10, 20)
 
 
 # -- processors ---------------------------------------------------------------------------------------------
