@@ -3,14 +3,13 @@
 import asyncio
 import os
 import re
-import socket
 import sys
-from collections.abc import AsyncIterator
-from contextlib import closing
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from harness.guest import DYNAMIC, need_backend, need_tool
+from harness.ports import reserved_port
 
 import aionoah
 from aionoah import PIPE
@@ -31,9 +30,10 @@ http {{
 REDIS = ("redis-server", "--appendonly", "yes", "--dir", "/tmp")
 
 
-def free_port() -> int:
-    with closing(socket.create_server(("127.0.0.1", 0))) as found:
-        return int(found.getsockname()[1])
+@pytest.fixture
+def port() -> Iterator[int]:
+    with reserved_port() as reserved:
+        yield reserved
 
 
 async def connect(port: int, server: aionoah.Process) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -99,10 +99,10 @@ async def test_redis_answers_saves_by_fork_and_tells_subscribers(
     writer.close()
 
 
-async def test_nginx_has_workers_that_are_replaced_when_it_reloads(tmp_path: Path) -> None:
+async def test_nginx_has_workers_that_are_replaced_when_it_reloads(tmp_path: Path, port: int) -> None:
     need_backend(DYNAMIC)
     need_tool("nginx")
-    port, content = free_port(), os.urandom(1_000_000)
+    content = os.urandom(1_000_000)
     (tmp_path / "www").mkdir()
     (tmp_path / "www" / "file").write_bytes(content)
 
@@ -136,13 +136,13 @@ async def test_nginx_has_workers_that_are_replaced_when_it_reloads(tmp_path: Pat
     assert "exited with code 0" in (tmp_path / "error.log").read_text()
 
 
-async def test_socat_forks_for_each_connection() -> None:
+async def test_socat_forks_for_each_connection(port: int) -> None:
     need_backend(DYNAMIC)
     need_tool("socat")
-    port = free_port()
     async with aionoah.Linux() as linux:
+        patient = ("-t", "1000")  # for the answer, once the question has ended
         address = f"TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork"
-        server = await linux.create_subprocess_exec("socat", address, "EXEC:tr a-z A-Z")
+        server = await linux.create_subprocess_exec("socat", *patient, address, "EXEC:tr a-z A-Z")
         answers = await asyncio.gather(*(ask(port, server, b"hello %d" % each) for each in range(6)))
         assert answers == [b"HELLO %d" % each for each in range(6)]
         done = await linux.run(["ss", "-Htlnp"], capture_output=True)
@@ -150,11 +150,10 @@ async def test_socat_forks_for_each_connection() -> None:
         assert not done.stderr
 
 
-async def test_the_example_of_a_web_application_with_a_redis_of_its_own() -> None:
+async def test_the_example_of_a_web_application_with_a_redis_of_its_own(port: int) -> None:
     need_backend(DYNAMIC)
     need_tool("redis-server")
     example = Path(__file__).parent.parent.parent / "examples" / "redis_behind_aiohttp.py"
-    port = free_port()
     process = await asyncio.create_subprocess_exec(sys.executable, example, str(port))
     try:
         for count in (b"1\n", b"2\n"):
