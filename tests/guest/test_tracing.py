@@ -19,15 +19,26 @@ from harness.guest import (
 
 pytestmark = [pytest.mark.guest, pytest.mark.asyncio(loop_factories=["uvloop"])]
 
+# What its two threads do is done in turns: the second ends when it has been made, and the first goes on when the
+# tracer has heard of its end.
 _PROGRAM = """
+#define _GNU_SOURCE
 #include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
+static sem_t is_made;
+static char place[64];
 static int twice(int x) { return 2 * x; }
 static void on_signal(int number) { printf("caught %d\\n", number); }
-static void *run(void *argument) { return argument; }
+static void *run(void *argument) {
+    snprintf(place, sizeof place, "/proc/self/task/%d", gettid());
+    sem_wait(&is_made);
+    return argument;
+}
 
 int main(void) {
     int sum = 0;
@@ -35,7 +46,9 @@ int main(void) {
     signal(SIGUSR1, on_signal);
     for (int i = 0; i < 3; i++) sum += twice(i);
     pthread_create(&thread, NULL, run, NULL);
+    sem_post(&is_made);
     pthread_join(thread, NULL);
+    while (access(place, F_OK) == 0) sched_yield();
     raise(SIGUSR1);
     printf("sum %d\\n", sum);
     return 3;
