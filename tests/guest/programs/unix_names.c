@@ -23,7 +23,7 @@ static struct sockaddr *at(const char *path) {
 static void show_name(const char *what, const struct sockaddr_un *name, socklen_t length) {
     printf("%s: %u", what, length);
     if (length > HEAD) {
-        printf(" %s%s", name->sun_path[0] ? "" : "@", name->sun_path[0] ? name->sun_path : name->sun_path + 1);
+        printf(" %s%.*s", name->sun_path[0] ? "" : "@", name->sun_path[0] ? 108 : 4, name->sun_path + !name->sun_path[0]);
     }
     printf("\n");
 }
@@ -130,11 +130,13 @@ static void streams(void) {
 static void abstract(void) {
     struct sockaddr_un name;
     socklen_t length = sizeof name;
+    char own[16]; /* 13 bytes of it, for this run only */
+    snprintf(own, sizeof own, "%caio-%08d", 0, getpid());
     int one = CALL(socket(AF_UNIX, SOCK_DGRAM, 0)), other = CALL(socket(AF_UNIX, SOCK_DGRAM, 0));
     int stream = CALL(socket(AF_UNIX, SOCK_STREAM, 0));
     memset(&address, 0, sizeof address);
     address.sun_family = AF_UNIX;
-    memcpy(address.sun_path, "\0aionoah-test", 13);
+    memcpy(address.sun_path, own, 13);
     CALL(bind(one, (struct sockaddr *)&address, HEAD + 13));
     CALL(bind(other, (struct sockaddr *)&address, HEAD + 13));
     CALL(bind(stream, (struct sockaddr *)&address, HEAD + 13)); /* each type has its own names */
@@ -142,7 +144,7 @@ static void abstract(void) {
     CALL(bind(other, (struct sockaddr *)&address, HEAD)); /* autobind */
     CALL(getsockname(other, (struct sockaddr *)&name, &length));
     printf("%u %d\n", length, name.sun_path[0]);
-    memcpy(address.sun_path, "\0aionoah-test", 13);
+    memcpy(address.sun_path, own, 13);
     CALL(sendto(other, "hi", 2, 0, (struct sockaddr *)&address, HEAD + 13));
     CALL(sendto(other, "hi", 2, 0, (struct sockaddr *)&address, HEAD + 12));
     length = sizeof name;
