@@ -46,7 +46,7 @@ async def test_a_fifo_waits_for_a_guest(linux: aionoah.Linux) -> None:
     await linux.run(["mkfifo", "/tmp/fifo"])
     reading = asyncio.create_task(linux.files.read("/tmp/fifo"))
     await linux.run(["sh", "-c", "echo through > /tmp/fifo"])
-    assert await asyncio.wait_for(reading, 30) == b"through\n"
+    assert await asyncio.wait_for(reading, 200) == b"through\n"
 
 
 HOLDER = """
@@ -192,7 +192,7 @@ async def test_watching(linux: aionoah.Linux) -> None:
         await linux.run(["sh", "-c", script], user=0)
         seen = []
         while not seen or seen[-1].kind != "gone":
-            seen.append(await asyncio.wait_for(anext(changes), 30))
+            seen.append(await asyncio.wait_for(anext(changes), 200))
     kinds = [(change.kind, change.path, change.is_directory) for change in seen]
     assert kinds == [
         ("created", "/tmp/w/a", False),

@@ -93,7 +93,7 @@ def services() -> Iterator[tuple[socket.socket, socket.socket]]:
 async def attempt_all(network: aionoah.Network | str, port: int, allowed: int) -> None:
     async with aionoah.Linux(network=network) as linux:
         done = await linux.run(
-            [PYTHON, "-c", ATTEMPTS, str(port), str(allowed)], capture_output=True, timeout=60
+            [PYTHON, "-c", ATTEMPTS, str(port), str(allowed)], capture_output=True, timeout=200
         )
         assert done.stdout == b"done\n", done.stderr.decode()
 

@@ -72,7 +72,7 @@ class Slow(FileSystem):
 
 
 async def shell(linux: aionoah.Linux, script: str) -> tuple[str, str]:
-    done = await linux.run(["sh", "-c", script], capture_output=True, timeout=60)
+    done = await linux.run(["sh", "-c", script], capture_output=True, timeout=200)
     return done.stdout.decode(), done.stderr.decode()
 
 
@@ -96,19 +96,19 @@ async def test_while_one_guest_waits_others_run() -> None:
     slow = Slow()
     async with aionoah.Linux(mounts={"/data": slow}) as linux:
         waiting = await linux.create_subprocess_exec("cat", "/data/hang")
-        await asyncio.wait_for(slow.hanging.wait(), 30)
+        await asyncio.wait_for(slow.hanging.wait(), 200)
         assert await shell(linux, "cat /data/hello") == ("hello\n", "")
         waiting.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(waiting.wait(), 30) == -signal.SIGTERM
-        await asyncio.wait_for(slow.cancelled.wait(), 30)
+        assert await asyncio.wait_for(waiting.wait(), 200) == -signal.SIGTERM
+        await asyncio.wait_for(slow.cancelled.wait(), 200)
 
 
 async def test_a_hanging_read_ends_with_the_instance() -> None:
     slow = Slow()
     async with aionoah.Linux(mounts={"/data": slow}) as linux:
         await linux.create_subprocess_exec("cat", "/data/hang")
-        await asyncio.wait_for(slow.hanging.wait(), 30)
-    await asyncio.wait_for(slow.cancelled.wait(), 30)
+        await asyncio.wait_for(slow.hanging.wait(), 200)
+    await asyncio.wait_for(slow.cancelled.wait(), 200)
 
 
 async def test_plain_methods_run_beside_the_loop() -> None:
@@ -118,7 +118,7 @@ async def test_plain_methods_run_beside_the_loop() -> None:
 
         def read(self, path: str, offset: int, size: int) -> bytes:
             asked.append(1)
-            asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop).result(30)  # would deadlock on the loop
+            asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop).result(200)  # would deadlock on the loop
             return b"ok"[offset:]
 
     asked: list[int] = []
@@ -209,7 +209,7 @@ async def test_devices_and_texts() -> None:
         )
         for part in (b"abc", b"de"):
             readings.put_nowait(part)
-        out, _ = await asyncio.wait_for(running.communicate(), 60)
+        out, _ = await asyncio.wait_for(running.communicate(), 200)
     assert (out, written) == (b"abcde21.5\n", [b"on\n"])
 
 
@@ -293,6 +293,6 @@ async def test_what_moves_in_the_kernel(is_async: bool) -> None:
 
     store = Later() if is_async else Store()
     async with aionoah.Linux(mounts={"/data": store}) as linux:
-        done = await linux.run(["/usr/bin/python3", "-c", MOVES], capture_output=True, timeout=60)
+        done = await linux.run(["/usr/bin/python3", "-c", MOVES], capture_output=True, timeout=200)
     assert (done.stdout, done.stderr) == (b"No such device\n", b"")
     assert store.files["/copy"] == store.files["/source"]

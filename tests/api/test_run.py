@@ -11,7 +11,7 @@ import aionoah
 
 
 async def test_input_and_output(linux: aionoah.Linux) -> None:
-    done = await linux.run(["sha256sum"], input=b"abc", capture_output=True, timeout=60)
+    done = await linux.run(["sha256sum"], input=b"abc", capture_output=True, timeout=200)
     assert done.args == ["sha256sum"]
     assert done.stdout.split()[0] == b"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert (done.returncode, done.stderr) == (0, b"")

@@ -30,7 +30,7 @@ def aionoah(tmp_path: Path) -> Command:
     """Call the command with some arguments; it may not take for ever."""
 
     def call(*arguments: str | Path, input: str = "", **options: object) -> Done:  # noqa: A002
-        defaults = {"capture_output": True, "text": True, "timeout": 120, "cwd": tmp_path, "check": False}
+        defaults = {"capture_output": True, "text": True, "timeout": 200, "cwd": tmp_path, "check": False}
         if "stdin" not in options:
             defaults["input"] = input if options.get("text", True) else input.encode()
         return subprocess.run([AIONOAH, *arguments], **(defaults | options))  # noqa: PLW1510 - among the defaults

@@ -265,6 +265,6 @@ def test_an_interrupt_while_it_starts() -> None:
         while "uvloop" not in Path(f"/proc/{process.pid}/maps").read_text():
             pass
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=200)
     assert process.returncode in {130, -signal.SIGINT}
     assert errors == ""

@@ -61,7 +61,7 @@ def command(mirror: FakeMirror, place: Path, *options: str) -> tuple[list[str], 
 
 def bootstrap(mirror: FakeMirror, place: Path, *options: str) -> "subprocess.CompletedProcess[str]":
     words, environment = command(mirror, place, *options)
-    return subprocess.run(words, capture_output=True, text=True, timeout=100, check=False, env=environment)
+    return subprocess.run(words, capture_output=True, text=True, timeout=200, check=False, env=environment)
 
 
 @pytest.mark.guest
@@ -82,7 +82,7 @@ def test_a_signal_leaves_nothing_but_what_was_said(
             assert process.poll() is None
             time.sleep(0.02)
         process.send_signal(number)
-        out, errors = process.communicate(timeout=100)
+        out, errors = process.communicate(timeout=200)
     assert (process.returncode, out, errors) == (128 + number, b"", b"")
     assert sorted(path.name for path in place.iterdir()) == ["home", "keys.gpg", "tree.log"]
 
@@ -147,6 +147,6 @@ def test_no_keys_no_tree(place: Path) -> None:
         "--keyring",
         "/nothing",
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 125
     assert "debian-archive-keyring" in done.stderr

@@ -18,7 +18,7 @@ from cli.test_terminal import Terminal
 from aionoah.instances.client import Connection
 from aionoah.instances.place import Place, holder, places
 
-_PATIENCE = 60  # seconds until what does not come counts as a failure
+_PATIENCE = 200  # seconds until what does not come counts as a failure
 _SERVER = "echo hello; echo oops >&2; while :; do sleep 1000; done"
 
 
@@ -49,7 +49,7 @@ def until(condition: Callable[[], Any]) -> Any:
 
 
 def detach(aionoah: Command, *words: str, name: str = "box") -> dict[str, Any]:
-    done = aionoah("run", "--name", name, "--detach", *words)
+    done = aionoah("run", "--name", name, "--detach", "--stop-timeout", "200", *words)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{name}\n", "")
     return next(each for each in listed(aionoah) if each["name"] == name)
 
@@ -72,7 +72,7 @@ def test_a_daemon_has_nothing_of_its_caller(aionoah: Command) -> None:
 
 def test_a_life(aionoah: Command, home: Path) -> None:
     """What it has changed stays until it is removed."""
-    shown = detach(aionoah, "--stop-timeout", "5", "--", "sh", "-c", _SERVER)
+    shown = detach(aionoah, "--", "sh", "-c", _SERVER)
     assert shown["status"] == "running"
     assert shown["command"] == ["sh", "-c", _SERVER]
     assert Path(f"/proc/{shown['pid']}").exists()
@@ -282,7 +282,19 @@ def test_an_instance_in_the_foreground(aionoah: Command) -> None:
     assert aionoah("run", "--name", "other", "--rm", "--", "true").returncode == 0
     assert [each["name"] for each in listed(aionoah)] == ["box"]
     runner = subprocess.Popen(
-        [AIONOAH, "run", "--name", "third", "--", "sh", "-c", "echo; exec sleep 1000"], stdout=subprocess.PIPE
+        [
+            AIONOAH,
+            "run",
+            "--name",
+            "third",
+            "--stop-timeout",
+            "200",
+            "--",
+            "sh",
+            "-c",
+            "echo; exec sleep 1000",
+        ],
+        stdout=subprocess.PIPE,
     )
     assert runner.stdout is not None
     runner.stdout.readline()

@@ -113,7 +113,7 @@ def test_a_full_disk(tmp_path: Path, home: Path) -> None:
     with serving() as registry:
         registry.put("one", image)
         words = ("unshare", "-rm", "sh", "-c", script, "sh", str(AIONOAH), f"{registry.name}:one")
-        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=200)
         asked = [wanted for path, wanted in registry.requests if path.endswith(image_digest(image))]
     assert asked == [""]  # it had come whole before
     assert complaint_of(done.stderr) == "No space left on device"
@@ -147,7 +147,7 @@ def test_an_interrupt_in_the_middle(aionoah: Command, home: Path) -> None:
             while not (kept.exists() and kept.stat().st_size):
                 assert process.poll() is None
             process.send_signal(signal.SIGINT)
-            assert process.communicate(timeout=20)[1] == ""
+            assert process.communicate(timeout=200)[1] == ""
         assert process.returncode == -signal.SIGINT
         over.set()
         registry.requests.clear()

@@ -81,7 +81,7 @@ def shell(tmp_path: Path, line: str, aionoah: Command) -> tuple[int, str, str]:
     script = f'run() {{ "{AIONOAH}" run -v "{tmp_path}:/work" -- "$@"; }}; {line}'
 
     done = subprocess.run(
-        ["bash", "-c", script], capture_output=True, text=True, cwd=tmp_path, timeout=120, check=False
+        ["bash", "-c", script], capture_output=True, text=True, cwd=tmp_path, timeout=200, check=False
     )
     return done.returncode, done.stdout, done.stderr
 
@@ -238,7 +238,7 @@ def test_strace_says_what_failed(run: Command) -> None:
 def test_python_m(tmp_path: Path) -> None:
 
     command = [sys.executable, "-m", "aionoah", "run", "--", "/bin/echo", "hi"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "hi\n", "")
 
 

@@ -45,7 +45,7 @@ def test_the_program_dies_of_it(
         assert process.stdout is not None
         assert process.stdout.readline() == "spinning\n"
         process.send_signal(number)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=200)
         assert (process.returncode, err) == (status, "")
 
 
@@ -58,7 +58,7 @@ def test_the_program_may_handle_it(compiled: Compiler, program: Callable[[str], 
             assert process.stdout.readline() == f"signal {number}\n"
         process.terminate()
         assert process.stdout.readline() == "signal 15\n"
-        assert process.wait(timeout=60) == 7
+        assert process.wait(timeout=200) == 7
 
 
 def test_a_parked_program(compiled: Compiler) -> None:
@@ -66,7 +66,7 @@ def test_a_parked_program(compiled: Compiler) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=60) == 130
+        assert process.wait(timeout=200) == 130
 
 
 def test_ctrl_c_at_a_terminal(compiled: Compiler, tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_interrupted_before_there_is_a_program(compiled: Compiler) -> None:
     with running(compiled, ["sleep", "1000"]) as process:
         while process.poll() is None:
             process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=200)
         assert process.returncode in {1, 130, -signal.SIGINT}
         if process.returncode == 130:
             assert "Traceback" not in err

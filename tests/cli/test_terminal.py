@@ -16,7 +16,7 @@ from cli.conftest import AIONOAH, Command
 
 from aionoah.cli.shell import find_account
 
-_PATIENCE = 60  # seconds until what does not come counts as a failure
+_PATIENCE = 200  # seconds until what does not come counts as a failure
 
 
 class Terminal:

@@ -14,7 +14,7 @@ ROOT = pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="
 
 
 def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
 
 
 def in_namespace(script: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:

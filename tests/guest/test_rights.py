@@ -77,7 +77,7 @@ def place() -> Iterator[Path]:
 
 def run_as_nobody(place: Path, script: str) -> str:
     command = [sys.executable, "-c", _PROGRAM, str(place), script]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr
     return str(json.loads(done.stdout))
 

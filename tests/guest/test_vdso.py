@@ -26,7 +26,7 @@ async def run(target: Target, *command: str | Path, strace: StringIO | None = No
     async with aionoah.Linux(
         hypervisor=target.hypervisor, architecture=target.architecture, mounts=places, strace=strace
     ) as linux:
-        done = await linux.run(command, capture_output=True, timeout=120, check=True)
+        done = await linux.run(command, capture_output=True, timeout=200, check=True)
     assert done.stderr == b""
     return done.stdout.decode()
 
@@ -147,11 +147,11 @@ async def test_is_the_host_s_time(
     """
     tolerance_ns = 1000
     program = compile_program("vdso/pair", STATIC)
-    words = [shared_page, str(clock), "2000"]
+    words = [shared_page, str(clock), "500"]
     native = start_natively(program, roles[1], *words)
     try:
         in_guest = await run(STATIC, program, roles[0], *words)
-        on_host, _ = native.communicate(timeout=60)
+        on_host, _ = native.communicate(timeout=200)
     finally:
         native.kill()
         native.wait()

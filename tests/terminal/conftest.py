@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 AIONOAH = Path(sys.executable).with_name("aionoah")
-_PATIENCE = 60  # seconds until a screen that does not come counts as a failure
+_PATIENCE = 200  # seconds until a screen that does not come counts as a failure
 _GLANCE = 0.03  # seconds between looks
 
 

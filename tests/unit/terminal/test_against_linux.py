@@ -21,7 +21,7 @@ from aionoah.terminal.pty import Ptys
 
 linux_only = pytest.mark.skipif(not os.path.exists("/dev/ptmx"), reason="the oracle is Linux")
 # Seconds for the kernel's thread: nothing tells when it has done its work.
-_PATIENCE: Final = (0.0, 0.002, 0.02, 0.1, 1.0)
+_PATIENCE: Final = (0.0, 0.002, 0.02, 0.1, 1.0, 10.0)
 _BOTH: Final = select.POLLIN | select.POLLOUT | select.POLLPRI | select.POLLHUP | select.POLLERR
 
 
