@@ -57,7 +57,7 @@ waiting.start()
 accepted = [listener.accept()[0] for _ in range(4)]
 waiting.join()
 print(bool(poll.poll()), s.connect_ex(address), errno.errorcode[s.connect_ex(address)])
-print([each.recv(9) for each in accepted if select.select([each], [], [], 0)[0]])
+print([each.recv(9) for each in select.select(accepted, [], [])[0]])
 more = [socket.create_connection(address) for _ in range(2)]
 applicant()[0].close()
 s, result = applicant()
@@ -76,7 +76,7 @@ async def nothing_is_left() -> AsyncIterator[None]:
 
 
 async def ask(linux: aionoah.Linux, host: str, port: int) -> str:
-    done = await linux.run([PYTHON, "-c", CLIENT, host, str(port)], capture_output=True, timeout=60)
+    done = await linux.run([PYTHON, "-c", CLIENT, host, str(port)], capture_output=True, timeout=200)
     return done.stdout.decode() + done.stderr.decode()
 
 
@@ -122,7 +122,7 @@ async def test_nobody_listens() -> None:
 @pytest.mark.parametrize("network", ["loopback", "host"])
 async def test_who_finds_no_room_at_a_server_waits(network: str) -> None:
     async with aionoah.Linux(network=network) as linux:
-        done = await linux.run([PYTHON, "-c", CROWD], capture_output=True, timeout=60)
+        done = await linux.run([PYTHON, "-c", CROWD], capture_output=True, timeout=200)
     assert done.stderr == b""
     assert done.stdout.splitlines() == [
         b"EINPROGRESS EALREADY []",
