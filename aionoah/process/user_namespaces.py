@@ -107,6 +107,13 @@ class UserNamespace(Namespace):
         """The user that has capabilities by being one."""
         return self.uids.to_kernel(0)
 
+    def is_within(self, other: "UserNamespace") -> bool:
+        """Whether it is the other one or below it."""
+        here: UserNamespace | None = self
+        while here is not None and here is not other:
+            here = here.parent
+        return here is not None
+
     def maps(self, uid: int, gid: int) -> bool:
         """Whether both have names."""
         return self.uids.find(uid) != NO_ID != self.gids.find(gid)

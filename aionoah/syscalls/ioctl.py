@@ -50,7 +50,9 @@ class Controllable(Protocol):
         """The requests that `ioctl` takes, and which way their arguments go."""
         ...
 
-    def ioctl(self, request: int, argument: bytes | int) -> bytes: ...
+    def ioctl(self, request: int, argument: bytes | int) -> bytes | int | File:
+        """What goes to the argument's address, or the result: a new file becomes a descriptor."""
+        ...
 
 
 @runtime_checkable
@@ -77,7 +79,7 @@ async def ioctl(task: "Task", fd: Fd, request: IOCTL, argument: ULong) -> int:
     elif isinstance(file, TerminalFile | RandomDevice | SeccompListener) and request != IOCTL.FIGETBSZ:
         return await _device_ioctl(task, file, request, argument)
     elif _is_controllable(file) and request in file.exchanges:
-        _exchange(task, file, request, argument)
+        return _exchange(task, file, request, argument)
     elif request == IOCTL.FIONREAD:
         task.memory.put(argument, Cell32(_readable_bytes(file)))
     elif request in FILE_REQUESTS:
@@ -120,11 +122,24 @@ def _control_owner(task: "Task", fd: int, file: Socket, request: int, argument: 
         task.memory.put(argument, Cell32(control_owner(task, fd, file, command, 0)))
 
 
-def _exchange(task: "Task", file: Controllable, request: int, argument: int) -> None:
+def _exchange(task: "Task", file: Controllable, request: int, argument: int) -> int:
     shape = file.exchanges[request]
     reply = file.ioctl(request, task.memory.read(argument, shape.takes) if shape.takes else argument)
+    if isinstance(reply, File):
+        return _new_descriptor(task, reply)
+    if isinstance(reply, int):
+        return reply
     if reply:
         task.memory.write(argument, reply)
+    return 0
+
+
+def _new_descriptor(task: "Task", file: File) -> int:
+    try:
+        return task.files.add(file, cloexec=True)
+    except LinuxError:
+        file.drop()
+        raise
 
 
 def _readable_bytes(file: File) -> int:

@@ -13,11 +13,11 @@ from aionoah.fs.device_numbers import anonymous_device
 from aionoah.fs.file import File
 from aionoah.fs.mount import Mount
 from aionoah.fs.path import Dentry
-from aionoah.fs.proc.subject import Subject, require_inspectable
+from aionoah.fs.proc.subject import Subject, readers_names, require_inspectable
 from aionoah.fs.stdio import Exchange
 from aionoah.fs.synthetic import Bound, Directory, Link, Node, Place, SyntheticFileSystem, SyntheticInode
 from aionoah.process.namespaces import namespace_of
-from aionoah.process.user_namespaces import Namespace
+from aionoah.process.user_namespaces import Namespace, UserNamespace
 
 _KINDS: Final = {
     b"cgroup": CLONE.NEWCGROUP,
@@ -34,11 +34,16 @@ _KINDS: Final = {
 
 
 class NamespaceFile(File):
-    """It keeps its name space. Asked what that belongs to, it says that this is none of the asker's business
-    (ioctl_nsfs(2)).
+    """It keeps its name space, and tells what that belongs to (ioctl_nsfs(2)), but only what is not outside of the asker's
+    user name space.
     """
 
-    exchanges: ClassVar = {IOCTL.NS_GET_USERNS: Exchange(), IOCTL.NS_GET_PARENT: Exchange()}
+    exchanges: ClassVar = {
+        IOCTL.NS_GET_USERNS: Exchange(),
+        IOCTL.NS_GET_PARENT: Exchange(),
+        IOCTL.NS_GET_NSTYPE: Exchange(),
+        IOCTL.NS_GET_OWNER_UID: Exchange(gives=4),
+    }
 
     def __init__(self, flags: O, dentry: Dentry, namespace: Namespace) -> None:
         super().__init__(flags, dentry)
@@ -48,8 +53,24 @@ class NamespaceFile(File):
     def release(self) -> None:
         self.namespace.drop()
 
-    def ioctl(self, request: int, argument: bytes | int) -> bytes:  # noqa: ARG002
-        raise LinuxError(Errno.EPERM)
+    def ioctl(self, request: int, argument: bytes | int) -> "bytes | int | File":  # noqa: ARG002
+        """EPERM, EINVAL."""
+        namespace = self.namespace
+        if request == IOCTL.NS_GET_NSTYPE:
+            return namespace.flag
+        if request == IOCTL.NS_GET_OWNER_UID:
+            if not isinstance(namespace, UserNamespace):
+                raise LinuxError(Errno.EINVAL)
+            return readers_names().uids.shown(namespace.uid).to_bytes(4, "little")
+        if request == IOCTL.NS_GET_PARENT and namespace.flag == CLONE.NEWPID:
+            raise LinuxError(Errno.EPERM)  # there is one
+        if request == IOCTL.NS_GET_PARENT and namespace.flag != CLONE.NEWUSER:
+            raise LinuxError(Errno.EINVAL)
+        owner = namespace.parent if isinstance(namespace, UserNamespace) else namespace.owner
+        if owner is None or not owner.is_within(readers_names()):
+            raise LinuxError(Errno.EPERM)
+        place = place_of(owner)
+        return NamespaceFile(O(O.RDONLY), place, owner)
 
 
 class _Inode(Node[Namespace]):

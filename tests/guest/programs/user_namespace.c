@@ -2,10 +2,12 @@
 #include "report.h"
 
 #include <grp.h>
+#include <linux/nsfs.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/fsuid.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -98,6 +100,32 @@ static void owner_of(const char *path) {
     } else {
         printf("%s: %u %u %u %u\n", path, facts.st_uid, facts.st_gid, more.stx_uid, more.stx_gid);
     }
+}
+
+static void show_owner(const char *kind) {
+    char path[64];
+    unsigned uid = 77;
+    snprintf(path, sizeof path, "/proc/self/ns/%s", kind);
+    int fd = open(path, O_RDONLY);
+    printf("%s\n", kind);
+    int owner = ioctl(fd, NS_GET_USERNS);
+    CALL(owner < 0 ? owner : 0);
+    CALL(ioctl(fd, NS_GET_NSTYPE));
+    OK(ioctl(fd, NS_GET_PARENT));
+    CALL(ioctl(fd, NS_GET_OWNER_UID, &uid));
+    if (owner >= 0) {
+        CALL(fcntl(owner, F_GETFD));
+        CALL(ioctl(owner, NS_GET_NSTYPE));
+        CALL(ioctl(owner, NS_GET_OWNER_UID, &uid));
+    }
+    printf("%u\n", uid);
+    close(fd), close(owner);
+}
+
+static void owners(void) {
+    show_owner("user"), show_owner("uts"), show_owner("pid");
+    unshare(CLONE_NEWUSER | CLONE_NEWUTS);
+    show_owner("user"), show_owner("uts"), show_owner("mnt");
 }
 
 static void without_names(void) {
@@ -291,6 +319,7 @@ int main(int argc, char **argv) {
     make_file("closed", "x"), chmod("closed", 0600);
     mount("t", "locked", "tmpfs", MS_RDONLY | MS_NOSUID, NULL);
     in_child("without names", without_names, NULL);
+    in_child("owners", owners, NULL);
     in_child("root of files", root_of_files, NULL);
     in_child("root of others", root_of_others, NULL);
     in_child("executed", executed, NULL);

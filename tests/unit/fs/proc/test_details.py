@@ -9,9 +9,11 @@ import pytest
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.ioctl import IOCTL
+from aionoah.abi.sched import CLONE
 from aionoah.fs.proc.namespaces import NamespaceFile
 from aionoah.memory.buffer import KernelBuffer
 from aionoah.process.task import Task
+from aionoah.process.user_namespaces import FIRST
 
 if TYPE_CHECKING:
     from conftest import Linux
@@ -158,8 +160,17 @@ def test_name_spaces(linux: "Linux", task: Task, other: Task, acting: Any) -> No
         assert link == b"%s:[%d]" % (name, number)
     file = linux.open(b"/proc/self/ns/net")
     assert isinstance(file, NamespaceFile)
-    with fails(Errno.EPERM):
-        file.ioctl(IOCTL.NS_GET_USERNS, 0)
+    owner = file.ioctl(IOCTL.NS_GET_USERNS, 0)
+    assert isinstance(owner, NamespaceFile)
+    assert owner.namespace is FIRST
+    assert file.ioctl(IOCTL.NS_GET_NSTYPE, 0) == CLONE.NEWNET
+    for request in (IOCTL.NS_GET_PARENT, IOCTL.NS_GET_OWNER_UID):
+        with fails(Errno.EINVAL):
+            file.ioctl(request, 0)
+    assert owner.ioctl(IOCTL.NS_GET_OWNER_UID, 0) == bytes(4)
+    for request in (IOCTL.NS_GET_PARENT, IOCTL.NS_GET_USERNS):
+        with fails(Errno.EPERM):
+            owner.ioctl(request, 0)
     acting(other)
     with fails(Errno.EACCES):
         linux.find(b"/proc/1/ns/net", follow=False).inode.readlink()
