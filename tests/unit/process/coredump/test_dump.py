@@ -89,10 +89,14 @@ def begin(task: Task) -> CoreDump:
 
 
 def finish(dump: CoreDump) -> Any:
-    call = Call(dump.write())
+    run_to_end(Call(dump.write()))
+    return dump.wait_status
+
+
+def run_to_end(call: Call) -> None:
+    """Through all rests, of which there are more where the machine is busy."""
     while call.outcome is None:
         call.run()
-    return dump.wait_status
 
 
 def test_memory_and_notes(dying: Task) -> None:
@@ -128,7 +132,7 @@ def test_the_others_come_first(dying: Task, world: World) -> None:
     assert not call.is_woken
     third.exit(0)
     assert call.is_woken
-    call.run()
+    run_to_end(call)
     assert dump.wait_status == SIG.SEGV | 0x80
     numbers = [PrStatusCommon.unpack(data).pr_pid for kind, data in parse(contents(dying)).notes if kind == 1]
     assert numbers == [dying.tid, other.tid]
@@ -143,7 +147,7 @@ def test_who_has_come_stays_until_the_end(dying: Task, world: World) -> None:
     assert stay.outcome is None
     call = Call(dump.write())
     dump.add(third, REGISTERS)
-    call.run()
+    run_to_end(call)
     assert stay.is_woken
     assert stay.run() == 0
 
@@ -303,8 +307,7 @@ def test_a_program_that_does_not_read(dying: Task, has_started: bool) -> None:
     call = Call(dump.write())
     helper.stdin.drop()
     helper.told(has_started=has_started)
-    while call.outcome is None:
-        call.run()
+    run_to_end(call)
     assert dump.wait_status == SIG.SEGV | (0x80 if has_started else 0)
 
 
@@ -323,7 +326,7 @@ def test_programs_whose_number_is_limited_are_waited_for(dying: Task) -> None:
             helper.read()
     assert call.outcome is None
     helper.stdin.drop()
-    call.run()
+    run_to_end(call)
     assert dump.wait_status == SIG.SEGV | 0x80
 
 
