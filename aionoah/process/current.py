@@ -1,9 +1,9 @@
 """The task on whose behalf kernel code runs: what /proc/self means.
 
-Invariant: whoever steps a handler (a vCPU thread at first, the reactor after a sleep) calls `set_current`
+Invariant: whoever steps a handler (its vCPU thread, or the reactor what the application asks for) calls `set_current`
 right before, under the kernel lock, which it holds until the step is over. So between two awaits there is
 one current task, whatever threads exist, and a plain global is enough. It means nothing to code that does
-not hold the lock, such as functions sent to an executor, nor to the embedding application.
+not hold the lock, such as host calls that are made beside it, nor to the embedding application.
 
 Only what Linux itself defines by the reader (links of /proc, the controlling terminal) may ask; everything
 else gets its task as an argument.

@@ -75,7 +75,7 @@ class DescriptorTable:
             while len(fds) < count:
                 fds.append(self.take_lowest(minimum))
         except LinuxError:
-            self._give_back(fds)
+            self.give_back_rest(fds)
             raise
         return Reservation(self, tuple(fds))
 
@@ -102,10 +102,11 @@ class DescriptorTable:
         self._store(fd, file, cloexec=cloexec)
         return fd
 
-    def _give_back(self, fds: "tuple[int, ...] | list[int]") -> None:
+    def give_back_rest(self, fds: "tuple[int, ...] | list[int]") -> None:
+        """Those of several that have not been installed."""
         for fd in fds:
             if fd not in self:
-                self._taken &= ~(1 << fd)
+                self.give_back(fd)
 
     def _store(self, fd: int, file: File, *, cloexec: bool) -> None:
         (self._path_files if file.flags & O.PATH else self._files)[fd] = file
@@ -264,4 +265,4 @@ class Reservation:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._table._give_back(self._fds)  # noqa: SLF001 - the table's own helper
+        self._table.give_back_rest(self._fds)

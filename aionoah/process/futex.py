@@ -121,7 +121,7 @@ class FutexTable:
         source = Source(waiters[0].queue)
         try:
             while not any(waiter.is_woken for waiter in waiters):
-                await sleep_on(source, _look(deadline))
+                await sleep_on(source, end_of_sleep(deadline))
         except LinuxError:
             if not any(waiter.is_woken for waiter in waiters):
                 raise
@@ -260,7 +260,7 @@ class FutexTable:
                 del self._owned[state.owner]
 
 
-def _look(deadline: Deadline | None) -> int | None:
+def end_of_sleep(deadline: Deadline | None) -> int | None:
     """Until when to sleep, as time.monotonic_ns(); ETIMEDOUT if that has come already."""
     if deadline is None:
         return None

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from aionoah.process.task import Task
 
 PID_MAX: Final = (
-    4194304  # /proc/sys/kernel/pid_max: numbers stay below (as systemd sets it on 64-bit machines)
-)
+    1 << 22
+)  # /proc/sys/kernel/pid_max, as systemd sets it on 64-bit machines: numbers stay below
 DEFAULT_MAX_TASKS: Final = 16384
 RESERVED_PIDS: Final = 300  # where allocation starts again after PID_MAX (kernel/pid.c)
 RELEASE: Final = b"6.12.0-aionoah"

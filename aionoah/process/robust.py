@@ -6,7 +6,7 @@ a program that has put nonsense there only fools itself.
 """
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.futex import (
@@ -16,12 +16,11 @@ from aionoah.abi.futex import (
     ROBUST_LIST_LIMIT,
     RobustListHead,
 )
+from aionoah.abi.words import WORD_MASK
 from aionoah.process.futex_pi import exit_pi_locks
 
 if TYPE_CHECKING:
     from aionoah.process.task import Task
-
-_ADDRESSES: Final = 0xFFFF_FFFF_FFFF_FFFF
 
 
 def exit_futexes(task: "Task") -> None:
@@ -78,7 +77,7 @@ def _owner_died(task: "Task", entry: int, offset: int, *, is_pending: bool = Fal
     A thread that ends between unlocking and waking, or between being woken and locking, leaves its lock
     as the pending one with no owner: somebody has to be woken in its place.
     """
-    address, is_pi = (entry & ~1) + offset & _ADDRESSES, entry & 1
+    address, is_pi = (entry & ~1) + offset & WORD_MASK, entry & 1
     if address % 4:
         raise LinuxError(Errno.EINVAL)
     value = task.memory.load_word(address)

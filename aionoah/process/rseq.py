@@ -73,11 +73,9 @@ def cpu_of(task: "Task") -> int:
 
 
 def update(task: "Task", area: Registration) -> None:
-    """Tell the program where its thread is now. EFAULT."""
+    """Tell the program where its thread is now, which is alone there: the number is its concurrency id too. EFAULT."""
     area.cpu = task.cpu
-    _write_cpu(
-        task, area, task.cpu, task.cpu, task.cpu
-    )  # alone on the CPU, it has the number as concurrency id
+    _write_cpu(task, area, task.cpu, task.cpu, task.cpu)
 
 
 def _write_cpu(task: "Task", area: Registration, start: int, cpu: int, concurrency: int) -> None:

@@ -15,7 +15,7 @@ from aionoah.abi.ptrace import AUDIT_ARCH, PTRACE_O
 from aionoah.abi.seccomp import SECCOMP_DATA_SIZE, SECCOMP_RET, SECCOMP_RET_ACTION_FULL, SECCOMP_RET_DATA
 from aionoah.abi.siginfo import SYS, SigInfoSyscall
 from aionoah.abi.signal import SIG, signal_bit
-from aionoah.abi.words import signed
+from aionoah.abi.words import WORD_MASK, signed
 from aionoah.fs import lending
 from aionoah.net.filters import Over, Run, check, instructions
 from aionoah.process.ending import end_process, end_thread
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from aionoah.process.seccomp_listener import SeccompListener
     from aionoah.process.task import Task
 
-_WORD: Final = 0xFFFF_FFFF
-_LONG: Final = 0xFFFF_FFFF_FFFF_FFFF
+_WORD: Final = 0xFFFF_FFFF  # of the filter: 32 bits
 _DATA: Final = struct.Struct("<II7Q")  # struct seccomp_data
 _MAX_ERRNO: Final = 4095
 _MOST_INSTRUCTIONS: Final = (1 << 18) // SockFilter.SIZE  # of all filters of a thread, 4 more for each
@@ -121,8 +120,7 @@ class Seccomp:
 
 
 def _strength(said: int) -> int:
-    action = said & SECCOMP_RET_ACTION_FULL
-    return action - (1 << 32) if action >> 31 else action
+    return signed(said & SECCOMP_RET_ACTION_FULL)
 
 
 # -- setting it up ------------------------------------------------------------------------------------------
@@ -211,7 +209,7 @@ def screen(task: "Task", call: Sequence[int], address: int) -> Screened:
     listener = sayer.listener if sayer is not None else None
     if listener is None or listener.is_closed:
         return Screened(is_made=False, result=-Errno.ENOSYS)
-    question = listener, _DATA.pack(number, architecture, *(word & _LONG for word in wide))
+    question = listener, _DATA.pack(number, architecture, *(word & WORD_MASK for word in wide))
     return Screened(is_made=False, question=question)
 
 

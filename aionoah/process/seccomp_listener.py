@@ -117,10 +117,9 @@ class SeccompListener(AnonymousFile):
 
     def poll(self) -> Poll:
         states = {note.state for note in self._waiting.values()}
-        events = (Poll.IN | Poll.RDNORM) * (State.NEW in states) | (Poll.OUT | Poll.WRNORM) * (
-            State.SENT in states
-        )
-        return Poll(events | Poll.HUP * (not self._count_users()))
+        events = Poll.IN | Poll.RDNORM if State.NEW in states else 0
+        events |= Poll.OUT | Poll.WRNORM if State.SENT in states else 0
+        return Poll(events if self._count_users() else events | Poll.HUP)
 
     def source(self, events: Poll) -> Source:  # noqa: ARG002 - one queue for all
         return Source(self.changed)

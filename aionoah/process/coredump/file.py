@@ -1,6 +1,7 @@
 """Where a core dump goes: a new file that nobody else can have put there (core(5); Linux fs/coredump.c: do_coredump)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from aionoah.abi.errno import Errno, LinuxError
@@ -40,15 +41,22 @@ def require_alive(task: "Task") -> None:
         raise Interrupted
 
 
+@contextmanager
+def cut_short(task: "Task") -> Iterator[None]:
+    """Around a sleep, which signals may end before its time. Interrupted."""
+    try:
+        yield
+    except LinuxError as error:
+        if error.errno is not Errno.ERESTARTSYS:
+            raise
+        require_alive(task)
+
+
 async def uninterrupted(task: "Task", attempt: Callable[[], T]) -> T:
     """What `attempt` returns, once the application has answered what it asks; begun anew after signals. Interrupted."""
     while True:
-        try:
+        with cut_short(task):
             return await answered(attempt)
-        except LinuxError as error:
-            if error.errno is not Errno.ERESTARTSYS:
-                raise
-            require_alive(task)
 
 
 async def open_core(task: "Task", signal: int) -> "File | None":

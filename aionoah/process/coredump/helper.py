@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING, Final
 
-from aionoah.abi.errno import Errno, LinuxError
+from aionoah.abi.errno import LinuxError
 from aionoah.fs.file import TO_WRITE, File, WouldBlock, sleep_until
 from aionoah.fs.pipe import PipeEnd, open_pipe
 from aionoah.host.waiting import Source, WaitQueue, sleep_on
 from aionoah.memory.buffer import KernelBuffer
-from aionoah.process.coredump.file import require_alive
+from aionoah.process.coredump.file import cut_short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,21 +45,12 @@ async def open_helper(task: "Task", argv: "Sequence[bytes]") -> PipeEnd | None:
         start.tell(has_started=False)
     try:
         while start.has_started is None:
-            await _sleep(task, start.queue)
+            with cut_short(task):
+                await sleep_on(Source(start.queue))
     finally:
         if not start.has_started:
             writer.drop()
     return writer if start.has_started else None
-
-
-async def _sleep(task: "Task", queue: WaitQueue) -> None:
-    """Interrupted."""
-    try:
-        await sleep_on(Source(queue))
-    except LinuxError as error:
-        if error.errno is not Errno.ERESTARTSYS:
-            raise
-        require_alive(task)
 
 
 class PipedCore:
@@ -92,7 +83,8 @@ class PipedCore:
         """Where the number of such programs is limited, they may look at the process until they close the pipe."""
         pipe = self._file.pipe
         while self._settings.pipe_limit and pipe.readers:
-            await _sleep(self._task, pipe.writable)
+            with cut_short(self._task):
+                await sleep_on(Source(pipe.writable))
 
     async def _write(self, data: bytes) -> None:
         """LinuxError(EPIPE) if nobody reads any more, Interrupted."""
@@ -101,15 +93,8 @@ class PipedCore:
             try:
                 done = self._file.write_nowait(KernelBuffer(rest))
             except WouldBlock:
-                await self._wait()
+                with cut_short(self._task):
+                    await sleep_until(self._file, TO_WRITE)
                 continue
             rest = rest[done:]
             self._position += done
-
-    async def _wait(self) -> None:
-        try:
-            await sleep_until(self._file, TO_WRITE)
-        except LinuxError as error:
-            if error.errno is not Errno.ERESTARTSYS:
-                raise
-            require_alive(self._task)

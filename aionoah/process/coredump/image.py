@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.core import ELF_IDENT, ET_CORE, PT_LOAD, PT_NOTE, ElfHeader, ProgramHeader
-from aionoah.abi.errno import Errno, LinuxError
 from aionoah.fs.file import write_at
 from aionoah.host.waiting import Source, sleep_on
 from aionoah.memory.buffer import KernelBuffer
 from aionoah.memory.vma import ACCESS
-from aionoah.process.coredump.file import require_alive, uninterrupted
+from aionoah.process.coredump.file import cut_short, require_alive, uninterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,11 +47,8 @@ class Rests:
         """If it is time to. Interrupted."""
         if monotonic_ns() - self._began_ns <= _LONGEST_HOLD_NS:
             return
-        try:
+        with cut_short(self._task):
             await sleep_on(Source(), monotonic_ns())
-        except LinuxError as error:
-            if error.errno is not Errno.ERESTARTSYS:
-                raise
         require_alive(self._task)
         self._began_ns = monotonic_ns()
 

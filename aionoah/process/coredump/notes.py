@@ -24,14 +24,14 @@ RegisterSets = Mapping[int, bytes]
 """What a thread's CPU holds: by NT, as PTRACE_GETREGSET would give it."""
 
 _HEADER: Final = struct.Struct("<III")  # lengths of name and contents, type
-_CORE_NOTES: Final = {
+_OF_CORE: Final = {
     NT.PRSTATUS,
     NT.PRPSINFO,
     NT.SIGINFO,
     NT.AUXV,
     NT.FILE,
     NT.PRFPREG,
-}  # "CORE" has defined
+}  # notes whose name is "CORE"
 _RUNS: Final = (0, ord("R"))  # pr_state and pr_sname
 _WAITS: Final = (2, ord("D"))
 _GONE: Final = (8, ord("."))
@@ -40,7 +40,7 @@ _US_NS: Final = 1000
 
 
 def note(kind: int, data: bytes) -> bytes:
-    name = b"CORE\0" if kind in _CORE_NOTES else b"LINUX\0"
+    name = b"CORE\0" if kind in _OF_CORE else b"LINUX\0"
     return _HEADER.pack(len(name), len(data), kind) + _aligned(name) + _aligned(data)
 
 

@@ -16,7 +16,7 @@ class CoreSettings:
         self.pattern = _DEFAULT_PATTERN
         self.uses_pid = 0  # whether a name without the pid gets it at its end
         self.pipe_limit = (
-            0  # how many cores are piped to programs at once, which then are waited for; 0 for any
+            0  # cores that may be piped at once to programs, which then are waited for; 0 for any
         )
         self.piped = 0  # now
         self.suid_dumpable: int = SUID_DUMP.DISABLE  # what processes are that have changed their user

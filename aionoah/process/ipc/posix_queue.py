@@ -5,16 +5,15 @@ a receiver has made; so a thread that comes later takes nothing away from one th
 """
 
 from bisect import bisect_right
-from time import monotonic_ns
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.poll import Poll
 from aionoah.fs.file import WouldBlock
 from aionoah.host.waiting import Source, WaitQueue, sleep_on
+from aionoah.process.futex import Deadline, end_of_sleep
 
 if TYPE_CHECKING:
-    from aionoah.process.futex import Deadline
     from aionoah.process.task import Process, Task
 
 
@@ -89,7 +88,7 @@ class PosixQueue:
             notification, self.notification = self.notification, None  # it is for once
             notification.send(task)
 
-    async def send(self, task: "Task", message: Message, deadline: "Deadline | None") -> None:
+    async def send(self, task: "Task", message: Message, deadline: Deadline | None) -> None:
         """Sleep until it is in the queue. ETIMEDOUT, ERESTARTSYS."""
         try:
             self.send_nowait(task, message)
@@ -120,7 +119,7 @@ class PosixQueue:
             sender.finish()
         return message
 
-    async def receive(self, task: "Task", deadline: "Deadline | None") -> Message:
+    async def receive(self, task: "Task", deadline: Deadline | None) -> Message:
         """Sleep until there is one. ETIMEDOUT, ERESTARTSYS."""
         try:
             return self.receive_nowait()
@@ -169,24 +168,14 @@ def _first(waiters: dict[Waiter, None]) -> Waiter | None:
     return chosen
 
 
-async def _sleep(waiters: dict[Waiter, None], waiter: Waiter, deadline: "Deadline | None") -> None:
+async def _sleep(waiters: dict[Waiter, None], waiter: Waiter, deadline: Deadline | None) -> None:
     """What another thread has done for the waiter counts, even if a signal comes before it runs."""
     waiters[waiter] = None
     try:
         while not waiter.is_done:
-            await sleep_on(Source(waiter.queue), _until(deadline))
+            await sleep_on(Source(waiter.queue), end_of_sleep(deadline))
     except LinuxError:
         if not waiter.is_done:
             raise
     finally:
         waiters.pop(waiter, None)
-
-
-def _until(deadline: "Deadline | None") -> int | None:
-    """Until when to sleep, as time.monotonic_ns(). ETIMEDOUT."""
-    if deadline is None:
-        return None
-    left_ns = deadline.left_ns()
-    if left_ns <= 0:
-        raise LinuxError(Errno.ETIMEDOUT)
-    return monotonic_ns() + left_ns
