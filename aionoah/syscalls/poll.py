@@ -90,7 +90,7 @@ async def _poll(task: "Task", fds: int, nfds: int, deadline_ns: int | None) -> i
         except LinuxError:
             happened[index] = Poll.NVAL
             invalid += 1
-    found = await _wait(task, watches, monotonic_ns() if invalid else deadline_ns)
+    found = _look(watches) if invalid else await _wait(task, watches, deadline_ns)
     for index, events in zip(watched, found, strict=True):
         if events:
             happened[index] = events
@@ -186,17 +186,20 @@ def _table_size(task: "Task") -> int:
 async def _wait(task: "Task", watches: Sequence[Watch], deadline_ns: int | None) -> list[int]:
     """Sleep until something has happened or the deadline has passed; the events of each watch.
 
-    ERESTARTNOHAND if a signal comes first: after a handler these calls never go on.
+    ERESTARTNOHAND if there is a signal and nothing has happened, even if no time was to pass: after a handler these
+    calls never go on.
     """
     found = _look(watches)
-    if any(found) or has_passed(deadline_ns):
+    if any(found) or (has_passed(deadline_ns) and not task.signals.is_interrupted):
         return found
     for file, _ in watches:
         file.hold()
     try:
-        while not any(found) and not has_passed(deadline_ns):
+        while not any(found):
             if task.signals.is_interrupted:
                 raise LinuxError(Errno.ERESTARTNOHAND)
+            if has_passed(deadline_ns):
+                break
             await _sleep(watches, deadline_ns)
             found = _look(watches)
         return found

@@ -177,6 +177,24 @@ def test_a_signal_that_was_blocked_until_now(guest: Any) -> None:
     assert caught.value.errno is Errno.ERESTARTNOHAND
 
 
+@pytest.mark.parametrize("call", ["poll", "select"])
+def test_a_signal_comes_before_the_end_of_no_time(guest: Any, call: str) -> None:
+    reader, writer = new_pipe(guest)
+    send_to_task(guest.task, from_user(SIG.USR1, 1, 0))
+
+    def start(fd: int, wanted: Poll) -> Any:
+        if call == "poll":
+            return guest.start("ppoll", poll_array(guest, (fd, wanted)), 1, timespec(guest, 0, 0), None, 0)
+        fds = guest.put(pack("<Q", 1 << fd))
+        sets = (fds, None) if wanted is Poll.IN else (None, fds)
+        return guest.start("pselect6", fd + 1, *sets, None, timespec(guest, 0, 0), None)
+
+    with pytest.raises(LinuxError) as caught:
+        start(reader, Poll.IN)
+    assert caught.value.errno is Errno.ERESTARTNOHAND
+    assert start(writer, Poll.OUT) == 1
+
+
 def test_what_is_left_of_the_time(guest: Any) -> None:
     reader, writer = new_pipe(guest)
     timeout = timespec(guest, 100, 0)
