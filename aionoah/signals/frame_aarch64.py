@@ -92,7 +92,7 @@ def _frame(thread: Interrupted, delivery: Delivery) -> bytes:
         registers[PSTATE],
         _records(thread),
     )
-    stack = thread.stack.to_abi(registers[SP])
+    stack = thread.stack.to_abi()
     has_info = SA.SIGINFO in delivery.disposition.flags
     info = delivery.info.pack() if has_info else bytes(SIGINFO_SIZE)
     return RtSigFrame(info, UContext(0, 0, stack, delivery.return_mask, context)).pack()

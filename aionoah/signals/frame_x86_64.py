@@ -126,7 +126,7 @@ def _frame(thread: Interrupted, delivery: Delivery, image_address: int) -> bytes
     flags = UC.SIGCONTEXT_SS | UC.STRICT_RESTORE_SS
     if len(thread.fpu) >= _XSAVE_MINIMUM:
         flags |= UC.FP_XSTATE
-    stack = thread.stack.to_abi(thread.registers[RSP])
+    stack = thread.stack.to_abi()
     return _FRAME.pack(
         disposition.restorer,
         *(flags, 0),

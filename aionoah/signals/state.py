@@ -24,8 +24,8 @@ class AlternateStack(NamedTuple):
             return False
         return self.base < stack_pointer <= self.base + self.size
 
-    def to_abi(self, stack_pointer: int) -> StackT:
-        """What sigaltstack reports to a program with this stack pointer."""
+    def to_abi(self, stack_pointer: int = 0) -> StackT:
+        """What sigaltstack reports to a program with this stack pointer. A frame does not say who is on it (__save_altstack)."""
         if not self.size:
             return StackT(0, signed(SS.DISABLE | self.flags), 0)
         state = SS.ONSTACK if self.contains(stack_pointer) else 0
