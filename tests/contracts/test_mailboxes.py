@@ -180,6 +180,17 @@ def test_nobody_answers(machine: Machine) -> None:
         assert [thread.guest.get(thread.vcpu, name) for name in ("rax", "rdi")] == [5, 77]
 
 
+def test_a_virtual_cpu_is_used_again(machine: Machine) -> None:
+    """Though its last thread has died of something else while it waited for an answer."""
+    mailboxes = opened(machine)
+    with busy_thread(machine) as first:
+        _, words, _ = first.call(mailboxes.join, first.vcpu) or (0, memoryview(b""), None)
+        words[Mailbox.STATE] = Mail.REFUSED
+        first.call(first.vcpu.close)
+        first.vcpu = first.call(machine.new_vcpu, first.guest.space)
+        assert first.start("syscall").result() in {ExitKind.SYSCALL, ExitKind.BUSY_SYSCALL}
+
+
 @contextmanager
 def kicked(thread: CpuThread) -> Iterator[None]:
     end = threading.Event()

@@ -79,6 +79,7 @@ static void reset(struct kvm_vcpu *v) {
     v->registers[RFLAGS] = RFLAGS_FIXED;
     v->in_kernel = v->is_kicked = v->haste = 0;
     v->n_served = 0;
+    if (v->mailbox) v->mailbox[MAILBOX_STATE / 8] = MAIL_NONE; /* its last thread may have died without taking note of its last call */
     memset(v->borrowed, 0, sizeof v->borrowed);
     memset(v->moved, 0, sizeof v->moved);
     v->setback = 1;
