@@ -63,7 +63,7 @@ class VcpuMailbox:
             or task.seccomp is not None
             or self._left is not None
         ):
-            if number != table.signal_return or not self._leave_handler(guest):
+            if number != table.signal_return or not self._leave_handler(guest, table):
                 words[_STATE] = _REFUSED
             return True
         result: CallEnd
@@ -102,19 +102,22 @@ class VcpuMailbox:
         set_current(guest.task)
         self._go_on(guest, shown)
 
-    def _leave_handler(self, guest: "VcpuThread") -> bool:
+    def _leave_handler(self, guest: "VcpuThread", table: "SyscallTable") -> bool:
         """rt_sigreturn. False if it is left to the guest's own thread."""
         task, shown = guest.task, self._shown
-        is_watched = task.tracing is not None or task.seccomp is not None
+        is_watched = task.tracing is not None or task.seccomp is not None or table.is_traced
         if shown is None or is_watched or self._left is not None or guest.needs_attention:
             return False
         set_current(task)
         self.is_answering = True
-        if guest.leaves_handler(shown):
-            self._go_on(guest, shown)
-            return True
+        try:
+            has_left = guest.leaves_handler(shown)
+        except BaseException as error:  # noqa: BLE001 - as in `answer`
+            has_left, self._left = False, error
         self.is_answering = False
-        return False
+        if has_left:
+            self._go_on(guest, shown)
+        return has_left
 
     def _go_on(self, guest: "VcpuThread", shown: CpuState) -> None:
         """With these registers, or with those of handlers. If there is more to be done, it leaves with them."""

@@ -382,8 +382,11 @@ class VcpuThread:
 
     def _answer_busy_syscall(self) -> None:
         server = self._threads.call_server
-        if server is not None:
-            self._mailbox = server.admit(self, self._running_vcpu) or self._mailbox
+        mailbox = server.admit(self, self._running_vcpu) if server is not None else None
+        if mailbox is not None:
+            if self._mailbox is not None:
+                self._mailbox.close()
+            self._mailbox = mailbox
         self._answer_syscall()
 
     def _answer_served_syscall(self) -> None:
@@ -545,12 +548,11 @@ class VcpuThread:
 
     @property
     def may_run_handlers(self) -> bool:
-        """Nothing else has come up than signals with handlers, if anything."""
-        if not self._needs_attention:
-            return True
+        """Of all that may have come up there are only signals, with handlers, of which no tracer is to hear first."""
         task = self._task
-        is_plain = self._program is None and not (self._is_exiting or self._is_moving or task.must_stop)
-        return is_plain and task.signals.is_only_handled
+        if self._program is not None or self._is_exiting or self._is_moving:
+            return False
+        return task.tracing is None and not task.must_stop and task.signals.is_only_handled
 
     def run_handlers(self, cpu: CpuState) -> bool:
         """As `_attend` does, for a guest that stays where it is, with these registers. False if there is more to be done."""

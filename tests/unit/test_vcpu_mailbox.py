@@ -284,16 +284,26 @@ def test_a_handler_returns() -> None:
     assert (guest.state, guest.shown.registers[RIP]) == (Mail.ENTER, BEHIND)
 
 
-@pytest.mark.parametrize("why", ["frame", "tracing", "seccomp", "attention"])
+@pytest.mark.parametrize("why", ["frame", "tracing", "seccomp", "attention", "strace"])
 def test_a_return_that_its_own_thread_has_to_make(why: str) -> None:
     guest = Guest(add)
     guest.shown.registers[RSP] = FRAME if why != "frame" else FRAME + 8
     guest.needs_attention = why == "attention"
+    guest.table._tracer = Mock() if why == "strace" else None
     if why in {"tracing", "seccomp"}:
         setattr(guest.task, why, object())
     guest.post(guest.table.signal_return)
     assert guest.serve()
     assert (guest.state, guest.collect(), guest.mailbox.is_answering) == (Mail.REFUSED, None, False)
+
+
+def test_an_error_in_a_return_is_for_the_thread() -> None:
+    guest = Guest(add)
+    error = RuntimeError("a bug of ours")
+    guest.leaves_handler = Mock(side_effect=error)  # type: ignore[method-assign]
+    guest.post(guest.table.signal_return)
+    assert guest.serve()
+    assert (guest.state, guest.collect(), guest.mailbox.is_answering) == (Mail.REFUSED, error, False)
 
 
 def test_an_error_in_a_handlers_frame_is_for_the_thread() -> None:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from fakes.machine import FakeMachine, FakeSpace, FakeVcpu
@@ -512,6 +513,46 @@ def test_a_handler_runs_and_everything_is_as_before(life: Life) -> None:
     assert after[RCX] == 0x1111 * RCX
     assert after[:RSP] == [0x1111 * index for index in range(RSP)]
     assert life.failure is None
+
+
+def test_what_a_guest_need_not_leave_for(life: Life) -> None:
+    """Signals with handlers, and nothing beside them; a tracer hears of each signal first."""
+    handle(life, SIG.USR1)
+    answers: list[bool] = []
+
+    def handler(task: Any, *_: int) -> int:
+        [thread] = life.threads.running
+        send_to_task(task, from_user(SIG.USR1, 0, 0))
+        answers.append(thread.may_run_handlers)
+        task.tracing = SimpleNamespace(is_wanted=False)
+        answers.append(thread.may_run_handlers)
+        task.tracing = None
+        thread.leave_cpu()
+        answers.append(thread.may_run_handlers)
+        thread._is_moving = False
+        send_to_task(task, from_user(SIG.TERM, 0, 0))
+        answers.append(thread.may_run_handlers)
+        return 0
+
+    life.answer(TEST, handler)
+    assert life.live(syscall(TEST), EXIT_5) == SIG.TERM
+    assert answers == [True, False, False, False]
+
+
+def test_a_mailbox_that_another_one_replaces_is_closed(life: Life) -> None:
+    """A call that a forger has left in it would sleep for ever."""
+    mailboxes = [Mock(), Mock()]
+    server: Any = Mock(admit=Mock(side_effect=[mailboxes[0], None, mailboxes[1]]))
+    life.threads.call_server = server
+    life.answer(TEST, lambda *_: 0)
+
+    def busy(cpu: Cpu) -> ExitKind:
+        syscall(TEST)(cpu)
+        return ExitKind.BUSY_SYSCALL
+
+    assert life.live(busy, busy, busy, EXIT_5) == 5 << 8
+    assert [mailbox.close.called for mailbox in mailboxes] == [True, False]
+    life.threads.call_server = None
 
 
 def test_a_handler_without_a_stack(life: Life) -> None:
