@@ -59,6 +59,10 @@ class FsContext:
         """Stop sharing with other tasks (unshare(2), CLONE_FS)."""
         self._shared = _Shared(self.root, self.cwd, self.umask)
 
+    def leave(self, root: "Dentry") -> None:
+        """The task has ended: hold on to nothing but the root of all."""
+        self._shared = _Shared(root, root, self.umask)
+
     @property
     def shared(self) -> object:
         """What is the same for all who share root, working directory and umask (kcmp(2))."""

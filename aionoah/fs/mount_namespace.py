@@ -276,12 +276,16 @@ class MountNamespace(Namespace):
         for tree in self.forest.trees:
             tree.mounts.clear()
 
+    def require_copyable(self) -> None:
+        """ENOSPC if there would be too many mounts in all."""
+        if sum(len(tree.mounts) for tree in self.forest.trees) + len(self.mounts) > _ALL_MOUNTS_MAX:
+            raise LinuxError(Errno.ENOSPC)
+
     def copy(self, number: int, owner: UserNamespace = FIRST) -> "Copying":
         """A new name space with the same mounts. What is shared only comes to one that belongs to other users, who cannot
         look behind any mount. ENOSPC.
         """
-        if sum(len(tree.mounts) for tree in self.forest.trees) + len(self.mounts) > _ALL_MOUNTS_MAX:
-            raise LinuxError(Errno.ENOSPC)
+        self.require_copyable()
         return Copying(self, number, owner)
 
 

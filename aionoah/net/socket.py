@@ -24,7 +24,7 @@ from aionoah.host.waiting import Source, sleep_on
 from aionoah.memory.buffer import Buffer
 from aionoah.net.inet import interfaces
 from aionoah.process.current import find_current_task
-from aionoah.process.user_namespaces import FIRST, NO_ID
+from aionoah.process.user_namespaces import FIRST, NO_ID, callers_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -242,8 +242,7 @@ def caller_credentials() -> Ucred:
 
 def named(credentials: Ucred) -> Ucred:
     """The same as who makes the present call calls them in his user name space."""
-    task = find_current_task()
-    names = FIRST if task is None else task.credentials.user_namespace
+    names = callers_names()
     if names is FIRST or credentials.uid == NO_ID:  # of nobody at all
         return credentials
     return Ucred(credentials.pid, names.uids.shown(credentials.uid), names.gids.shown(credentials.gid))

@@ -212,9 +212,12 @@ def _open_named(program: Program, path: bytes, interpreter: bytes) -> Executable
 
 
 def _take_credentials(program: Program, executable: Executable) -> Elevation:
-    """Set-user-ID and all that, by the file that is really run: bits of a script mean nothing."""
-    rights = FileRights()
-    if b"nosuid" not in executable.dentry.mount.options.split(b","):
+    """Set-user-ID and all that, by the file that is really run: bits of a script mean nothing, nor do those of a file in
+    another mount name space (mnt_may_suid).
+    """
+    rights, mount = FileRights(), executable.dentry.mount
+    is_own = mount.namespace is program.fs.root.mount.namespace
+    if is_own and b"nosuid" not in mount.options.split(b","):
         found = executable.attributes
         rights = FileRights(found.mode, found.uid, found.gid, capabilities_of(executable.dentry.inode))
     return elevate(program.credentials, rights, program.is_shared)

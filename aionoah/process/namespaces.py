@@ -136,11 +136,13 @@ def current_namespaces(kernel: "Kernel") -> Namespaces:
 
 
 def require_makeable(task: "Task", flags: int) -> None:
-    """EINVAL for kinds of which there are no others, as in a kernel built without them; EPERM."""
+    """EINVAL for kinds of which there are no others, as in a kernel built without them; EPERM, ENOSPC."""
     if flags & NAMESPACES & ~CLONE.NEWUSER and not flags & CLONE.NEWUSER:  # whose maker has the right
         task.credentials.require_own(CAP.SYS_ADMIN)
     if flags & NAMESPACES & ~_AVAILABLE:
         raise LinuxError(Errno.EINVAL)
+    if flags & CLONE.NEWNS:
+        task.namespaces.mounts.require_copyable()
 
 
 def enter_new_user_namespace(task: "Task", child: "Task") -> None:

@@ -418,6 +418,7 @@ class Task:
         del process.tasks[self.tid], self.kernel.tasks[self.tid]
         for ipc in self.kernel.used_ipc:
             ipc.memory.leave(self)
+        self.fs.leave(self.kernel.mounts.root)  # so that its mounts find nobody in them
         self.namespaces.drop()
         self._leave_filters()
         if self.is_leader:

@@ -14,6 +14,7 @@ from aionoah.abi.capability import CAP, CAP_FULL_SET
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.sched import CLONE
 from aionoah.abi.securebits import SECBIT
+from aionoah.process.current import find_current_task
 
 if TYPE_CHECKING:
     from aionoah.process.credentials import Credentials
@@ -120,6 +121,12 @@ class UserNamespace(Namespace):
 
 
 FIRST: Final = UserNamespace(0xEFFFFFFD, None)  # include/linux/proc_ns.h
+
+
+def callers_names() -> UserNamespace:
+    """Those that whoever makes the present call has for users and groups; the first ones if that is the kernel."""
+    task = find_current_task()
+    return FIRST if task is None else task.credentials.user_namespace
 
 
 def new_user_namespace(who: "Credentials", number: int, *, is_chrooted: bool) -> UserNamespace:

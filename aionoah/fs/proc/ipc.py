@@ -40,14 +40,14 @@ def _messages(ipc: "Ipc") -> Iterator[bytes]:
     for queue in ipc.messages.objects:
         yield _MSG % (
             *(queue.key, queue.id, queue.mode, queue.size, len(queue.messages), queue.sender, queue.receiver),
-            *(queue.uid, queue.gid, queue.cuid, queue.cgid, queue.sent, queue.received, queue.changed),
+            *(*queue.owners(), queue.sent, queue.received, queue.changed),
         )
 
 
 def _semaphores(ipc: "Ipc") -> Iterator[bytes]:
     for one in ipc.semaphores.objects:
         yield _SET % (
-            *(one.key, one.id, one.mode, len(one), one.uid, one.gid, one.cuid, one.cgid),
+            *(one.key, one.id, one.mode, len(one), *one.owners()),
             *(one.operated, one.changed),
         )
 
@@ -56,7 +56,7 @@ def _segments(ipc: "Ipc") -> Iterator[bytes]:
     for one in ipc.memory.objects:
         yield _SHM % (
             *(one.key, one.id, one.mode, one.size, one.creator, one.last_pid, one.attachments),
-            *(one.uid, one.gid, one.cuid, one.cgid, one.attached, one.detached, one.changed),
+            *(*one.owners(), one.attached, one.detached, one.changed),
             *(one.resident_pages * PAGE_SIZE, 0),
         )
 

@@ -13,11 +13,11 @@ from aionoah.fs.device_numbers import anonymous_device
 from aionoah.fs.file import File
 from aionoah.fs.mount import Mount
 from aionoah.fs.path import Dentry
-from aionoah.fs.proc.subject import Subject, readers_names, require_inspectable
+from aionoah.fs.proc.subject import Subject, require_inspectable
 from aionoah.fs.stdio import Exchange
 from aionoah.fs.synthetic import Bound, Directory, Link, Node, Place, SyntheticFileSystem, SyntheticInode
 from aionoah.process.namespaces import namespace_of
-from aionoah.process.user_namespaces import Namespace, UserNamespace
+from aionoah.process.user_namespaces import Namespace, UserNamespace, callers_names
 
 _KINDS: Final = {
     b"cgroup": CLONE.NEWCGROUP,
@@ -61,13 +61,13 @@ class NamespaceFile(File):
         if request == IOCTL.NS_GET_OWNER_UID:
             if not isinstance(namespace, UserNamespace):
                 raise LinuxError(Errno.EINVAL)
-            return readers_names().uids.shown(namespace.uid).to_bytes(4, "little")
+            return callers_names().uids.shown(namespace.uid).to_bytes(4, "little")
         if request == IOCTL.NS_GET_PARENT and namespace.flag == CLONE.NEWPID:
             raise LinuxError(Errno.EPERM)  # there is one
         if request == IOCTL.NS_GET_PARENT and namespace.flag != CLONE.NEWUSER:
             raise LinuxError(Errno.EINVAL)
         owner = namespace.parent if isinstance(namespace, UserNamespace) else namespace.owner
-        if owner is None or not owner.is_within(readers_names()):
+        if owner is None or not owner.is_within(callers_names()):
             raise LinuxError(Errno.EPERM)
         place = place_of(owner)
         return NamespaceFile(O(O.RDONLY), place, owner)

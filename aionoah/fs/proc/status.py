@@ -19,12 +19,12 @@ from aionoah.fs.proc.subject import (
     may_inspect,
     number_of,
     process_of,
-    readers_names,
     require_inspectable,
     thread_count,
 )
 from aionoah.process.rseq import cpu_of
 from aionoah.process.usage import Usage, usage_of_process, usage_of_thread, usage_with_children
+from aionoah.process.user_namespaces import callers_names
 
 if TYPE_CHECKING:
     from aionoah.process.task import Process, Task
@@ -107,7 +107,7 @@ def _identity_lines(subject: Subject, task: "Task | None") -> Iterator[bytes]:
     who = task.credentials if task is not None else None
     uids = (who.uid, who.euid, who.suid, who.fsuid) if who is not None else (0, 0, 0, 0)
     gids = (who.gid, who.egid, who.sgid, who.fsgid) if who is not None else (0, 0, 0, 0)
-    names = readers_names()
+    names = callers_names()
     yield b"Uid:\t%d\t%d\t%d\t%d" % tuple(map(names.uids.shown, uids))
     yield b"Gid:\t%d\t%d\t%d\t%d" % tuple(map(names.gids.shown, gids))
     yield b"FDSize:\t%d" % (_table_size(task) if task is not None else 0)

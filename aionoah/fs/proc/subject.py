@@ -12,7 +12,6 @@ from aionoah.abi.stat import S
 from aionoah.fs.path import UNREACHABLE, Dentry, path_of
 from aionoah.process.current import find_current_task
 from aionoah.process.task import Process, Task
-from aionoah.process.user_namespaces import FIRST, UserNamespace
 
 Subject = Process | Task
 _OPEN_DIRECTORY: Final = S.IFDIR | 0o555
@@ -69,12 +68,6 @@ def _top(dentry: Dentry) -> Dentry:
     while dentry.parent is not None:
         dentry = dentry.parent
     return dentry
-
-
-def readers_names() -> UserNamespace:
-    """In which the reader of /proc finds users and groups."""
-    reader = find_current_task()
-    return FIRST if reader is None else reader.credentials.user_namespace
 
 
 def is_own(subject: Subject) -> bool:

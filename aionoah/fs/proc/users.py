@@ -11,12 +11,12 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
 from aionoah.fs.file import File
 from aionoah.fs.path import Dentry
-from aionoah.fs.proc.subject import Subject, readers_names, task_of
+from aionoah.fs.proc.subject import Subject, task_of
 from aionoah.fs.synthetic import MAX_WRITE, Place, SyntheticInode, Text, TextFile
 from aionoah.memory.buffer import Buffer
 from aionoah.process.credentials import Credentials
 from aionoah.process.current import current_task
-from aionoah.process.user_namespaces import UserNamespace, map_text, write_map, write_setgroups
+from aionoah.process.user_namespaces import UserNamespace, callers_names, map_text, write_map, write_setgroups
 
 Write = Callable[[UserNamespace, bytes, Credentials], None]
 
@@ -69,7 +69,7 @@ def id_map(kind: str) -> _Settable:
     """The file of one of "uids", "gids" and "projects"."""
 
     def read(subject: Subject) -> bytes:
-        namespace, reader = _names_of(subject), readers_names()
+        namespace, reader = _names_of(subject), callers_names()
         outer = namespace.parent if reader is namespace and namespace.parent is not None else reader
         return map_text(getattr(namespace, kind).extents, getattr(outer, kind))
 

@@ -12,6 +12,7 @@ from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.ipc import IPC, IPC_PRIVATE, IpcPerm
 from aionoah.abi.stat import S
+from aionoah.process.user_namespaces import NO_ID, callers_names
 
 if TYPE_CHECKING:
     from aionoah.process.credentials import Credentials
@@ -23,7 +24,6 @@ READ: Final = 0o444  # rights as `require` wants them, in all three digits
 WRITE: Final = 0o222
 EXECUTE: Final = 0o111
 _SMALLEST_CYCLE: Final = 64  # RADIX_TREE_MAP_SIZE: so many indices are used before one comes again
-_NOBODY: Final = 0xFFFF_FFFF
 
 
 def now() -> int:
@@ -49,8 +49,15 @@ class IpcObject:
 
     def permissions(self) -> IpcPerm:
         """As IPC_STAT shows them."""
-        sequence = self.id >> INDEX_BITS
-        return IpcPerm(self.key, self.uid, self.gid, self.cuid, self.cgid, self.mode, sequence)
+        return IpcPerm(self.key, *self.owners(), self.mode, self.id >> INDEX_BITS)
+
+    def owners(self) -> tuple[int, int, int, int]:
+        """Users and groups, its owner's and its maker's, as whoever asks calls them."""
+        names = callers_names()
+        return (
+            *(names.uids.shown(self.uid), names.gids.shown(self.gid)),
+            *(names.uids.shown(self.cuid), names.gids.shown(self.cgid)),
+        )
 
     def require(self, wanted: int, credentials: "Credentials") -> None:
         """EACCES without the rights that a mode asks for, in whichever of its three digits (ipcperms)."""
@@ -71,9 +78,11 @@ class IpcObject:
 
     def change_permissions(self, wanted: IpcPerm) -> None:
         """IPC_SET: a new owner and mode. EINVAL."""
-        if _NOBODY in (wanted.uid, wanted.gid):
+        names = callers_names()
+        uid, gid = names.uids.to_kernel(wanted.uid), names.gids.to_kernel(wanted.gid)
+        if NO_ID in (uid, gid):
             raise LinuxError(Errno.EINVAL)
-        self.uid, self.gid = wanted.uid, wanted.gid
+        self.uid, self.gid = uid, gid
         self.mode = self.mode & ~S.IRWXUGO | wanted.mode & S.IRWXUGO
         self.changed = now()
 
