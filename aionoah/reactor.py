@@ -189,12 +189,9 @@ class Reactor:
             if waiter.deadline_ns is not None:
                 timer = self.timers.schedule(waiter.deadline_ns, waiter.notify)
             for fd in descriptors:
-                with contextlib.suppress(
-                    PermissionError
-                ):  # files like /dev/null: there is never news of them
-                    self._sleepers.watch(
-                        fd, waiter, reading=fd in source.readable, writing=fd in source.writable
-                    )
+                reading, writing = fd in source.readable, fd in source.writable
+                with contextlib.suppress(PermissionError):  # of files like /dev/null there is never news
+                    self._sleepers.watch(fd, waiter, reading=reading, writing=writing)
             yield
         finally:
             if timer is not None:

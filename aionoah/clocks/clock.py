@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.time import CLOCK
+from aionoah.abi.words import signed
 
 if TYPE_CHECKING:
     from aionoah.process.task import Process, Task
@@ -81,7 +82,7 @@ _DESCRIPTOR: Final = 3  # a dynamic clock (PTP), which no file of ours is
 
 def as_clock_id(word: int) -> int:
     """A 32-bit word as clockid_t, which is signed."""
-    return word - (1 << 32) if word >> 31 else word
+    return signed(word)
 
 
 def wall_clock(clock_id: int) -> Clock:

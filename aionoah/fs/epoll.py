@@ -25,13 +25,7 @@ _MODES: Final = Epoll.ET | Epoll.ONESHOT | Epoll.EXCLUSIVE | Epoll.WAKEUP  # how
 _ALWAYS: Final = Poll.ERR | Poll.HUP
 _EXCLUSIVE_VALID: Final = Poll.IN | Poll.OUT | _ALWAYS | Epoll.WAKEUP | Epoll.ET | Epoll.EXCLUSIVE
 _MOST_NESTED: Final = 4  # links of a chain of epoll files (EP_MAX_NESTS)
-_MOST_PATHS: Final = (
-    1000,
-    500,
-    100,
-    50,
-    10,
-)  # from a file to outermost epoll files, by how many are passed through
+_MOST_PATHS: Final = (1000, 500, 100, 50, 10)  # from a file to outermost epoll files, by how many are passed
 
 
 class Interest(NamedTuple):

@@ -116,11 +116,7 @@ class Owners:
     def _read(inode: "HostInode", kind: int) -> Belief | None:
         try:
             return parse(inode.read_mark(OVERRIDE), kind)
-        except (
-            OSError,
-            AttributeError,
-            LinuxError,
-        ):  # a host without extended attributes has no such function
+        except (OSError, AttributeError, LinuxError):  # AttributeError: a host without extended attributes
             return None
 
     def _heir(self, inode: "HostInode", status: os.stat_result) -> Belief | None:

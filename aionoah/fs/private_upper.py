@@ -39,9 +39,8 @@ class PrivateUpper(HostFileSystem):
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         self.path = Path(place, _PREFIX + unlocked.rpartition(_UNLOCKED)[2])
         Path(unlocked).rename(self.path)
-        layer = (
-            self.path / "diff"
-        )  # gets the mode of the root below: what keeps others out is the one around it
+        # It gets the mode of the root below: what keeps others out is the one around it.
+        layer = self.path / "diff"
         layer.mkdir()
         super().__init__(str(layer), owners=Owners(is_ours_alone=True), is_guests=True)
 

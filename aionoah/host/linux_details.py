@@ -22,6 +22,7 @@ _FIDEDUPERANGE: Final = 0xC0189436
 _FS_IOC_GETFSUUID: Final = 0x80111500  # linux/fs.h, since Linux 6.9
 _WANTED: Final = int(STATX.BTIME | STATX.DIOALIGN)
 _MAX_HANDLE: Final = 128
+# What a file system says of the file itself; the others are its mount's.
 _ATTRIBUTES: Final = int(
     STATX_ATTR.COMPRESSED
     | STATX_ATTR.IMMUTABLE
@@ -29,7 +30,7 @@ _ATTRIBUTES: Final = int(
     | STATX_ATTR.NODUMP
     | STATX_ATTR.ENCRYPTED
     | STATX_ATTR.VERITY
-)  # what a file system says of the file itself; the others are its mount's
+)
 
 
 class HostDetails(NamedTuple):

@@ -33,9 +33,8 @@ _SPARES: Final = 2  # what a fork and the execve after it take
 _MOST_REMAINS: Final = 32  # that wait to be freed
 _EXHAUSTED: Final = {errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 _log: Final = logging.getLogger("aionoah")
-_image: Any = (
-    ffi.new("uint8_t[]", lib.XSAVE_SIZE) if hasattr(lib, "kvm_machine_open") else None
-)  # under the kernel lock
+# One for all virtual CPUs: it is used under the kernel lock.
+_image: Any = ffi.new("uint8_t[]", lib.XSAVE_SIZE) if hasattr(lib, "kvm_machine_open") else None
 _FAULT_WRITE, _FAULT_EXECUTE = 2, 16  # error code of #PF, Intel SDM volume 3, 4.7
 
 
@@ -115,9 +114,8 @@ class Workshop:
         self._spares: deque[Any] = deque()
         self._orders: deque[None] = deque()
         self._remains: deque[Any] = deque()
-        self._jobs: SimpleQueue[bool] = (
-            SimpleQueue()
-        )  # for each order and each of the remains; False is the end
+        # True for each order and each of the remains; False is the end.
+        self._jobs: SimpleQueue[bool] = SimpleQueue()
         self._is_first = True
         self._thread: Thread | None = None
 
@@ -182,9 +180,8 @@ class KvmVcpu:
         words = ffi.buffer(lib.kvm_vcpu_registers(self.native), 8 * len(X86_64_REGISTERS))
         self.registers = memoryview(words).cast("B").cast("Q")
         stay = ffi.buffer(lib.kvm_vcpu_stay(self.native), 24)
-        self._stay = (
-            memoryview(stay).cast("B").cast("Q")
-        )  # read in place: each call of C lets go of the interpreter
+        # Read in place: each call of C lets go of the interpreter.
+        self._stay = memoryview(stay).cast("B").cast("Q")
         self._space = space
         space.has_opened()
         self._is_open = True

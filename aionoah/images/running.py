@@ -3,6 +3,7 @@
 import stat
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from aionoah.abi.limits import ID_MAX
 from aionoah.images import ImageError
 
 if TYPE_CHECKING:
@@ -10,7 +11,6 @@ if TYPE_CHECKING:
     from aionoah.images.manifest import Config
 
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_LARGEST_ID: Final = (1 << 32) - 2
 _LARGEST_TABLE: Final = 16 << 20  # bytes
 _PIECE: Final = 1 << 20  # bytes of a read
 
@@ -58,8 +58,8 @@ async def find_user(files: "Files", text: str) -> User:
         raise ImageError(f"the image has no user {wanted}")
     if colon and group:
         user = user._replace(gid=await _find_group(files, group))
-    if max(user.uid, user.gid, *user.groups) > _LARGEST_ID:
-        raise ImageError(f"{text} is no user: the largest number is {_LARGEST_ID}")
+    if max(user.uid, user.gid, *user.groups) > ID_MAX:
+        raise ImageError(f"{text} is no user: the largest number is {ID_MAX}")
     return user
 
 

@@ -37,9 +37,7 @@ class GuestMemory:
         self._pages = pages
         self._end = pages.space.end
         self._frames = pages.frames
-        self.is_exhausted = (
-            False  # an access failed for want of memory: the program that made it is to be killed
-        )
+        self.is_exhausted = False  # an access failed for want of memory: who made it is to be killed
 
     def fault(self, address: int, access: Prot) -> FaultResult:
         """Make an access possible that the page tables refuse, as for a page fault of the guest."""

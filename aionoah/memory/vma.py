@@ -281,9 +281,8 @@ class VmaMap:
                 return address
             if position < 0 or vmas[position].start - low < length:
                 break
-            top = guarded_start(
-                vmas[position]
-            )  # of the next area alone, even where it reaches below another one
+            # Of the next area alone, even where it reaches below another one.
+            top = guarded_start(vmas[position])
         return None
 
     def _uncrowded(self, length: int, high: int) -> int:

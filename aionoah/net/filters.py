@@ -150,9 +150,8 @@ def check(code: Sequence[SockFilter]) -> None:
     """EINVAL unless every instruction is one, every path ends, and nothing is read from memory before it is there."""
     if not 0 < len(code) <= BPF_MAXINSNS or code[-1].code not in _RETURNS:
         raise LinuxError(Errno.EINVAL)
-    known = [(1 << BPF_MEMWORDS) - 1] * (
-        len(code) + 1
-    )  # words of memory that all ways to a place have written
+    # By place: which words of memory all ways to it have written.
+    known = [(1 << BPF_MEMWORDS) - 1] * (len(code) + 1)
     known[0] = 0
     for at, now in enumerate(code):
         if not _is_instruction(now):

@@ -21,12 +21,8 @@ _BOOLEANS: Final = (
     *(SO.DEBUG, SO.REUSEADDR, SO.DONTROUTE, SO.BROADCAST, SO.KEEPALIVE, SO.OOBINLINE, SO.NO_CHECK),
     *(SO.REUSEPORT, SO.RXQ_OVFL),
 )
-_STAMPS: Final = (
-    SO.TIMESTAMP,
-    SO.TIMESTAMPNS,
-    SO.TIMESTAMP_NEW,
-    SO.TIMESTAMPNS_NEW,
-)  # one is in force, or none
+# One is in force, or none.
+_STAMPS: Final = (SO.TIMESTAMP, SO.TIMESTAMPNS, SO.TIMESTAMP_NEW, SO.TIMESTAMPNS_NEW)
 _TIMEOUTS: Final = {
     SO.RCVTIMEO: "read_timeout_ns",
     SO.SNDTIMEO: "write_timeout_ns",

@@ -9,12 +9,8 @@ from aionoah.abi.time import NSEC_PER_SEC, NSEC_PER_USEC
 from aionoah.net.socket import Control
 
 _STAMP: Final = struct.Struct("<qq")
-STAMPS: Final = (
-    SO.TIMESTAMP,
-    SO.TIMESTAMPNS,
-    SO.TIMESTAMPNS_NEW,
-    SO.TIMESTAMP_NEW,
-)  # who has set the third reads the last as set
+# Who has set the third reads the last as set.
+STAMPS: Final = (SO.TIMESTAMP, SO.TIMESTAMPNS, SO.TIMESTAMPNS_NEW, SO.TIMESTAMP_NEW)
 _IN_MICROSECONDS: Final = (SO.TIMESTAMP, SO.TIMESTAMP_NEW)
 
 

@@ -30,9 +30,7 @@ if TYPE_CHECKING:
     from aionoah.process.ipc.tables import Ipc
     from aionoah.process.task import Task
 
-PID_MAX: Final = (
-    1 << 22
-)  # /proc/sys/kernel/pid_max, as systemd sets it on 64-bit machines: numbers stay below
+PID_MAX: Final = 1 << 22  # numbers stay below: /proc/sys/kernel/pid_max, as systemd sets it
 DEFAULT_MAX_TASKS: Final = 16384
 RESERVED_PIDS: Final = 300  # where allocation starts again after PID_MAX (kernel/pid.c)
 RELEASE: Final = b"6.12.0-aionoah"

@@ -72,9 +72,7 @@ class SyscallTable:
         call, is_async = found
         try:
             result = call(task, *args)
-            if (
-                is_async
-            ):  # most do not sleep, so this is the first part of `step`, without another function's price
+            if is_async:  # most do not sleep: this begins as `step` does, without a function's price
                 return Suspended(result, result.send(None), (call, task, args))
         except StopIteration as stop:
             if not is_async:

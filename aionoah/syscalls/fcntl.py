@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import F_SEAL, FD, RWH, F, O
+from aionoah.abi.words import signed
 from aionoah.fs.file import File
 from aionoah.fs.memfd import MemoryFile, MemoryInode
 from aionoah.fs.pipe import PipeEnd
@@ -68,7 +69,7 @@ def _control(task: "Task", fd: int, file: File, cmd: int, arg: int) -> int:
         case F.GETLEASE:
             return get_lease(file)
         case F.SETLEASE:
-            change_lease(task, fd, file, _as_int(arg))
+            change_lease(task, fd, file, signed(arg))
         case _:
             raise LinuxError(Errno.EINVAL)
     return 0
@@ -78,18 +79,14 @@ def _descriptor(task: "Task", fd: int, file: File, cmd: int, arg: int) -> int:
     """What is about the descriptor, not about the file."""
     match cmd:
         case F.DUPFD_QUERY:
-            return int(task.files.get(_as_int(arg), allow_path=True) is file)
+            return int(task.files.get(signed(arg), allow_path=True) is file)
         case F.GETFD:
             return FD.CLOEXEC if task.files.is_close_on_exec(fd) else 0
         case F.SETFD:
             task.files.set_close_on_exec(fd, cloexec=bool(arg & FD.CLOEXEC))
             return 0
         case _:
-            return task.files.dup(fd, minimum=_as_int(arg), cloexec=cmd == F.DUPFD_CLOEXEC)
-
-
-def _as_int(arg: int) -> int:
-    return ((arg & 0xFFFF_FFFF) ^ 0x8000_0000) - 0x8000_0000
+            return task.files.dup(fd, minimum=signed(arg), cloexec=cmd == F.DUPFD_CLOEXEC)
 
 
 def _set_status(task: "Task", fd: int, file: File, flags: int) -> None:

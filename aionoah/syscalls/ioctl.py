@@ -10,6 +10,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import SEEK, F, O
 from aionoah.abi.ioctl import IOCTL
 from aionoah.abi.stat import S
+from aionoah.abi.words import signed
 from aionoah.fs.devices import RandomDevice
 from aionoah.fs.file import File
 from aionoah.fs.regular import RegularFile
@@ -149,5 +150,4 @@ def _readable_bytes(file: File) -> int:
     attributes = file.attributes()
     if attributes.mode & S.IFMT != S.IFREG:
         raise LinuxError(Errno.ENOTTY)
-    left = (attributes.size - file.seek(0, SEEK.CUR)) & 0xFFFF_FFFF
-    return (left ^ 0x8000_0000) - 0x8000_0000
+    return signed(attributes.size - file.seek(0, SEEK.CUR))

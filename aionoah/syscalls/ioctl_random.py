@@ -12,9 +12,7 @@ if TYPE_CHECKING:
     from aionoah.process.task import Task
 
 _POOL_BITS: Final = 256  # POOL_READY_BITS: what a seeded generator has, always
-_POOL_INFO_SIZE: Final = (
-    8  # struct rand_pool_info: two ints, how many bits and how many bytes come behind them
-)
+_POOL_INFO_SIZE: Final = 8  # struct rand_pool_info: how many bits and how many bytes come behind it
 
 
 def random_ioctl(task: "Task", request: int, argument: int) -> int:

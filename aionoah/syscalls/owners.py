@@ -12,6 +12,7 @@ from aionoah.abi.poll import Poll
 from aionoah.abi.siginfo import POLL_CODE, SigInfoPoll
 from aionoah.abi.signal import SIG
 from aionoah.abi.stat import S
+from aionoah.abi.words import signed
 from aionoah.fs import notify
 from aionoah.fs.file import File, SignalOwner
 from aionoah.net.socket import Socket
@@ -49,7 +50,7 @@ _EVENTS: Final = {  # of dnotify, by what the VFS tells
 def control_owner(task: "Task", fd: int, file: File, cmd: int, arg: int) -> int:
     """The commands above. EINVAL, ESRCH; ENOTDIR for F_NOTIFY of anything but a directory."""
     owner = file.signal_owner or SignalOwner(OWNER.PID, 0, 0)
-    number = ((arg & 0xFFFF_FFFF) ^ 0x8000_0000) - 0x8000_0000
+    number = signed(arg)
     match cmd:
         case F.GETOWN:
             return -owner.number if owner.kind == OWNER.PGRP else owner.number

@@ -14,6 +14,7 @@ from aionoah.abi.seccomp import (
     SeccompNotifAddfd,
     SeccompNotifResp,
 )
+from aionoah.abi.words import signed
 from aionoah.fs.file import TO_READ, File, sleep_until
 from aionoah.process.seccomp_listener import Notification, SeccompListener, State
 from aionoah.syscalls.cells import Cell64
@@ -80,7 +81,7 @@ def _addition(task: "Task", request: int, address: int) -> SeccompNotifAddfd:
 
 def _add_descriptor(task: "Task", file: SeccompListener, wanted: SeccompNotifAddfd) -> int:
     """Give who waits a file of ours; returns its number there. EBADF, EMFILE."""
-    given = task.files.get(_signed(wanted.srcfd))
+    given = task.files.get(signed(wanted.srcfd))
     note = file.find(wanted.id, otherwise=Errno.EINPROGRESS)
     number = _install(note, wanted, given)
     if wanted.flags & _FLAG.SEND:
@@ -91,11 +92,7 @@ def _add_descriptor(task: "Task", file: SeccompListener, wanted: SeccompNotifAdd
 def _install(note: Notification, wanted: SeccompNotifAddfd, file: File) -> int:
     files, is_closing = note.task.files, bool(wanted.newfd_flags & O.CLOEXEC)
     if wanted.flags & _FLAG.SETFD:
-        return files.replace(_signed(wanted.newfd), file, cloexec=is_closing)
+        return files.replace(signed(wanted.newfd), file, cloexec=is_closing)
     number = files.add(file, cloexec=is_closing)
     file.hold()
     return number
-
-
-def _signed(word: int) -> int:
-    return word - (1 << 32) if word >> 31 else word

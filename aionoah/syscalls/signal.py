@@ -264,9 +264,8 @@ def send_to_group(task: Task, group: int, sig: int, info: SigInfo) -> None:
 
 def _send_to_thread(task: Task, tgid: int | None, tid: int, sig: int, info: SigInfo) -> None:
     target = task.kernel.tasks.get(tid)
-    process = (
-        target.process if target is not None else task.kernel.processes.get(tid)
-    )  # its main thread has ended
+    # The main thread of a process may have ended.
+    process = target.process if target is not None else task.kernel.processes.get(tid)
     if process is None or (tgid is not None and process.pid != tgid):
         raise LinuxError(Errno.ESRCH)
     check_kill_permission(task, process, sig)

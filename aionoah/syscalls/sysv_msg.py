@@ -39,9 +39,8 @@ async def msgrcv(task: "Task", msqid: Int, msgp: Addr, msgsz: Size, msgtyp: Long
     if msgflg & MSGRCV.COPY:
         if msgflg & MSGRCV.EXCEPT or not msgflg & MSGRCV.NOWAIT:
             raise LinuxError(Errno.EINVAL)
-        task.memory.read(
-            msgp, min(msgsz, task.namespaces.ipc.system_v.limits.msgmax)
-        )  # EFAULT before all else
+        most = task.namespaces.ipc.system_v.limits.msgmax
+        task.memory.read(msgp, min(msgsz, most))  # EFAULT before all else
     queue = task.namespaces.ipc.system_v.messages.objects.find(msqid)
     wanted = Wanted.of(msgtyp, msgsz, msgflg)
     message = await queue.receive(task, wanted, may_wait=not msgflg & MSGRCV.NOWAIT)

@@ -25,9 +25,8 @@ if TYPE_CHECKING:
 
 SOCK_DIAG_BY_FAMILY: Final = 20
 _SOCK_DESTROY: Final = 21
-_INET_REQUEST: Final = struct.Struct(
-    "<BBBxI48s"
-)  # inet_diag_req_v2: family, protocol, extensions, states, id
+# inet_diag_req_v2: family, protocol, extensions, states, id.
+_INET_REQUEST: Final = struct.Struct("<BBBxI48s")
 _UNIX_REQUEST: Final = struct.Struct("<BBxxIIIII")  # unix_diag_req: …, states, inode, show, cookie
 _KINDS: Final = {IPPROTO.TCP: SOCK.STREAM, IPPROTO.UDP: SOCK.DGRAM, IPPROTO.RAW: SOCK.RAW}
 _ANY_COOKIE: Final = 0xFFFF_FFFF

@@ -15,9 +15,7 @@ class CoreSettings:
     def __init__(self) -> None:
         self.pattern = _DEFAULT_PATTERN
         self.uses_pid = 0  # whether a name without the pid gets it at its end
-        self.pipe_limit = (
-            0  # cores that may be piped at once to programs, which then are waited for; 0 for any
-        )
+        self.pipe_limit = 0  # cores piped to programs at once, which then are waited for; 0 for any
         self.piped = 0  # now
         self.suid_dumpable: int = SUID_DUMP.DISABLE  # what processes are that have changed their user
 
