@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import pytest
 
@@ -80,14 +80,20 @@ print("done")
 @pytest.fixture
 def services() -> Iterator[tuple[socket.socket, socket.socket]]:
     """A TCP and a UDP server of the host on one port, of both families."""
-    with closing(socket.socket(socket.AF_INET6)) as stream:
-        stream.bind(("::", 0))
+    with ExitStack() as opened:
+        while True:
+            stream = opened.enter_context(socket.socket(socket.AF_INET6))
+            stream.bind(("::", 0))
+            datagram = opened.enter_context(socket.socket(socket.AF_INET6, socket.SOCK_DGRAM))
+            try:
+                datagram.bind(("::", stream.getsockname()[1]))
+            except OSError:  # somebody else has the port for UDP
+                continue
+            break
         stream.listen(100)
         stream.setblocking(False)
-        with closing(socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)) as datagram:
-            datagram.bind(("::", stream.getsockname()[1]))
-            datagram.setblocking(False)
-            yield stream, datagram
+        datagram.setblocking(False)
+        yield stream, datagram
 
 
 async def attempt_all(network: aionoah.Network | str, port: int, allowed: int) -> None:

@@ -1,5 +1,6 @@
 """Another program of the host changes names while we walk: nothing outside may ever be reached."""
 
+import itertools
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -60,6 +61,14 @@ def as_file(path: Path) -> None:
     path.write_text("inside")
 
 
+def rounds(seen: set[str]) -> Iterator[int]:
+    """Enough of them, the first "ok" being among them, whoever is quick."""
+    for count in itertools.count():
+        if count >= ROUNDS and "ok" in seen:
+            return
+        yield count
+
+
 def contents_seen(tree: Tree, path: bytes) -> tuple[str, bytes]:
     try:
         return "ok", tree.read(path)
@@ -74,14 +83,13 @@ def test_a_directory_that_becomes_a_link(top: Path, target: str) -> None:
     (top / "a").mkdir()
     (top / "a/file").write_text("inside")
     (top / "b").symlink_to(target)
-    seen = set()
+    seen: set[str] = set()
     with swapping(top):
-        for _ in range(ROUNDS):
+        for _ in rounds(seen):
             status, data = contents_seen(tree, b"a/file")
             seen.add(status)
             assert data in (b"", b"inside")
     assert seen <= INNOCENT
-    assert "ok" in seen
     tree.namespace.release()
 
 
@@ -89,16 +97,15 @@ def test_a_file_that_becomes_a_link(top: Path) -> None:
     tree = Tree(HostFileSystem(str(top)))
     (top / "a").write_text("inside")
     (top / "b").symlink_to("../outside/file")
-    seen = set()
+    seen: set[str] = set()
     with swapping(top):
-        for _ in range(ROUNDS):
+        for _ in rounds(seen):
             status, data = contents_seen(tree, b"a")
             seen.add(status)
             assert data in (b"", b"inside")
             for name, *arguments in (("truncate", 6), ("chmod", 0o600)):
                 seen.add(outcome(getattr(tree, str(name)), b"a", *arguments) or "ok")
     assert seen <= INNOCENT
-    assert "ok" in seen
     assert (top.parent / "outside/file").read_text() == "outside"
     assert (top.parent / "outside/file").stat().st_mode & 0o777 != 0o600
     tree.namespace.release()

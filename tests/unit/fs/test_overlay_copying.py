@@ -49,7 +49,7 @@ class Gate:
     def __call__(self, source: int, target: int, size: int, is_stopped: Callable[[], bool]) -> None:
         self.count += 1
         self.is_reached.set()
-        assert self.is_open.wait(10)
+        assert self.is_open.wait(200)
         if self.error is not None:
             os.write(target, b"half")
             raise self.error
@@ -77,7 +77,7 @@ def in_thread(call: Callable[[], object]) -> tuple[threading.Thread, list[object
 
 def test_others_go_on_meanwhile(tree: Tree, place: Path, gate: Gate) -> None:
     threads = [in_thread(lambda: tree.write(b"file", b"new")) for _ in range(2)]
-    assert gate.is_reached.wait(10)
+    assert gate.is_reached.wait(200)
     with kernel_lock:
         tree.write(b"small", b"x")
         assert tree.read(b"file")[:3] == b"\0\1\2"
@@ -129,7 +129,7 @@ def test_who_is_killed_stops_it(tree: Tree, place: Path, gate: Gate) -> None:
 
 def test_a_file_that_is_emptied_meanwhile_stays_empty(tree: Tree, place: Path, gate: Gate) -> None:
     thread, results = in_thread(lambda: tree.chmod(b"file", 0o600))
-    assert gate.is_reached.wait(10)
+    assert gate.is_reached.wait(200)
     with kernel_lock:
         tree.truncate(b"file", 0)
     gate.is_open.set()

@@ -50,7 +50,7 @@ async def drive(coroutine: Any, *, throw: BaseException | None = None) -> Any:
             thrown, throw = throw, None
             step = lambda thrown=thrown: coroutine.throw(thrown)  # noqa: E731
         elif not is_woken:
-            await asyncio.wait_for(woken, 10)
+            await asyncio.wait_for(woken, 200)
             step = lambda: coroutine.send(None)  # noqa: E731
 
 
@@ -128,10 +128,10 @@ async def test_a_signal_cancels_the_coroutine(application: Application, workers:
     coroutine = answered(lambda: ask("key", lambda: application.ask(forever, workers)))
     with kernel_lock:
         coroutine.send(None)
-    await asyncio.wait_for(began.wait(), 10)
+    await asyncio.wait_for(began.wait(), 200)
     with kernel_lock, pytest.raises(LinuxError, match="ERESTARTSYS"):
         coroutine.throw(LinuxError(Errno.ERESTARTSYS))
-    await asyncio.wait_for(ended.wait(), 10)
+    await asyncio.wait_for(ended.wait(), 200)
     await asyncio.gather(*application.tasks, return_exceptions=True)
 
 

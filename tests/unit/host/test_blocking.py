@@ -25,7 +25,7 @@ class Sleeper:
         return waiter
 
     def finish(self) -> object:
-        assert self.woken.wait(10)
+        assert self.woken.wait(200)
         with kernel_lock, pytest.raises(StopIteration) as stop:
             self.coroutine.send(None)
         return stop.value.value
@@ -51,7 +51,7 @@ def test_what_it_raises_is_raised() -> None:
 
     sleeper = Sleeper(run_blocking(call, lambda: None))
     sleeper.start()
-    assert sleeper.woken.wait(10)
+    assert sleeper.woken.wait(200)
     with kernel_lock, pytest.raises(LinuxError) as failure:
         sleeper.coroutine.send(None)
     assert failure.value.errno is Errno.EIO
@@ -59,7 +59,7 @@ def test_what_it_raises_is_raised() -> None:
 
 def test_a_signal_does_not_interrupt_it() -> None:
     may_end = threading.Event()
-    sleeper = Sleeper(run_blocking(lambda: may_end.wait(10), lambda: None))
+    sleeper = Sleeper(run_blocking(lambda: may_end.wait(200), lambda: None))
     sleeper.start()
     with kernel_lock:
         again = sleeper.coroutine.throw(LinuxError(Errno.ERESTARTSYS))
@@ -70,10 +70,10 @@ def test_a_signal_does_not_interrupt_it() -> None:
 
 def test_what_it_needs_is_released_at_its_end_even_if_the_task_has_died() -> None:
     may_end, released = threading.Event(), threading.Event()
-    sleeper = Sleeper(run_blocking(lambda: may_end.wait(10), released.set))
+    sleeper = Sleeper(run_blocking(lambda: may_end.wait(200), released.set))
     sleeper.start()
     with kernel_lock:
         sleeper.coroutine.close()
     assert not released.is_set()
     may_end.set()
-    assert released.wait(10)
+    assert released.wait(200)

@@ -63,7 +63,10 @@ def impostor(place: Place) -> Iterator[Impostor]:
         process.communicate()
 
 
-def test_another_version_hears_sigterm(impostor: Impostor, place: Place) -> None:
+def test_another_version_hears_sigterm(
+    impostor: Impostor, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "_PATIENCE", 200)
     process = impostor('{"error": "web was started by aionoah 0.0.1"}\n')
     with Connection(place) as connection:
         connection.ask("exec")
@@ -151,7 +154,17 @@ def test_one_that_hangs_is_not_waited_for_in_vain(place: Place, hanging: "subpro
     assert hanging.wait() == -signal.SIGTERM
 
 
-def test_one_that_hangs_is_killed_if_so_wanted(place: Place, hanging: "subprocess.Popen[bytes]") -> None:
+def test_one_that_hangs_is_killed_if_so_wanted(
+    place: Place, hanging: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signalled = client._signal
+
+    def be_patient(pid: int, number: signal.Signals) -> None:
+        if number is signal.SIGKILL:
+            monkeypatch.setattr(client, "_PATIENCE", 200)
+        signalled(pid, number)
+
+    monkeypatch.setattr(client, "_signal", be_patient)
     stop(place, 0, kills=True)
     assert hanging.wait() == -signal.SIGKILL
 

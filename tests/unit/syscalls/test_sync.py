@@ -95,7 +95,7 @@ def test_everything(guest: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with kernel_lock:
         sleeping = guest.start("sync")
         sleeping.waiter.on_wake = woken.set
-    assert woken.wait(10)
+    assert woken.wait(200)
     assert guest.resume(sleeping) == 0
     assert threads != [threading.get_ident()]
     assert len(threads) == 1
