@@ -147,7 +147,6 @@ class _Running:
         self._handlers: dict[Endpoint, Handler] = {}
         self._listeners: list[host_socket.socket] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._kernel_network = kernel_network
         self.private = kernel_network.private = PrivateNetwork(self, rules)
         self._resolver = Resolver(self.private, self._workers)
         self._queries = 0  # of names, that have no answer yet

@@ -34,7 +34,7 @@ _WRITING: Final = (O.WRONLY, O.RDWR)
 
 
 class WouldBlock(Exception):  # noqa: N818 - a condition, named like trio's
-    """A read or write finds nothing to do now; `wait` says when to try again."""
+    """A read or write finds nothing to do now; `sleep_until` returns when it is to be tried again."""
 
 
 class BrokenPipe(LinuxError):  # noqa: N818 - the C library's words for EPIPE

@@ -8,7 +8,7 @@ from aionoah.hypervisor.protocols import GuestException
 class GuestCpu(Protocol):
     """One architecture: how to bring an engine to user mode and how to read its state.
 
-    Engines are `unicorn.Uc` objects. `native` is the C core's struct unicorn_vcpu.
+    Engines are `unicorn.Uc` objects.
     """
 
     architecture: str

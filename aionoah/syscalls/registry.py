@@ -39,7 +39,7 @@ def syscall(
 ) -> H | Callable[[H], H]:
     """Make a function the handler of the system call of its name.
 
-    An underscore at the end of the name is dropped, so that `exit_` or `select_` can be told from
+    An underscore at the end of the name is dropped, so that `exit_` or `open_` can be told from
     Python's own. `partial` says in a sentence what is missing; the support table prints it.
     `own_thread` is for what reads or writes the calling thread's registers, or ends the thread.
     `async def` handlers may sleep. Raises ValueError for a name that has a handler already.

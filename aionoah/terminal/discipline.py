@@ -1,7 +1,7 @@
 """The line discipline: what becomes of bytes between the keyboard and the program that reads them.
 
-Pure logic: bytes go in by `receive` and come out of `read`; what is shown and signalled goes to the Line that
-it belongs to. Source: termios(3); Linux drivers/tty/n_tty.c.
+Pure logic: bytes go in by `receive`, and `peek` says what a read gets of them; what is shown and signalled goes to the
+Line that it belongs to. Source: termios(3); Linux drivers/tty/n_tty.c.
 """
 
 import re

@@ -34,7 +34,7 @@ Operation = tuple[_Kind, int]
 
 
 class Echo:
-    """Operations wait in `add…` order. `show` writes them as far as there is room."""
+    """Operations wait in the order in which they come. Showing writes them as far as there is room."""
 
     def __init__(self, output: Output, room: Callable[[], int], write: Callable[[bytes], None]) -> None:
         self._output = output

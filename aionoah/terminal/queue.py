@@ -8,7 +8,7 @@ END_OF_FILE: Final = 0  # what an EOF character leaves in the queue, marked as t
 
 
 class InputQueue:
-    """Bytes from `tail` on. Up to `lines` they are whole lines, behind that the one that is being edited."""
+    """What has come and not been taken. Up to `lines` it is whole lines, behind that the one that is being edited."""
 
     __slots__ = ("_ends", "_tail", "data", "lines")
 
