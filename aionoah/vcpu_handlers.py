@@ -64,24 +64,29 @@ class VcpuHandlers:
         task.signals.stack = entry.stack
         enter_handler(task, delivery)
 
-    def leave(self, task: "Task", cpu: "CpuState") -> bool:
-        """rt_sigreturn: everything as the frame on the guest's stack says. False for one that cannot be."""
-        try:
-            self._leave(task, cpu)
-        except (BadFrame, LinuxError, ValueError):
-            return False
-        return True
-
-    def _leave(self, task: "Task", cpu: "CpuState") -> None:
-        """BadFrame, EFAULT; ValueError for what the CPU refuses."""
+    def leave(self, task: "Task", cpu: "CpuState") -> None:
+        """rt_sigreturn: everything as the frame on the guest's stack says. BadFrame for one that cannot be, of which much
+        is restored nevertheless (restore_sigcontext).
+        """
         thread = Returning(cpu.registers.tolist(), self._machine.fpu_size, self._machine.fpu_features)
         state = self._frames.leave_handler(thread, task.memory.read)
-        if state.fpu is None:
-            cpu.reset_fpu()
-        else:
-            cpu.set_fpu(state.fpu)
-        cpu.registers[:] = array("Q", state.registers)
         task.signals.set_mask(state.mask)
-        with suppress(LinuxError):  # as Linux ignores it
-            stack_pointer = cpu.registers[self._architecture.stack_pointer]
-            task.signals.set_stack(state.stack, stack_pointer, self._architecture.minimum_signal_stack)
+        cpu.registers[:] = array("Q", state.registers)
+        _restore_fpu(cpu, state.fpu)
+        if state.stack is not None:
+            with suppress(LinuxError):  # as Linux ignores it
+                stack_pointer = state.registers[self._architecture.stack_pointer]
+                task.signals.set_stack(state.stack, stack_pointer, self._architecture.minimum_signal_stack)
+        if state.failure is not None:
+            raise state.failure
+
+
+def _restore_fpu(cpu: "CpuState", state: bytes | None) -> None:
+    if state is None:
+        cpu.reset_fpu()
+        return
+    try:
+        cpu.set_fpu(state)
+    except ValueError:
+        cpu.reset_fpu()
+        raise BadFrame("the CPU refuses the FPU state") from None

@@ -27,7 +27,7 @@ from aionoah.process.stopping import stay_stopped
 from aionoah.reactor import SleepingCall
 from aionoah.signals.actions import Effect
 from aionoah.signals.delivery import Delivery, next_signal
-from aionoah.signals.frames import FaultDetails
+from aionoah.signals.frames import BadFrame, FaultDetails
 from aionoah.signals.generate import force
 from aionoah.signals.info import from_kernel
 from aionoah.syscalls.dispatch import error_result
@@ -564,12 +564,20 @@ class VcpuThread:
         return not self._needs_attention
 
     def leave_handler(self) -> None:
-        if not self.leaves_handler(self._running_vcpu):
+        try:
+            self._handlers.leave(self._task, self._running_vcpu)
+        except BadFrame as bad:
+            if bad.fault is not None:
+                self._faults.details = bad.fault
             force(self._task, from_kernel(SIG.SEGV))
 
     def leaves_handler(self, cpu: CpuState) -> bool:
-        """rt_sigreturn with these registers. False for a frame that cannot be."""
-        return self._handlers.leave(self._task, cpu)
+        """rt_sigreturn with these registers. False for a frame that cannot be, which the thread's own vCPU has to find."""
+        try:
+            self._handlers.leave(self._task, cpu)
+        except BadFrame:
+            return False
+        return True
 
     def _set_registers(self, values: Sequence[int]) -> None:
         self._registers[:] = array("Q", values)

@@ -45,7 +45,14 @@ class Returning(NamedTuple):
 
 
 class BadFrame(Exception):  # noqa: N818 - the kernel's own words
-    """There is no room for a frame, or none that rt_sigreturn can take back: SIGSEGV."""
+    """There is no room for a frame, or none that rt_sigreturn can take back: SIGSEGV.
+
+    `fault` is what the CPU has said, if it was the CPU that refused.
+    """
+
+    def __init__(self, why: str, fault: FaultDetails | None = None) -> None:
+        super().__init__(why)
+        self.fault = fault
 
 
 class SignalEntry(NamedTuple):
@@ -57,12 +64,13 @@ class SignalEntry(NamedTuple):
 
 
 class SignalReturn(NamedTuple):
-    """What rt_sigreturn restores."""
+    """What rt_sigreturn restores; much of it even from a bad frame."""
 
     registers: list[int]
     fpu: bytes | None  # None: the state of a fresh thread
     mask: int
-    stack: StackT  # as sigaltstack would get it; an error of that is ignored
+    stack: StackT | None  # as sigaltstack would get it, an error of that being ignored; None: as it is
+    failure: BadFrame | None = None
 
 
 def choose_stack(thread: Interrupted, delivery: Delivery, red_zone: int, stack_pointer: int) -> int:

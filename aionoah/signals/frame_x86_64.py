@@ -41,6 +41,7 @@ from aionoah.signals.delivery import Delivery
 from aionoah.signals.frame import (
     WORD,
     BadFrame,
+    FaultDetails,
     Interrupted,
     Returning,
     SignalEntry,
@@ -58,6 +59,7 @@ _MAGIC2: Final = FP_XSTATE_MAGIC2.to_bytes(FP_XSTATE_MAGIC2_SIZE, "little")
 _NO_INFO: Final = bytes(SIGINFO_SIZE)
 _NO_DESCRIPTION: Final = bytes(FpxSwBytes.SIZE)
 _FXSAVE_ALIGNMENT: Final = 16
+_GENERAL_PROTECTION: Final = 13
 _COMPONENTS: Final = slice(FXSAVE_SIZE, FXSAVE_SIZE + 8)  # of the header
 _HEADER_ZEROS: Final = slice(
     FXSAVE_SIZE + 8, FXSAVE_SIZE + 24
@@ -143,25 +145,37 @@ def _frame(thread: Interrupted, delivery: Delivery, image_address: int) -> bytes
 def leave_handler(thread: Returning, read: Callable[[int, int], bytes]) -> SignalReturn:
     """rt_sigreturn: what the frame of a thread that has returned from its handler restores.
 
-    `read(address, length)` reads guest memory and raises LinuxError. BadFrame for a frame that is not
-    there or asks for what a program must not have.
+    `read(address, length)` reads guest memory and raises LinuxError. BadFrame for a frame that is not there.
     """
     address = thread.registers[RSP] - 8 & WORD  # the handler's `ret` has popped pretcode
     try:
         frame = _FRAME.unpack(read(address, RtSigFrame.SIZE))
-        fpu = _restored_fpu(thread, frame[_FPSTATE], read)
     except LinuxError:
         raise BadFrame("the frame cannot be read") from None
-    if frame[_CS] | 3 != USER_CS:
-        raise BadFrame("the frame asks for another code segment")
-    if frame[_FLAGS] & UC.STRICT_RESTORE_SS and frame[_SS] | 3 != USER_SS:
-        raise BadFrame("the frame asks for another stack segment")
+    mask = frame[_MASK]
     registers = list(_from_frame(frame[_REGISTERS]))
     kept = thread.registers[RFLAGS] & ~SIGRETURN_EFLAGS
     registers[RFLAGS] = kept | registers[RFLAGS] & SIGRETURN_EFLAGS
-    if not _is_canonical(registers[RIP]):
-        raise BadFrame("the frame asks for an impossible address")
-    return SignalReturn(registers, fpu, frame[_MASK], StackT(*frame[_STACK]))
+    try:
+        fpu = _restored_fpu(thread, frame[_FPSTATE], read)
+    except LinuxError:
+        return SignalReturn(registers, None, mask, None, BadFrame("the FPU state cannot be read"))
+    except BadFrame as bad:
+        return SignalReturn(registers, None, mask, None, bad)
+    ss = frame[_SS] if frame[_FLAGS] & UC.STRICT_RESTORE_SS else USER_SS
+    failure = _refusal(frame[_CS], ss, registers[RIP])
+    return SignalReturn(registers, fpu, mask, StackT(*frame[_STACK]), failure)
+
+
+def _refusal(cs: int, ss: int, address: int) -> BadFrame | None:
+    """What the CPU says to the IRET that would go there: selectors of user mode are taken, whatever their rights."""
+    for selector, expected in ((cs, USER_CS), (ss, USER_SS)):
+        if selector | 3 != expected:
+            fault = FaultDetails(0, selector & ~3, _GENERAL_PROTECTION)
+            return BadFrame(f"the frame asks for segment {selector:#x}", fault)
+    if address >> 47 in (0, 0x1FFFF):
+        return None
+    return BadFrame("the frame asks for an impossible address", FaultDetails(0, 0, _GENERAL_PROTECTION))
 
 
 def _restored_fpu(thread: Returning, address: int, read: Callable[[int, int], bytes]) -> bytes | None:
@@ -233,7 +247,3 @@ def _is_extended(about: FpxSwBytes, size: int) -> bool:
         and _XSAVE_MINIMUM <= about.xstate_size <= size
         and about.xstate_size <= about.extended_size
     )
-
-
-def _is_canonical(address: int) -> bool:
-    return address >> 47 in (0, 0x1FFFF)

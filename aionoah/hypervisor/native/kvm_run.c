@@ -45,10 +45,21 @@ static int system_call(struct kvm_vcpu *v) {
     return EXIT_SYSCALL;
 }
 
+enum { FETCHED_BY_USER = 0x14 }; /* error code of a page fault */
+
 static int protection_fault(struct kvm_vcpu *v) {
     v->vector = 13;
     v->error_code = 0;
     return EXIT_EXCEPTION;
+}
+
+/* No program may be at an address of ours, or at one that is none: there is nothing to be run. */
+static int out_of_bounds(struct kvm_vcpu *v) {
+    int64_t address = (int64_t)v->registers[RIP];
+    if (address << 16 >> 16 != address) return protection_fault(v);
+    v->fault_address = v->registers[RIP];
+    v->error_code = FETCHED_BY_USER;
+    return EXIT_PAGE_FAULT;
 }
 
 /* It is on the way to a call, or back from one: 0 if it is back. */
@@ -186,7 +197,7 @@ static int run_until_exit(struct kvm_vcpu *v) {
     if (kvm_vcpu_prepare_fpu(v)) return EXIT_BROKEN;
     if (clocks) clocks_refresh(clocks);
     for (;;) {
-        if (v->registers[RIP] >= KERNEL_BASE) return protection_fault(v); /* not canonical, or ours */
+        if (v->registers[RIP] >= KERNEL_BASE) return out_of_bounds(v);
         __atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
         if (__atomic_exchange_n(&v->is_kicked, 0, __ATOMIC_SEQ_CST)) return EXIT_KICKED;
         enter(v);

@@ -31,7 +31,7 @@ from aionoah.abi.x86_64 import (
 )
 from aionoah.signals.actions import Disposition, Effect, signal_set
 from aionoah.signals.delivery import Delivery
-from aionoah.signals.frame import BadFrame, FaultDetails, Interrupted, Returning
+from aionoah.signals.frame import BadFrame, FaultDetails, Interrupted, Returning, SignalReturn
 from aionoah.signals.frame_x86_64 import enter_handler, leave_handler
 from aionoah.signals.info import from_bytes, from_user
 from aionoah.signals.state import NO_STACK, AlternateStack
@@ -195,6 +195,7 @@ def test_everything_comes_back(registers: list[int], rip: int, flags: int, size:
     assert restored.registers[:RFLAGS] == registers[:RFLAGS]
     assert restored.registers[RFLAGS] & SIGRETURN_EFLAGS == flags & SIGRETURN_EFLAGS
     assert restored.mask == signal_set(SIG.HUP)
+    assert restored.stack is not None
     assert (restored.stack.ss_flags, restored.stack.ss_size) == (SS.DISABLE, 0)
     assert restored.fpu is not None
     assert len(restored.fpu) == size
@@ -202,7 +203,7 @@ def test_everything_comes_back(registers: list[int], rip: int, flags: int, size:
     assert restored.fpu[FXSAVE_SIZE:] == before.fpu[FXSAVE_SIZE:]
 
 
-def patched(offset: int, data: bytes, piece: int = 1) -> Callable[[], object]:
+def patched(offset: int, data: bytes, piece: int = 1) -> Callable[[], SignalReturn]:
     """rt_sigreturn of a frame (piece 1) or FPU image (piece 0) in which bytes have been changed."""
     memory, after = entered(thread())
     memory.writes[piece][1][offset : offset + len(data)] = data
@@ -216,16 +217,30 @@ FPSTATE_OFFSET = CONTEXT + 184
 
 
 @pytest.mark.parametrize(
-    ("offset", "data"),
+    ("offset", "data", "fault"),
     [
-        (CS_OFFSET, b"\x10"),
-        (RIP_OFFSET, (1 << 47).to_bytes(8, "little")),
-        (FPSTATE_OFFSET, (0xBAD).to_bytes(8, "little")),
+        (CS_OFFSET, b"\x11", FaultDetails(0, 0x10, 13)),
+        (CS_OFFSET + 6, b"\x00\x00", FaultDetails(0, 0, 13)),  # SS
+        (RIP_OFFSET, (1 << 47).to_bytes(8, "little"), FaultDetails(0, 0, 13)),
     ],
 )
-def test_what_a_program_must_not_ask_for(offset: int, data: bytes) -> None:
-    with pytest.raises(BadFrame):
-        patched(offset, data)()
+def test_what_a_program_must_not_ask_for(offset: int, data: bytes, fault: FaultDetails) -> None:
+    """The CPU refuses it, with all else restored."""
+    restored = patched(offset, data)()
+    assert restored.failure is not None
+    assert restored.failure.fault == fault
+    assert restored.fpu is not None
+    assert restored.stack is not None
+    assert restored.mask == signal_set(SIG.HUP)
+
+
+def test_an_fpu_state_that_is_not_there() -> None:
+    """It and the alternate stack are not restored, but all else."""
+    restored = patched(FPSTATE_OFFSET, (0xBAD).to_bytes(8, "little"))()
+    assert restored.failure is not None
+    assert restored.failure.fault is None
+    assert (restored.fpu, restored.stack) == (None, None)
+    assert restored.mask == signal_set(SIG.HUP)
 
 
 def test_a_frame_that_is_not_there() -> None:
@@ -235,12 +250,12 @@ def test_a_frame_that_is_not_there() -> None:
 
 def test_a_changed_register_counts() -> None:
     restored = patched(RIP_OFFSET, (0x1234).to_bytes(8, "little"))()
-    assert restored.registers[RIP] == 0x1234  # type: ignore[attr-defined]
+    assert restored.registers[RIP] == 0x1234
 
 
 def test_no_fpu_state_at_all() -> None:
     restored = patched(FPSTATE_OFFSET, bytes(8))()
-    assert restored.fpu is None  # type: ignore[attr-defined]
+    assert restored.fpu is None
 
 
 @pytest.mark.parametrize(
@@ -254,7 +269,8 @@ def test_no_fpu_state_at_all() -> None:
 )
 def test_an_image_without_its_marks_is_legacy(offset: int, data: bytes) -> None:
     restored = patched(offset, data, piece=0)()
-    fpu = restored.fpu  # type: ignore[attr-defined]
+    fpu = restored.fpu
+    assert fpu is not None
     assert len(fpu) == 832
     assert fpu[FXSAVE_SIZE] == 3
     assert fpu[FXSAVE_SIZE + 1 :] == bytes(832 - FXSAVE_SIZE - 1)
@@ -262,7 +278,8 @@ def test_an_image_without_its_marks_is_legacy(offset: int, data: bytes) -> None:
 
 def test_features_that_the_frame_does_not_name_are_initialised() -> None:
     restored = patched(SW_RESERVED_OFFSET + 8, (3).to_bytes(8, "little"), piece=0)()
-    assert restored.fpu[FXSAVE_SIZE] == 3  # type: ignore[attr-defined]
+    assert restored.fpu is not None
+    assert restored.fpu[FXSAVE_SIZE] == 3
 
 
 # -- the real kernel --------------------------------------------------------------------------------------------
