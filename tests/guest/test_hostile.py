@@ -104,6 +104,15 @@ async def test_wild_instructions_memory_and_frames(
 
 
 @pytest.mark.parametrize("seed", [1, 2])
+async def test_forged_mail(
+    linux: aionoah.Linux, neighbour: aionoah.Process, compile_program: Compiler, seed: int
+) -> None:
+    """Threads write to the pages where calls of others, and handlers, are answered without exits."""
+    program = compiled(compile_program, "hostile/mailbox")
+    assert (await attack(linux, [program, str(seed), "0", "12"])).endswith(b"survived\n")
+
+
+@pytest.mark.parametrize("seed", [1, 2])
 async def test_too_much_of_everything(
     linux: aionoah.Linux, neighbour: aionoah.Process, compile_program: Compiler, seed: int
 ) -> None:
