@@ -55,14 +55,6 @@ def require_enterable(context: FsContext, dentry: Dentry) -> None:
     require(dentry.inode.attributes(), context.identity, ACCESS.X, dentry.inode)
 
 
-def require_executable(context: FsContext, dentry: Dentry) -> None:
-    """Whether execve may run it: EACCES for what is no regular file or lacks the right."""
-    attributes = dentry.inode.attributes()
-    if attributes.mode & S.IFMT != S.IFREG:
-        raise LinuxError(Errno.EACCES)
-    require(attributes, context.identity, ACCESS.X, dentry.inode)
-
-
 def chmod(context: FsContext, dentry: Dentry, mode: int) -> None:
     """fchmodat(2) and fchmod(2). EROFS, EOPNOTSUPP for symbolic links, EPERM."""
     dentry.mount.require_writable()

@@ -17,7 +17,7 @@ from aionoah.fs.acl import Entry
 from aionoah.fs.context import FsContext
 from aionoah.fs.inode import Attributes, Inode
 from aionoah.fs.lists import default_list, inherit
-from aionoah.fs.path import Dentry, LastComponent, retried, walk, walk_parent
+from aionoah.fs.path import Dentry, LastComponent, retried, walk_parent
 from aionoah.fs.permissions import require
 
 
@@ -155,22 +155,8 @@ def symlink(context: FsContext, target: bytes, start: Dentry, path: bytes) -> De
 
 
 @retried
-def link(
-    context: FsContext,
-    old_start: Dentry,
-    old_path: bytes,
-    start: Dentry,
-    path: bytes,
-    *,
-    follow: bool = False,
-) -> None:
-    """linkat(2); `follow` is AT_SYMLINK_FOLLOW."""
-    link_dentry(context, walk(context, old_start, old_path, follow=follow), start, path)
-
-
-@retried
 def link_dentry(context: FsContext, old: Dentry, start: Dentry, path: bytes) -> None:
-    """linkat(2) of something open (AT_EMPTY_PATH). EXDEV, EPERM for directories."""
+    """linkat(2) of what its first path, or its descriptor, has led to. EXDEV, EPERM for directories."""
     place, _ = _new_name(context, start, path)
     if old.mount is not place.directory.mount:
         raise LinuxError(Errno.EXDEV)

@@ -11,13 +11,12 @@ from aionoah.fs.attributes import (
     filesystem_status,
     readlink,
     require_enterable,
-    require_executable,
     set_times,
     truncate,
 )
-from aionoah.fs.creation import link, link_dentry, mkdir, mknod, require_node_mode, symlink
+from aionoah.fs.creation import link_dentry, mkdir, mknod, require_node_mode, symlink
 from aionoah.fs.opening import open_dentry, open_file, open_path
-from aionoah.fs.path import path_of, stat, walk, walk_parent
+from aionoah.fs.path import path_of, stat, walk
 from aionoah.fs.removal import rename, require_rename_flags, rmdir, unlink
 
 __all__ = [
@@ -25,7 +24,6 @@ __all__ = [
     "chmod",
     "chown",
     "filesystem_status",
-    "link",
     "link_dentry",
     "mkdir",
     "mknod",
@@ -36,7 +34,6 @@ __all__ = [
     "readlink",
     "rename",
     "require_enterable",
-    "require_executable",
     "require_node_mode",
     "require_rename_flags",
     "rmdir",
@@ -46,5 +43,4 @@ __all__ = [
     "truncate",
     "unlink",
     "walk",
-    "walk_parent",
 ]

@@ -126,7 +126,7 @@ class Tree:
         operations.symlink(self.context, target, self.context.cwd, path)
 
     def link(self, old: bytes, new: bytes) -> None:
-        operations.link(self.context, self.context.cwd, old, self.context.cwd, new)
+        operations.link_dentry(self.context, self.walk(old, follow=False), self.context.cwd, new)
 
     def unlink(self, path: bytes) -> None:
         operations.unlink(self.context, self.context.cwd, path)

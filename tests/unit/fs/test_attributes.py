@@ -129,23 +129,15 @@ def test_special_files_are_not_written_to_the_mount() -> None:
     assert outcome(tree.access, b".", ACCESS.W) == "EROFS"
 
 
-def test_where_one_may_go_and_what_one_may_run(tree: Tree) -> None:
+def test_where_one_may_go(tree: Tree) -> None:
     def enter(path: bytes) -> object:
         return outcome(operations.require_enterable, tree.context, tree.walk(path))
 
-    def run(path: bytes) -> object:
-        return outcome(operations.require_executable, tree.context, tree.walk(path))
-
     assert enter(b"dir") is None
     assert enter(b"file") == "ENOTDIR"
-    assert run(b"file") == "EACCES"
-    assert run(b"dir") == "EACCES"
-    tree.chmod(b"file", 0o100)
-    assert run(b"file") is None
     tree.chmod(b"dir", 0o600)
     with tree.acting_as(user(7)):
         assert enter(b"dir") == "EACCES"
-        assert run(b"file") == "EACCES"
 
 
 def test_readlink_is_for_links(tree: Tree) -> None:

@@ -74,7 +74,7 @@ def test_hard_links(tree: Tree) -> None:
     tree.symlink(b"file", b"link")
     tree.link(b"link", b"same")
     assert tree.readlink(b"same") == b"file"
-    operations.link(tree.context, tree.root, b"link", tree.root, b"followed", follow=True)
+    operations.link_dentry(tree.context, tree.walk(b"link"), tree.root, b"followed")
     assert tree.stat(b"file").nlink == 3
     held = tree.walk(b"file")
     for name in (b"file", b"dir/other", b"followed"):
