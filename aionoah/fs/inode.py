@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from aionoah.fs.acl import Entry
     from aionoah.fs.file import File
     from aionoah.fs.handles import Handle
+    from aionoah.fs.mount import Mount
     from aionoah.fs.path import Dentry
     from aionoah.fs.trails import Test
 
@@ -132,6 +133,7 @@ class FileSystem:
     is_ephemeral = False  # nothing in it outlives the guests: mountpoints may be made in it
     root: "Inode"
     device: int  # st_dev of its inodes
+    mounts: "dict[Mount, None] | None" = None  # that show it in a tree
 
     def status(self) -> FileSystemStatus:
         raise LinuxError(Errno.ENOSYS)

@@ -64,7 +64,7 @@ class Forest:
         mount.root.inode.unmounted()
         propagation.leave(self, mount)
         filesystem = mount.filesystem
-        if any(other.filesystem is filesystem for other in self.mounts) or self.is_busy(mount):
+        if filesystem.mounts or self.is_busy(mount):
             return
         notify.unmounted(filesystem)
         filesystem.is_unmounted = True
@@ -77,6 +77,12 @@ class Forest:
         return any(child() is not None for child in mount.root.children.values()) or self.is_root_in_use(
             mount.root
         )
+
+
+def _forget(mount: Mount) -> None:
+    """It is in no tree any more."""
+    if mount.filesystem.mounts is not None:
+        del mount.filesystem.mounts[mount]
 
 
 def _never(_place: Dentry) -> bool:
@@ -186,6 +192,11 @@ class MountNamespace(Namespace):
         mount.namespace = self
         mount.identifier = mount.identifier or next(self.forest.identifiers)
         self.mounts.append(mount)
+        known = mount.filesystem.mounts
+        if known is None:
+            mount.filesystem.mounts = {mount: None}
+        else:
+            known[mount] = None
 
     def cover(self, parent: Dentry | None, name: bytes, mount: Mount) -> None:
         """The same without listing it."""
@@ -231,7 +242,28 @@ class MountNamespace(Namespace):
             else:
                 parent.covers[name] = mount.beneath
         mount.beneath = mount.namespace = None
+        self._remove(mount)
+
+    def _remove(self, mount: Mount) -> None:
         self.mounts.remove(mount)
+        _forget(mount)
+
+    def below(self, place: Dentry) -> Iterator[tuple[Mount, list[bytes]]]:
+        """The mounts below a place, and the names that lead there; outer ones first."""
+        for mount in self.mounts:
+            names: list[bytes] = []
+            here: Dentry | None = mount.root
+            while here is not None and not here.is_at(place):
+                names.append(here.name)
+                here = here.parent
+            if here is not None and names:
+                yield mount, names[::-1]
+
+    def take_off(self, mount: Mount) -> None:
+        """A mount, and those below it, go with the directory that it was on."""
+        for each in (*reversed([other for other, _ in self.below(mount.root)]), mount):
+            self.detach(each)
+            self.forest.taken_away(each)
 
     def over(self, place: Dentry) -> Dentry:
         """What lies over the root of a mount of this tree, itself if there is nothing."""
@@ -245,7 +277,6 @@ class MountNamespace(Namespace):
         """A mount becomes the root of all; the old one is on nothing then, and has to be attached again."""
         old = self.root.mount
         self.detach(new)
-        new.namespace = self
         new.root.parent, new.root.name = None, b""
         above = next((other for other in self.mounts if other.beneath is old.root), None)
         if above is None:
@@ -253,8 +284,9 @@ class MountNamespace(Namespace):
         else:
             above.beneath = new.root
         self.root = new.root
-        self.mounts.remove(old)
-        self.mounts.insert(0, new)
+        self._remove(old)
+        self._add(new)
+        self.mounts.insert(0, self.mounts.pop())
         return old
 
     def clear(self) -> None:
@@ -266,6 +298,7 @@ class MountNamespace(Namespace):
             if mount.root.parent is not None:
                 mount.root.parent.covers = None
             mount.beneath = mount.namespace = None
+            _forget(mount)
         while mounts:
             self.forest.taken_away(mounts.pop())
 

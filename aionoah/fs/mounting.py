@@ -5,7 +5,6 @@ by propagation.
 Sources: mount(2), umount(2), pivot_root(2), mount_namespaces(7); Linux fs/namespace.c.
 """
 
-from collections.abc import Iterator
 from typing import Final
 
 from aionoah.abi.errno import Errno, LinuxError
@@ -82,7 +81,7 @@ def bind(namespace: MountNamespace, source: Dentry, target: Dentry, *, recursive
     _require_place(namespace, target, is_directory=inode.kind == S.IFDIR)
     if not inode.may_be_mounted_in(_EVERYWHERE) and propagation.receivers(namespace.forest, target.mount):
         raise LinuxError(Errno.EINVAL)
-    below = list(_mounts_below(namespace, source)) if recursive else []
+    below = list(namespace.below(source)) if recursive else []
     if not recursive and namespace.owner is not FIRST and _has_locked(namespace, source):
         raise LinuxError(Errno.EINVAL)  # it would show what they hide
     propagation.require_room(namespace, target, 1 + len(below))
@@ -93,7 +92,7 @@ def bind(namespace: MountNamespace, source: Dentry, target: Dentry, *, recursive
 
 
 def _has_locked(namespace: MountNamespace, place: Dentry) -> bool:
-    return any(mount.is_locked for mount, _ in _mounts_below(namespace, place))
+    return any(mount.is_locked for mount, _ in namespace.below(place))
 
 
 def _copy_tree(mount: Mount, target: Dentry) -> list[tuple[Mount, Mount]]:
@@ -103,7 +102,7 @@ def _copy_tree(mount: Mount, target: Dentry) -> list[tuple[Mount, Mount]]:
     top = mount.copy(mount.root)
     namespace.tuck(top, target)
     mount.root.inode.mounted()
-    made = _copy_below(namespace, mount, top, list(_mounts_below(origin, mount.root)))
+    made = _copy_below(namespace, mount, top, list(origin.below(mount.root)))
     if namespace.owner is not origin.owner:
         for _, copy in made:
             copy.is_locked = copy is not top
@@ -137,18 +136,6 @@ def _copy(namespace: MountNamespace, source: Dentry, parent: Dentry | None, name
     return copy
 
 
-def _mounts_below(namespace: MountNamespace, place: Dentry) -> Iterator[tuple[Mount, list[bytes]]]:
-    """The mounts below a place, and the names that lead there; outer ones first."""
-    for mount in namespace.mounts:
-        names: list[bytes] = []
-        here: Dentry | None = mount.root
-        while here is not None and not here.is_at(place):
-            names.append(here.name)
-            here = here.parent
-        if here is not None and names:
-            yield mount, names[::-1]
-
-
 # -- changing ---------------------------------------------------------------------------------------------
 
 
@@ -173,7 +160,7 @@ def set_propagation(namespace: MountNamespace, target: Dentry, flags: int) -> No
     mount = _mount_at(namespace, target)
     affected = [mount]
     if flags & MS.REC:
-        affected += [other for other, _ in _mounts_below(namespace, mount.root)]
+        affected += [other for other, _ in namespace.below(mount.root)]
     for each in affected:
         propagation.change(namespace.forest, each, kind)
 
@@ -191,7 +178,7 @@ def move(namespace: MountNamespace, source: Dentry, target: Dentry) -> None:
         if here is mount:
             raise LinuxError(Errno.ELOOP)
         here = here.under
-    moved = [mount, *(each for each, _ in _mounts_below(namespace, mount.root))]
+    moved = [mount, *(each for each, _ in namespace.below(mount.root))]
     propagation.require_room(namespace, target, len(moved))
     namespace.detach(mount)
     namespace.attach(mount, target.parent, target.name)
@@ -221,7 +208,7 @@ def unmount(namespace: MountNamespace, target: Dentry, flags: int, current: Dent
         return
     if mount.root is namespace.root:
         raise LinuxError(Errno.EINVAL)
-    below = [other for other, _ in _mounts_below(namespace, mount.root)]
+    below = [other for other, _ in namespace.below(mount.root)]
     is_busy = bool(below) or any(map(forest.is_busy, (mount, *_copies_alone(namespace, mount))))
     if is_busy and not flags & MNT.DETACH:
         raise LinuxError(Errno.EBUSY)

@@ -7,7 +7,7 @@ order of the checks is the kernel's.
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import ACCESS, RENAME
 from aionoah.abi.stat import S
-from aionoah.fs import notify
+from aionoah.fs import notify, positions
 from aionoah.fs.context import FsContext
 from aionoah.fs.creation import new_owner, require_may_create
 from aionoah.fs.inode import Change
@@ -32,7 +32,7 @@ def unlink(context: FsContext, start: Dentry, path: bytes) -> None:
     _require_uncovered(place)
     was_last = bool(notify.WATCHES) and notify.is_last_name(victim.inode)
     place.directory.inode.unlink(place.name)
-    place.directory.was_removed(place.name)
+    positions.removed(place.directory, place.name)
     notify.removed(place.directory, place.name, victim.inode, was_last=was_last)
 
 
@@ -52,12 +52,12 @@ def rmdir(context: FsContext, start: Dentry, path: bytes) -> None:
     if victim.covers:
         raise LinuxError(Errno.ENOTEMPTY)
     place.directory.inode.rmdir(place.name)
-    place.directory.was_removed(place.name)
+    positions.removed(place.directory, place.name)
     notify.removed(place.directory, place.name, victim.inode, was_last=True)
 
 
 def _require_uncovered(place: LastComponent) -> None:
-    if place.directory.is_covered(place.name):
+    if positions.is_mounted_on(place.directory, place.name):
         raise LinuxError(Errno.EBUSY)
 
 
@@ -100,7 +100,8 @@ def rename(
     old.directory.inode.rename(old.name, new.directory.inode, new.name, flags)
     if flags & RENAME.WHITEOUT:
         _own_whiteout(context, old)
-    old.directory.was_renamed(old.name, new.directory, new.name, exchange=bool(flags & RENAME.EXCHANGE))
+    is_exchange = bool(flags & RENAME.EXCHANGE)
+    positions.renamed(old.directory, old.name, new.directory, new.name, exchange=is_exchange)
     if flags & RENAME.EXCHANGE and target is not None:
         notify.exchanged(old.directory, old.name, new.directory, new.name, source.inode, target.inode)
     else:

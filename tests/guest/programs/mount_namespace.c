@@ -377,6 +377,63 @@ static void in_chroot(void) {
     CALL(mount(NULL, "/sub", NULL, MS_PRIVATE, NULL));
 }
 
+/* -- what happens to names that others see -------------------------------------------------------------------- */
+
+static int renamed, moved;
+
+static void beside(void) {
+    unshare(CLONE_NEWNS);
+    chdir("names/gone");
+    mount_tmpfs("../covered"), mkdir("../covered/in", 0755), mount_tmpfs("../covered/in");
+    mount_tmpfs("../carried"), mkdir("../carried/in", 0755);
+    mount_tmpfs("../replaced"), mkdir("../replaced/in", 0755);
+    mount_tmpfs("../one"), mkdir("../one/in", 0755);
+    renamed = open("../renamed", O_PATH), moved = open("../moved/.", O_PATH);
+    tell(to_parent), hear(to_child);
+    printf("in %s\n", working_directory());
+    CALL(mkdir("new", 0755));
+    CALL(access("../covered", F_OK));
+    CALL(mkdir("../covered", 0755));
+    CALL(access("../covered/in", F_OK));
+    CALL(access("../elsewhere/carried/in", F_OK)), CALL(access("../carried", F_OK));
+    CALL(access("../replaced", F_OK)), CALL(access("../replaced/in", F_OK));
+    CALL(access("../one/in", F_OK)), CALL(access("../other/in", F_OK));
+    char name[32];
+    snprintf(name, sizeof name, "fd/%d", renamed), show_link("self", name);
+    snprintf(name, sizeof name, "fd/%d", moved), show_link("self", name);
+    show_mounts("self", top);
+}
+
+static void renaming(void) {
+    hear(to_parent);
+    CALL(chdir("names"));
+    CALL(rmdir("gone"));
+    CALL(rmdir("covered"));
+    CALL(rename("carried", "elsewhere/carried"));
+    CALL(rename("moved", "elsewhere/moved"));
+    CALL(rename("renamed", "again"));
+    CALL(rename("empty", "replaced"));
+    CALL(renameat2(AT_FDCWD, "one", AT_FDCWD, "other", RENAME_EXCHANGE));
+    CALL(chdir(".."));
+    tell(to_child);
+}
+
+static void bound_twice(void) {
+    unshare(CLONE_NEWNS);
+    CALL(chdir("names"));
+    CALL(mount("elsewhere", "bound", NULL, MS_BIND, NULL));
+    mkdir("elsewhere/here", 0755), mkdir("elsewhere/point", 0755);
+    CALL(chdir("bound/here"));
+    CALL(rmdir("../../elsewhere/here"));
+    printf("in %s\n", working_directory());
+    CALL(chdir("../.."));
+    CALL(mount_tmpfs("bound/point"));
+    CALL(rmdir("elsewhere/point"));
+    CALL(rename("elsewhere/point", "elsewhere/other"));
+    CALL(rename("elsewhere", "again/elsewhere"));
+    CALL(access("bound/point", F_OK));
+}
+
 /* -- clone, rights ------------------------------------------------------------------------------------------- */
 
 static void clones(void) {
@@ -452,6 +509,15 @@ int main(int argc, char **argv) {
     in_child("pivot_root in place", pivot_in_place, NULL);
     in_child("moved to the root", move_to_root, NULL);
     in_child("chroot", in_chroot, NULL);
+    CALL(mount(NULL, "shared", NULL, MS_PRIVATE, NULL)); /* whether a copy of an unbindable one is one depends on the version */
+    for (const char **name = (const char *[]){"", "/gone", "/covered", "/carried", "/replaced", "/one", "/other", "/renamed",
+                                              "/moved", "/empty", "/elsewhere", "/bound", NULL};
+         *name != NULL; name++) {
+        char path[32];
+        snprintf(path, sizeof path, "names%s", *name), mkdir(path, 0755);
+    }
+    in_child("names", beside, renaming);
+    in_child("bound twice", bound_twice, NULL);
     in_child("clone", clones, NULL);
     in_child("removed", of_removed_directory, NULL);
     in_child("nobody", of_nobody, NULL);

@@ -225,3 +225,42 @@ def test_there_are_not_too_many(tree: Tree) -> None:
     while found[-1:] != ["ENOSPC"]:
         found.append(outcome(tree.namespace.copy, 0xF000_0001 + len(found)))
     assert 10 < len(found) < 40
+
+
+def test_what_happens_to_names_happens_in_all(tree: Tree) -> None:
+    view = View(tree)
+    for name in (b"gone", b"renamed", b"covered", b"carried"):
+        tree.mkdir(name)
+    gone, renamed = view.walk(b"gone"), view.walk(b"renamed")
+    new(view.namespace, view.walk(b"covered"))
+    view.mkdir(b"covered/in")
+    new(view.namespace, view.walk(b"covered/in"))
+    carried = new(view.namespace, view.walk(b"carried"))
+    tree.rmdir(b"gone")
+    assert gone.is_deleted
+    tree.rename(b"renamed", b"a/b/again")
+    assert view.path(renamed) == b"/a/b/again"
+    assert view.walk(b"a/b/again") is renamed
+    tree.rename(b"carried", b"c/carried")
+    assert view.walk(b"c/carried") is carried.root
+    assert outcome(view.walk, b"carried") == "ENOENT"
+    tree.rmdir(b"covered")
+    assert outcome(view.walk, b"covered") == "ENOENT"
+    assert paths(view) == [b"/", b"/c/carried"]
+    assert outcome(view.rmdir, b"c/carried") == "EBUSY"
+
+
+def test_a_name_leaves_what_a_mount_shows(tree: Tree) -> None:
+    tree.mkdir(b"a/b/in")
+    mounting.bind(tree.namespace, tree.walk(b"a"), tree.walk(b"c"), recursive=False)
+    held = tree.walk(b"c/b/in")
+    assert outcome(tree.rename, b"a/b", b"out") is None
+    assert tree.path(held) == b"/c/b/in"  # for those in it
+    assert outcome(tree.walk, b"c/b") == "ENOENT"
+    tree.mkdir(b"a/point")
+    new(tree.namespace, tree.walk(b"c/point"))
+    assert outcome(tree.rmdir, b"a/point") == "EBUSY"
+    assert outcome(tree.rename, b"a/point", b"a/other") == "EBUSY"
+    tree.write(b"c/file", b"x")
+    tree.unlink(b"a/file")
+    assert tree.names(b"c") == [b"point"]
