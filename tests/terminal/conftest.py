@@ -1,5 +1,7 @@
 """A person at a terminal: programs driven through the host's tmux, natively and in a guest, screen by screen."""
 
+import contextlib
+import re
 import shlex
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import pytest
 AIONOAH = Path(sys.executable).with_name("aionoah")
 _PATIENCE = 200  # seconds until a screen that does not come counts as a failure
 _GLANCE = 0.03  # seconds between looks
+_RESTLESS = 10  # seconds, for commands that never sleep for long: their screens have come to rest by then
 
 
 class Screen:
@@ -21,7 +24,10 @@ class Screen:
         self._tmux = ["tmux", "-S", str(directory / f"{name}.socket"), "-f", "/dev/null"]
         # A shell that stays: the screen is still there when the command has ended.
         line = f"trap : INT; {shlex.join(command)}; echo status $?; exec sleep 1000"
-        self._call("new-session", "-d", "-x", "80", "-y", "24", "-c", str(directory), "sh", "-c", line)
+        size = ("-x", "80", "-y", "24")
+        self._pid = self._call(
+            "new-session", "-d", "-P", "-F", "#{pane_pid}", *size, "-c", str(directory), "sh", "-c", line
+        ).strip()
 
     def _call(self, *words: str) -> str:
         done = subprocess.run(
@@ -47,16 +53,43 @@ class Screen:
     def wait(
         self, expected: str | Callable[[str], bool], *, colours: bool = False, unlike: str | None = None
     ) -> str:
-        """The screen once it has what is expected, is another than one before, and does not change any more."""
+        """The screen once it has what is expected, is another than one before, and does not change any more: who
+        draws it sleeps.
+        """
         is_there = expected if callable(expected) else lambda shown: expected in shown
-        before, end = "", time.monotonic() + _PATIENCE
+        before, since, end = "", 0.0, time.monotonic() + _PATIENCE
         while time.monotonic() < end:
+            sleep = self._sleep()
+            time.sleep(_GLANCE)
             shown = self.look()
             if shown == before and is_there(shown) and (found := self.look(colours=colours)) != unlike:
-                return found
-            before = shown
-            time.sleep(_GLANCE)
+                since = since or time.monotonic()
+                if sleep == self._sleep() != {} or time.monotonic() > since + _RESTLESS:
+                    return found
+            else:
+                before, since = shown, 0.0
         pytest.fail(f"{expected!r} did not come; the screen is\n{before}")
+
+    def _sleep(self) -> dict[str, int]:
+        """How often each thread of the command has gone to sleep; nothing while one of them is awake."""
+        children: dict[str, list[str]] = {}
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):  # it has ended
+                parent = path.read_text().rpartition(")")[2].split()[1]
+                children.setdefault(parent, []).append(path.parent.name)
+        found, waiting = {}, [self._pid]
+        while waiting:
+            process = waiting.pop()
+            waiting += children.get(process, [])
+            for path in Path(f"/proc/{process}/task").glob("*/status"):
+                try:
+                    status = path.read_text()
+                except OSError:
+                    return {}
+                if not re.search(r"\nState:\t[STZ]", status):
+                    return {}
+                found[path.parent.name] = sum(map(int, re.findall(r"ctxt_switches:\t(\d+)", status)))
+        return found
 
     def close(self) -> None:
         subprocess.run([*self._tmux, "kill-server"], capture_output=True, check=False)
