@@ -7,8 +7,8 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.poll import Poll
-from aionoah.fs.stdio import poll_now
 from aionoah.host import platform
+from aionoah.host.readiness import poll_now
 
 if TYPE_CHECKING:
     from aionoah.subprocess import Process

@@ -29,6 +29,7 @@ from aionoah.fs.file import BrokenPipe, File, HostMapping, WouldBlock
 from aionoah.fs.inode import Attributes, FileSystem, FileSystemStatus, Inode
 from aionoah.host import platform, terminal
 from aionoah.host.errors import host_errors
+from aionoah.host.readiness import poll_now
 from aionoah.host.waiting import Source
 from aionoah.memory.buffer import Buffer
 
@@ -303,34 +304,6 @@ def _path_of(fd: int) -> bytes:
         return os.fsencode(os.readlink(f"/proc/self/fd/{fd}"))  # noqa: PTH115 - a path of bytes
     except OSError:
         return b"anon_inode:[host]"
-
-
-# -- readiness ----------------------------------------------------------------------------------------------
-
-_EVENTS: Final = tuple(
-    (bits, getattr(select, f"POLL{name}"))
-    for name, bits in Poll.members().items()
-    if hasattr(select, f"POLL{name}") and name != "NVAL"
-)
-
-
-def poll_now(fd: int) -> int:
-    """What poll(2) says of a host descriptor at this moment, in bits of Poll."""
-    poller = select.poll()
-    poller.register(fd, sum({host for _, host in _EVENTS}))  # Darwin has one bit for OUT and WRNORM
-    ready = poller.poll(0)
-    if not ready:
-        return 0
-    host_events = ready[0][1]
-    if host_events & select.POLLNVAL:  # Darwin's poll takes no terminals
-        return _select_now(fd)
-    return sum(bits for bits, host in _EVENTS if host_events & host)
-
-
-def _select_now(fd: int) -> int:
-    readable, writable, _ = select.select([fd], [fd], [], 0)
-    mask = Poll.IN | Poll.RDNORM if readable else 0
-    return mask | (Poll.OUT | Poll.WRNORM if writable else 0)
 
 
 # -- transfers: one way for each kind of host file --------------------------------------------------------

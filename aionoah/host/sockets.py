@@ -7,7 +7,6 @@ Everything else raises OSError; callers stand inside `host_errors()`.
 import contextlib
 import errno
 import os
-import select
 import socket
 import struct
 import sys
@@ -17,7 +16,6 @@ from typing import Any, Final
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.flags import Choice
 from aionoah.abi.inet import ICMP6, IP, IPPROTO, IPV6, RAW, TCP, UDP
-from aionoah.abi.poll import Poll
 from aionoah.abi.socket import AF, MSG, SHUT, SO, SOCK, SOL
 from aionoah.host import platform, reserve
 
@@ -351,33 +349,3 @@ def _by_host_control() -> dict[tuple[int, int], tuple[int, int]]:
 
 
 _CONTROL_FROM_HOST: Final = _by_host_control()
-
-
-# -- readiness ----------------------------------------------------------------------------------------------
-
-_EVENTS: Final = tuple(
-    (bits, getattr(select, f"POLL{name}"))
-    for name, bits in Poll.members().items()
-    if hasattr(select, f"POLL{name}") and name != "NVAL"
-)
-_ALL_EVENTS: Final = sum(host for _, host in _EVENTS)
-
-
-class Readiness:
-    """poll(2) of one descriptor, again and again."""
-
-    __slots__ = ("_poller",)
-
-    def __init__(self, fd: int) -> None:
-        self._poller = select.poll()
-        self._poller.register(fd, _ALL_EVENTS)
-
-    def now(self) -> int:
-        """In bits of Poll."""
-        ready = self._poller.poll(0)
-        if not ready:
-            return 0
-        host_events = ready[0][1]
-        if sys.platform == "linux":
-            return host_events
-        return sum(bits for bits, host in _EVENTS if host_events & host)

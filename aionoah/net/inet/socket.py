@@ -18,6 +18,7 @@ from aionoah.fs.file import BrokenPipe, WouldBlock, deadline_after, has_passed, 
 from aionoah.fs.stdio import Exchange
 from aionoah.host import sockets, terminal
 from aionoah.host.errors import errno_of, host_errors
+from aionoah.host.readiness import Readiness
 from aionoah.host.waiting import Source
 from aionoah.net.inet import interfaces
 from aionoah.net.options import NOT_EVERYWHERE, as_int, get_common, require_may_set, set_common
@@ -80,7 +81,7 @@ class InetSocket(Socket):
         super().__init__(network, family, kind, protocol or _DEFAULT_PROTOCOLS.get(kind, 0), flags)
         self.host = host
         self.fd = host.fileno()
-        self._readiness = sockets.Readiness(self.fd)
+        self._readiness = Readiness(self.fd)
         self._is_connecting = False
         self.linger: Linger | None = None  # what the guest has set and the host has not
         self.control_room = 0

@@ -17,6 +17,7 @@ from aionoah.abi.socket import AF, MSG, SHUT, SO, SOL, SOMAXCONN, Linger
 from aionoah.fs.file import WouldBlock, deadline_after, has_passed, sleep_until
 from aionoah.host import sockets
 from aionoah.host.errors import host_errors
+from aionoah.host.readiness import Readiness
 from aionoah.host.waiting import Source
 from aionoah.net.inet.socket import InetSocket
 from aionoah.net.options import from_int
@@ -290,7 +291,7 @@ class PrivateStream(PrivateSocket):
         """Go on with another socket of the host, and tell those who watch the one so far."""
         with self.changing_source():
             self.host, self.fd = host, host.fileno()
-            self._readiness = sockets.Readiness(self.fd)
+            self._readiness = Readiness(self.fd)
         self.changed.wake()
 
     def shutdown(self, how: int) -> None:

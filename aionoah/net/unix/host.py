@@ -13,6 +13,7 @@ from aionoah.abi.socket import MSG, SHUT
 from aionoah.fs.file import BrokenPipe, WouldBlock
 from aionoah.host import sockets, terminal
 from aionoah.host.errors import errno_of, host_errors
+from aionoah.host.readiness import Readiness
 from aionoah.host.waiting import Source
 from aionoah.net.socket import Outgoing, Received
 
@@ -55,7 +56,7 @@ class HostEnd:
         with host_errors():
             self._host = sockets.new_client(server.path)
         self._fd = self._host.fileno()
-        self._readiness = sockets.Readiness(self._fd)
+        self._readiness = Readiness(self._fd)
         self._filter = server.new_filter() if server.new_filter is not None else None
         self._told = b""  # by the filter, and not read yet
 

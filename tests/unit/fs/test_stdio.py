@@ -87,17 +87,6 @@ def given() -> Iterator[Given]:
     assert open_descriptors() == before, "descriptors have been left open"
 
 
-def test_a_host_may_have_one_bit_for_two_events(monkeypatch: pytest.MonkeyPatch) -> None:
-    same = [(bits, select.POLLOUT if bits == Poll.WRNORM else host) for bits, host in stdio._EVENTS]
-    monkeypatch.setattr(stdio, "_EVENTS", tuple(same))
-    reader, writer = os.pipe()
-    try:
-        assert stdio.poll_now(writer) == Poll.OUT | Poll.WRNORM
-    finally:
-        os.close(reader)
-        os.close(writer)
-
-
 @pytest.fixture(params=["reopened", "polled"])
 def pipe(request: pytest.FixtureRequest, given: Given, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
     """A pipe of the host; in its second form on a host that cannot open it anew."""
@@ -447,6 +436,7 @@ def test_readiness_where_poll_takes_no_terminals(
             return [(self.fd, stdio.select.POLLNVAL)]
 
     monkeypatch.setattr(stdio.select, "poll", RefusingPoll)
+    monkeypatch.setattr("aionoah.host.readiness._HAS_SAME_BITS", False)
     master, file = terminal
     assert file.poll() == OUT
     type_on(master, file, b"x\n")

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from aionoah.abi.errno import Errno
 from aionoah.abi.inet import IP, IPV6, TCP
-from aionoah.abi.poll import Poll
 from aionoah.abi.socket import AF, SO, SOCK, SOL
 from aionoah.host import darwin, linux, sockets
 
@@ -86,18 +85,6 @@ def test_control_messages() -> None:
     assert sockets.control_to_host(SOL.IP, IP.TTL) == (socket.IPPROTO_IP, socket.IP_TTL)
     assert sockets.control_from_host(socket.IPPROTO_IP, socket.IP_TTL) == (SOL.IP, IP.TTL)
     assert sockets.control_from_host(socket.SOL_SOCKET, 1) is None
-
-
-def test_readiness_is_asked_again_and_again() -> None:
-    one, other = socket.socketpair()
-    with one, other:
-        ready = sockets.Readiness(one.fileno())
-        assert not ready.now() & Poll.IN
-        assert ready.now() & Poll.OUT
-        other.send(b"x")
-        assert ready.now() & Poll.IN
-        one.recv(1)
-        assert not ready.now() & Poll.IN
 
 
 def test_darwin_goes_by_names() -> None:
