@@ -262,9 +262,10 @@ def test_refused_selects(same: Any, make: Callable[..., int]) -> None:
 def test_the_older_select(guest: Any) -> None:
     reader, writer = new_pipe(guest)
     ready, timeout = bits(guest, reader), guest.put(pack("<qq", 100, 1_500_000))
+    before = monotonic_ns()
     sleeping = guest.start("select", writer + 1, ready, None, None, timeout)
     assert isinstance(sleeping, Suspended)
-    assert sleeping.waiter.deadline_ns - monotonic_ns() > 101_000_000_000
+    assert sleeping.waiter.deadline_ns - before >= 101_500_000_000
     guest.call("write", writer, guest.put(b"x"), 1)
     assert guest.resume(sleeping) == 1
     assert members(guest, ready, [reader, writer]) == [True, False]
