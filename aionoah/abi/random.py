@@ -2,6 +2,8 @@
 
 from aionoah.abi.flags import Flags
 
+POOL_BITS = 256  # POOL_READY_BITS: what a seeded generator has, always (drivers/char/random.c)
+
 
 class GRND(Flags):
     NONBLOCK = 0x1

@@ -9,13 +9,19 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from aionoah.abi.time import NSEC_PER_MSEC
 from aionoah.clocks.clock import Clock
 
 if TYPE_CHECKING:
     from aionoah.clocks.timers import Timer
     from aionoah.process.kernel import Kernel
 
-_SHORTEST_LOOK_NS: Final = 1_000_000
+_SHORTEST_LOOK_NS: Final = NSEC_PER_MSEC
+
+
+def next_look(left_ns: int, threads: int) -> int:
+    """After how long to look at a clock of CPU time again that has so far to go, with so many threads."""
+    return max(left_ns // max(threads, 1), _SHORTEST_LOOK_NS)
 
 
 class Alarm:
@@ -58,7 +64,7 @@ class Alarm:
         if threads and all(thread.is_sleeping for thread in threads):
             self._parking.add(self)
         elif self._clock.process is not None or threads:  # a thread that has ended never gets there
-            self._schedule(max(left_ns // max(len(threads), 1), _SHORTEST_LOOK_NS))
+            self._schedule(next_look(left_ns, len(threads)))
 
     def _schedule(self, left_ns: int) -> None:
         self._timer = self._kernel.timers.schedule(time.monotonic_ns() + left_ns, self.start)

@@ -1,12 +1,10 @@
 """Sleeping until a clock shows a time."""
 
 import time
-from typing import Final
 
+from aionoah.clocks.alarm import next_look
 from aionoah.clocks.clock import Clock
 from aionoah.host.waiting import Source, sleep_on
-
-_SHORTEST_LOOK_NS: Final = 1_000_000
 
 
 async def sleep_until(clock: Clock, time_ns: int) -> None:
@@ -17,12 +15,5 @@ async def sleep_until(clock: Clock, time_ns: int) -> None:
     """
     while (left_ns := time_ns - clock.now_ns()) > 0:
         if clock.process is not None:
-            left_ns = _next_look(left_ns, len(clock.process.tasks))
+            left_ns = next_look(left_ns, len(clock.process.tasks))
         await sleep_on(Source(), time.monotonic_ns() + left_ns)
-
-
-def _next_look(left_ns: int, threads: int) -> int:
-    """When to look at a CPU-time clock again: it runs no faster than its threads together, but it may
-    stand still, and nothing tells.
-    """
-    return max(left_ns // max(threads, 1), _SHORTEST_LOOK_NS)

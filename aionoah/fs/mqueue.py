@@ -26,6 +26,7 @@ from aionoah.fs.opening import open_dentry
 from aionoah.fs.path import Dentry
 from aionoah.fs.regular import MAX_OFFSET
 from aionoah.fs.removal import unlink
+from aionoah.fs.tmpfs import ENTRY_SIZE
 from aionoah.process.current import current_task
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ _MOST_MESSAGES: Final = 65536  # HARD_MSGMAX: even for the privileged
 _MOST_BYTES: Final = 16 << 20  # HARD_MSGSIZEMAX
 _HEAD: Final = 48  # what a message and a priority cost beside the text (struct msg_msg, posix_msg_tree_node)
 _PRIORITIES: Final = 32768
-_ENTRY_SIZE: Final = 20
 _STATUS_SIZE: Final = 80
 
 
@@ -138,7 +138,7 @@ class _Root(FixedDirectory):
         return S.IFDIR
 
     def attributes(self) -> Attributes:
-        size, changed = _ENTRY_SIZE * (2 + len(self.queues)), self._changed_ns
+        size, changed = ENTRY_SIZE * (2 + len(self.queues)), self._changed_ns
         mode = S.IFDIR | S.ISVTX | 0o777
         return Attributes(
             mode, 1, DEVICE, nlink=2, size=size, atime_ns=changed, mtime_ns=changed, ctime_ns=changed

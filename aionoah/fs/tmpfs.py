@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _DEFAULT_LIMIT: Final = 1 << 30  # bytes
 _DEFAULT_INODES: Final = 1 << 20
-_ENTRY_SIZE: Final = 20  # what an entry adds to the size of its directory (BOGO_DIRENT_SIZE)
+ENTRY_SIZE: Final = 20  # what an entry adds to the size of its directory (BOGO_DIRENT_SIZE)
 
 
 class TmpFileSystem(FileSystem):
@@ -111,7 +111,7 @@ class TmpDirectory(TmpInode):
         self.names: dict[bytes, TmpInode] = {}
 
     def size(self) -> int:
-        return _ENTRY_SIZE * (2 + len(self.names))
+        return ENTRY_SIZE * (2 + len(self.names))
 
     def clear(self) -> None:
         """Forget everything below, so that nothing is kept alive by a cycle."""

@@ -6,12 +6,12 @@ from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.ioctl import IOCTL
+from aionoah.abi.random import POOL_BITS
 from aionoah.syscalls.cells import Cell32
 
 if TYPE_CHECKING:
     from aionoah.process.task import Task
 
-_POOL_BITS: Final = 256  # POOL_READY_BITS: what a seeded generator has, always
 _POOL_INFO_SIZE: Final = 8  # struct rand_pool_info: how many bits and how many bytes come behind it
 
 
@@ -21,7 +21,7 @@ def random_ioctl(task: "Task", request: int, argument: int) -> int:
     EFAULT, EPERM; EINVAL for what is no request of these devices, where others have ENOTTY.
     """
     if request == IOCTL.RNDGETENTCNT:
-        task.memory.put(argument, Cell32(_POOL_BITS))
+        task.memory.put(argument, Cell32(POOL_BITS))
     elif request in (IOCTL.RNDADDTOENTCNT, IOCTL.RNDADDENTROPY):
         task.credentials.require(CAP.SYS_ADMIN)
         _add(task, argument, has_bytes=request == IOCTL.RNDADDENTROPY)

@@ -10,11 +10,10 @@ from enum import Enum
 from typing import Final
 
 from aionoah.terminal.characters import BACKSPACE
-from aionoah.terminal.output import Output
+from aionoah.terminal.output import TAB_WIDTH, Output
 
 _BLOCK: Final = 256  # bytes after which echoes are shown even while input is still coming
 _LIMIT: Final = 4096 - (_BLOCK + 32)  # bytes that wait at most: the oldest are lost
-_TAB_WIDTH: Final = 8
 
 
 class _Kind(Enum):
@@ -63,7 +62,7 @@ class Echo:
 
     def rub_out_tab(self, columns: int, *, is_after_tab: bool) -> None:
         """`columns`: those between the tab and the one before it, or the beginning of the line."""
-        self._add(_Kind.TAB, columns % _TAB_WIDTH | (_AFTER_TAB if is_after_tab else 0))
+        self._add(_Kind.TAB, columns % TAB_WIDTH | (_AFTER_TAB if is_after_tab else 0))
 
     def _add(self, kind: _Kind, argument: int) -> None:
         self._waiting.append((kind, argument))
@@ -135,7 +134,7 @@ class Echo:
 
     def _back_over_tab(self, argument: int, room: int) -> bytes | None:
         columns = argument if argument & _AFTER_TAB else argument + self._output.canonical_column
-        count = _TAB_WIDTH - columns % _TAB_WIDTH
+        count = TAB_WIDTH - columns % TAB_WIDTH
         if count > room:
             return None
         self._output.column = max(self._output.column - count, 0)

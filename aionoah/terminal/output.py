@@ -9,7 +9,7 @@ from aionoah.abi.termios import Iflag, Oflag
 from aionoah.terminal.characters import BACKSPACE, CONTROLS, CR, NL, TAB, TO_UPPER, is_continuation
 from aionoah.terminal.settings import Settings
 
-_TAB_WIDTH: Final = 8
+TAB_WIDTH: Final = 8
 _RARE: Final = Oflag.OLCUC | Oflag.OCRNL | Oflag.ONOCR | Oflag.ONLRET
 _MAX_UNCOUNTED: Final = 4096
 
@@ -69,7 +69,7 @@ class Output:
         elif char == CR:
             self._column = self._canonical_column = 0
         elif char == TAB:
-            self._column += _TAB_WIDTH - self._column % _TAB_WIDTH
+            self._column += TAB_WIDTH - self._column % TAB_WIDTH
         elif char == BACKSPACE:
             self._column = max(self._column - 1, 0)
         elif char not in CONTROLS and not (self._is_utf8 and is_continuation(char)):
@@ -136,7 +136,7 @@ class Output:
                 return b""
             return b"\n" if self._oflag & Oflag.OCRNL else b"\r"
         if char == TAB and self._expands_tabs:
-            return b" " * (_TAB_WIDTH - self.column % _TAB_WIDTH)
+            return b" " * (TAB_WIDTH - self.column % TAB_WIDTH)
         if self._oflag & Oflag.OLCUC and char not in CONTROLS:
             return TO_UPPER[char : char + 1]
         return bytes((char,))

@@ -11,6 +11,7 @@ from aionoah.abi.core import CORE_NAME_SIZE
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.limits import NGROUPS_MAX
 from aionoah.abi.prctl import SUID_DUMP
+from aionoah.abi.random import POOL_BITS
 from aionoah.abi.socket import SOMAXCONN
 from aionoah.abi.utsname import NEW_UTS_LEN
 from aionoah.abi.words import INT_MAX
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from aionoah.process.kernel import Kernel
 
 _OVERFLOW_ID = 65534  # what ids that do not fit are shown as
-_POOL_BITS = 256  # of the random generator, which is always full
 _MIN_THREADS = 20  # kernel/fork.c: MIN_THREADS
 
 Parameter = Callable[["Kernel"], bytes | int]
@@ -108,8 +108,8 @@ def _settable(limits: Callable[["Kernel"], object], attribute: str, most: int = 
 
 _RANDOM: dict[bytes, Node["Kernel"]] = {
     b"boot_id": _read_only(lambda kernel: kernel.boot_id),
-    b"entropy_avail": _read_only(_POOL_BITS),
-    b"poolsize": _read_only(_POOL_BITS),
+    b"entropy_avail": _read_only(POOL_BITS),
+    b"poolsize": _read_only(POOL_BITS),
     b"uuid": _read_only(lambda kernel: random_uuid(kernel.random)),
 }
 
