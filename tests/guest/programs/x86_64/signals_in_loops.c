@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -327,6 +328,21 @@ static void waits(void) {
     to_itself(SIGUSR1);
     result = syscall(SYS_ppoll, NULL, 0, &now, &nothing, 8);
     note(" ppoll at once %ld mask %llx; ", result, mask());
+    struct epoll_event event;
+    struct {
+        const unsigned long long *mask;
+        size_t size;
+    } none = {&nothing, 8};
+    int epoll = epoll_create1(0);
+    to_itself(SIGUSR1);
+    result = syscall(SYS_pselect6, 0, NULL, NULL, NULL, &now, &none);
+    note(" pselect at once %ld mask %llx; ", result, mask());
+    to_itself(SIGUSR1);
+    result = syscall(SYS_epoll_pwait, epoll, &event, 1, 0, &nothing, 8ul);
+    note(" epoll_pwait at once %ld %d mask %llx; ", result, errno, mask());
+    result = syscall(SYS_epoll_pwait, epoll, &event, 1, -1, &nothing, 8ul);
+    note(" epoll_pwait %ld mask %llx; ", result, mask());
+    close(epoll);
     to_itself(SIGUSR1);
     result = syscall(SYS_rt_sigtimedwait, &usr1, &info, &now, 8);
     note(" sigtimedwait %ld code %d mask %llx; ", result, info.si_code, mask());
