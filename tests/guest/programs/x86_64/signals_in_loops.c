@@ -349,6 +349,57 @@ static void waits(void) {
     change_mask(SIG_SETMASK, 0);
 }
 
+/* -- wide registers, where the CPU has them -- */
+
+__attribute__((target("avx"))) static void clobber(int signal, siginfo_t *info, void *context) {
+    uint8_t high[32];
+    (void)signal, (void)info, (void)context;
+    __asm__ volatile("vmovdqu %%ymm9, %0\n vpcmpeqd %%xmm9, %%xmm9, %%xmm9\n vinsertf128 $1, %%xmm9, %%ymm9, %%ymm9" : "=m"(high)::"xmm9");
+    for (int i = 0; i < 32; i++) how |= high[i];
+}
+
+__attribute__((target("avx"))) static void halves(void) {
+    uint8_t in[32], out[32];
+    for (int i = 0; i < 32; i++) in[i] = (uint8_t)(i + 1);
+    on(SIGUSR1, clobber, 0, 0);
+    how = 0;
+    long result = SYS_tgkill;
+    __asm__ volatile("vmovdqu %2, %%ymm9\n syscall\n vmovdqu %%ymm9, %1\n vzeroupper"
+                     : "+a"(result), "=m"(out)
+                     : "m"(in), "D"(getpid()), "S"(gettid()), "d"(SIGUSR1)
+                     : "rcx", "r11", "memory", "xmm9");
+    note("%d %d", memcmp(in, out, sizeof in), how);
+}
+
+__attribute__((target("avx512f"))) static void clobber_more(int signal, siginfo_t *info, void *context) {
+    uint8_t high[64];
+    uint32_t mask;
+    (void)signal, (void)info, (void)context;
+    __asm__ volatile("vmovdqu64 %%zmm17, %0\n kmovw %%k3, %1\n vpternlogd $255, %%zmm17, %%zmm17, %%zmm17\n kxnorw %%k3, %%k3, %%k3"
+                     : "=m"(high), "=r"(mask)::"xmm17");
+    how |= (int)mask;
+    for (int i = 0; i < 64; i++) how |= high[i];
+}
+
+__attribute__((target("avx512f"))) static void quarters(void) {
+    uint8_t in[64], out[64];
+    uint32_t mask = 0x5a5a;
+    for (int i = 0; i < 64; i++) in[i] = (uint8_t)(i + 1);
+    on(SIGUSR1, clobber_more, 0, 0);
+    how = 0;
+    long result = SYS_tgkill;
+    __asm__ volatile("vmovdqu64 %3, %%zmm17\n kmovw %1, %%k3\n syscall\n vmovdqu64 %%zmm17, %2\n kmovw %%k3, %1\n vzeroupper"
+                     : "+a"(result), "+r"(mask), "=m"(out)
+                     : "m"(in), "D"(getpid()), "S"(gettid()), "d"(SIGUSR1)
+                     : "rcx", "r11", "memory", "xmm17");
+    note("%d %x %d", memcmp(in, out, sizeof in), mask, how);
+}
+
+static void wide_registers(void) {
+    if (__builtin_cpu_supports("avx")) halves();
+    if (__builtin_cpu_supports("avx512f")) quarters();
+}
+
 /* -- children -- */
 
 static void loop_and_exit(void) {
@@ -395,6 +446,7 @@ int main(void) {
     repeat("jumps", jumps, MANY);
     repeat("errors", errors, MANY);
     repeat("waits", waits, MANY);
+    repeat("wide registers", wide_registers, MANY);
     repeat("children", children, FEW);
     return 0;
 }
