@@ -68,7 +68,7 @@ asm(".pushsection .rodata\n"
     "  mov %r11d, %ecx\n"
     "  jrcxz 4f\n"
     "  jmp 1b\n"
-    "2: jmp mailbox_showing\n"
+    "2: jmp mailbox_showing\n" /* JRCXZ does not reach so far */
     "3: jmp mailbox_entering\n"
     "4: mov " FIELD(MAILBOX_R11) ", %r11\n"
     "  mov " FIELD(MAILBOX_RCX) ", %rcx\n"
@@ -178,7 +178,7 @@ static void await_loan(const struct kvm_vcpu *v) {
 }
 
 /* The registers that it is to go on with, of which it has some. Not 0 for a state that no FPU can have. */
-static int enter(struct kvm_vcpu *v) {
+static int restore(struct kvm_vcpu *v) {
     uint8_t image[XSAVE_SIZE] = {0}; /* once, for it may change */
     memcpy(image, (uint8_t *)v->mailbox + MAILBOX_FPU, PAGE_SIZE - MAILBOX_FPU);
     memcpy(&v->run->s.regs.regs, v->mailbox + MAILBOX_REGISTERS / 8, sizeof v->registers);
@@ -189,7 +189,7 @@ static int enter(struct kvm_vcpu *v) {
 /* What has become of the call that the vCPU is about to make, or has posted. */
 int kvm_mailbox_resolve(struct kvm_vcpu *v) {
     uint64_t *now = (uint64_t *)&v->run->s.regs.regs, at = now[RIP] - v->entry;
-    if (at >= (uint64_t)(mailbox_entering - mailbox_code)) return enter(v) ? -1 : MAIL_ENTER;
+    if (at >= (uint64_t)(mailbox_entering - mailbox_code)) return restore(v) ? -1 : MAIL_ENTER;
     if (at >= (uint64_t)(mailbox_showing - mailbox_code)) {
         now[RAX] = v->mailbox[MAILBOX_WORDS / 8];
         now[RDX] = v->mailbox[MAILBOX_WORDS / 8 + 3];
