@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import click
 
-from aionoah.cli.complaints import FAILED
 from aionoah.cli.loading import loaded
+from aionoah.statuses import FAILED
 
 _LONGEST: Final = 200  # characters of a sentence
 _INTERRUPTED: Final = 130  # as shells have it

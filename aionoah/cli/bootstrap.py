@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 import click
 
@@ -15,11 +15,10 @@ from aionoah.cli.complaints import fail
 from aionoah.cli.images import Bar
 from aionoah.hypervisor.errors import HypervisorError
 from aionoah.hypervisor.select import ARCHITECTURES, BACKENDS, host_architecture
+from aionoah.statuses import status_of_signal
 
 if TYPE_CHECKING:
     from aionoah.bootstrap.plan import Plan
-
-_SIGNALLED: Final = 128  # and the number of the signal
 
 
 def _words(_context: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -96,7 +95,7 @@ def _build(plan: "Plan", directory: Path, hypervisor: str) -> int:
 
 
 def _end(number: int, _frame: object) -> NoReturn:
-    sys.exit(_SIGNALLED + number)
+    sys.exit(status_of_signal(number))
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from typing import Final, NoReturn
 
 import click
 
-FAILED: Final = 125  # the exit status if it is aionoah itself that fails, as docker has it
+from aionoah.statuses import FAILED
+
 INSTANCES: Final = "the place of instances"
 IMAGES: Final = "the store of images"
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import uvloop
 
-from aionoah.cli.complaints import FAILED
 from aionoah.cli.named import open_launch
 from aionoah.fs.hostfs import HIDDEN
 from aionoah.instances import InstanceError
@@ -16,6 +15,7 @@ from aionoah.instances.place import Lock, Place
 from aionoah.instances.service import Service
 from aionoah.instances.spec import read_spec
 from aionoah.instances.supervisor import sentence_of
+from aionoah.statuses import FAILED
 
 
 def main() -> None:

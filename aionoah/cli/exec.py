@@ -17,11 +17,11 @@ from aionoah.host.standard_streams import reserve_standard_streams
 from aionoah.instances import InstanceError
 from aionoah.instances.client import Connection
 from aionoah.instances.place import Place
+from aionoah.statuses import status_of
 
 if TYPE_CHECKING:
     from types import FrameType
 
-_SIGNALLED: Final = 128  # and the number of the signal
 _FORWARDED: Final = ("INT", "TERM", "HUP", "QUIT", "USR1", "USR2")
 
 
@@ -93,7 +93,7 @@ def _execute(connection: Connection, fields: dict[str, Any], *, has_terminal: bo
     status = answer.get("exit")
     if not isinstance(status, int):
         raise InstanceError(f"{connection.place.name} does not say how the program ended")
-    return status if status >= 0 else _SIGNALLED - status
+    return status_of(status)
 
 
 @contextlib.contextmanager

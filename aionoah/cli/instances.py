@@ -9,7 +9,6 @@ from typing import Any, Final, NoReturn
 import click
 
 from aionoah.cli.complaints import (
-    FAILED,
     INSTANCES,
     complain,
     one_sentence,
@@ -24,6 +23,7 @@ from aionoah.instances import client as clients
 from aionoah.instances.place import Place, holder, places
 from aionoah.instances.spec import read_spec
 from aionoah.instances.state import ALIVE, State, read_state
+from aionoah.statuses import FAILED
 
 _NAMES: Final = click.argument("names", metavar="NAME...", nargs=-1, required=True)
 _TIMEOUT: Final = click.option(

@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -26,12 +26,11 @@ from aionoah.instances.keeping import make, remove
 from aionoah.instances.place import Lock, Place
 from aionoah.instances.service import Service
 from aionoah.instances.supervisor import Outside, StartError
+from aionoah.statuses import status_of_signal
 
 if TYPE_CHECKING:
     from aionoah.instances.spec import Spec
     from aionoah.subprocess import Process
-
-_SIGNALLED: Final = 128  # and the number of the signal
 
 
 def run_named(
@@ -89,7 +88,7 @@ def _attend(place: Place, spec: "Spec", *, is_removed: bool) -> int:
         raise
     except KeyboardInterrupt:
         is_removed = is_removed or not service.has_started
-        status = _SIGNALLED + signal.SIGINT
+        status = status_of_signal(signal.SIGINT)
     finally:
         if is_removed and place.directory.is_dir():  # `rm -f` may have been quicker
             remove(place)

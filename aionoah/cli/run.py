@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
-from aionoah.cli.complaints import FAILED, complain
+from aionoah.cli.complaints import complain
 from aionoah.cli.named_options import NAMED_OPTIONS, take_named
 from aionoah.cli.options import (
     INSTANCE_OPTIONS,
@@ -24,14 +24,12 @@ from aionoah.cli.options import (
     with_options,
 )
 from aionoah.host.standard_streams import reserve_standard_streams
+from aionoah.statuses import FAILED, status_of, status_of_refusal, status_of_signal
 
 if TYPE_CHECKING:
     from aionoah.linux import Linux
     from aionoah.subprocess import Process
 
-_NOT_EXECUTABLE: Final = 126  # as shells have it
-_NOT_FOUND: Final = 127
-_SIGNALLED: Final = 128  # and the number of the signal
 _FORWARDED: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH")
 
 
@@ -111,7 +109,7 @@ def run_program(
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 status = runner.run(_run(linux, command, options, prepare))
         except KeyboardInterrupt:  # before there was a program to forward it to
-            status = _SIGNALLED + signal.SIGINT
+            status = status_of_signal(signal.SIGINT)
     sys.exit(status)
 
 
@@ -129,21 +127,18 @@ async def _run(
                 options = options | await prepare(linux)
             try:
                 process = await linux.create_subprocess_exec(*command, **options)
-            except FileNotFoundError as error:
-                is_image = prepare is None and ":" in command[0]  # as docker run has it
-                complain(
-                    FileNotFoundError(f"{error.strerror}; --image names an image") if is_image else error
-                )
-                return _NOT_FOUND
             except OSError as error:
-                complain(error)
-                return _NOT_EXECUTABLE
+                is_image = prepare is None and ":" in command[0]  # as docker run has it
+                is_missing = isinstance(error, FileNotFoundError)
+                hint = OSError(f"{error.strerror}; --image names an image")
+                complain(hint if is_image and is_missing else error)
+                return status_of_refusal(error)
             with forwarded_signals(process):
                 status = await wait_for(process, has_terminal="terminal" in options)
     except (HypervisorError, MemoryError, OSError) as error:
         complain(error)
         return FAILED
-    return status if status >= 0 else _SIGNALLED - status
+    return status_of(status)
 
 
 def terminal_options() -> dict[str, Any]:

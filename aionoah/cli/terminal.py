@@ -21,8 +21,8 @@ import click
 from aionoah.abi.errno import LinuxError
 from aionoah.abi.ioctl import IOCTL
 from aionoah.abi.termios import Termios
-from aionoah.cli.complaints import FAILED
 from aionoah.host import terminal
+from aionoah.statuses import FAILED
 from aionoah.terminal_bridge import bridge
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import Any, Final
 from aionoah.instances.place import Place, holder
 from aionoah.instances.spec import Spec
 from aionoah.instances.supervisor import StartError
+from aionoah.statuses import FAILED
 
-_FAILED: Final = 125
 _CURRENT: Final = ("XDG_RUNTIME_DIR", "NOTIFY_SOCKET")  # of each start, not of the making
 _MOST: Final = 65536  # bytes of its first words
 
@@ -74,7 +74,7 @@ def _check(answer: bytes, place: Place) -> None:
     except ValueError:
         last = place.errors.read_text("utf-8", "replace").strip().rpartition("\n")[2]
         raise StartError(
-            f"{place.name} ended before it had started: {last or 'it does not say why'}", _FAILED
+            f"{place.name} ended before it had started: {last or 'it does not say why'}", FAILED
         ) from None
     if "error" in found:
         raise StartError(found["error"], found["status"])

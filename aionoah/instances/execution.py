@@ -3,22 +3,21 @@
 import asyncio
 import contextlib
 import signal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from aionoah.hypervisor.errors import HypervisorError
 from aionoah.instances import InstanceError
 from aionoah.instances.protocol import Message, ProtocolError
 from aionoah.instances.server import Peer
 from aionoah.instances.signals import parse_signal
-from aionoah.instances.supervisor import Running, sentence_of, status_of
+from aionoah.instances.supervisor import Running, sentence_of
+from aionoah.statuses import FAILED, status_of_refusal
 from aionoah.subprocess import InternalError, Process
 from aionoah.terminal_bridge import bridge
 
 if TYPE_CHECKING:
     from aionoah.linux import Linux
     from aionoah.terminals import Terminal
-
-_FAILED: Final = 125
 
 
 async def execute(running: Running, peer: Peer, message: Message) -> None:
@@ -27,10 +26,10 @@ async def execute(running: Running, peer: Peer, message: Message) -> None:
         options = await _options(running, message)
         process = await running.linux.create_subprocess_exec(*_command(message), **options)
     except OSError as error:
-        peer.send({"error": sentence_of(error), "status": status_of(error)})
+        peer.send({"error": sentence_of(error), "status": status_of_refusal(error)})
         return
     except (HypervisorError, MemoryError, RuntimeError, ValueError) as error:
-        peer.send({"error": sentence_of(error), "status": _FAILED})
+        peer.send({"error": sentence_of(error), "status": FAILED})
         return
     peer.send({"started": process.pid})
     attending = asyncio.create_task(_attend(process, message, has_terminal="terminal" in options))
@@ -58,7 +57,7 @@ async def _attend(process: Process, message: Message, *, has_terminal: bool) -> 
 def _answer(attending: "asyncio.Task[int]") -> dict[str, Any]:
     error = attending.exception()
     if isinstance(error, InternalError | OSError):
-        return {"error": sentence_of(error), "status": _FAILED}
+        return {"error": sentence_of(error), "status": FAILED}
     return {"exit": attending.result()}
 
 

@@ -15,16 +15,13 @@ from aionoah.instances.policy import Policy, Restarts
 from aionoah.instances.signals import parse_signal
 from aionoah.instances.spec import HealthCheck, Spec
 from aionoah.instances.state import State
+from aionoah.statuses import FAILED, status_of, status_of_refusal
 from aionoah.subprocess import DEVNULL, InternalError
 
 if TYPE_CHECKING:
     from aionoah.linux import Linux
     from aionoah.subprocess import Process
 
-_FAILED: Final = 125  # aionoah itself, as docker has it
-_NOT_EXECUTABLE: Final = 126
-_NOT_FOUND: Final = 127
-_SIGNALLED: Final = 128  # and the number of the signal
 _EAGER: Final = 1.0  # seconds between health checks at most, until the first success
 
 
@@ -144,9 +141,9 @@ class Supervisor:
                 raise
             return error.status, str(error)
         except InternalError as error:
-            return _FAILED, str(error)
+            return FAILED, str(error)
         if status < 0:
-            return _SIGNALLED - status, f"the program has been killed by signal {-status}"
+            return status_of(status), f"the program has been killed by signal {-status}"
         return status, f"the program has ended with status {status}"
 
     async def _launch_and_attend(self) -> int:
@@ -155,9 +152,9 @@ class Supervisor:
                 async with launch.linux as linux:
                     return await self._attend(launch, linux)
         except (HypervisorError, MemoryError, OSError) as error:
-            raise StartError(sentence_of(error), _FAILED) from None
+            raise StartError(sentence_of(error), FAILED) from None
         except InstanceError as error:
-            raise error if isinstance(error, StartError) else StartError(str(error), _FAILED) from None
+            raise error if isinstance(error, StartError) else StartError(str(error), FAILED) from None
 
     async def _attend(self, launch: Launch, linux: "Linux") -> int:
         options = await launch.prepare(linux)
@@ -166,7 +163,7 @@ class Supervisor:
                 *launch.command, **(options | self._outside.options())
             )
         except OSError as error:
-            raise StartError(sentence_of(error), status_of(error)) from None
+            raise StartError(sentence_of(error), status_of_refusal(error)) from None
         self.running = Running(linux, process, options, parse_signal(launch.stop_signal))
         checking = None
         if launch.health is not None:
@@ -232,8 +229,3 @@ class Supervisor:
 def sentence_of(error: Exception) -> str:
     said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return said.rstrip(".")
-
-
-def status_of(error: OSError) -> int:
-    """Of a program that cannot be started, as shells have it."""
-    return _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTABLE
