@@ -100,7 +100,7 @@ def test_a_life(aionoah: Command, home: Path) -> None:
 
 
 def test_logs(aionoah: Command) -> None:
-    detach(aionoah, "--", "sh", "-c", _SERVER)
+    detach(aionoah, "--", "sh", "-c", f"trap 'echo more' USR1; {_SERVER.replace('1000', '1000 & wait')}")
     done = until(lambda: all(((done := aionoah("logs", "box")).stdout, done.stderr)) and done)
     assert (done.stdout, done.stderr) == ("hello\n", "oops\n")
     assert aionoah("logs", "--tail", "0", "box").stdout == ""
@@ -114,13 +114,16 @@ def test_logs(aionoah: Command) -> None:
     assert follower.stdout is not None
     assert vanishing.stdout is not None
     assert (follower.stdout.readline(), vanishing.stdout.readline()) == (b"hello\n", b"hello\n")
+    assert aionoah("kill", "-s", "USR1", "box").returncode == 0
+    assert (follower.stdout.readline(), vanishing.stdout.readline()) == (b"more\n", b"more\n")
     vanishing.kill()
     vanishing.communicate()
-    aionoah("restart", "-t", "0", "box")  # the follower has seen the end
+    assert aionoah("stop", "-t", "0", "box").returncode == 0  # the follower sees the end
     assert follower.stdout.read() == b""
     assert follower.wait() == 0
     follower.stdout.close()
-    assert aionoah("logs", "box").stdout.startswith("hello\n")
+    assert aionoah("restart", "box").returncode == 0
+    assert aionoah("logs", "box").stdout.startswith("hello\nmore\n")
 
 
 def test_a_crash_is_followed_by_a_restart(aionoah: Command) -> None:

@@ -15,8 +15,8 @@ trap 'echo usr1' USR1; kill -USR1 $$; trap 'echo exit $?' EXIT
 for i in 1 2 3 4 5; do (echo job $i) & done | sort; wait
 coproc cat; echo co >&${COPROC[1]}; read -r l <&${COPROC[0]}; echo $l; p=$COPROC_PID; kill $p; wait $p; echo $?
 diff <(seq 3) <(seq 2 4); echo $?
-{ sleep 10 & p=$!; until grep -q sleep /proc/$p/comm; do :; done; kill -STOP $p; kill -CONT $p; kill $p; wait $p; echo $?; } 2>/dev/null
-timeout -s INT 0.1 sleep 3; echo $?; nice -n 7 nice; ulimit -n 50; ulimit -n
+{ sleep 999 & p=$!; until grep -q sleep /proc/$p/comm; do :; done; kill -STOP $p; kill -CONT $p; kill $p; wait $p; echo $?; } 2>/dev/null
+timeout -s INT 0.1 sleep 999; echo $?; nice -n 7 nice; ulimit -n 50; ulimit -n
 (kill -9 $BASHPID) 2>/dev/null; echo $?; bash -c 'kill -SEGV $$' 2>/dev/null; echo $?
 /usr/bin/time -f %x false 2>&1; for i in $(seq 10); do /bin/true & done; wait; seq 20 | xargs -P4 -n3 echo | sort
 bash -c 'exec -a name sleep 0'; echo $?
@@ -57,7 +57,7 @@ def main():
         with c.Pool(2) as pool: print(method, pool.map(square, range(6)))
         q = c.Queue(); p = c.Process(target=child, args=(q,)); p.start(); print(q.get()); p.join(); print(p.exitcode)
     with cf.ThreadPoolExecutor(8) as e: print(sum(e.map(square, range(100))))
-    try: subprocess.run(["sleep", "5"], timeout=0.1)
+    try: subprocess.run(["sleep", "999"], timeout=0.1)
     except subprocess.TimeoutExpired: print("timeout")
     p = subprocess.Popen(["sleep", "9"]); p.terminate(); print(p.wait())
     own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -76,7 +76,7 @@ m.synchronize { ready = true; c.signal }; t.join
 u = Queue.new; trap("USR1") { u << 1 }; Process.kill("USR1", $$); u.pop; puts "usr1"
 puts IO.popen(["cat"], "r+") { |io| io.write "x"; io.close_write; io.read }
 puts 5.times.map { |i| fork { exit i } }.map { |p| Process.wait2(p)[1].exitstatus }.inspect
-require "timeout"; begin; Timeout.timeout(0.05) { sleep 5 }; rescue Timeout::Error; puts "timeout"; end
+require "timeout"; begin; Timeout.timeout(0.05) { sleep 999 }; rescue Timeout::Error; puts "timeout"; end
 f = Fiber.new { Fiber.yield 1; 2 }; puts f.resume, f.resume
 """
 TCL = r"""
@@ -105,7 +105,7 @@ func main() {
     o, _ := exec.Command("echo", "from", "go").Output()
     ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
     defer cancel()
-    fmt.Println(s, string(o), exec.CommandContext(ctx, "sleep", "5").Run() != nil)
+    fmt.Println(s, string(o), exec.CommandContext(ctx, "sleep", "999").Run() != nil)
     defer func() { fmt.Println(recover()) }()
     var p *int
     fmt.Println(*p)

@@ -42,7 +42,7 @@ here $((1 + 2))
 X
 trap 'echo bye' EXIT; (sleep 0.02; echo background) & wait
 for i in a b c; do echo $i; done | sort -r; false | true; echo ${PIPESTATUS[@]}
-x=$(echo substituted); echo $x; (exit 3); echo $?; timeout 0.1 sleep 5; echo $?
+x=$(echo substituted); echo $x; (exit 3); echo $?; timeout 0.1 sleep 999; echo $?
 seq 8 | xargs -P4 -n2 echo | sort; nice -n 5 nice; set -o pipefail; false | cat; echo $?
 """
 
