@@ -102,9 +102,11 @@ class PathFile(File):
     def __init__(self, flags: O, dentry: "Dentry", held: object = None) -> None:
         super().__init__(flags, dentry)
         self._held = held
+        dentry.inode.mounted()
 
     def release(self) -> None:
         self._held = None
+        self.inode.unmounted()
 
     def describe(self) -> bytes:
         return b""

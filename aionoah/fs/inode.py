@@ -181,7 +181,7 @@ class Inode:
         return True
 
     def mounted(self) -> None:
-        """A mount shows it, and nothing above it."""
+        """A mount shows it, and nothing above it; or a descriptor names it by O_PATH."""
 
     def unmounted(self) -> None:
         """One does no more."""

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 MOUNTS_MAX: Final = 8192
 """In one name space (fs.mount-max). Linux's limit is 100,000: a program that binds a tree below itself has so many at
 once, and we would be busy with them for minutes."""
+ALL_MOUNTS_MAX: Final = 2 * MOUNTS_MAX
+"""In all name spaces of an instance."""
 
 _OPTIONS: Final = {
     b"nosuid": MS.NOSUID,

@@ -15,14 +15,13 @@ from aionoah.abi.stat import S
 from aionoah.fs import notify, propagation
 from aionoah.fs.context import FsContext
 from aionoah.fs.inode import FileSystem, Inode
-from aionoah.fs.mount import MOUNTS_MAX, Mount, VirtualDirectory
+from aionoah.fs.mount import ALL_MOUNTS_MAX, Mount, VirtualDirectory
 from aionoah.fs.path import Dentry, walk
 from aionoah.fs.permissions import BY_USER
 from aionoah.fs.trails import Tree
 from aionoah.process.user_namespaces import FIRST, Namespace, UserNamespace
 
 _FIRST_NUMBER: Final = 0xEFFFFFF8  # include/linux/proc_ns.h
-_ALL_MOUNTS_MAX: Final = 8 * MOUNTS_MAX  # in all name spaces of an instance, before there is another one
 
 
 class _Superuser:
@@ -114,6 +113,9 @@ class MountNamespace(Namespace):
         return cls(top, Forest())
 
     def hold(self) -> None:
+        """ENOENT once it has ended."""
+        if not self._users:
+            raise LinuxError(Errno.ENOENT)
         self._users += 1
 
     def drop(self) -> None:
@@ -311,7 +313,7 @@ class MountNamespace(Namespace):
 
     def require_copyable(self) -> None:
         """ENOSPC if there would be too many mounts in all."""
-        if sum(len(tree.mounts) for tree in self.forest.trees) + len(self.mounts) > _ALL_MOUNTS_MAX:
+        if sum(len(tree.mounts) for tree in self.forest.trees) + len(self.mounts) > ALL_MOUNTS_MAX:
             raise LinuxError(Errno.ENOSPC)
 
     def copy(self, number: int, owner: UserNamespace = FIRST) -> "Copying":

@@ -95,14 +95,16 @@ def _has_locked(namespace: MountNamespace, place: Dentry) -> bool:
     return any(mount.is_locked for mount, _ in namespace.below(place))
 
 
-def _copy_tree(mount: Mount, target: Dentry) -> list[tuple[Mount, Mount]]:
+def _copy_tree(tree: list[Mount], target: Dentry) -> list[tuple[Mount, Mount]]:
     """For those who receive a mount, each in its own name space."""
+    mount = tree[0]
     origin, namespace = mount.namespace, target.mount.namespace
     assert origin is not None and namespace is not None  # noqa: S101, PT018 - what propagates is in one
     top = mount.copy(mount.root)
     namespace.tuck(top, target)
     mount.root.inode.mounted()
-    made = _copy_below(namespace, mount, top, list(origin.below(mount.root)))
+    below = list(origin.below(mount.root)) if len(tree) > 1 else []
+    made = _copy_below(namespace, mount, top, below)
     if namespace.owner is not origin.owner:
         for _, copy in made:
             copy.is_locked = copy is not top

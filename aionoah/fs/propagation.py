@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.mount import MS
-from aionoah.fs.mount import MOUNTS_MAX, Mount
+from aionoah.fs.mount import ALL_MOUNTS_MAX, MOUNTS_MAX, Mount
 from aionoah.fs.path import Dentry
 
 if TYPE_CHECKING:
     from aionoah.fs.mount_namespace import Forest, MountNamespace
 
-CopyTree = Callable[[Mount, Dentry], list[tuple[Mount, Mount]]]
+CopyTree = Callable[[list[Mount], Dentry], list[tuple[Mount, Mount]]]
 """Show a mount, and those below it, at another place: pairs of original and copy, the outermost first."""
 
 
@@ -78,6 +78,8 @@ def require_room(namespace: "MountNamespace", target: Dentry, count: int) -> Non
             wanted[receiver.namespace] += count
     if any(len(each.mounts) + more > MOUNTS_MAX for each, more in wanted.items()):
         raise LinuxError(Errno.ENOSPC)
+    if sum(len(each.mounts) for each in namespace.forest.trees) + wanted.total() > ALL_MOUNTS_MAX:
+        raise LinuxError(Errno.ENOSPC)
 
 
 def attached(forest: "Forest", mounts: list[Mount], target: Dentry, copy_tree: CopyTree) -> None:
@@ -87,10 +89,12 @@ def attached(forest: "Forest", mounts: list[Mount], target: Dentry, copy_tree: C
     if not target.mount.peer_group:
         return
     share(forest, *mounts)
-    _spread(forest, mounts[0], target, copy_tree, {target.mount, *mounts})
+    _spread(forest, mounts, target, copy_tree, {target.mount, *mounts})
 
 
-def _spread(forest: "Forest", top: Mount, target: Dentry, copy_tree: CopyTree, done: set[Mount]) -> None:
+def _spread(
+    forest: "Forest", tree: list[Mount], target: Dentry, copy_tree: CopyTree, done: set[Mount]
+) -> None:
     group = target.mount.peer_group
     for receiver in list(forest.mounts):
         if receiver in done or group not in (receiver.peer_group, receiver.master):
@@ -99,7 +103,7 @@ def _spread(forest: "Forest", top: Mount, target: Dentry, copy_tree: CopyTree, d
         place = counterpart(target, receiver)
         if place is None:
             continue
-        copies = copy_tree(top, place)
+        copies = copy_tree(tree, place)
         done.update(copy for _, copy in copies)
         if receiver.peer_group == group:
             continue
@@ -107,7 +111,7 @@ def _spread(forest: "Forest", top: Mount, target: Dentry, copy_tree: CopyTree, d
             copy.peer_group, copy.master = 0, original.peer_group
         if receiver.peer_group:
             share(forest, *(copy for _, copy in copies))
-            _spread(forest, copies[0][1], place, copy_tree, done)
+            _spread(forest, [copy for _, copy in copies], place, copy_tree, done)
 
 
 def counterpart(place: Dentry, mount: Mount) -> Dentry | None:
@@ -140,10 +144,10 @@ def copies_of(forest: "Forest", mount: Mount) -> Iterator[Mount]:
     below = mount.under
     if below is None or not below.peer_group:
         return
-    for receiver in receivers(forest, below):
-        for other in forest.mounts:
-            if other.under is receiver and not other.is_locked and _is_counterpart(other, mount):
-                yield other
+    found = set(receivers(forest, below))
+    for other in forest.mounts if found else ():
+        if other.under in found and not other.is_locked and _is_counterpart(other, mount):
+            yield other
 
 
 def _is_counterpart(other: Mount, mount: Mount) -> bool:
@@ -160,13 +164,16 @@ def receivers(forest: "Forest", mount: Mount) -> list[Mount]:
     """Peers and slaves, and theirs."""
     if not mount.peer_group:
         return []
+    of_group: dict[int, list[Mount]] = {}
+    for each in forest.mounts:
+        for group in {each.peer_group, each.master}:
+            of_group.setdefault(group, []).append(each)
     found: dict[Mount, None] = {mount: None}
-    pending = [mount.peer_group]
+    pending, seen = [mount.peer_group], {0, mount.peer_group}
     while pending:
-        group = pending.pop()
-        for each in forest.mounts:
-            if each not in found and group in (each.peer_group, each.master):
-                found[each] = None
-                if each.peer_group:
-                    pending.append(each.peer_group)
+        for each in of_group.get(pending.pop(), ()):
+            found[each] = None
+            if each.peer_group not in seen:
+                seen.add(each.peer_group)
+                pending.append(each.peer_group)
     return list(found)[1:]

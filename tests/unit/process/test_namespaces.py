@@ -10,6 +10,7 @@ from aionoah.abi.errno import Errno
 from aionoah.abi.fcntl import O
 from aionoah.abi.ipc import IPC, IPC_PRIVATE
 from aionoah.abi.sched import CLONE
+from aionoah.fs.opening import open_path
 from aionoah.fs.proc.namespaces import place_of
 from aionoah.process.clone import CloneRequest, clone_task, discard_task
 from aionoah.process.namespaces import enter, new_namespaces, require_makeable
@@ -89,13 +90,17 @@ def test_mounts_go_with_the_last_task_and_the_last_file(task: Any) -> None:
     discard_task(child)
     discard_task(grandchild)
     assert trees == [first.mounts, own]
+    named = open_path(place, O(O.PATH))
     file.drop()
+    assert trees == [first.mounts, own]
+    named.drop()
     assert trees == [first.mounts]
+    fails(Errno.ENOENT, place.inode.open, O(O.RDONLY), place)
 
 
 def test_nothing_is_left_of_a_clone_that_cannot_have_its_mounts(task: Any, monkeypatch: Any) -> None:
     before = dict(task.kernel.tasks)
-    monkeypatch.setattr("aionoah.fs.mount_namespace._ALL_MOUNTS_MAX", 1)
+    monkeypatch.setattr("aionoah.fs.mount_namespace.ALL_MOUNTS_MAX", 1)
     fails(Errno.ENOSPC, clone_task, task, CloneRequest(CLONE(CLONE.NEWNS), 17))
     assert task.kernel.tasks == before
 
