@@ -60,6 +60,7 @@ _NO_INFO: Final = bytes(SIGINFO_SIZE)
 _NO_DESCRIPTION: Final = bytes(FpxSwBytes.SIZE)
 _FXSAVE_ALIGNMENT: Final = 16
 _GENERAL_PROTECTION: Final = 13
+_IS_LOCAL: Final = 4  # of a selector: the segment is one of the local descriptor table
 _COMPONENTS: Final = slice(FXSAVE_SIZE, FXSAVE_SIZE + 8)  # of the header
 _HEADER_ZEROS: Final = slice(
     FXSAVE_SIZE + 8, FXSAVE_SIZE + 24
@@ -168,10 +169,12 @@ def leave_handler(thread: Returning, read: Callable[[int, int], bytes]) -> Signa
 
 
 def _refusal(cs: int, ss: int, address: int) -> BadFrame | None:
-    """What the CPU says to the IRET that would go there: selectors of user mode are taken, whatever their rights."""
+    """What the CPU says to the IRET that would go there: selectors of user mode are taken, whatever their rights. Linux
+    forgets what it says where the stack segment would be a local one (exc_double_fault).
+    """
     for selector, expected in ((cs, USER_CS), (ss, USER_SS)):
         if selector | 3 != expected:
-            fault = FaultDetails(0, selector & ~3, _GENERAL_PROTECTION)
+            fault = FaultDetails(0, 0 if ss & _IS_LOCAL else selector & ~3, _GENERAL_PROTECTION)
             return BadFrame(f"the frame asks for segment {selector:#x}", fault)
     if address >> 47 in (0, 0x1FFFF):
         return None

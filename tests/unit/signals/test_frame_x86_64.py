@@ -221,6 +221,7 @@ FPSTATE_OFFSET = CONTEXT + 184
     [
         (CS_OFFSET, b"\x11", FaultDetails(0, 0x10, 13)),
         (CS_OFFSET + 6, b"\x00\x00", FaultDetails(0, 0, 13)),  # SS
+        (CS_OFFSET + 6, b"\x2f\x00", FaultDetails(0, 0, 13)),  # of the local table
         (RIP_OFFSET, (1 << 47).to_bytes(8, "little"), FaultDetails(0, 0, 13)),
     ],
 )

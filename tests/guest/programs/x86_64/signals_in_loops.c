@@ -229,6 +229,7 @@ static void change(int signal, siginfo_t *info, void *context) {
     case 18: registers[REG_CSGSFS] &= ~0xffffll; break;
     case 19: registers[REG_CSGSFS] = 0x33; break; /* SS */
     case 20: registers[REG_CSGSFS] = 0x33, frame->uc_flags = 0; break; /* any SS will do */
+    case 21: registers[REG_CSGSFS] ^= 4ll << 48; break; /* of the local table */
     }
     left_for[0] = registers[REG_RIP], left_for[1] = registers[REG_RSP];
 }
@@ -238,7 +239,7 @@ static void changed_frames(void) {
     sigaltstack(&stack, NULL);
     on(SIGUSR1, change, 0, bit(SIGUSR2)), on(SIGUSR2, tell, 0, 0);
     on(SIGSEGV, fell, SA_ONSTACK, 0); on(SIGBUS, fell, SA_ONSTACK, 0);
-    for (how = 0; how < 21; how++) {
+    for (how = 0; how < 22; how++) {
         uint64_t flags;
         note("%d: ", how);
         if (!sigsetjmp(back, 1)) {
