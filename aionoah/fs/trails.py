@@ -40,6 +40,12 @@ class Trail:
         self.links = 0  # how many symbolic links are on the way
         self.is_fresh = False  # whether the last test has looked at the target itself
 
+    def begun_again(self, identity: "Identity", root: "Dentry") -> "Trail":
+        """A way that is the same so far, and goes on from its end."""
+        trail = Trail(identity, root)
+        trail._tests = [*self._tests]
+        return trail
+
     def add(self, test: Test | None) -> bool:
         """Note a step; False for one that cannot be tested."""
         if test is None:

@@ -33,6 +33,8 @@ class Walk:
         "_first_links",
         "_identity",
         "_is_fresh",
+        "_known_links",
+        "_known_way",
         "_links",
         "_pending",
         "_resolve",
@@ -65,6 +67,7 @@ class Walk:
         self.wants_directory = False
         self._pending: list[bytes] = []  # components still to go, the next one last
         self._way = b"" if resolve or path.endswith(b"/") else path.rpartition(b"/")[0]  # for a trail
+        self._known_way, self._known_links = b"", links  # how much of that was known, and links at its end
         self._trail: Trail | None = None  # that is being made, from …
         self._start = start
         self._push(path)
@@ -103,36 +106,56 @@ class Walk:
             name = pending.pop()
             if not pending:
                 if self._trail is not None:
-                    self._keep_trail(self._trail)
+                    self._keep_trail(self._trail, self._way)
                 return name
-            target = self.step(name)
-            if self._trail is not None:
-                self._note_step(self._trail, name, target)
-            kind = target.inode.kind
-            if kind == S.IFDIR:
-                self.arrive(name, target)
-            elif kind == S.IFLNK:
-                self.enter_link(target)
-            else:
-                raise LinuxError(Errno.ENOTDIR)
+            self._go_on(name)
         return None
+
+    def _go_on(self, name: bytes) -> None:
+        try:
+            target = self.step(name)
+        except LinuxError as error:
+            if self._trail is not None and error.errno is Errno.ENOENT:
+                self._keep_beginning(self._trail)
+            raise
+        if self._trail is not None:
+            self._note_step(self._trail, name, target)
+        kind = target.inode.kind
+        if kind == S.IFDIR:
+            self.arrive(name, target)
+        elif kind == S.IFLNK:
+            self.enter_link(target)
+        else:
+            raise LinuxError(Errno.ENOTDIR)
 
     # -- trails ---------------------------------------------------------------------------------------------
 
     def _take_trail(self) -> None:
-        """Go as far as the last directory at once, by a way that is known; or begin to make one known."""
+        """Go at once as far as a way is known, mostly to the last directory; and begin to make the rest known."""
         if not self._searches_all:
             self._require_search()
         self._start = start = self.position
-        known = start.trails.get(self._way) if start.trails is not None else None
-        target = known.follow(self._identity, self._root) if known is not None else None
-        if known is None or target is None:
-            self._trail = Trail(self._identity, self._root)
-            return
+        way = self._way
+        while way and start.trails is not None:
+            known = start.trails.get(way)
+            if known is not None and self._links + known.links <= MAXSYMLINKS:
+                target = known.follow(self._identity, self._root)
+                if target is not None:
+                    self._go_along(way, known, target)
+                    return
+            way = way.rpartition(b"/")[0]
+        self._trail = Trail(self._identity, self._root)
+
+    def _go_along(self, way: bytes, known: Trail, target: "Dentry") -> None:
         self.position, self._is_fresh = target, known.is_fresh
         self._links += known.links
-        self._way = b""
-        del self._pending[1:]
+        rest = [part for part in self._way[len(way) :].split(b"/") if part]
+        del self._pending[len(rest) + 1 :]
+        if rest:
+            self._trail = known.begun_again(self._identity, self._root)
+            self._known_way, self._known_links = way, self._links
+        else:
+            self._way = b""
 
     def _note_step(self, trail: Trail, name: bytes, target: "Dentry") -> None:
         """Only of steps down into what can be tested; and what a mount puts there is known without."""
@@ -143,14 +166,26 @@ class Walk:
         if not may_test or not trail.add(position.inode.confirmer(name, target.inode)):
             self._trail, self._way = None, b""
 
-    def _keep_trail(self, trail: Trail) -> None:
+    def _keep_trail(self, trail: Trail, way: bytes) -> None:
         trail.links = self._links - self._first_links
         trail.ends_at(self.position, is_fresh=self._is_fresh)
         start = self._start
         if start.trails is None:
             start.trails = Trails()
-        start.trails.keep(self._way, trail)
+        start.trails.keep(way, trail)
         self._trail, self._way = None, b""
+
+    def _keep_beginning(self, trail: Trail) -> None:
+        """What there is of a way that ends too early: searches look for one name after another in directories that are not
+        there. Not within what a symbolic link says, which is no part of the path.
+        """
+        if self._links != self._known_links:
+            return
+        way = self._way
+        for _ in self._pending:
+            way = way.rstrip(b"/").rpartition(b"/")[0]
+        if way not in (b"", self._known_way):
+            self._keep_trail(trail, way)
 
     def arrive(self, name: bytes, target: "Dentry") -> None:
         """Make what a step has led to the present position."""

@@ -10,7 +10,7 @@ import resource
 from typing import Final
 
 _KEPT: Final = 64
-_HELD_DIRECTORIES: Final = 128, 512
+_HELD_DIRECTORIES: Final = 128, 1024
 
 
 def require_more(fd: int) -> int:
@@ -27,11 +27,11 @@ def require_another(fd: int) -> None:
 
 
 def held_directories() -> int:
-    """How many directories a mount may hold open for the next walk: Erlang looks for each module in two hundred, but
-    instances share the descriptors of the process.
+    """How many directories a mount may hold open for the next walk: Erlang looks for each module in two hundred, programs
+    of KDE for each icon in four hundred, but instances share the descriptors of the process.
     """
     least, most = _HELD_DIRECTORIES
-    return max(least, min(most, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 64))
+    return max(least, min(most, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 32))
 
 
 def is_kept(fd: int) -> bool:

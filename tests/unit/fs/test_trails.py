@@ -2,10 +2,15 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from stat import S_IFMT, S_ISREG
+from tempfile import TemporaryDirectory
 
 import pytest
 from fakes.trees import ROOT, Tree, outcome, user
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aionoah.abi.acl import ACL, XATTR_POSIX_ACL_ACCESS
 from aionoah.fs.acl import Entry, pack
@@ -260,7 +265,8 @@ def test_a_directory_is_copied_up_and_hidden(host: Path) -> None:
     assert outcome(tree.read, FILE) == "ENOENT"
 
 
-def test_there_are_not_too_many(tmp_path: Path) -> None:
+def test_there_are_not_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reserve.resource, "getrlimit", lambda _: (1 << 14, 1 << 14))
     tree = Tree(on_host(tmp_path))
     for number in range(600):
         path = b"/directory%d" % number
@@ -271,6 +277,105 @@ def test_there_are_not_too_many(tmp_path: Path) -> None:
     assert isinstance(trails, Trails)
     assert trails.get(b"/directory0") is None
     assert trails.get(b"/directory599") is not None
+
+
+# -- ways that end too early ----------------------------------------------------------------------------------
+
+
+def follows(tree: Tree, way: bytes) -> bool:
+    trail = tree.root.trails.get(way) if tree.root.trails is not None else None
+    return trail is not None and trail.follow(tree.context.identity, tree.root) is not None
+
+
+@pytest.mark.parametrize("make", [on_host, on_overlay])
+@pytest.mark.parametrize("missing", [b"/one/two/no/such/file", b"//one///two//no//such/file"])
+def test_what_there_is_of_a_way_is_remembered(
+    host: Path, make: Callable[[Path], FileSystem], missing: bytes
+) -> None:
+    """Searches ask for many names in directories that are not there."""
+    tree = Tree(make(host))
+    for _ in range(3):
+        assert outcome(tree.stat, missing) == "ENOENT"
+    assert follows(tree, missing[: missing.index(b"/no")])
+    (host / "one/two/no/such").mkdir(parents=True)
+    (host / "one/two/no/such/file").write_text("new")
+    for _ in range(3):
+        assert tree.read(missing) == b"new"
+    assert follows(tree, missing.rpartition(b"/")[0])
+
+
+def test_a_known_way_is_the_beginning_of_others(host: Path) -> None:
+    (host / "link").symlink_to("one/two")
+    (host / "one/two/three/four").mkdir()
+    (host / "one/two/three/four/file").write_text("deep")
+    tree = Tree(on_host(host))
+    for path in (b"/link/three/file", b"/link/three/none/file", b"/link/none/file", b"/link/three/four/file"):
+        theirs = outcome((host / path[1:].decode()).read_bytes)
+        assert [outcome(tree.read, path) for _ in range(3)] == [theirs] * 3
+    assert follows(tree, b"/link/three")
+    assert follows(tree, b"/link/three/four")
+    replaced(host)
+    assert tree.read(b"/link/three/file") == b"new"
+    assert outcome(tree.read, b"/link/three/four/file") == "ENOENT"
+
+
+NAMES = st.sampled_from(["a", "b", "c"])
+PATHS = st.lists(st.sampled_from(["a", "b", "c", "a", "b", "..", ".", ""]), min_size=1, max_size=6).map(
+    "/".join
+)
+PLACES = st.lists(NAMES, min_size=1, max_size=4).map("/".join)
+CHANGES = st.one_of(
+    st.tuples(st.just("make"), PLACES),
+    st.tuples(st.just("rename"), PLACES, PLACES),
+    st.tuples(st.just("link"), PLACES, PLACES),
+    st.tuples(st.just("write"), PLACES),
+    st.tuples(st.just("remove"), PLACES),
+)
+
+
+def change_host(top: Path, action: str, place: str, other: str = "") -> None:
+    path = top / place
+    match action:
+        case "make":
+            path.mkdir(parents=True, exist_ok=True)
+        case "rename":
+            path.rename(top / other)
+        case "link":
+            path.symlink_to(other)
+        case "write":
+            path.write_text(place)
+        case _:
+            path.unlink() if path.is_symlink() or path.is_file() else path.rmdir()
+
+
+def kind_of(tree: Tree, path: str) -> tuple[int, int]:
+    found = tree.stat(os.fsencode("/" + path))
+    return S_IFMT(found.mode), found.size if S_ISREG(found.mode) else 0
+
+
+def host_kind_of(top: Path, path: str) -> tuple[int, int]:
+    found = os.stat(f"{top}/{path}")  # pathlib drops dots and slashes
+    return S_IFMT(found.st_mode), found.st_size if S_ISREG(found.st_mode) else 0
+
+
+@pytest.mark.parametrize("make", [on_host, on_overlay])
+@given(steps=st.lists(st.one_of(st.lists(PATHS, min_size=3, max_size=6), CHANGES), max_size=30))
+def test_whatever_is_remembered_what_is_there_is_found(
+    make: Callable[[Path], FileSystem], steps: list[list[str] | tuple[str, ...]]
+) -> None:
+    with TemporaryDirectory() as above:
+        top = Path(above) / "top"
+        top.mkdir()
+        tree = Tree(make(top))
+        for step in steps:
+            if isinstance(step, tuple):
+                with suppress(OSError):
+                    change_host(top, *step)
+                continue
+            for path in step * 2:
+                ours = outcome(kind_of, tree, path)
+                theirs = outcome(host_kind_of, top, path)
+                assert ours == theirs or ".." in path, "that may lead out of the tree on the host"
 
 
 def test_where_a_way_begins_may_be_closed_later(tree: Tree) -> None:
