@@ -1,8 +1,6 @@
-"""Name spaces of mounts: trees that begin as copies of each other.
+"""Name spaces of mounts: trees that begin as copies of each other (fs/mount_copying.py).
 
-A copy has a mount of its own for each of the original's, and so positions of its own: nothing that is known of a
-position, such as a remembered way, is known of that in another name space. What is shared goes on being shared between
-the two (fs/propagation.py). Sources: mount_namespaces(7); Linux fs/namespace.c, copy_mnt_ns.
+What is shared in them is so between them (fs/propagation.py). Sources: mount_namespaces(7); Linux fs/namespace.c.
 """
 
 import itertools
@@ -57,11 +55,14 @@ class Forest:
             self._ended[0].clear()
             del self._ended[0]
 
-    def taken_away(self, mount: Mount) -> None:
-        """It has been detached: what it meant to others ends, and its file system if that is mounted nowhere else."""
+    def taken_away(self, mount: Mount, groups: propagation.Groups | None = None) -> None:
+        """It has been detached: what it meant to others ends, and its file system if that is mounted nowhere else. `groups`
+        are as they are without it.
+        """
         mount.root.parent, mount.root.name = None, b""  # whoever is still in it does not get out by ".."
         mount.root.inode.unmounted()
-        propagation.leave(self, mount)
+        if mount.peer_group or mount.master:
+            (groups or propagation.Groups(self)).leave(mount)
         filesystem = mount.filesystem
         if filesystem.mounts or self.is_busy(mount):
             return
@@ -301,8 +302,9 @@ class MountNamespace(Namespace):
                 mount.root.parent.covers = None
             mount.beneath = mount.namespace = None
             _forget(mount)
+        groups = propagation.Groups(self.forest)
         while mounts:
-            self.forest.taken_away(mounts.pop())
+            self.forest.taken_away(mounts.pop(), groups)
 
     def release(self) -> None:
         """The instance ends: unmount everything, of all name spaces, and free what the file systems hold."""
@@ -315,86 +317,3 @@ class MountNamespace(Namespace):
         """ENOSPC if there would be too many mounts in all."""
         if sum(len(tree.mounts) for tree in self.forest.trees) + len(self.mounts) > ALL_MOUNTS_MAX:
             raise LinuxError(Errno.ENOSPC)
-
-    def copy(self, number: int, owner: UserNamespace = FIRST) -> "Copying":
-        """A new name space with the same mounts. What is shared only comes to one that belongs to other users, who cannot
-        look behind any mount. ENOSPC.
-        """
-        self.require_copyable()
-        return Copying(self, number, owner)
-
-
-class Copying:
-    """The copy of a name space, and where positions in the original are in it."""
-
-    def __init__(self, origin: MountNamespace, number: int, owner: UserNamespace) -> None:
-        self._origin = origin
-        self._is_others = owner is not origin.owner
-        top = self._twin(origin.root.mount)
-        top.is_locked = False
-        self._made: dict[Mount, Mount | None] = {origin.root.mount: top}
-        self._listed = {*origin.mounts}
-        self.namespace = MountNamespace(top, origin.forest, number, owner)
-        for mount in origin.mounts:
-            self._copy(mount)
-
-    def _copy(self, wanted: Mount) -> Mount | None:
-        """What a mount has become, after all that it lies upon; None if it is left out."""
-        pending: list[Mount] = []
-        here: Mount | None = wanted
-        while here is not None and here not in self._made:
-            pending.append(here)
-            here = here.under
-        for mount in reversed(pending):
-            self._made[mount] = self._copy_one(mount)
-        return self._made[wanted]
-
-    def _copy_one(self, origin: Mount) -> Mount | None:
-        below, parent = origin.under, origin.root.parent
-        is_lost = below is None or self._made[below] is None
-        if is_lost or not origin.root.inode.may_be_mounted_in(self.namespace.number):
-            return None
-        made, place = self._twin(origin), None if parent is None else self.position(parent)
-        if origin in self._listed:
-            self.namespace.attach(made, place, origin.root.name)
-            made.root.inode.mounted()
-        else:
-            self.namespace.cover(place, origin.root.name, made)
-        return made
-
-    def _twin(self, origin: Mount) -> Mount:
-        """In the first user name space it is the guests' own, so that they may take it away even where the application has
-        made the original.
-        """
-        made = origin.copy(origin.root)
-        made.is_unbindable = origin.is_unbindable
-        made.is_locked = origin.is_locked and self._origin.owner is not FIRST
-        if self._is_others:
-            made.is_locked = True
-            made.lock_flags()
-            if made.peer_group:
-                made.peer_group, made.master = 0, made.peer_group
-        return made
-
-    def position(self, place: Dentry) -> Dentry:
-        """The same one in the copy; a position that is not in the original stays what it is."""
-        if place.mount.namespace is not self._origin:
-            return place
-        mount = self._copy(place.mount)
-        if mount is None:
-            return place
-        way: list[Dentry] = []
-        here: Dentry | None = place
-        while here is not None and here is not place.mount.root:
-            way.append(here)
-            here = here.parent
-        found = mount.root
-        for each in reversed(way):
-            found = _removed(found, each) if each.is_deleted else found.attach(each.name, each.inode)
-        return found
-
-
-def _removed(parent: Dentry, origin: Dentry) -> Dentry:
-    made = Dentry(parent.mount, parent, origin.name, origin.inode)
-    made.is_deleted = True
-    return made

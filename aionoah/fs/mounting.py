@@ -163,8 +163,9 @@ def set_propagation(namespace: MountNamespace, target: Dentry, flags: int) -> No
     affected = [mount]
     if flags & MS.REC:
         affected += [other for other, _ in namespace.below(mount.root)]
+    groups = propagation.Groups(namespace.forest)
     for each in affected:
-        propagation.change(namespace.forest, each, kind)
+        groups.change(each, kind)
 
 
 def move(namespace: MountNamespace, source: Dentry, target: Dentry) -> None:

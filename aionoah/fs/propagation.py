@@ -22,49 +22,68 @@ CopyTree = Callable[[list[Mount], Dentry], list[tuple[Mount, Mount]]]
 """Show a mount, and those below it, at another place: pairs of original and copy, the outermost first."""
 
 
-def change(forest: "Forest", mount: Mount, kind: int) -> None:
-    """Make it MS_SHARED, MS_PRIVATE, MS_SLAVE or MS_UNBINDABLE."""
-    mount.is_unbindable = kind == MS.UNBINDABLE
-    if kind == MS.SHARED:
-        share(forest, mount)
-    elif kind == MS.SLAVE:
-        _enslave(forest, mount)
-    else:
-        leave(forest, mount)
+class Groups:
+    """Who is in which group and whose slave, looked up once for changes of many mounts."""
 
+    def __init__(self, forest: "Forest") -> None:
+        self._members = Counter(each.peer_group for each in forest.mounts)
+        self._slaves: dict[int, list[Mount]] = {}
+        for each in forest.mounts:
+            if each.master:
+                self._slaves.setdefault(each.master, []).append(each)
+        self._free = (
+            number
+            for number in itertools.count(1)
+            if not self._members[number] and number not in self._slaves
+        )
 
-def share(forest: "Forest", *mounts: Mount) -> None:
-    """Give each that has none a group of its own."""
-    used = {number for each in forest.mounts for number in (each.peer_group, each.master)}
-    free = (number for number in itertools.count(1) if number not in used)
-    for mount in mounts:
-        mount.peer_group = mount.peer_group or next(free)
+    def change(self, mount: Mount, kind: int) -> None:
+        """Make it MS_SHARED, MS_PRIVATE, MS_SLAVE or MS_UNBINDABLE."""
+        mount.is_unbindable = kind == MS.UNBINDABLE
+        if kind == MS.SHARED:
+            self.share(mount)
+        elif kind == MS.SLAVE:
+            self._enslave(mount)
+        else:
+            self.leave(mount)
 
+    def share(self, mount: Mount) -> None:
+        """If it has no group, it gets one of its own."""
+        if not mount.peer_group:
+            mount.peer_group = next(self._free)
+            self._members[mount.peer_group] += 1
 
-def _enslave(forest: "Forest", mount: Mount) -> None:
-    """Without peers there is nobody to be a slave of, but the master that it may have already."""
-    group, mount.peer_group = mount.peer_group, 0
-    if not group:
-        return
-    if any(each.peer_group == group for each in forest.mounts):
-        mount.master = group
-    else:
-        _pass_slaves(forest, group, mount.master)
+    def _enslave(self, mount: Mount) -> None:
+        """Without peers there is nobody to be a slave of, but the master that it may have already."""
+        group = mount.peer_group
+        if not group:
+            return
+        if self._quit(mount):
+            mount.master = group
+            self._slaves.setdefault(group, []).append(mount)
+        else:
+            self._pass_slaves(group, mount.master)
 
+    def leave(self, mount: Mount) -> None:
+        """Become private, as a mount that is taken away does."""
+        group, master = mount.peer_group, mount.master
+        mount.master = 0
+        if group and not self._quit(mount):
+            self._pass_slaves(group, master)
 
-def leave(forest: "Forest", mount: Mount) -> None:
-    """Become private, as a mount that is taken away does."""
-    group, master = mount.peer_group, mount.master
-    mount.peer_group = mount.master = 0
-    if group and all(each.peer_group != group for each in forest.mounts):
-        _pass_slaves(forest, group, master)
+    def _quit(self, mount: Mount) -> bool:
+        """Whether the group goes on without it. What has been taken away is not counted any more."""
+        group, mount.peer_group = mount.peer_group, 0
+        self._members[group] -= mount.namespace is not None
+        return self._members[group] > 0
 
-
-def _pass_slaves(forest: "Forest", group: int, master: int) -> None:
-    """A group has ended: its slaves go to its own master, if it had one."""
-    for each in forest.mounts:
-        if each.master == group:
-            each.master = master
+    def _pass_slaves(self, group: int, master: int) -> None:
+        """A group has ended: its slaves go to its own master, if it had one."""
+        for each in self._slaves.pop(group, ()):
+            if each.master == group:
+                each.master = master
+                if master:
+                    self._slaves.setdefault(master, []).append(each)
 
 
 # -- mounting ---------------------------------------------------------------------------------------------
@@ -88,7 +107,9 @@ def attached(forest: "Forest", mounts: list[Mount], target: Dentry, copy_tree: C
     """
     if not target.mount.peer_group:
         return
-    share(forest, *mounts)
+    groups = Groups(forest)
+    for each in mounts:
+        groups.share(each)
     _spread(forest, mounts, target, copy_tree, {target.mount, *mounts})
 
 
@@ -110,7 +131,9 @@ def _spread(
         for original, copy in copies:
             copy.peer_group, copy.master = 0, original.peer_group
         if receiver.peer_group:
-            share(forest, *(copy for _, copy in copies))
+            groups = Groups(forest)
+            for _, copy in copies:
+                groups.share(copy)
             _spread(forest, [copy for _, copy in copies], place, copy_tree, done)
 
 

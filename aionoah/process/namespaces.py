@@ -160,7 +160,9 @@ def new_namespaces(task: "Task", flags: int, child: "Task") -> Namespaces:
     kernel, (uts, ipc, mounts) = task.kernel, task.namespaces
     owner, fs, numbers = child.credentials.user_namespace, child.fs, kernel.namespace_numbers
     if flags & CLONE.NEWNS:
-        copying = mounts.copy(next(numbers), owner)
+        from aionoah.fs.mount_copying import Copying  # noqa: PLC0415 - most do not
+
+        copying = Copying(mounts, next(numbers), owner)
         mounts = copying.namespace
         fs.root, fs.cwd = copying.position(fs.root), copying.position(fs.cwd)
     else:

@@ -11,6 +11,7 @@ from aionoah.fs.context import FsContext
 from aionoah.fs.hostfs import HostFileSystem
 from aionoah.fs.inode import Inode
 from aionoah.fs.mount import Mount
+from aionoah.fs.mount_copying import Copying
 from aionoah.fs.mount_namespace import MountNamespace
 from aionoah.fs.path import Dentry
 from aionoah.fs.tmpfs import TmpFileSystem
@@ -20,7 +21,7 @@ class View(Tree):
     """What a task in a copy of a tree's name space sees."""
 
     def __init__(self, tree: Tree, number: int = 0xF000_0001) -> None:
-        self.copying = tree.namespace.copy(number)
+        self.copying = Copying(tree.namespace, number)
         self.namespace = self.copying.namespace
         root, cwd = (self.copying.position(place) for place in (tree.context.root, tree.context.cwd))
         self.context = FsContext(root, ROOT, cwd)
@@ -209,7 +210,7 @@ def test_a_chain_of_name_spaces_ends_without_recursion(tree: Tree, monkeypatch: 
     monkeypatch.setattr(Inode, "unmounted", ended)
     first = last = View(tree).namespace
     for number in range(1500):
-        next_one = tree.namespace.copy(0xF000_0002 + number).namespace
+        next_one = Copying(tree.namespace, 0xF000_0002 + number).namespace
         new(last, last.root, KeptBy(next_one))
         last = next_one
     assert len(tree.namespace.forest.trees) == 1502
@@ -223,7 +224,7 @@ def test_there_are_not_too_many(tree: Tree) -> None:
         tree.mkdir(b"c/%d" % number)
         new(tree.namespace, tree.walk(b"c/%d" % number))
     while found[-1:] != ["ENOSPC"]:
-        found.append(outcome(tree.namespace.copy, 0xF000_0001 + len(found)))
+        found.append(outcome(Copying, tree.namespace, 0xF000_0001 + len(found)))
     assert 10 < len(found) < 40
 
 
