@@ -3,7 +3,6 @@
 Source: pts(4); Linux fs/devpts/inode.c. One instance, whatever mounts it.
 """
 
-from collections.abc import Iterator
 from time import time_ns
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +15,7 @@ from aionoah.fs.device_numbers import anonymous_device
 from aionoah.fs.devices import PTMX
 from aionoah.fs.directory import DirectoryFile, FixedDirectory
 from aionoah.fs.file import File
-from aionoah.fs.inode import NOW, Attributes, Change, DirectoryEntry, FileSystem, FileSystemStatus, Inode
+from aionoah.fs.inode import NOW, Attributes, Change, FileSystem, FileSystemStatus, Inode, Row
 from aionoah.process.current import current_task
 from aionoah.terminal.files import SlaveFile, open_master
 from aionoah.terminal.pty import TTY_GROUP, Pty, Ptys
@@ -79,11 +78,10 @@ class _Root(FixedDirectory):
             raise LinuxError(Errno.ENOENT)
         return SlaveInode(self.filesystem, pty)
 
-    def entries(self, cookie: int) -> Iterator[DirectoryEntry]:
-        listing = [(_ROOT_INO, DT.DIR, b"."), (_ROOT_INO, DT.DIR, b".."), (_PTMX_INO, DT.CHR, b"ptmx")]
-        listing += [(_FIRST_INO + index, DT.CHR, b"%d" % index) for index in self.filesystem.ptys.by_index]
-        for position, (ino, kind, name) in enumerate(listing[cookie:], cookie + 1):
-            yield DirectoryEntry(ino, position, kind, name)
+    def listing(self) -> list[Row]:
+        fixed = [(_ROOT_INO, DT.DIR, b"."), (_ROOT_INO, DT.DIR, b".."), (_PTMX_INO, DT.CHR, b"ptmx")]
+        slaves = ((_FIRST_INO + index, DT.CHR, b"%d" % index) for index in self.filesystem.ptys.by_index)
+        return [*fixed, *slaves]
 
     def open(self, flags: O, dentry: "Dentry") -> File:
         return DirectoryFile(flags, dentry)

@@ -23,14 +23,7 @@ from aionoah.fs.hostfs_inode import HostInode, HostNode, attributes_of, device_n
 from aionoah.fs.hostfs_names import Finding, Names
 from aionoah.fs.hostfs_owners import Belief, Owners
 from aionoah.fs.hostwatch import HELD, as_own
-from aionoah.fs.inode import (
-    Attributes,
-    DirectoryEntry,
-    FileSystemStatus,
-    Inode,
-    Row,
-    numbered,
-)
+from aionoah.fs.inode import Attributes, FileSystemStatus, Inode, Row
 from aionoah.fs.path import Dentry
 from aionoah.fs.trails import Test
 from aionoah.host import platform, reserve
@@ -312,9 +305,6 @@ class HostDirectory(HostInode):
 
     def _open_readable(self) -> int:
         return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.descriptor())
-
-    def entries(self, cookie: int) -> Iterator[DirectoryEntry]:
-        return numbered(self.listing(), cookie)
 
     def listing(self) -> list[Row]:
         parent = self.directory or self

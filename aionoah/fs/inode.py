@@ -279,13 +279,9 @@ class Inode:
         """Move an entry to another directory of the same file system; flags are RENAME_*."""
         raise LinuxError(Errno.ENOTDIR)
 
-    def entries(self, cookie: int) -> Iterator[DirectoryEntry]:
-        """The entries behind a cookie (0: all), "." and ".." among them."""
-        raise LinuxError(Errno.ENOTDIR)
-
     def listing(self) -> list[Row]:
-        """All entries, "." and ".." among them, without the price of an object for each."""
-        return [(ino, kind, name) for ino, _, kind, name in self.entries(0)]
+        """All entries, "." and ".." among them."""
+        raise LinuxError(Errno.ENOTDIR)
 
     def packed_listing(self) -> PackedEntries:
         """The same as getdents64 gives it."""

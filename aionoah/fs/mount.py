@@ -6,7 +6,6 @@ up. Source: mount(2), mount_namespaces(7), proc_pid_mounts(5).
 """
 
 from collections import deque
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import Errno, LinuxError
@@ -15,7 +14,7 @@ from aionoah.abi.mount import MS
 from aionoah.abi.stat import DT, S
 from aionoah.fs.directory import DirectoryFile
 from aionoah.fs.file import File
-from aionoah.fs.inode import Attributes, DirectoryEntry, FileSystem, Inode
+from aionoah.fs.inode import Attributes, FileSystem, Inode, Row
 from aionoah.fs.path import Dentry, path_of
 
 if TYPE_CHECKING:
@@ -151,12 +150,8 @@ class VirtualDirectory(Inode):
     def lookup(self, name: bytes) -> Inode:  # noqa: ARG002 - nothing is there
         raise LinuxError(Errno.ENOENT)
 
-    def entries(self, cookie: int) -> Iterator[DirectoryEntry]:
-        dots = [
-            DirectoryEntry(self._ino, 1, DT.DIR, b"."),
-            DirectoryEntry(self._ino, 2, DT.DIR, b".."),
-        ]
-        return iter(dots[cookie:])
+    def listing(self) -> list[Row]:
+        return [(self._ino, DT.DIR, b"."), (self._ino, DT.DIR, b"..")]
 
     def open(self, flags: O, dentry: Dentry) -> File:
         return DirectoryFile(flags, dentry)

@@ -3,7 +3,6 @@
 Queues are there whether it is mounted or not.
 """
 
-from collections.abc import Iterator
 from time import time_ns
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -20,7 +19,7 @@ from aionoah.fs.creation import masked, new_owner, require_may_create
 from aionoah.fs.device_numbers import anonymous_device
 from aionoah.fs.directory import DirectoryFile, FixedDirectory
 from aionoah.fs.file import File
-from aionoah.fs.inode import NOW, Attributes, Change, DirectoryEntry, FileSystem, FileSystemStatus, Inode
+from aionoah.fs.inode import NOW, Attributes, Change, FileSystem, FileSystemStatus, Inode, Row
 from aionoah.fs.mount import Mount
 from aionoah.fs.opening import open_dentry
 from aionoah.fs.path import Dentry
@@ -149,11 +148,9 @@ class _Root(FixedDirectory):
             raise LinuxError(Errno.ENOENT)
         return self.queues[name]
 
-    def entries(self, cookie: int) -> Iterator[DirectoryEntry]:
-        listing = [(1, DT.DIR, b"."), (1, DT.DIR, b"..")]
-        listing += [(queue.ino, DT.REG, name) for name, queue in self.queues.items()]
-        for position, (ino, kind, name) in enumerate(listing[cookie:], cookie + 1):
-            yield DirectoryEntry(ino, position, kind, name)
+    def listing(self) -> list[Row]:
+        queues = ((queue.ino, DT.REG, name) for name, queue in self.queues.items())
+        return [(1, DT.DIR, b"."), (1, DT.DIR, b".."), *queues]
 
     def open(self, flags: O, dentry: Dentry) -> File:
         return DirectoryFile(flags, dentry)

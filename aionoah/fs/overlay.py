@@ -266,11 +266,11 @@ def clear_out(directory: Inode) -> None:
 def _unlink_files(directory: Inode) -> list[bytes]:
     """Remove all but directories; their names."""
     directories = []
-    for entry in list(directory.entries(0)):
-        if entry.kind == DT.DIR and entry.name not in (b".", b".."):
-            directories.append(entry.name)
-        elif entry.kind != DT.DIR:
-            directory.unlink(entry.name)
+    for _, kind, name in directory.listing():
+        if kind == DT.DIR and name not in (b".", b".."):
+            directories.append(name)
+        elif kind != DT.DIR:
+            directory.unlink(name)
     return directories
 
 

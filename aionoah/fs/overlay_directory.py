@@ -9,7 +9,7 @@ from aionoah.abi.fcntl import RENAME, O
 from aionoah.abi.stat import DT, S
 from aionoah.fs.directory import DirectoryFile
 from aionoah.fs.file import File
-from aionoah.fs.inode import Attributes, DirectoryEntry, Inode, Row, numbered
+from aionoah.fs.inode import Attributes, Inode, Row
 from aionoah.fs.overlay_inode import OverlayInode, Place
 from aionoah.fs.overlay_marks import (
     expect_file_whiteouts,
@@ -171,9 +171,6 @@ class OverlayDirectory(OverlayInode):
     def is_below(self, name: bytes) -> bool:
         """Whether a lower layer has something to show under a name."""
         return next(self.lower_entries(name), None) is not None
-
-    def entries(self, cookie: int) -> Iterator[DirectoryEntry]:
-        return numbered(self.listing(), cookie)
 
     def listing(self) -> list[Row]:
         parent = self.parent or self
@@ -363,9 +360,9 @@ class OverlayDirectory(OverlayInode):
         """Make a directory of the upper layer without visible entries really empty."""
         if self.upper is None:
             return
-        for entry in list(self.upper.entries(0)):
-            if entry.name not in (b".", b".."):
-                self.upper.unlink(entry.name)
+        for _, _, name in self.upper.listing():
+            if name not in (b".", b".."):
+                self.upper.unlink(name)
 
     def put_whiteout(self, name: bytes) -> None:
         """Hide what is below, in one step with the removal of what is here."""

@@ -17,11 +17,11 @@ from zlib import crc32
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
-from aionoah.abi.stat import S, directory_type
+from aionoah.abi.stat import DT, S, directory_type
 from aionoah.abi.uio import RWF
 from aionoah.fs.directory import DirectoryFile
 from aionoah.fs.file import File
-from aionoah.fs.inode import Attributes, Change, DirectoryEntry, FileSystem, FileSystemStatus, Inode
+from aionoah.fs.inode import Attributes, Change, FileSystem, FileSystemStatus, Inode, Row
 from aionoah.fs.regular import seek_endless
 from aionoah.memory.buffer import Buffer
 
@@ -244,15 +244,13 @@ class _DirectoryInode(SyntheticInode[Directory[Any]]):
             raise LinuxError(Errno.ENOENT)
         return self.filesystem.inode_at(self.path + b"/" + name, bound, self.ids)
 
-    def entries(self, cookie: int) -> Iterator[DirectoryEntry]:
-        kind = directory_type(S.IFDIR)
+    def listing(self) -> list[Row]:
         parent = number_of(self.path.rpartition(b"/")[0])
-        listing = [(b".", self.ino, kind), (b"..", parent, kind)]
+        found: list[Row] = [(self.ino, DT.DIR, b"."), (parent, DT.DIR, b"..")]
         for name, bound in self.node.children(self.owner):
             number = number_of(self.path + b"/" + name)
-            listing.append((name, number, directory_type(bound.node.kind)))
-        for position, (name, number, kind) in enumerate(listing[cookie:], cookie + 1):
-            yield DirectoryEntry(number, position, kind, name)
+            found.append((number, directory_type(bound.node.kind), name))
+        return found
 
     def open(self, flags: O, dentry: "Dentry") -> File:
         return DirectoryFile(flags, dentry)

@@ -4,7 +4,6 @@ Permissions, sticky directories and read-only mounts are the path operations' bu
 """
 
 import itertools
-from collections.abc import Iterator
 from time import time_ns
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +17,7 @@ from aionoah.abi.statfs import MAGIC
 from aionoah.fs.device_numbers import anonymous_device
 from aionoah.fs.directory import DirectoryFile
 from aionoah.fs.file import File
-from aionoah.fs.inode import DirectoryEntry, FileSystem, FileSystemStatus, Inode
+from aionoah.fs.inode import FileSystem, FileSystemStatus, Inode, Row
 from aionoah.fs.path import Dentry
 from aionoah.fs.tmpfs_data import Quota
 from aionoah.fs.tmpfs_inode import TmpInode, TmpRegular, TmpSpecial, TmpSymlink
@@ -140,11 +139,9 @@ class TmpDirectory(TmpInode):
     def open(self, flags: O, dentry: Dentry) -> File:
         return TmpDirectoryFile(flags, dentry)
 
-    def entries(self, cookie: int) -> Iterator[DirectoryEntry]:
-        listing = [(b".", self.ino, int(DT.DIR)), (b"..", self.parent.ino, int(DT.DIR))]
-        listing += [(name, inode.ino, directory_type(inode.mode)) for name, inode in self.names.items()]
-        for position, (name, ino, kind) in enumerate(listing[cookie:], cookie + 1):
-            yield DirectoryEntry(ino, position, kind, name)
+    def listing(self) -> list[Row]:
+        entries = ((inode.ino, directory_type(inode.mode), name) for name, inode in self.names.items())
+        return [(self.ino, DT.DIR, b"."), (self.parent.ino, DT.DIR, b".."), *entries]
 
     # -- adding -----------------------------------------------------------------------------------------
 

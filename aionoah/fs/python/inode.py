@@ -1,7 +1,7 @@
 """A file system of the application's as the kernel sees it: its inodes."""
 
 import os
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from hashlib import blake2b
 from time import time, time_ns
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +15,7 @@ from aionoah.abi.time import NSEC_PER_SEC
 from aionoah.fs.device_numbers import anonymous_device
 from aionoah.fs.directory import DirectoryFile
 from aionoah.fs.file import File
-from aionoah.fs.inode import NOW, Attributes, Change, DirectoryEntry, FileSystem, FileSystemStatus, Inode
+from aionoah.fs.inode import NOW, Attributes, Change, FileSystem, FileSystemStatus, Inode, Row
 from aionoah.fs.python import protocol
 from aionoah.fs.python.calls import Caller, checked_names, checked_stat, checked_target
 from aionoah.fs.python.protocol import Stat
@@ -150,12 +150,10 @@ class PythonInode(Inode):
         path = self._child(name)
         return self.filesystem.inode_at(path, self._stat(path))
 
-    def entries(self, cookie: int) -> Iterator[DirectoryEntry]:
+    def listing(self) -> list[Row]:
         """Of what kind they are is not known before somebody looks: DT_UNKNOWN."""
-        names = checked_names(self.call("listdir"))
-        listing = [(b".", int(DT.DIR)), (b"..", int(DT.DIR)), *((name, int(DT.UNKNOWN)) for name in names)]
-        for position, (name, kind) in enumerate(listing[cookie:], cookie + 1):
-            yield DirectoryEntry(self._ino, position, kind, name)
+        entries = ((self._ino, DT.UNKNOWN, name) for name in checked_names(self.call("listdir")))
+        return [(self._ino, DT.DIR, b"."), (self._ino, DT.DIR, b".."), *entries]
 
     def _make(self, method: str, name: bytes, *args: Any) -> Inode:  # noqa: ANN401
         path = self._child(name)

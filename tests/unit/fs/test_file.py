@@ -209,7 +209,7 @@ class Plain(Inode):
         ("unlink", (b"x",), "ENOTDIR"),
         ("rmdir", (b"x",), "ENOTDIR"),
         ("rename", (b"x", Plain(), b"y", 0), "ENOTDIR"),
-        ("entries", (0,), "ENOTDIR"),
+        ("listing", (), "ENOTDIR"),
         ("readlink", (), "EINVAL"),
         ("open", (O(0), None), "ENXIO"),
         ("change", (Change(),), "EPERM"),

@@ -48,7 +48,7 @@ def test_by_name_and_by_path(task: Task, queues: QueueFileSystem) -> None:
     assert same.queue is made.queue
     attributes = same.attributes()
     assert (attributes.mode, attributes.size) == (S.IFREG | 0o644, 80)
-    assert [entry.name for entry in queues.root.entries(0)] == [b".", b"..", b"one"]
+    assert [name for _, _, name in queues.root.listing()] == [b".", b"..", b"one"]
     text = bytearray(100)
     assert same.read_nowait(KernelBuffer(text)) == 60
     assert same.read_nowait(KernelBuffer(text)) == 0

@@ -173,7 +173,7 @@ def names(overlay: OverlayFileSystem, path: str = "") -> set[bytes]:
     inode = overlay.root
     for part in filter(None, path.split("/")):
         inode = inode.lookup(part.encode())  # type: ignore[assignment]
-    return {entry.name for entry in inode.entries(0)} - {b".", b".."}
+    return {name for _, _, name in inode.listing()} - {b".", b".."}
 
 
 def test_whiteouts_hide_what_is_below(unpack: Unpack) -> None:

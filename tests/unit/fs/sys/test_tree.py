@@ -44,8 +44,7 @@ class Sys:
         return buffer[: file.read_nowait(KernelBuffer(buffer))].decode()
 
     def names(self, path: str) -> set[str]:
-        entries = self.find(path).inode.entries(0)
-        return {entry.name.decode() for entry in entries} - {".", ".."}
+        return {name.decode() for _, _, name in self.find(path).inode.listing()} - {".", ".."}
 
 
 @pytest.fixture
