@@ -6,7 +6,7 @@ import signal
 import sys
 import termios
 import tty
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -22,7 +22,14 @@ from aionoah.statuses import status_of
 if TYPE_CHECKING:
     from types import FrameType
 
-_FORWARDED: Final = ("INT", "TERM", "HUP", "QUIT", "USR1", "USR2")
+_FORWARDED: Final = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
 
 
 @click.command("exec", context_settings={"allow_interspersed_args": False})
@@ -81,12 +88,14 @@ def _execute(connection: Connection, fields: dict[str, Any], *, has_terminal: bo
                 "errors": not os.isatty(2),
             }
             stack.enter_context(raw_terminal())
-        connection.ask("exec", (0, 1, 2), **fields)
-        answer = connection.answer()
-        if answer is not None:  # it has started: until then, signals end us
+        with _delayed_signals():  # the program may run, and be known to do so, before we hear of it
+            connection.ask("exec", (0, 1, 2), **fields)
             if has_terminal:
                 stack.enter_context(_followed_size(connection))
-            stack.enter_context(_forwarded_signals(connection))
+            tell_that_it_runs = stack.enter_context(_forwarded_signals(connection))
+        answer = connection.answer()
+        if answer is not None:
+            tell_that_it_runs()
             answer = connection.answer()
     if answer is None:
         raise InstanceError(f"{connection.place.name} has ended meanwhile")
@@ -97,15 +106,36 @@ def _execute(connection: Connection, fields: dict[str, Any], *, has_terminal: bo
 
 
 @contextlib.contextmanager
-def _forwarded_signals(connection: Connection) -> Iterator[None]:
-    """What is sent to us is meant for the program. Python calls the handlers while we wait for the answer."""
+def _delayed_signals() -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (*_FORWARDED, signal.SIGWINCH, signal.SIGCONT))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _forwarded_signals(connection: Connection) -> Iterator[Callable[[], None]]:
+    """What is sent to us is meant for the program. Python calls the handlers while we wait for the answer; until we say
+    that the program runs, a second signal ends us.
+    """
+    is_first, runs = True, False
 
     def forward(number: int, _frame: "FrameType | None") -> None:
+        nonlocal is_first
+        if not runs and not is_first:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        is_first = False
         with contextlib.suppress(InstanceError):
             connection.send({"signal": signal.Signals(number).name})
 
-    with _handled(forward, *(getattr(signal, f"SIG{name}") for name in _FORWARDED)):
-        yield
+    def say_that_it_runs() -> None:
+        nonlocal runs
+        runs = True
+
+    with _handled(forward, *_FORWARDED):
+        yield say_that_it_runs
 
 
 @contextlib.contextmanager

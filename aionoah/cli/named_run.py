@@ -105,7 +105,8 @@ class _Own(Outside):
         return terminal_options() if self._has_terminal else {}
 
     async def attend(self, process: "Process") -> int:
-        with forwarded_signals(process):
+        with forwarded_signals() as forward_to:
+            forward_to(process)
             return await wait_for(process, has_terminal=self._has_terminal)
 
     def say(self, sentence: str) -> None:

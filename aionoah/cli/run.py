@@ -125,15 +125,16 @@ async def _run(
         async with linux:
             if prepare is not None:
                 options = options | await prepare(linux)
-            try:
-                process = await linux.create_subprocess_exec(*command, **options)
-            except OSError as error:
-                is_image = prepare is None and ":" in command[0]  # as docker run has it
-                is_missing = isinstance(error, FileNotFoundError)
-                hint = OSError(f"{error.strerror}; --image names an image")
-                complain(hint if is_image and is_missing else error)
-                return status_of_refusal(error)
-            with forwarded_signals(process):
+            with forwarded_signals() as forward_to:  # the program may run before we know of it
+                try:
+                    process = await linux.create_subprocess_exec(*command, **options)
+                except OSError as error:
+                    is_image = prepare is None and ":" in command[0]  # as docker run has it
+                    is_missing = isinstance(error, FileNotFoundError)
+                    hint = OSError(f"{error.strerror}; --image names an image")
+                    complain(hint if is_image and is_missing else error)
+                    return status_of_refusal(error)
+                forward_to(process)
                 status = await wait_for(process, has_terminal="terminal" in options)
     except (HypervisorError, MemoryError, OSError) as error:
         complain(error)
@@ -167,15 +168,33 @@ def allow_many_descriptors() -> None:
 
 
 @contextlib.contextmanager
-def forwarded_signals(process: "Process") -> Iterator[None]:
-    """What is sent to us is meant for the program."""
+def forwarded_signals() -> Iterator["Callable[[Process], None]"]:
+    """What is sent to us is meant for the program, which hears of it once it is named."""
     loop = asyncio.get_running_loop()
+    early: list[int] = []
+    take: Callable[[int], None] = early.append
+
+    def forward(number: int) -> None:
+        take(number)
+
+    def forward_to(process: "Process") -> None:
+        nonlocal take
+        take = process.send_signal
+        for number in early:
+            take(number)
+        for number in ignored:
+            loop.add_signal_handler(number, forward, number)
+
     numbers = [getattr(signal, name) for name in _FORWARDED]
     interrupt = signal.getsignal(signal.SIGINT)
+    ignored = [
+        number for number in numbers if signal.getsignal(number) is signal.SIG_IGN
+    ]  # the program shall find it so
     for number in numbers:
-        loop.add_signal_handler(number, process.send_signal, number)
+        if number not in ignored:
+            loop.add_signal_handler(number, forward, number)
     try:
-        yield
+        yield forward_to
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)

@@ -1,19 +1,28 @@
 """What is sent to the command is meant for the program."""
 
+import asyncio
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 import pytest
 from cli.conftest import AIONOAH
 from harness.guest import Compiler
 
 import aionoah
+from aionoah.cli.exec import _execute
+from aionoah.cli.run import _run as run_alone
+from aionoah.instances.client import Connection
+from aionoah.instances.place import Place
+from aionoah.instances.protocol import Assembler
 
 
 @contextmanager
@@ -135,3 +144,71 @@ def test_interrupted_before_there_is_a_program(compiled: Compiler) -> None:
         assert process.returncode in {1, 130, -signal.SIGINT}
         if process.returncode == 130:
             assert "Traceback" not in err
+
+
+class _Program:
+    def __init__(self) -> None:
+        self.heard: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def send_signal(self, number: int) -> None:
+        self.heard.set_result(number)
+
+    async def wait(self) -> int:
+        return -await self.heard
+
+
+class _Linux:
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+    async def create_subprocess_exec(self, *_: str) -> _Program:
+        os.kill(os.getpid(), signal.SIGWINCH)
+        for _turn in range(3):
+            await asyncio.sleep(0)
+        return _Program()
+
+
+async def test_a_program_that_is_quicker_than_its_caller() -> None:
+    """It may have said that it runs, so that signals are meant for it, before it is known to us."""
+    async with asyncio.timeout(200):
+        assert await run_alone(_Linux(), ("x",), {}, None) == 128 + signal.SIGWINCH  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_a_program_of_an_instance_that_is_quicker_than_its_caller(tmp_path: Path, signals: int) -> None:
+    """A second signal ends us, for the instance may hang."""
+    at, script = (
+        tmp_path / "socket",
+        "import sys\nfrom cli.test_signals import execute_for\nexecute_for(sys.argv[1])",
+    )
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(at))
+        listener.listen()
+        words = [sys.executable, "-c", script, str(at)]
+        with subprocess.Popen(
+            words, env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+        ) as client:
+            connection, _ = listener.accept()
+            with connection, connection.makefile("rb") as said:
+                assert b'"exec"' in said.readline()
+                client.send_signal(signal.SIGUSR1)
+                assert b'"SIGUSR1"' in said.readline()
+                if signals == 2:
+                    client.send_signal(signal.SIGTERM)
+                    assert client.wait(200) == -signal.SIGTERM
+                    return
+                connection.sendall(b'{"started": 2}\n{"exit": 7}\n')
+                assert client.wait(200) == 7
+
+
+def execute_for(path: str) -> None:
+    """A client of whoever listens there."""
+    connection = Connection.__new__(Connection)
+    connection.place = Place("box")
+    connection._socket = socket.socket(socket.AF_UNIX)
+    connection._assembler = Assembler()
+    connection._messages = deque()
+    connection._socket.connect(path)
+    sys.exit(_execute(connection, {"command": ["x"]}, has_terminal=False))
