@@ -218,10 +218,13 @@ def unmount(namespace: MountNamespace, target: Dentry, flags: int, current: Dent
     if flags & MNT.EXPIRE and not mount.has_expired:
         mount.has_expired = True
         raise LinuxError(Errno.EAGAIN)
+    groups = propagation.Groups(forest)
     for each in (*reversed(below), mount):
-        for copy in _copies_alone(namespace, each):
-            _take_away(copy)
-        _take_away(each)
+        for going in (*_copies_alone(namespace, each), each):
+            if going.namespace is not None:
+                groups.leave(going)
+                going.namespace.detach(going)
+                forest.taken_away(going)
 
 
 def _copies_alone(namespace: MountNamespace, mount: Mount) -> list[Mount]:
@@ -232,13 +235,6 @@ def _copies_alone(namespace: MountNamespace, mount: Mount) -> list[Mount]:
     places = (other.root.parent for other in namespace.forest.mounts if other.beneath is None)
     used = {place.mount for place in places if place is not None}
     return [copy for copy in copies if copy not in used]
-
-
-def _take_away(mount: Mount) -> None:
-    namespace = mount.namespace
-    if namespace is not None:
-        namespace.detach(mount)
-        namespace.forest.taken_away(mount)
 
 
 def pivot_root(namespace: MountNamespace, new_root: Dentry, put_old: Dentry, current: Dentry) -> Dentry:
