@@ -51,9 +51,11 @@ class Forest:
         self._ended.append(tree)
         if len(self._ended) > 1:
             return  # whoever is at it goes on
-        while self._ended:
-            self._ended[0].clear()
-            del self._ended[0]
+        try:
+            for each in self._ended:
+                each.clear()
+        finally:
+            self._ended.clear()
 
     def taken_away(self, mount: Mount, groups: propagation.Groups | None = None) -> None:
         """It has been detached: what it meant to others ends, and its file system if that is mounted nowhere else. `groups`

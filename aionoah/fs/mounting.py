@@ -118,7 +118,7 @@ def _copy_below(
     """Pairs of original and copy, the outermost first. What must not be bound is left out, with all that is in it."""
     made = [(origin, top)]
     for mount, names in below:
-        if mount.is_unbindable:
+        if mount.is_unbindable or not mount.root.inode.may_be_mounted_in(namespace.number):
             continue
         place = top.root
         try:

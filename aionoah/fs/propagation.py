@@ -122,7 +122,9 @@ def _spread(
             continue
         done.add(receiver)
         place = counterpart(target, receiver)
-        if place is None:
+        if place is None or receiver.namespace is None:
+            continue
+        if not tree[0].root.inode.may_be_mounted_in(receiver.namespace.number):
             continue
         copies = copy_tree(tree, place)
         done.update(copy for _, copy in copies)

@@ -218,6 +218,26 @@ def test_a_chain_of_name_spaces_ends_without_recursion(tree: Tree, monkeypatch: 
     assert tree.namespace.forest.trees == [tree.namespace]
 
 
+def test_a_name_space_never_comes_to_keep_itself(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    view = View(tree)
+    young = TmpFileSystem()
+    allowed = {young: view.namespace.number}
+
+    def may_be(inode: Inode, number: int) -> bool:
+        return number < allowed.get(inode.filesystem, number + 1)  # type: ignore[call-overload, no-any-return]
+
+    monkeypatch.setattr(Inode, "may_be_mounted_in", may_be)
+    mounting.bind(tree.namespace, tree.walk(b"a"), tree.walk(b"a"), recursive=False)
+    mounting.set_propagation(tree.namespace, tree.walk(b"a"), MS.SHARED)
+    third = View(tree, 0xF000_0002)
+    new(tree.namespace, tree.walk(b"c"), young)
+    assert paths(third) == [b"/", b"/a"]
+    mounting.move(tree.namespace, tree.walk(b"c"), tree.walk(b"a/b"))
+    assert paths(tree) == [b"/", b"/a", b"/a/b"]
+    assert paths(third) == [b"/", b"/a"]
+    assert b"/a/b" not in paths(View(tree, 0xF000_0003))
+
+
 def test_there_are_not_too_many(tree: Tree) -> None:
     found: list[object] = []
     for number in range(1000):
