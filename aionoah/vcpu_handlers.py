@@ -71,12 +71,10 @@ class VcpuHandlers:
         thread = Returning(cpu.registers.tolist(), self._machine.fpu_size, self._machine.fpu_features)
         state = self._frames.leave_handler(thread, task.memory.read)
         task.signals.set_mask(state.mask)
+        with suppress(LinuxError):  # as Linux ignores it
+            task.signals.set_stack(state.stack, state.stack_pointer, self._architecture.minimum_signal_stack)
         cpu.registers[:] = array("Q", state.registers)
         _restore_fpu(cpu, state.fpu)
-        if state.stack is not None:
-            with suppress(LinuxError):  # as Linux ignores it
-                stack_pointer = state.registers[self._architecture.stack_pointer]
-                task.signals.set_stack(state.stack, stack_pointer, self._architecture.minimum_signal_stack)
         if state.failure is not None:
             raise state.failure
 

@@ -69,7 +69,8 @@ class SignalReturn(NamedTuple):
     registers: list[int]
     fpu: bytes | None  # None: the state of a fresh thread
     mask: int
-    stack: StackT | None  # as sigaltstack would get it, an error of that being ignored; None: as it is
+    stack: StackT  # as sigaltstack would get it, an error of that being ignored
+    stack_pointer: int  # and with this one: who is on the present stack keeps it
     failure: BadFrame | None = None
 
 

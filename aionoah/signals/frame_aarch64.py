@@ -92,7 +92,7 @@ def _frame(thread: Interrupted, delivery: Delivery) -> bytes:
         registers[PSTATE],
         _records(thread),
     )
-    stack = thread.stack.to_abi()
+    stack = thread.stack.kept()
     has_info = SA.SIGINFO in delivery.disposition.flags
     info = delivery.info.pack() if has_info else bytes(SIGINFO_SIZE)
     return RtSigFrame(info, UContext(0, 0, stack, delivery.return_mask, context)).pack()
@@ -123,7 +123,8 @@ def leave_handler(thread: Returning, read: Callable[[int, int], bytes]) -> Signa
     if context.pstate & ~(USER_PSTATE | _BTYPE | _SINGLE_STEP):
         raise BadFrame("the frame asks for more than user mode")
     registers = [*_GENERAL.unpack(context.regs), context.sp, context.pc, context.pstate & ~_SINGLE_STEP]
-    return SignalReturn(registers, _restored_fpu(context.reserved), frame.uc.uc_sigmask, frame.uc.uc_stack)
+    fpu = _restored_fpu(context.reserved)
+    return SignalReturn(registers, fpu, frame.uc.uc_sigmask, frame.uc.uc_stack, context.sp)
 
 
 def _restored_fpu(reserved: bytes) -> bytes:

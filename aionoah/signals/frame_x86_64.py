@@ -129,7 +129,7 @@ def _frame(thread: Interrupted, delivery: Delivery, image_address: int) -> bytes
     flags = UC.SIGCONTEXT_SS | UC.STRICT_RESTORE_SS
     if len(thread.fpu) >= _XSAVE_MINIMUM:
         flags |= UC.FP_XSTATE
-    stack = thread.stack.to_abi()
+    stack = thread.stack.kept()
     return _FRAME.pack(
         disposition.restorer,
         *(flags, 0),
@@ -144,7 +144,8 @@ def _frame(thread: Interrupted, delivery: Delivery, image_address: int) -> bytes
 
 
 def leave_handler(thread: Returning, read: Callable[[int, int], bytes]) -> SignalReturn:
-    """rt_sigreturn: what the frame of a thread that has returned from its handler restores.
+    """rt_sigreturn: what the frame of a thread that has returned from its handler restores; the alternate stack first, as of
+    Linux 6.12.
 
     `read(address, length)` reads guest memory and raises LinuxError. BadFrame for a frame that is not there.
     """
@@ -153,19 +154,21 @@ def leave_handler(thread: Returning, read: Callable[[int, int], bytes]) -> Signa
         frame = _FRAME.unpack(read(address, RtSigFrame.SIZE))
     except LinuxError:
         raise BadFrame("the frame cannot be read") from None
-    mask = frame[_MASK]
+    mask, stack = frame[_MASK], StackT(*frame[_STACK])
     registers = list(_from_frame(frame[_REGISTERS]))
     kept = thread.registers[RFLAGS] & ~SIGRETURN_EFLAGS
     registers[RFLAGS] = kept | registers[RFLAGS] & SIGRETURN_EFLAGS
+    failure: BadFrame | None
     try:
         fpu = _restored_fpu(thread, frame[_FPSTATE], read)
     except LinuxError:
-        return SignalReturn(registers, None, mask, None, BadFrame("the FPU state cannot be read"))
+        fpu, failure = None, BadFrame("the FPU state cannot be read")
     except BadFrame as bad:
-        return SignalReturn(registers, None, mask, None, bad)
-    ss = frame[_SS] if frame[_FLAGS] & UC.STRICT_RESTORE_SS else USER_SS
-    failure = _refusal(frame[_CS], ss, registers[RIP])
-    return SignalReturn(registers, fpu, mask, StackT(*frame[_STACK]), failure)
+        fpu, failure = None, bad
+    else:
+        ss = frame[_SS] if frame[_FLAGS] & UC.STRICT_RESTORE_SS else USER_SS
+        failure = _refusal(frame[_CS], ss, registers[RIP])
+    return SignalReturn(registers, fpu, mask, stack, thread.registers[RSP], failure)
 
 
 def _refusal(cs: int, ss: int, address: int) -> BadFrame | None:

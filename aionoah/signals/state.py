@@ -16,7 +16,7 @@ class AlternateStack(NamedTuple):
 
     base: int = 0
     size: int = 0
-    flags: int = 0  # SS_AUTODISARM or nothing
+    flags: int = 0  # as sigaltstack was given them
 
     def contains(self, stack_pointer: int) -> bool:
         """Whether a program runs on it. A stack that disarms itself counts as never in use."""
@@ -24,15 +24,17 @@ class AlternateStack(NamedTuple):
             return False
         return self.base < stack_pointer <= self.base + self.size
 
-    def to_abi(self, stack_pointer: int = 0) -> StackT:
-        """What sigaltstack reports to a program with this stack pointer. A frame does not say who is on it (__save_altstack)."""
-        if not self.size:
-            return StackT(0, signed(SS.DISABLE | self.flags), 0)
-        state = SS.ONSTACK if self.contains(stack_pointer) else 0
-        return StackT(self.base, signed(state | self.flags), self.size)
+    def seen_from(self, stack_pointer: int) -> StackT:
+        """What sigaltstack reports to a program with this stack pointer."""
+        state = SS.DISABLE if not self.size else SS.ONSTACK if self.contains(stack_pointer) else 0
+        return StackT(self.base, signed(state | self.flags & SS.AUTODISARM), self.size)
+
+    def kept(self) -> StackT:
+        """What a frame keeps of it (__save_altstack). A thread that has never had one finds the one again that its handler sets."""
+        return StackT(self.base, signed(self.flags), self.size)
 
 
-NO_STACK: Final = AlternateStack()
+NO_STACK: Final = AlternateStack(flags=SS.DISABLE)
 _KILL: Final = signal_bit(SIG.KILL)
 
 
@@ -41,13 +43,11 @@ def _new_stack(wanted: StackT, minimum: int) -> AlternateStack:
     mode = flags & ~SS.AUTODISARM
     if mode not in (0, SS.ONSTACK, SS.DISABLE):
         raise LinuxError(Errno.EINVAL)
-    if flags == SS.DISABLE:
-        return NO_STACK
     if mode == SS.DISABLE:
-        return NO_STACK._replace(flags=flags & SS.AUTODISARM)
+        return AlternateStack(flags=flags)
     if wanted.ss_size < minimum:
         raise LinuxError(Errno.ENOMEM)
-    return AlternateStack(wanted.ss_sp, wanted.ss_size, flags & SS.AUTODISARM)
+    return AlternateStack(wanted.ss_sp, wanted.ss_size, flags)
 
 
 class SharedSignals:
@@ -85,7 +85,7 @@ class TaskSignals:
         self.shared = shared
         self.mask = mask & ~UNBLOCKABLE
         self.pending = PendingSignals()
-        self.stack = NO_STACK
+        self.stack = AlternateStack()
         self.saved_mask: int | None = None  # what sigsuspend and the like replaced until a signal came
         self.waited = 0  # the set that rt_sigtimedwait sleeps for
         self.is_traced = False  # a tracer sees every signal first, ignored ones too, and decides
@@ -176,7 +176,7 @@ class TaskSignals:
 
     def reset_for_exec(self) -> None:
         """A new program has no alternate stack; mask and pending signals stay."""
-        self.stack = NO_STACK
+        self.stack = AlternateStack(flags=self.stack.flags)
         self.restart_block = None
 
     def for_clone(self, shared: SharedSignals, *, shares_memory: bool) -> "TaskSignals":

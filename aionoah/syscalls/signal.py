@@ -88,7 +88,7 @@ def sigaltstack(task: Task, new: In[StackT], old: Ptr[StackT]) -> None:
     if wanted is not None:
         task.signals.set_stack(wanted, stack_pointer, task.architecture.minimum_signal_stack)
     if old:
-        task.memory.put(old, before.to_abi(stack_pointer))
+        task.memory.put(old, before.seen_from(stack_pointer))
 
 
 def _require_set_size(size: int) -> None:

@@ -8,7 +8,9 @@ from harness.guest import STATIC, Compiler, need_backend, run_in_guest, run_nati
 
 @pytest.mark.guest
 @pytest.mark.asyncio(loop_factories=["uvloop"])
-@pytest.mark.parametrize("source", ["exceptions", "forged_frames", "handler_registers", "signals_in_loops"])
+@pytest.mark.parametrize(
+    "source", ["exceptions", "forged_frames", "handler_registers", "signals_in_loops", "wild_signals"]
+)
 async def test_prints_the_same(source: str, compile_program: Compiler, tmp_path: Path) -> None:
     need_backend(STATIC)
     binary = compile_program(f"x86_64/{source}", STATIC)

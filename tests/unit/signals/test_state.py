@@ -100,10 +100,19 @@ def test_the_stack_pointer_is_on_the_stack_up_to_its_end(address: int, *, inside
 
 
 def test_what_sigaltstack_reports() -> None:
-    assert NO_STACK.to_abi(0x2000) == StackT(0, SS.DISABLE, 0)
-    assert STACK.to_abi(0x9000) == StackT(0x1000, 0, 0x2000)
-    assert STACK.to_abi(0x2000) == StackT(0x1000, SS.ONSTACK, 0x2000)
-    assert DISARMING.to_abi(0x2000) == StackT(0x1000, -(1 << 31), 0x2000)
+    assert NO_STACK.seen_from(0x2000) == StackT(0, SS.DISABLE, 0)
+    assert STACK.seen_from(0x9000) == StackT(0x1000, 0, 0x2000)
+    assert STACK.seen_from(0x2000) == StackT(0x1000, SS.ONSTACK, 0x2000)
+    assert DISARMING.seen_from(0x2000) == StackT(0x1000, -(1 << 31), 0x2000)
+
+
+def test_what_a_frame_keeps(signals: TaskSignals) -> None:
+    """The flags as they were given, whoever is on the stack; nothing was, at first."""
+    kept = [signals.stack.kept()]
+    for flags in (SS.ONSTACK, SS.DISABLE):
+        signals.set_stack(StackT(0x1000, flags, 4096), 0x9000, 2048)
+        kept.append(signals.stack.kept())
+    assert kept == [StackT(0, 0, 0), StackT(0x1000, SS.ONSTACK, 4096), StackT(0, SS.DISABLE, 0)]
 
 
 # Flags, size, then what Linux made of it: an error, or base, flags and size as reported afterwards.
@@ -133,7 +142,7 @@ def test_set_stack_as_linux_does(
 ) -> None:
     try:
         signals.set_stack(StackT(0x1000, flags, size), 0x9000, 2048)
-        seen: object = tuple(vars(signals.stack.to_abi(0x9000)).values())
+        seen: object = tuple(vars(signals.stack.seen_from(0x9000)).values())
     except LinuxError as error:
         seen = error.errno
     assert seen == outcome
@@ -165,7 +174,7 @@ def test_exec_keeps_the_mask_and_drops_the_stack(signals: TaskSignals) -> None:
     signals.set_mask(INT)
     signals.stack = STACK
     signals.reset_for_exec()
-    assert (signals.mask, signals.stack) == (INT, NO_STACK)
+    assert (signals.mask, signals.stack) == (INT, AlternateStack())
 
 
 def test_a_child_has_the_handlers_and_nothing_pending() -> None:
