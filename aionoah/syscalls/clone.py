@@ -3,10 +3,12 @@
 from contextlib import ExitStack
 from typing import Final
 
+from aionoah.abi.architecture import PAGE_SIZE
 from aionoah.abi.capability import CAP
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.sched import CLONE, CLONE_ARGS_SIZE_VER0, CSIGNAL, CloneArgs
 from aionoah.abi.signal import SIG
+from aionoah.abi.words import INT_MAX
 from aionoah.fs.pidfd import PidFile
 from aionoah.host.waiting import Source, sleep_on
 from aionoah.process.clone import CloneRequest, clone_task, discard_task
@@ -18,10 +20,8 @@ from aionoah.syscalls.registry import syscall
 from aionoah.syscalls.results import wants_restart
 from aionoah.syscalls.structures import read_structure
 
-_PAGE_SIZE: Final = 4096
 _CLONE3_FLAGS: Final = ((1 << 34) - 1 & ~CSIGNAL | CLONE.NEWTIME) & ~CLONE.DETACHED
 _MAX_PID_NS_LEVEL: Final = 32
-_INT_MAX: Final = (1 << 31) - 1
 
 
 @syscall(own_thread=True)
@@ -74,7 +74,7 @@ async def clone3(task: Task, args: Addr, size: Size) -> int:
 
 def _read_args(task: Task, address: int, size: int) -> CloneArgs:
     """The structure in any of its sizes; what a later one has more must be 0 (E2BIG)."""
-    if size > _PAGE_SIZE:
+    if size > PAGE_SIZE:
         raise LinuxError(Errno.E2BIG)
     if size < CLONE_ARGS_SIZE_VER0:
         raise LinuxError(Errno.EINVAL)
@@ -84,7 +84,7 @@ def _read_args(task: Task, address: int, size: int) -> CloneArgs:
 def _read_tid(task: Task, wanted: CloneArgs) -> int | None:
     """The number that the new task is to have, of the arguments whose size has to be right before others."""
     is_bad_signal = wanted.exit_signal > LAST_SIGNAL
-    is_bad_group = CLONE.INTO_CGROUP in CLONE(wanted.flags) and wanted.cgroup > _INT_MAX
+    is_bad_group = CLONE.INTO_CGROUP in CLONE(wanted.flags) and wanted.cgroup > INT_MAX
     if wanted.set_tid_size > _MAX_PID_NS_LEVEL or bool(wanted.set_tid) != bool(wanted.set_tid_size):
         raise LinuxError(Errno.EINVAL)
     if is_bad_signal or is_bad_group:
