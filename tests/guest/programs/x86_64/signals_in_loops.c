@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <ucontext.h>
 
-enum { FEW = 20, MANY = 100 };
+enum { FEW = 20, MANY = 60 };
 static char seen[4096];
 static size_t length;
 static char alternate[65536], small[4096] __attribute__((aligned(64)));

@@ -8,7 +8,7 @@
 #include <time.h>
 #include <ucontext.h>
 
-enum { STEPS = 1500, SEEDS = 4, DEEPEST = 6 };
+enum { STEPS = 1000, SEEDS = 3, DEEPEST = 6 };
 static const int signals[] = {SIGUSR1, SIGUSR2, SIGURG, SIGWINCH, SIGCHLD, SIGTERM, SIGALRM, SIGIO, 34, 35, 36, 64};
 static char alternate[1 << 17], output[1 << 16];
 static sigjmp_buf back;
