@@ -27,7 +27,8 @@ def find_threads(task: Task, which: int, who: int) -> list[Task]:
         group = who or task.process.process_group
         found = [target for target in tasks if target.process.process_group == group]
     elif which == PRIO.USER:
-        uid = who or task.credentials.uid
+        mine = task.credentials
+        uid = mine.user_namespace.uids.to_kernel(who) if who else mine.uid
         found = [target for target in tasks if target.credentials.uid == uid]
     else:
         raise LinuxError(Errno.EINVAL)
