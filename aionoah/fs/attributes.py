@@ -149,7 +149,7 @@ def readlink(dentry: Dentry) -> bytes:
 
 def filesystem_status(dentry: Dentry) -> FileSystemStatus:
     """statfs(2), with the flags of the mount."""
-    status = dentry.inode.filesystem.status()
+    status = dentry.inode.filesystem_status()
     flags = sum(shown for flag, shown in _MOUNT_FLAGS if dentry.mount.flags & flag)
     read_only = ST.RDONLY if dentry.mount.is_read_only else 0
     return status._replace(flags=status.flags | ST.VALID | read_only | flags)

@@ -254,7 +254,7 @@ class File:
         return self.inode.attributes()
 
     def filesystem_status(self) -> "FileSystemStatus":
-        return self.inode.filesystem.status()
+        return self.inode.filesystem_status()
 
     def truncate(self, length: int) -> None:
         raise LinuxError(Errno.EINVAL)

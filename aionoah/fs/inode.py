@@ -164,6 +164,10 @@ class Inode:
     def attributes(self) -> Attributes:
         raise NotImplementedError
 
+    def filesystem_status(self) -> FileSystemStatus:
+        """What statfs tells of where it is."""
+        return self.filesystem.status()
+
     @property
     def key(self) -> Hashable:
         """By what watches and locks know the inode: equal for all objects that stand for the same file."""

@@ -162,21 +162,6 @@ class HostStreamFile(File):
     def inode(self) -> Inode:
         return self._inode
 
-    def filesystem_status(self) -> FileSystemStatus:
-        with host_errors():
-            status = os.fstatvfs(self.fd)
-        kind = self.inode.kind
-        return FileSystemStatus(
-            MAGIC.PIPEFS if kind == S.IFIFO else MAGIC.SOCKFS if kind == S.IFSOCK else MAGIC.EXT4,
-            block_size=status.f_frsize,
-            blocks=status.f_blocks,
-            blocks_free=status.f_bfree,
-            blocks_available=status.f_bavail,
-            files=status.f_files,
-            files_free=status.f_ffree,
-            name_length=status.f_namemax,
-        )
-
     def truncate(self, length: int) -> None:
         with host_errors():
             os.ftruncate(self.fd, length)
@@ -240,6 +225,7 @@ class _HostStreams(FileSystem):
     """What inodes of host streams say they belong to."""
 
     type_name = b"pipefs"
+    device = 0  # which is asked for to tell file systems apart, and these are of many
 
 
 _filesystem: Final = _HostStreams()
@@ -256,6 +242,27 @@ class HostStreamInode(Inode):
     def attributes(self) -> Attributes:
         with host_errors():
             return attributes_of(os.fstat(self._file.fd))
+
+    def filesystem_status(self) -> FileSystemStatus:
+        with host_errors():
+            status = os.fstatvfs(self._file.fd)
+        return FileSystemStatus(
+            self._magic(),
+            block_size=status.f_frsize,
+            blocks=status.f_blocks,
+            blocks_free=status.f_bfree,
+            blocks_available=status.f_bavail,
+            files=status.f_files,
+            files_free=status.f_ffree,
+            name_length=status.f_namemax,
+        )
+
+    def _magic(self) -> int:
+        """What Linux has such files in, mostly; not every host tells."""
+        if self._file.is_terminal:
+            return MAGIC.DEVPTS
+        kinds = {S.IFIFO: MAGIC.PIPEFS, S.IFSOCK: MAGIC.SOCKFS, S.IFCHR: MAGIC.TMPFS}
+        return kinds.get(self.kind, MAGIC.EXT4)
 
     def open(self, flags: O, dentry: "Dentry") -> File:  # noqa: ARG002
         """EACCES if the stream does not go that way."""

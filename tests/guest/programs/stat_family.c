@@ -164,6 +164,10 @@ static void file_systems(void) {
     CALL(statfs("/proc/self", &fs));
     printf("%lx\n", (unsigned long)fs.f_type);
     CALL(close(fd));
+    for (fd = 0; fd <= 2; fd++) { /* standard streams come from elsewhere */
+        CALL(fstatfs(fd, &fs));
+        printf("%d: %d\n", fd, fs.f_bsize > 0);
+    }
 }
 
 int main(int argc, char **argv) {

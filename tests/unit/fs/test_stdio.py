@@ -18,9 +18,11 @@ from aionoah.abi.fcntl import SEEK, O
 from aionoah.abi.ioctl import IOCTL, Winsize
 from aionoah.abi.poll import Poll
 from aionoah.abi.stat import S, makedev
+from aionoah.abi.statfs import MAGIC
 from aionoah.abi.termios import Termios
-from aionoah.fs import stdio
+from aionoah.fs import operations, stdio
 from aionoah.fs.file import BrokenPipe, File, WouldBlock
+from aionoah.fs.mount import Mount
 from aionoah.fs.stdio import HostStreamFile
 from aionoah.host import platform
 from aionoah.memory.buffer import KernelBuffer
@@ -291,7 +293,9 @@ def test_a_regular_file_goes_on_where_others_were(given: Given, tmp_path: Path) 
     mapping = file.mapping()
     assert os.fstat(mapping.fd).st_ino == path.stat().st_ino
     assert mapping.offset == 0
-    assert file.filesystem_status().block_size == os.fstatvfs(fd).f_frsize
+    place = Mount(file.inode.filesystem, root=file.inode).root
+    for status in (file.filesystem_status(), operations.filesystem_status(place)):
+        assert (status.magic, status.block_size) == (MAGIC.EXT4, os.fstatvfs(fd).f_frsize)
 
 
 def test_appending(given: Given, tmp_path: Path) -> None:
