@@ -54,6 +54,10 @@ from aionoah.signals.frame import (
 _CONTEXT_OFFSET: Final = 8  # of `uc` in RtSigFrame
 _INFO_OFFSET: Final = RtSigFrame.SIZE - SIGINFO_SIZE
 _X87_AND_SSE: Final = 0b11
+_SSE: Final = 0b10
+_MXCSR, _XMM = slice(24, 28), slice(160, 416)
+_FRESH_XMM: Final = bytes(256)
+_FRESH_MXCSR: Final = (0x1F80).to_bytes(4, "little")
 _XSAVE_MINIMUM: Final = FXSAVE_SIZE + 64  # the header follows the legacy area
 _MAGIC2: Final = FP_XSTATE_MAGIC2.to_bytes(FP_XSTATE_MAGIC2_SIZE, "little")
 _NO_INFO: Final = bytes(SIGINFO_SIZE)
@@ -223,9 +227,13 @@ def _foreign_fpu(thread: Returning, address: int, legacy: bytes, read: Callable[
 def _cleaned(image: bytes, features: int, *, is_legacy: bool = False) -> bytes:
     """Without the description, and with no other components than these."""
     components = features if is_legacy else int.from_bytes(image[_COMPONENTS], "little") & features
+    legacy = image[:SW_RESERVED_OFFSET]
+    if not components & _SSE and legacy[_MXCSR] != _FRESH_MXCSR:
+        components |= _SSE  # to XRSTOR, MXCSR counts even so, but not to every hypervisor
+        legacy = _without_sse(legacy, keeps_mxcsr=bool(features & _SSE))
     return b"".join(
         (
-            image[:SW_RESERVED_OFFSET],
+            legacy,
             _NO_DESCRIPTION,
             components.to_bytes(8, "little"),
             image[_HEADER_ZEROS],
@@ -233,6 +241,13 @@ def _cleaned(image: bytes, features: int, *, is_legacy: bool = False) -> bytes:
             image[_XSAVE_MINIMUM:],
         )
     )
+
+
+def _without_sse(legacy: bytes, *, keeps_mxcsr: bool) -> bytes:
+    """With SSE registers as they are at first."""
+    mxcsr = legacy[_MXCSR] if keeps_mxcsr else _FRESH_MXCSR
+    parts = legacy[: _MXCSR.start], mxcsr, legacy[_MXCSR.stop : _XMM.start], _FRESH_XMM, legacy[_XMM.stop :]
+    return b"".join(parts)
 
 
 def _require_alignment(address: int, alignment: int) -> None:

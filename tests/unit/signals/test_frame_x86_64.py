@@ -281,6 +281,21 @@ def test_features_that_the_frame_does_not_name_are_initialised() -> None:
     assert restored.fpu[FXSAVE_SIZE] == 3
 
 
+@pytest.mark.parametrize("features", [0b111, 0b101])
+def test_mxcsr_counts_where_sse_is_asked_for(features: int) -> None:
+    """In use or not. The registers beside it are initialised."""
+    memory, after = entered(thread(fpu=image(832, 0x11)))
+    [(_, fpu), _] = memory.writes
+    fpu[FXSAVE_SIZE] = 1
+    fpu[SW_RESERVED_OFFSET + 8] = features
+    restored = leave_handler(returning(after), memory.read).fpu
+    assert restored is not None
+    assert restored[FXSAVE_SIZE] == 3
+    assert restored[24:28] == (fpu[24:28] if features & 2 else (0x1F80).to_bytes(4, "little"))
+    assert restored[160:416] == bytes(256)
+    assert restored[32:160] == fpu[32:160] != bytes(128)
+
+
 # -- the real kernel --------------------------------------------------------------------------------------------
 
 
