@@ -272,7 +272,7 @@ async def test_cancelled_at_any_time(linux: aionoah.Linux, neighbour: aionoah.Pr
 
     async def one() -> None:
         running = asyncio.create_task(
-            linux.run(["sh", "-c", "echo x | cat; sleep 9"], input=b"x", capture_output=True)
+            linux.run(["sh", "-c", "echo x | cat; sleep 999"], input=b"x", capture_output=True)
         )
         await asyncio.sleep(chance.random() * 0.03)
         running.cancel()

@@ -13,12 +13,12 @@ static int to_child[2], to_parent[2];
 
 static int compare_lines(const void *one, const void *other) { return strcmp(one, other); }
 
-/* The mounts below a path as a process has them: where, flags, and of which groups, numbered as they come up. */
+/* The mounts below a path as a process has them: where, flags, and of which groups, numbered as they come up. The numbers that the
+ * kernel has for groups are given to others, of any process, once they are free: they mean nothing later on. */
 static void show_mounts(const char *process, const char *below) {
     static char lines[64][512], line[1024], place[512], root[512], options[256], groups[256];
     static char seen[64][8];
-    static int group_count;
-    int count = 0, id, parent, taken;
+    int group_count = 0, count = 0, id, parent, taken;
     unsigned major, minor;
     snprintf(place, sizeof place, "/proc/%s/mountinfo", process);
     FILE *file = fopen(place, "r");
@@ -210,7 +210,7 @@ static void while_peer(void) {
 }
 
 static void of_nobody_left(void) {
-    show_mounts("self", top); /* the group has no other members any more, but the same number */
+    show_mounts("self", top); /* the group has no other members any more */
     CALL(umount2("shared/later", MNT_DETACH));
     CALL(umount2("shared/parent", 0));
     show_mounts("self", top);

@@ -308,6 +308,7 @@ int main(int argc, char **argv) {
         who();
         finish();
     }
+    setpriority(PRIO_PROCESS, 0, 0); /* whoever starts it may be nice */
     enter_scratch(argc, argv);
     if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0) {
         printf("not root\n");
