@@ -26,7 +26,7 @@ def run(command: list[str], directory: Path) -> subprocess.CompletedProcess[str]
         env=os.environ | {"PATH": path},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=200,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from harness.guest import DYNAMIC, need_backend, need_tool, run_in_guest
+from harness.guest import DYNAMIC, need_backend, need_tool, run_in_guest, run_natively
 
 pytestmark = [
     pytest.mark.guest,
@@ -15,13 +15,17 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="Debian's programs"),
 ]
 
+MAKER = """
+import sqlite3, sys
+db = sqlite3.connect("db", isolation_level=None)
+db.execute("pragma journal_mode=" + sys.argv[1])
+db.execute("create table t(who text, n int)")
+"""
 WRITER = """
 import sqlite3, sys
-db = sqlite3.connect("db", timeout=60, isolation_level=None)
-db.execute("pragma journal_mode=" + sys.argv[1])
-db.execute("create table if not exists t(who text, n int)")
+db = sqlite3.connect("db", timeout=200, isolation_level=None)
 for i in range(20):
-    db.execute("begin immediate"); db.execute("insert into t values(?, ?)", (sys.argv[2], i)); db.execute("commit")
+    db.execute("begin immediate"); db.execute("insert into t values(?, ?)", (sys.argv[1], i)); db.execute("commit")
 """
 READER = """
 import sqlite3
@@ -40,7 +44,11 @@ def _needs() -> None:
 async def test_a_database(journal: str, tmp_path: Path) -> None:
     """One writer here, two in guests."""
     need_tool("/usr/bin/python3")
-    command = ["/usr/bin/python3", "-c", WRITER, journal]
+    made = run_natively(
+        ["/usr/bin/python3", "-c", MAKER, journal], tmp_path
+    )  # two who do so lock each other out
+    assert (made.status, made.errors) == (0, "")
+    command = ["/usr/bin/python3", "-c", WRITER]
     mine = await asyncio.create_subprocess_exec(*command, "host", cwd=tmp_path)
     done = await asyncio.gather(
         run_in_guest(DYNAMIC, [*command, "one"], tmp_path), run_in_guest(DYNAMIC, [*command, "two"], tmp_path)
