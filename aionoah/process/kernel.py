@@ -19,6 +19,7 @@ from aionoah.process.init import end_init
 from aionoah.process.namespaces import FIRST_LATER_NUMBER, IpcNamespace, Namespaces, UtsNamespace
 from aionoah.process.processor import Processor
 from aionoah.process.task import Process
+from aionoah.process.user_namespaces import UserNamespaceSettings
 from aionoah.terminal.pty import Pty, Ptys
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class Kernel:
         self.inotify_limits = InotifyLimits()
         self.aio_limits = AioLimits()
         self.core_settings = CoreSettings()
+        self.user_namespace_settings = UserNamespaceSettings()
         self.run_helper: RunHelper | None = None  # whoever runs the instance sets it
         self.lease_limits = LeaseLimits()
         self.ptys = Ptys()

@@ -137,6 +137,8 @@ def current_namespaces(kernel: "Kernel") -> Namespaces:
 
 def require_makeable(task: "Task", flags: int) -> None:
     """EINVAL for kinds of which there are no others, as in a kernel built without them; EPERM, ENOSPC."""
+    if flags & CLONE.NEWUSER and not task.kernel.user_namespace_settings.are_for_all:
+        task.credentials.require(CAP.SYS_ADMIN)
     if flags & NAMESPACES & ~CLONE.NEWUSER and not flags & CLONE.NEWUSER:  # whose maker has the right
         task.credentials.require_own(CAP.SYS_ADMIN)
     if flags & NAMESPACES & ~_AVAILABLE:

@@ -86,6 +86,16 @@ class IdMap:
         return OVERFLOW_ID if found == NO_ID else found
 
 
+class UserNamespaceSettings:
+    """What a guest's root may change."""
+
+    def __init__(self) -> None:
+        self.are_for_all = 0
+        """Whether making one takes no right (kernel.unprivileged_userns_clone, as Debian's kernels have it). At first it
+        does: browsers that can make one insist on PID and network name spaces with it, and else have another sandbox.
+        """
+
+
 class UserNamespace(Namespace):
     """One user name space."""
 

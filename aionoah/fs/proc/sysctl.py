@@ -133,6 +133,9 @@ _KERNEL: dict[bytes, Node["Kernel"]] = {
     b"randomize_va_space": _read_only(2),
     b"tainted": _read_only(0),
     b"threads-max": Text(lambda kernel: b"%d\n" % kernel.max_tasks, _set_max_tasks),
+    b"unprivileged_userns_clone": _settable(
+        lambda kernel: kernel.user_namespace_settings, "are_for_all", most=1
+    ),
     b"version": _read_only(lambda kernel: kernel.version),
 }
 

@@ -112,6 +112,8 @@ def test_who_may(task: Any) -> None:
     task.credentials.effective &= ~(1 << CAP.SYS_ADMIN)
     for flag in (CLONE.NEWUTS, CLONE.NEWIPC, CLONE.NEWNS, CLONE.NEWPID, CLONE.NEWNET):
         fails(Errno.EPERM, require_makeable, task, flag)
+    fails(Errno.EPERM, require_makeable, task, CLONE.NEWUSER)
+    task.kernel.user_namespace_settings.are_for_all = 1
     require_makeable(task, CLONE.NEWUSER | CLONE.NEWUTS)
     fails(Errno.EINVAL, require_makeable, task, CLONE.NEWUSER | CLONE.NEWNET)
     require_makeable(task, CLONE.FS)
