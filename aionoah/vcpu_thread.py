@@ -18,7 +18,7 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.signal import SIG
 from aionoah.host.turnstile import Place
 from aionoah.host.waiting import Waiter, kernel_lock, kernel_lock_in_turn
-from aionoah.hypervisor.protocols import CpuState, ExceptionKind, ExitKind, Vcpu
+from aionoah.hypervisor.protocols import NO_CALL, CpuState, ExceptionKind, ExitKind, Vcpu
 from aionoah.process.control import PresentCall
 from aionoah.process.current import set_current
 from aionoah.process.ending import end_process
@@ -69,6 +69,7 @@ class VcpuThread:
         architecture = self._table.architecture
         self._syscall_words = itemgetter(*architecture.syscall_registers)
         self._result_register = architecture.result_register
+        self._yield_call = NO_CALL if self._table.is_traced else architecture.syscall_numbers["sched_yield"]
         self._handlers = VcpuHandlers(self._machine, architecture)
         self._is_aarch64 = architecture.name == "aarch64"
         self._faults = VcpuFaults(self._machine, architecture)
@@ -322,7 +323,7 @@ class VcpuThread:
             self.is_in_guest = True
             kernel_lock.release()
             try:
-                kind = vcpu.run()
+                kind = vcpu.run(NO_CALL if self._task.is_watched else self._yield_call)
             finally:
                 if kernel_lock.is_starving or not kernel_lock.acquire(
                     False

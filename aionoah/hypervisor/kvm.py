@@ -16,6 +16,7 @@ from aionoah.hypervisor.errors import HypervisorError
 from aionoah.hypervisor.frames import HostFrames
 from aionoah.hypervisor.kvm_mailboxes import KvmMailboxes
 from aionoah.hypervisor.protocols import (
+    NO_CALL,
     ExceptionKind,
     ExitKind,
     Fault,
@@ -188,8 +189,8 @@ class KvmVcpu:
         self._cpu_number = -1  # not known
         self._closing = Lock()  # between kick and close
 
-    def run(self) -> ExitKind:
-        kind = _EXIT_KINDS[lib.kvm_vcpu_run(self.native)]
+    def run(self, yield_call: int = NO_CALL) -> ExitKind:
+        kind = _EXIT_KINDS[lib.kvm_vcpu_run(self.native, yield_call)]
         if kind is _SYSCALL:
             return kind
         if kind is ExitKind.PAGE_FAULT:

@@ -15,6 +15,7 @@ from enum import IntEnum, IntFlag
 from typing import Any, Final, NamedTuple, Protocol, Self
 
 PAGE_SIZE: Final = 4096
+NO_CALL: Final = -1
 
 
 class Prot(IntFlag):
@@ -246,8 +247,12 @@ class Vcpu(CpuState, Protocol):
     fault: Fault  # after PAGE_FAULT
     exception: GuestException  # after EXCEPTION
 
-    def run(self) -> ExitKind:
-        """Enter the guest with the present registers until something leaves it. Releases the GIL."""
+    def run(self, yield_call: int = NO_CALL) -> ExitKind:
+        """Enter the guest with the present registers until something leaves it. Releases the GIL.
+
+        `yield_call` is the number of a call that does nothing but let others go first: the machine may do that by
+        itself, and tell only of some of them.
+        """
         ...
 
     def rest(self) -> None:

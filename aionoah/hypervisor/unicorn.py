@@ -19,6 +19,7 @@ from aionoah.hypervisor._native import ffi, lib
 from aionoah.hypervisor.errors import HypervisorError
 from aionoah.hypervisor.frames import HostFrames
 from aionoah.hypervisor.protocols import (
+    NO_CALL,
     AddressSpace,
     ExitKind,
     Extent,
@@ -134,7 +135,7 @@ class UnicornVcpu:
         self._is_open = True
         self._closing = Lock()  # between kick and close
 
-    def run(self) -> ExitKind:
+    def run(self, yield_call: int = NO_CALL) -> ExitKind:  # noqa: ARG002 - engines take turns at every call
         self._entered_ns = time.monotonic_ns()
         try:
             return self._run()

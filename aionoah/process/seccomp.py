@@ -155,6 +155,8 @@ def add_filter(task: "Task", program: Program, *, for_all: bool = False) -> int:
     task.seccomp = Seccomp(SECCOMP_MODE.FILTER, programs)
     for other in others:
         other.seccomp = task.seccomp
+        if other.control.is_in_guest:
+            other.signals.interrupt()  # not every call of who is not watched comes to us
         if task.credentials.no_new_privileges:
             other.credentials.no_new_privileges = True
     return 0

@@ -317,6 +317,11 @@ class Task:
         return bool(self.process.stop.signal)
 
     @property
+    def is_watched(self) -> bool:
+        """Whether somebody is to hear of each of its calls: a tracer, or filters."""
+        return self.tracing is not None or self.seccomp is not None
+
+    @property
     def is_leader(self) -> bool:
         """Whether this is the main thread."""
         return self.tid == self.process.pid

@@ -5,7 +5,7 @@ import struct
 import pytest
 from contracts.guest import CODE, DATA, NOWHERE, RW, RX, STACK, Guest, pages
 
-from aionoah.hypervisor.protocols import ExceptionKind, ExitKind, Prot, Vcpu
+from aionoah.hypervisor.protocols import NO_CALL, ExceptionKind, ExitKind, Prot, Vcpu
 
 WORD = 0x1122_3344_5566_7788
 
@@ -144,6 +144,24 @@ def test_pushing_on_a_missing_stack(guest: Guest, vcpu: Vcpu) -> None:
     assert vcpu.run() is ExitKind.SYSCALL
     where = guest.get(vcpu, "sp") & pages(1) - 1
     assert int.from_bytes(stack[where : where + 8], "little") == WORD
+
+
+def test_a_call_that_gives_way_may_be_answered_by_the_machine_but_not_always(
+    guest: Guest, vcpu: Vcpu
+) -> None:
+    program, number = guest.program("syscall"), 24
+    behind_first = program + len(guest.isa.code["syscall"]) // 2
+
+    def is_told_of(called: int, yield_call: int) -> bool:
+        guest.set(vcpu, pc=program, number=called)
+        assert vcpu.run(yield_call) is ExitKind.SYSCALL
+        is_first = guest.get(vcpu, "pc") == behind_first
+        assert is_first or guest.get(vcpu, "result") == 0
+        return is_first
+
+    assert any(is_told_of(number, number) for _ in range(32))
+    assert all(is_told_of(number, NO_CALL) for _ in range(32))
+    assert all(is_told_of(number + 1, number) for _ in range(32))
 
 
 def test_unmapped_means_gone(guest: Guest, vcpu: Vcpu) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from aionoah.hypervisor.protocols import (
+    NO_CALL,
     PAGE_SIZE,
     ExceptionKind,
     ExitKind,
@@ -342,7 +343,7 @@ class FakeVcpu:
         self._tls = 0
         self._fpu = bytes(512)
 
-    def run(self) -> ExitKind:
+    def run(self, yield_call: int = NO_CALL) -> ExitKind:
         if self.is_kicked:
             self.is_kicked = False
             return ExitKind.KICKED

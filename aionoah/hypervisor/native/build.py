@@ -58,7 +58,7 @@ int kvm_space_reserve(struct kvm_space *s, int wanted);
 struct kvm_vcpu *kvm_vcpu_open(struct kvm_space *s);
 void kvm_vcpu_close(struct kvm_vcpu *v);
 uint64_t *kvm_vcpu_registers(struct kvm_vcpu *v);
-int kvm_vcpu_run(struct kvm_vcpu *v);
+int kvm_vcpu_run(struct kvm_vcpu *v, int yield_call);
 void kvm_vcpu_kick(struct kvm_vcpu *v);
 void kvm_vcpu_rest(struct kvm_vcpu *v);
 const int *kvm_doorway_spinners(void);

@@ -52,7 +52,8 @@ int kvm_space_reserve(struct kvm_space *s, int wanted);
 struct kvm_vcpu *kvm_vcpu_open(struct kvm_space *s);
 void kvm_vcpu_close(struct kvm_vcpu *v);
 uint64_t *kvm_vcpu_registers(struct kvm_vcpu *v);
-int kvm_vcpu_run(struct kvm_vcpu *v);
+/* `yield_call`: the number of a call that may be answered by letting others go first; -1 if none may be. */
+int kvm_vcpu_run(struct kvm_vcpu *v, int yield_call);
 void kvm_vcpu_kick(struct kvm_vcpu *v);
 void kvm_vcpu_rest(struct kvm_vcpu *v); /* its thread is about to sleep */
 const int *kvm_doorway_spinners(void); /* how many threads have left their guests and are about to return */

@@ -103,6 +103,7 @@ struct kvm_vcpu {
     int haste;         /* quick calls since the last slow one */
     int setback;       /* of that after nobody has looked into the mailbox */
     unsigned n_served; /* calls since then */
+    unsigned n_yields; /* kvm_run.c: gives_way */
     struct kvm_borrowed borrowed[N_BORROWED];
     uint64_t moved[4]; /* see kvm_vcpu_take_moved */
     int is_in_loan; /* a call of its is being made by kvm_loans.c */

@@ -139,13 +139,13 @@ static const uint8_t trial[] = {
 static void try_out(struct kvm_vcpu *v) {
     struct kvm_sregs sregs;
     uint64_t before = clocks_counter();
-    if (kvm_vcpu_run(v) != EXIT_SYSCALL || ioctl(v->fd, KVM_GET_SREGS, &sregs)) return;
+    if (kvm_vcpu_run(v, -1) != EXIT_SYSCALL || ioctl(v->fd, KVM_GET_SREGS, &sregs)) return;
     uint64_t counter = (uint32_t)v->registers[RAX] | v->registers[RDX] << 32;
     host.has_host_counter = clocks_counter_is_steady() && counter - before < clocks_counter() - before;
     host.syscall_ring = sregs.cs.selector & 3;
     v->space->machine->syscall_ring = host.syscall_ring; /* the way back in depends on it */
     enum { CPU = 77 };
-    host.has_cpu_number = !kvm_vcpu_set_cpu_number(v, CPU) && kvm_vcpu_run(v) == EXIT_SYSCALL && v->registers[RBX] == CPU;
+    host.has_cpu_number = !kvm_vcpu_set_cpu_number(v, CPU) && kvm_vcpu_run(v, -1) == EXIT_SYSCALL && v->registers[RBX] == CPU;
 }
 
 static void explore_host(struct kvm_machine *m) {

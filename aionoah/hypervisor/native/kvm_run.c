@@ -5,6 +5,7 @@
 #include "clock_page.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -45,6 +46,7 @@ static int system_call(struct kvm_vcpu *v) {
     return EXIT_SYSCALL;
 }
 
+enum { YIELDS = 16 }; /* of which one is told of */
 enum { FETCHED_BY_USER = 0x14 }; /* error code of a page fault */
 
 static int protection_fault(struct kvm_vcpu *v) {
@@ -190,9 +192,18 @@ static void drain_kick_signals(void) {
     while (sigtimedwait(&kick, NULL, &(struct timespec){0}) > 0) {}
 }
 
+/* The call that lets others go first: a thread that spins makes hundreds of them before it sleeps, and to answer them
+ * is to do as it says. Now and then one goes to who knows what waits for this thread's turn. */
+static int gives_way(struct kvm_vcpu *v, int yield_call) {
+    if (yield_call < 0 || (uint32_t)v->registers[RAX] != (uint32_t)yield_call || ++v->n_yields % YIELDS == 0) return 0;
+    v->registers[RAX] = 0;
+    sched_yield();
+    return 1;
+}
+
 /* No kick is lost: one that comes before the exchange is taken here; a later one sets immediate_exit after
  * it was cleared, and either KVM_RUN sees that on entry or is_running makes the kicker send a signal. */
-static int run_until_exit(struct kvm_vcpu *v) {
+static int run_until_exit(struct kvm_vcpu *v, int yield_call) {
     struct clocks *clocks = v->space->machine->clocks;
     if (kvm_vcpu_prepare_fpu(v)) return EXIT_BROKEN;
     if (clocks) clocks_refresh(clocks);
@@ -207,6 +218,7 @@ static int run_until_exit(struct kvm_vcpu *v) {
         __atomic_store_n(&v->is_running, 0, __ATOMIC_SEQ_CST);
         if (!failed) {
             int kind = v->run->exit_reason == KVM_EXIT_IO ? port_access(v) : EXIT_BROKEN;
+            if (kind == EXIT_SYSCALL && gives_way(v, yield_call)) continue;
             if (kind == EXIT_SYSCALL && kvm_vcpu_wants_server(v)) return EXIT_BUSY_SYSCALL;
             if (kind) return kind;
             continue;
@@ -218,9 +230,9 @@ static int run_until_exit(struct kvm_vcpu *v) {
     }
 }
 
-int kvm_vcpu_run(struct kvm_vcpu *v) {
+int kvm_vcpu_run(struct kvm_vcpu *v, int yield_call) {
     kvm_doorway_go_out(v);
-    int kind = run_until_exit(v);
+    int kind = run_until_exit(v, yield_call);
     kvm_doorway_come_in(v);
     return kind;
 }

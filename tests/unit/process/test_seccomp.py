@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from fakes.expect import fails
@@ -32,7 +33,9 @@ def process() -> Any:
     process = SimpleNamespace(tasks={})
     for tid in (2, 3):
         credentials = SimpleNamespace(no_new_privileges=tid == 2)
-        process.tasks[tid] = SimpleNamespace(tid=tid, process=process, seccomp=None, credentials=credentials)
+        task = SimpleNamespace(tid=tid, process=process, seccomp=None, credentials=credentials)
+        task.control, task.signals = SimpleNamespace(is_in_guest=tid == 3), Mock()
+        process.tasks[tid] = task
     return process
 
 
@@ -92,6 +95,7 @@ def test_threads_take_filters_that_begin_with_theirs(process: Any) -> None:
     one, other = process.tasks[2], process.tasks[3]
     assert add_filter(one, say(ALLOW), for_all=True) == 0
     assert other.seccomp is one.seccomp
+    other.signals.interrupt.assert_called_once()  # it may be making calls that nobody hears of
     assert other.credentials.no_new_privileges
     assert add_filter(one, say(ALLOW)) == 0
     assert add_filter(one, say(ALLOW), for_all=True) == 0
