@@ -1,7 +1,7 @@
 /* The C core by itself: what must hold on every KVM, hardware or software, without Python above it.
  *
  *   cc -O2 -Iaionoah/hypervisor/native -o core_test tests/svm/core_test.c \
- *      aionoah/hypervisor/native/{frames,space,kvm_machine,kvm_vcpu,kvm_run,kvm_mailbox,kvm_doorway,clock_page}.c -lpthread
+ *      aionoah/hypervisor/native/{frames,space,kvm_machine,kvm_vcpu,kvm_run,kvm_mailbox,kvm_loans,kvm_doorway,clock_page}.c -lpthread
  *
  * Prints one line for each case, and the cost of an exit; the exit status is the number of failures.
  */
@@ -27,6 +27,8 @@ static struct kvm_space *space;
 static struct kvm_vcpu *vcpu;
 static uint64_t *r, code, data;
 static int failures;
+
+static int run(struct kvm_vcpu *v) { return kvm_vcpu_run(v, -1); }
 
 static void check(int ok, const char *what) {
     printf("%s %s\n", ok ? "ok  " : "FAIL", what);
@@ -80,20 +82,20 @@ static void system_calls(void) {
     SET_UP(SYSCALL, SYSCALL);
     for (int i = 0; i < 16; i++)
         if (i != RSP) r[i] = 0x1111ull * (uint64_t)(i + 1);
-    check(kvm_vcpu_run(vcpu) == EXIT_SYSCALL, "SYSCALL leaves the guest");
+    check(run(vcpu) == EXIT_SYSCALL, "SYSCALL leaves the guest");
     int kept = 1;
     for (int i = 0; i < 16; i++)
         if (i != RSP && i != RCX && i != R11) kept &= r[i] == 0x1111ull * (uint64_t)(i + 1);
     check(kept && r[RIP] == CODE + 2 && r[RCX] == CODE + 2 && r[RSP] == STACK + 0xff0, "registers as the guest left them");
     for (int i = 0; i < 16; i++) r[i] = i == RSP ? r[i] : 0x2222ull * (uint64_t)(i + 1);
-    check(kvm_vcpu_run(vcpu) == EXIT_SYSCALL && r[RBX] == 0x4444 && r[RIP] == CODE + 4, "and as the kernel set them");
+    check(run(vcpu) == EXIT_SYSCALL && r[RBX] == 0x4444 && r[RIP] == CODE + 4, "and as the kernel set them");
     tear_down();
     /* mov %rcx,%rax; mov %r11,%rdx; syscall: a signal's return restores even what SYSCALL clobbers */
     SET_UP(SYSCALL, 0x48, 0x89, 0xc8, 0x4c, 0x89, 0xda, SYSCALL);
-    kvm_vcpu_run(vcpu);
+    run(vcpu);
     r[RCX] = 0xdead;
     r[R11] = 0xbeef;
-    check(kvm_vcpu_run(vcpu) == EXIT_SYSCALL && r[RAX] == 0xdead && r[RDX] == 0xbeef, "rcx and r11 can be restored");
+    check(run(vcpu) == EXIT_SYSCALL && r[RAX] == 0xdead && r[RDX] == 0xbeef, "rcx and r11 can be restored");
     tear_down();
 }
 
@@ -103,33 +105,33 @@ static void page_faults(void) {
     struct space *tables = kvm_space_tables(space);
     r[RDI] = 0x700008;
     r[RAX] = 42;
-    check(kvm_vcpu_run(vcpu) == EXIT_PAGE_FAULT && kvm_vcpu_fault_address(vcpu) == 0x700008
+    check(run(vcpu) == EXIT_PAGE_FAULT && kvm_vcpu_fault_address(vcpu) == 0x700008
               && (kvm_vcpu_error_code(vcpu) & 7) == 6 && r[RIP] == CODE,
           "a write to nothing is a page fault at the instruction");
     uint64_t frame = frames_allocate(frames, 1);
     space_map(tables, 0x700000, frame, 1, SPACE_READ | SPACE_WRITE, 0);
-    check(kvm_vcpu_run(vcpu) == EXIT_SYSCALL && *(uint64_t *)(host(frame) + 8) == 42, "which goes on when a page is there");
+    check(run(vcpu) == EXIT_SYSCALL && *(uint64_t *)(host(frame) + 8) == 42, "which goes on when a page is there");
     space_protect(tables, 0x700000, 1, SPACE_READ, 0);
     r[RIP] = CODE;
-    check(kvm_vcpu_run(vcpu) == EXIT_PAGE_FAULT && (kvm_vcpu_error_code(vcpu) & 7) == 7, "rights taken away are gone at once");
+    check(run(vcpu) == EXIT_PAGE_FAULT && (kvm_vcpu_error_code(vcpu) & 7) == 7, "rights taken away are gone at once");
     space_unmap(tables, 0x700000, 1);
-    check(kvm_vcpu_run(vcpu) == EXIT_PAGE_FAULT && (kvm_vcpu_error_code(vcpu) & 7) == 6, "so is a page");
+    check(run(vcpu) == EXIT_PAGE_FAULT && (kvm_vcpu_error_code(vcpu) & 7) == 6, "so is a page");
     r[RIP] = DATA;
-    check(kvm_vcpu_run(vcpu) == EXIT_PAGE_FAULT && (kvm_vcpu_error_code(vcpu) & 16), "data cannot be executed");
+    check(run(vcpu) == EXIT_PAGE_FAULT && (kvm_vcpu_error_code(vcpu) & 16), "data cannot be executed");
     r[RIP] = CODE;
     r[RDI] = CODE;
-    check(kvm_vcpu_run(vcpu) == EXIT_PAGE_FAULT, "code cannot be written");
+    check(run(vcpu) == EXIT_PAGE_FAULT, "code cannot be written");
     frames_drop(frames, frame, 1);
     tear_down();
 }
 
 static int exception_of(const uint8_t *program, size_t length) {
     set_up(program, length);
-    int kind = kvm_vcpu_run(vcpu), vector = kind == EXIT_EXCEPTION ? (int)kvm_vcpu_vector(vcpu) : -kind;
+    int kind = run(vcpu), vector = kind == EXIT_EXCEPTION ? (int)kvm_vcpu_vector(vcpu) : -kind;
     if (vector >= 0) { /* and the thread can go on after it */
         memcpy(host(code) + 0x100, (const uint8_t[]){SYSCALL}, 2);
         r[RIP] = CODE + 0x100;
-        if (kvm_vcpu_run(vcpu) != EXIT_SYSCALL) vector = -100;
+        if (run(vcpu) != EXIT_SYSCALL) vector = -100;
     }
     tear_down();
     return vector;
@@ -164,7 +166,7 @@ static void privilege(void) {
         uint64_t address = KERNEL_BASE + page * PAGE_SIZE;
         SET_UP(0x48, 0x89, 0x07, SYSCALL); /* mov %rax,(%rdi) */
         r[RDI] = address + 0x800;
-        int kind = kvm_vcpu_run(vcpu);
+        int kind = run(vcpu);
         tear_down();
         char what[80];
         snprintf(what, sizeof what, "machine page %d cannot be written", (int)page);
@@ -176,8 +178,8 @@ static void privilege(void) {
         r[RDI] = KERNEL_BASE + 2 * PAGE_SIZE + offset;
         r[RCX] = 0xffffffff80000000ull; /* what SYSRET would return to */
         r[R11] = 0x3202;
-        int kind = kvm_vcpu_run(vcpu), again = kind;
-        if (kind == EXIT_SYSCALL) again = kvm_vcpu_run(vcpu); /* its return address is refused */
+        int kind = run(vcpu), again = kind;
+        if (kind == EXIT_SYSCALL) again = run(vcpu); /* its return address is refused */
         char what[80];
         snprintf(what, sizeof what, "a jump to the entry page + %d gains nothing", (int)offset);
         check((again == EXIT_EXCEPTION || again == EXIT_PAGE_FAULT) && (r[RFLAGS] & 0x3000) == 0, what);
@@ -185,7 +187,7 @@ static void privilege(void) {
     }
     SET_UP(0x9c, 0x58, SYSCALL); /* pushf; pop %rax */
     r[RFLAGS] = 0x3202;
-    check(kvm_vcpu_run(vcpu) == EXIT_SYSCALL && (r[RAX] & 0x3000) == 0, "IOPL cannot be had");
+    check(run(vcpu) == EXIT_SYSCALL && (r[RAX] & 0x3000) == 0, "IOPL cannot be had");
     tear_down();
 }
 
@@ -203,11 +205,11 @@ static void kicks(void) {
     pthread_t thread;
     SET_UP(0xeb, 0xfe); /* jmp . */
     kvm_vcpu_kick(vcpu);
-    check(kvm_vcpu_run(vcpu) == EXIT_KICKED, "a kick before the entry is seen");
+    check(run(vcpu) == EXIT_KICKED, "a kick before the entry is seen");
     stop_kicking = 0;
     pthread_create(&thread, NULL, kick_often, vcpu);
     int seen = 0;
-    for (int i = 0; i < 300; i++) seen += kvm_vcpu_run(vcpu) == EXIT_KICKED && r[RIP] == CODE;
+    for (int i = 0; i < 300; i++) seen += run(vcpu) == EXIT_KICKED && r[RIP] == CODE;
     stop_kicking = 1;
     pthread_join(thread, NULL);
     check(seen == 300, "a spinning guest is kicked every time");
@@ -219,7 +221,7 @@ static void kicks(void) {
     uint64_t calls = 0;
     int sane = 1;
     while (calls < 20000 && sane) {
-        int kind = kvm_vcpu_run(vcpu);
+        int kind = run(vcpu);
         if (kind == EXIT_SYSCALL) sane = r[RBX] == calls++ && r[RIP] == CODE + 2;
         else sane = kind == EXIT_KICKED;
     }
@@ -232,7 +234,7 @@ static void kicks(void) {
     stop_kicking = 0;
     pthread_create(&thread, NULL, kick_often, vcpu);
     for (int i = 0; i < 5000 && sane;) {
-        int kind = kvm_vcpu_run(vcpu);
+        int kind = run(vcpu);
         if (kind == EXIT_EXCEPTION) sane = kvm_vcpu_vector(vcpu) == 6 && r[RIP] == CODE && ++i;
         else sane = kind == EXIT_KICKED;
     }
@@ -249,11 +251,11 @@ static void state(void) {
     *(uint64_t *)host(data) = 0x7157;
     check(!kvm_vcpu_set_tls(vcpu, 0, DATA) && !kvm_vcpu_get_tls(vcpu, 0, &value) && value == DATA, "FS base is kept");
     r[RAX] = 0xabcdef;
-    check(kvm_vcpu_run(vcpu) == EXIT_SYSCALL && r[RBX] == 0x7157, "and used");
+    check(run(vcpu) == EXIT_SYSCALL && r[RBX] == 0x7157, "and used");
     static uint8_t image[XSAVE_SIZE];
     check(!kvm_vcpu_get_fpu(vcpu, image) && *(uint64_t *)(image + 160) == 0xabcdef, "the FPU state can be read");
     *(uint64_t *)(image + 160) = 0x1234;
-    check(!kvm_vcpu_set_fpu(vcpu, image) && kvm_vcpu_run(vcpu) == EXIT_SYSCALL && r[RDX] == 0x1234, "and written");
+    check(!kvm_vcpu_set_fpu(vcpu, image) && run(vcpu) == EXIT_SYSCALL && r[RDX] == 0x1234, "and written");
     memset(image + 512, 0xff, 8);
     check(kvm_vcpu_set_fpu(vcpu, image) != 0, "nonsense is refused");
     tear_down();
@@ -261,7 +263,7 @@ static void state(void) {
 
 static void reuse(void) {
     SET_UP(SYSCALL);
-    kvm_vcpu_run(vcpu);
+    run(vcpu);
     struct kvm_vcpu *before = vcpu;
     kvm_vcpu_close(vcpu);
     vcpu = kvm_vcpu_open(space);
@@ -269,7 +271,7 @@ static void reuse(void) {
     for (int i = 0; i < 16; i++) clean &= r[i] == 0;
     check(clean, "a closed vCPU serves the next thread, clean");
     r[RIP] = CODE;
-    check(kvm_vcpu_run(vcpu) == EXIT_SYSCALL, "in user mode");
+    check(run(vcpu) == EXIT_SYSCALL, "in user mode");
     tear_down();
 }
 
@@ -278,7 +280,7 @@ static void cost(void) {
     SET_UP(SYSCALL, 0xeb, 0xfc);
     for (int batch = 0; batch < 40; batch++) {
         start = now();
-        for (int i = 0; i < 500; i++) kvm_vcpu_run(vcpu);
+        for (int i = 0; i < 500; i++) run(vcpu);
         if ((start = (now() - start) / 500) < best) best = start;
     }
     printf("exit and back: %.2f us\n", best * 1e6);
@@ -289,7 +291,7 @@ static void cost(void) {
 static void mailboxes(void) {
     int is_served = kvm_machine_open_mailboxes(machine), busy = 0;
     SET_UP(SYSCALL, 0xeb, 0xfc);
-    for (int i = 0; i < 500; i++) busy += kvm_vcpu_run(vcpu) == EXIT_BUSY_SYSCALL;
+    for (int i = 0; i < 500; i++) busy += run(vcpu) == EXIT_BUSY_SYSCALL;
     check(is_served == (busy > 0), "a busy vCPU says so where it can be served");
     tear_down();
 }
@@ -300,7 +302,7 @@ static int counters_agree(void) {
     for (int i = 0; i < 9; i++) {
         SET_UP(0x0f, 0x31, SYSCALL);
         uint64_t before = clocks_counter();
-        agree &= kvm_vcpu_run(vcpu) == EXIT_SYSCALL;
+        agree &= run(vcpu) == EXIT_SYSCALL;
         uint64_t counter = (uint32_t)r[RAX] | r[RDX] << 32;
         agree &= counter - before <= clocks_counter() - before;
         tear_down();
