@@ -1,6 +1,7 @@
 /* Name spaces of mounts: what is copied, what propagates, who joins, and what keeps one. Everything is below a tmpfs of ours,
  * in a name space of ours. */
 #include "report.h"
+#include "turns.h"
 
 #include <sched.h>
 #include <signal.h>
@@ -80,18 +81,6 @@ static ino_t number(const char *process) {
 }
 
 static int mount_tmpfs(const char *path) { return mount("t", path, "tmpfs", 0, "mode=755"); }
-
-static void finish(void) {
-    fflush(stdout);
-    _exit(0);
-}
-
-static void tell(int *pipe_ends) { fflush(stdout), write(pipe_ends[1], "", 1); }
-
-static void hear(int *pipe_ends) {
-    char byte;
-    read(pipe_ends[0], &byte, 1);
-}
 
 static char child_name[16];
 

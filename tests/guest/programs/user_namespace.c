@@ -1,5 +1,6 @@
 /* User name spaces: ids that are called otherwise, whom the maps let whom become, and what capabilities reach. */
 #include "report.h"
+#include "turns.h"
 
 #include <grp.h>
 #include <linux/nsfs.h>
@@ -17,18 +18,6 @@
 enum { OUTER = 4000 };
 static int to_child[2], to_parent[2];
 static char child_name[16];
-
-static void finish(void) {
-    fflush(stdout);
-    _exit(0);
-}
-
-static void tell(int *ends) { fflush(stdout), write(ends[1], "", 1); }
-
-static void hear(int *ends) {
-    char byte;
-    read(ends[0], &byte, 1);
-}
 
 /* As an ordinary user, in a child; `other` is what the one who has made it does meanwhile. */
 static void in_child(const char *title, void (*act)(void), void (*other)(void)) {
