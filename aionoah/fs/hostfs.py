@@ -18,8 +18,9 @@ from aionoah.abi.statfs import MAGIC
 from aionoah.fs.directory import DirectoryFile
 from aionoah.fs.file import File
 from aionoah.fs.handles import GivesHandles
+from aionoah.fs.host_attributes import attributes_of, device_number, status_of
 from aionoah.fs.host_io import on_descriptor
-from aionoah.fs.hostfs_inode import HostInode, HostNode, attributes_of, device_number, stale
+from aionoah.fs.hostfs_inode import HostInode, HostNode, stale
 from aionoah.fs.hostfs_names import Finding, Names
 from aionoah.fs.hostfs_owners import Belief, Owners
 from aionoah.fs.hostwatch import HELD, as_own
@@ -115,19 +116,7 @@ class HostFileSystem(GivesHandles):
         return self._is_guests or identity in self.guest_fifos
 
     def status(self) -> FileSystemStatus:
-        with host_errors():
-            status = os.fstatvfs(self._top.descriptor())
-        unit = status.f_frsize or status.f_bsize
-        return FileSystemStatus(
-            MAGIC.HOSTFS,
-            unit,
-            status.f_blocks,
-            status.f_bfree,
-            status.f_bavail,
-            status.f_files,
-            status.f_ffree,
-            status.f_namemax,
-        )
+        return status_of(self._top.descriptor(), MAGIC.HOSTFS)
 
     def release(self) -> None:
         """Close every directory. Files that are open stay so until they are closed."""

@@ -8,17 +8,17 @@ compared by device and inode number with what the walk had found, and ESTALE sta
 import os
 from collections.abc import Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from functools import cache
 from operator import attrgetter
 from time import time_ns
 from typing import TYPE_CHECKING, Final
 
 from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import O
-from aionoah.abi.stat import S, makedev
+from aionoah.abi.stat import S
 from aionoah.fs.acl import Entry
 from aionoah.fs.devices import open_device
 from aionoah.fs.file import File
+from aionoah.fs.host_attributes import attributes_of, device_number
 from aionoah.fs.host_io import on_descriptor
 from aionoah.fs.hostfs_file import HostFile
 from aionoah.fs.hostfs_owners import Belief
@@ -34,30 +34,6 @@ if TYPE_CHECKING:
     from aionoah.fs.hostfs import HostDirectory, HostFileSystem
 
 _FOR_HOST: Final = O.SYNC | O.DSYNC | O.APPEND
-
-
-@cache  # there are few
-def device_number(device: int) -> int:
-    """The host's st_dev in Linux's 64-bit form."""
-    return makedev(os.major(device), os.minor(device))
-
-
-def attributes_of(status: os.stat_result) -> Attributes:
-    return Attributes(
-        status.st_mode,
-        status.st_ino,
-        device_number(status.st_dev),
-        status.st_nlink,
-        status.st_uid,
-        status.st_gid,
-        device_number(status.st_rdev) if status.st_rdev else 0,
-        status.st_size,
-        status.st_blksize,
-        status.st_blocks,
-        status.st_atime_ns,
-        status.st_mtime_ns,
-        status.st_ctime_ns,
-    )
 
 
 _likeness: Final = attrgetter("st_ino", "st_dev", "st_mode", "st_uid", "st_gid")

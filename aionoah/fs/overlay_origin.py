@@ -17,8 +17,9 @@ from typing import Final
 
 from aionoah.abi.errno import LinuxError
 from aionoah.abi.stat import S
+from aionoah.fs.host_attributes import device_number
 from aionoah.fs.hostfs import HostDirectory
-from aionoah.fs.hostfs_inode import HostInode, device_number
+from aionoah.fs.hostfs_inode import HostInode
 from aionoah.fs.inode import Attributes, Inode
 from aionoah.fs.overlay_marks import is_impure, make_impure, origin_of, set_origin
 from aionoah.host.errors import host_errors

@@ -23,9 +23,10 @@ from aionoah.abi.errno import Errno, LinuxError
 from aionoah.abi.fcntl import SEEK, O
 from aionoah.abi.ioctl import IOCTL
 from aionoah.abi.poll import Poll
-from aionoah.abi.stat import S, makedev
+from aionoah.abi.stat import S
 from aionoah.abi.statfs import MAGIC
 from aionoah.fs.file import BrokenPipe, File, HostMapping, WouldBlock
+from aionoah.fs.host_attributes import attributes_of, status_of
 from aionoah.fs.inode import Attributes, FileSystem, FileSystemStatus, Inode
 from aionoah.host import platform, terminal
 from aionoah.host.errors import host_errors
@@ -244,18 +245,7 @@ class HostStreamInode(Inode):
             return attributes_of(os.fstat(self._file.fd))
 
     def filesystem_status(self) -> FileSystemStatus:
-        with host_errors():
-            status = os.fstatvfs(self._file.fd)
-        return FileSystemStatus(
-            self._magic(),
-            block_size=status.f_frsize,
-            blocks=status.f_blocks,
-            blocks_free=status.f_bfree,
-            blocks_available=status.f_bavail,
-            files=status.f_files,
-            files_free=status.f_ffree,
-            name_length=status.f_namemax,
-        )
+        return status_of(self._file.fd, self._magic())
 
     def _magic(self) -> int:
         """What Linux has such files in, mostly; not every host tells."""
@@ -274,25 +264,6 @@ class HostStreamInode(Inode):
             file = HostStreamFile(self._file.fd, None)
         file.flags = flags
         return file
-
-
-def attributes_of(status: os.stat_result) -> Attributes:
-    """A host's stat in Linux's numbers; the types and permissions of a mode are the same everywhere."""
-    return Attributes(
-        mode=status.st_mode,
-        ino=status.st_ino,
-        dev=makedev(os.major(status.st_dev), os.minor(status.st_dev)),
-        nlink=status.st_nlink,
-        uid=status.st_uid,
-        gid=status.st_gid,
-        rdev=makedev(os.major(status.st_rdev), os.minor(status.st_rdev)),
-        size=status.st_size,
-        blksize=status.st_blksize,
-        blocks=status.st_blocks,
-        atime_ns=status.st_atime_ns,
-        mtime_ns=status.st_mtime_ns,
-        ctime_ns=status.st_ctime_ns,
-    )
 
 
 def _flags_of(fd: int) -> O:
